@@ -1,0 +1,32 @@
+//! `ncaers` rebuilds the NCAER-S emotion data set from CAER's video clips, trains GLAMOR-Net and
+//! the baselines of "Global-local attention for emotion recognition" (Le et al., Neural Computing
+//! and Applications, 2021) on LibTorch, and evaluates them with tests one can defend.
+//!
+//! # The data path
+//!
+//! One type per arrow; every stage reads a file and writes a new one.
+//!
+//! ```text
+//! clip -> segments -> frame -> faces -> sample -> split -> pack -> batch -> model
+//!      -> prediction -> metric -> table
+//! ```
+//!
+//! Dependencies point downwards only (`tests/layering.rs`):
+//!
+//! ```text
+//! 6   cli                                          one file per command
+//! 5   experiment                                   TOML -> runs, grids, executors
+//! 4   build   train   report                       loops and renderers
+//! 3b  corpus   pack                                folders -> clips, samples -> tensors
+//! 3a  media    face   manifest   weights   runs    disk, child processes, Parquet, weight files
+//! 2   sampling  split  audit  model  metric  stats pure: same input, same seed, same output
+//! 1   record   seed   output   progress            words, draws, atomic files, bars
+//! ```
+#![warn(missing_docs)]
+
+pub mod cli;
+pub mod manifest;
+pub mod output;
+pub mod progress;
+pub mod record;
+pub mod seed;

@@ -1,0 +1,6 @@
+//! Parse, dispatch, print what went wrong in one line.
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ncaers::cli::main()
+}

@@ -1,0 +1,361 @@
+//! The manifest: `samples.parquet`, `clips.parquet`, `ledger.parquet` and prediction files.
+//!
+//! Every check happens when a file is opened; what comes out is valid rows. This module alone
+//! knows the column names, the schema version and polars. Same rows and metadata, same bytes.
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+
+use crate::record::{Clip, LedgerEntry, Prediction, Sample};
+
+mod rows;
+mod table;
+
+/// Version of the tables' columns; a file of another version is refused.
+pub const SCHEMA_VERSION: &str = "1";
+
+/// The ways in which a manifest or prediction file can be wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be opened.
+    #[error("cannot read {}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is not Parquet or is damaged.
+    #[error("{} is not a readable Parquet file: {reason}", path.display())]
+    NotParquet {
+        /// The file.
+        path: PathBuf,
+        /// What the reader said.
+        reason: String,
+    },
+    /// The file was not written by this program.
+    #[error("{} carries no ncaers schema version; it is not one of our tables", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is of another schema version.
+    #[error("{} has schema version {found}, this program reads {SCHEMA_VERSION}; rebuild it", path.display())]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// The version found.
+        found: String,
+    },
+    /// The file is another of our tables.
+    #[error("{} holds the table `{found}`, not `{wanted}`", path.display())]
+    WrongTable {
+        /// The file.
+        path: PathBuf,
+        /// The table found.
+        found: String,
+        /// The table asked for.
+        wanted: &'static str,
+    },
+    /// A column is absent.
+    #[error("{} lacks the column `{column}`", path.display())]
+    MissingColumn {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: &'static str,
+    },
+    /// A column has another type.
+    #[error("column `{column}` of {} is {found}, not {wanted}", path.display())]
+    WrongType {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: &'static str,
+        /// The type found.
+        found: String,
+        /// The type the schema asks for.
+        wanted: String,
+    },
+    /// A value is out of its range.
+    #[error("row {row} of {}: {reason}", path.display())]
+    BadValue {
+        /// The file.
+        path: PathBuf,
+        /// The row, from 0.
+        row: usize,
+        /// What is wrong with which value.
+        reason: String,
+    },
+}
+
+/// File metadata: configuration as JSON, seed, input digest and so on, by key. Keys and values
+/// are part of the byte promise, so never a path of the machine, a clock or a worker count.
+pub type Meta = BTreeMap<String, String>;
+
+/// A data set: its rows in id order, and what made it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Manifest {
+    /// Rows of `samples.parquet`.
+    pub samples: Vec<Sample>,
+    /// Rows of `clips.parquet`.
+    pub clips: Vec<Clip>,
+    /// Rows of `ledger.parquet`.
+    pub ledger: Vec<LedgerEntry>,
+    /// What all three files carry as metadata, beside schema version and table name.
+    pub meta: Meta,
+}
+
+impl Manifest {
+    /// Sorts the rows into id order, the order of the files.
+    pub fn sort(&mut self) {
+        self.samples.sort_by(|a, b| a.sample_id.cmp(&b.sample_id));
+        self.clips.sort_by(|a, b| a.clip_id.cmp(&b.clip_id));
+        self.ledger.sort();
+    }
+
+    /// Writes the three tables into `folder`; rows must be in id order.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn write(&self, folder: &Path) -> anyhow::Result<()> {
+        let put = |name: &'static str, columns| {
+            table::write(
+                &folder.join(format!("{name}.parquet")),
+                columns,
+                &tagged(name, &self.meta),
+            )
+        };
+        put("clips", rows::clip_columns(&self.clips))?;
+        put("ledger", rows::ledger_columns(&self.ledger))?;
+        put("samples", rows::sample_columns(&self.samples))
+    }
+
+    /// Reads the manifest in `folder` (or beside `samples.parquet` when a file is named).
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let folder = folder_of(path);
+        let file = |name: &str| folder.join(format!("{name}.parquet"));
+        let (samples, meta) = read_samples(&file("samples"))?;
+        let clips = rows::clips(&file("clips"), &open(&file("clips"), "clips")?)?;
+        let ledger = rows::ledger(&file("ledger"), &open(&file("ledger"), "ledger")?)?;
+        Ok(Manifest { samples, clips, ledger, meta })
+    }
+}
+
+/// The manifest folder meant by `path`: the folder itself, or the one that holds the named file.
+pub fn folder_of(path: &Path) -> PathBuf {
+    if path.is_dir() || path.extension().is_none() {
+        return path.to_owned();
+    }
+    path.parent().map(Path::to_owned).unwrap_or_default()
+}
+
+/// Reads `samples.parquet` alone, with its metadata.
+///
+/// # Errors
+/// See [`Error`].
+pub fn read_samples(path: &Path) -> Result<(Vec<Sample>, Meta), Error> {
+    let table = open(path, "samples")?;
+    Ok((rows::samples(path, &table)?, untagged(table.meta)))
+}
+
+/// SHA-256 of `samples.parquet` in the manifest folder: the identity of the data set.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn digest(folder: &Path) -> anyhow::Result<String> {
+    crate::output::sha256_file(&folder_of(folder).join("samples.parquet"))
+}
+
+/// Writes a prediction file, rows in sample_id order.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_predictions(path: &Path, rows: &[Prediction], meta: &Meta) -> anyhow::Result<()> {
+    table::write(path, rows::prediction_columns(rows), &tagged("predictions", meta))
+}
+
+/// Reads a prediction file with its metadata.
+///
+/// # Errors
+/// See [`Error`].
+pub fn read_predictions(path: &Path) -> Result<(Vec<Prediction>, Meta), Error> {
+    let table = open(path, "predictions")?;
+    Ok((rows::predictions(path, &table)?, untagged(table.meta)))
+}
+
+const VERSION_KEY: &str = "ncaers.schema_version";
+const TABLE_KEY: &str = "ncaers.table";
+const PROGRAM_KEY: &str = "ncaers.program_version";
+
+fn tagged(name: &str, meta: &Meta) -> Meta {
+    let mut all = meta.clone();
+    all.insert(VERSION_KEY.into(), SCHEMA_VERSION.into());
+    all.insert(TABLE_KEY.into(), name.into());
+    all.insert(PROGRAM_KEY.into(), env!("CARGO_PKG_VERSION").into());
+    all
+}
+
+fn untagged(mut meta: Meta) -> Meta {
+    meta.retain(|key, _| ![VERSION_KEY, TABLE_KEY, PROGRAM_KEY, "ARROW:schema"].contains(&&**key));
+    meta
+}
+
+fn open(path: &Path, wanted: &'static str) -> Result<table::Table, Error> {
+    let table = table::read(path)?;
+    let version = table.meta.get(VERSION_KEY);
+    let version = version.ok_or_else(|| Error::Foreign { path: path.to_owned() })?;
+    if version != SCHEMA_VERSION {
+        return Err(Error::Version { path: path.to_owned(), found: version.clone() });
+    }
+    let found = table.meta.get(TABLE_KEY).cloned().unwrap_or_default();
+    if found != wanted {
+        return Err(Error::WrongTable { path: path.to_owned(), found, wanted });
+    }
+    Ok(table)
+}
+
+/// The configuration that metadata carries under `configuration`, as JSON.
+///
+/// # Errors
+/// When it is absent or not JSON.
+pub fn configuration(meta: &Meta) -> anyhow::Result<serde_json::Value> {
+    let text = meta.get("configuration").context("the manifest carries no configuration")?;
+    serde_json::from_str(text).context("the manifest's configuration is not JSON")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{ClipStatus, Emotion, FaceBox, LedgerKind, Segment, Split};
+
+    fn sample() -> Sample {
+        Sample {
+            sample_id: "train/Anger/0001/000".into(),
+            split: Split::Train,
+            emotion: Emotion::Anger,
+            clip_id: "train/Anger/0001".into(),
+            group_id: "train/Anger/0001".into(),
+            segment: Some(Segment { index: 0, start_frame: 0, end_frame: 48 }),
+            frame_index: Some(17),
+            frame_ms: Some(709.0),
+            image_path: "images/train/Anger/0001_000.jpg".into(),
+            image_sha256: "00".into(),
+            width: 720,
+            height: 480,
+            face: Some(FaceBox { x1: 1, y1: 2, x2: 30, y2: 40, score: 0.5 }),
+            face_count: Some(1),
+            detector: "seeta".into(),
+        }
+    }
+
+    fn clip() -> Clip {
+        Clip {
+            clip_id: "train/Anger/0001".into(),
+            path: "train/Anger/0001.avi".into(),
+            sha256: Some("ab".into()),
+            split: Split::Train,
+            emotion: Emotion::Anger,
+            codec: Some("mpeg4".into()),
+            pixel_format: Some("yuv420p".into()),
+            width: Some(720),
+            height: Some(480),
+            sample_aspect_ratio: None,
+            rotation: Some(0),
+            color_matrix: Some("bt601".into()),
+            color_range: Some("limited".into()),
+            interlaced: Some(false),
+            fps: Some(23.976),
+            frames_decoded: Some(48),
+            frames_header: None,
+            duration_ms: Some(2002.0),
+            has_b_frames: Some(true),
+            status: ClipStatus::Partial,
+            reason: Some("truncated".into()),
+            group_id: "train/Anger/0001".into(),
+            signature: Some(vec![1, u64::MAX]),
+        }
+    }
+
+    fn manifest() -> Manifest {
+        let still =
+            Sample { face: None, segment: None, frame_index: None, frame_ms: None, ..sample() };
+        Manifest {
+            samples: vec![sample(), Sample { sample_id: "z".into(), ..still }],
+            clips: vec![clip(), Clip { clip_id: "z".into(), signature: None, ..clip() }],
+            ledger: vec![LedgerEntry {
+                kind: LedgerKind::Clip,
+                id: "x".into(),
+                reason: "unreadable".into(),
+                detail: "no video".into(),
+                partner_id: None,
+            }],
+            meta: Meta::from([("seed".into(), "1".into())]),
+        }
+    }
+
+    #[test]
+    fn rows_come_back_and_bytes_repeat() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let (a, b) = (dir.path().join("a"), dir.path().join("b"));
+        manifest().write(&a).expect("write");
+        let back = Manifest::read(&a).expect("read");
+        assert_eq!(back, manifest());
+        back.write(&b).expect("write");
+        assert_eq!(digest(&a).expect("digest"), digest(&b).expect("digest"));
+    }
+
+    #[test]
+    fn empty_tables_come_back() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        Manifest::default().write(dir.path()).expect("write");
+        assert_eq!(Manifest::read(dir.path()).expect("read"), Manifest::default());
+    }
+
+    #[test]
+    fn predictions_come_back() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let path = dir.path().join("predictions-test.parquet");
+        let row = Prediction {
+            sample_id: "a".into(),
+            clip_id: "b".into(),
+            group_id: "c".into(),
+            target: 6,
+            predicted: 0,
+            logits: [0.5, 1.0, -2.0, 0.0, 0.0, 0.0, 9.0],
+            w_face: Some(0.25),
+            w_context: None,
+        };
+        write_predictions(&path, std::slice::from_ref(&row), &Meta::new()).expect("write");
+        assert_eq!(read_predictions(&path).expect("read").0, vec![row]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let path = dir.path().join("samples.parquet");
+        let read = || read_samples(&path).expect_err("must be refused").to_string();
+        assert!(read().contains("cannot read"));
+        std::fs::write(&path, "PAR1 not really").expect("write");
+        assert!(read().contains("not a readable Parquet file"));
+        table::write(&path, rows::sample_columns(&[sample()]), &Meta::new()).expect("write");
+        assert!(read().contains("no ncaers schema version"));
+        let old = Meta::from([(VERSION_KEY.into(), "0".into())]);
+        table::write(&path, rows::sample_columns(&[sample()]), &old).expect("write");
+        assert!(read().contains("schema version 0"));
+        let meta = tagged("clips", &Meta::new());
+        table::write(&path, rows::sample_columns(&[sample()]), &meta).expect("write");
+        assert!(read().contains("holds the table `clips`"));
+        let mut columns = rows::sample_columns(&[sample()]);
+        let removed = columns.remove(3);
+        assert_eq!(removed.name(), "label");
+        table::write(&path, columns, &tagged("samples", &Meta::new())).expect("write");
+        assert!(read().contains("lacks the column `label`"));
+    }
+}

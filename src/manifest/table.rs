@@ -1,0 +1,179 @@
+//! Parquet in and out through polars: one table per file, fixed column order, metadata as
+//! key-value pairs. Nothing outside `manifest` knows polars.
+use std::{collections::BTreeMap, fs::File, path::Path};
+
+use polars::prelude::*;
+use polars_io::parquet::{
+    read::ParquetReader,
+    write::{KeyValueMetadata, ParquetCompression, ParquetWriter, StatisticsOptions},
+};
+use polars_io::SerReader;
+
+use super::Error;
+
+/// Rows per row group; fixed, since it is part of the byte promise.
+const ROW_GROUP: usize = 1 << 16;
+
+/// A table with its file metadata.
+pub(super) struct Table {
+    pub frame: DataFrame,
+    pub meta: BTreeMap<String, String>,
+}
+
+/// Writes columns in the given order. The bytes depend on nothing but the arguments.
+pub(super) fn write(
+    path: &Path,
+    columns: Vec<Column>,
+    meta: &BTreeMap<String, String>,
+) -> anyhow::Result<()> {
+    let height = columns.first().map_or(0, Column::len);
+    let mut frame = DataFrame::new(height, columns)?;
+    let pairs = meta.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+    crate::output::write_with(path, |out| {
+        ParquetWriter::new(out)
+            .with_compression(ParquetCompression::Zstd(None))
+            .with_statistics(StatisticsOptions::default())
+            .with_row_group_size(Some(ROW_GROUP))
+            .set_parallel(false)
+            .with_key_value_metadata(Some(KeyValueMetadata::from_static(pairs)))
+            .finish(&mut frame)?;
+        Ok(())
+    })
+}
+
+/// Reads a whole file with its metadata.
+pub(super) fn read(path: &Path) -> Result<Table, Error> {
+    let broken = |e: PolarsError| Error::NotParquet {
+        path: path.to_owned(),
+        reason: e.to_string().lines().next().unwrap_or_default().to_owned(),
+    };
+    let file =
+        File::open(path).map_err(|source| Error::Unreadable { path: path.to_owned(), source })?;
+    let mut reader = ParquetReader::new(file);
+    let meta = reader
+        .get_metadata()
+        .map_err(broken)?
+        .key_value_metadata()
+        .iter()
+        .flatten()
+        .filter_map(|kv| Some((kv.key.clone(), kv.value.clone()?)))
+        .collect();
+    let frame = reader.finish().map_err(broken)?;
+    Ok(Table { frame, meta })
+}
+
+impl Table {
+    fn column(&self, path: &Path, name: &'static str, want: &DataType) -> Result<&Column, Error> {
+        let missing = || Error::MissingColumn { path: path.to_owned(), column: name };
+        let column = self.frame.column(name).map_err(|_| missing())?;
+        if column.dtype() != want {
+            return Err(Error::WrongType {
+                path: path.to_owned(),
+                column: name,
+                found: column.dtype().to_string(),
+                wanted: want.to_string(),
+            });
+        }
+        Ok(column)
+    }
+}
+
+macro_rules! readers {
+    ($($name:ident, $dtype:expr, $method:ident, $t:ty, $get:expr;)*) => {
+        impl Table {
+            $(
+                /// The values of a column, `None` where null.
+                pub fn $name(&self, path: &Path, name: &'static str) -> Result<Vec<Option<$t>>, Error> {
+                    let column = self.column(path, name, &$dtype)?;
+                    let values = column.$method().map_err(|_| Error::MissingColumn { path: path.to_owned(), column: name })?;
+                    Ok(values.iter().map($get).collect())
+                }
+            )*
+        }
+    };
+}
+readers! {
+    strings, DataType::String, str, String, |v| v.map(str::to_owned);
+    bools, DataType::Boolean, bool, bool, |v| v;
+    i8s, DataType::Int8, i8, i8, |v| v;
+    i32s, DataType::Int32, i32, i32, |v| v;
+    i64s, DataType::Int64, i64, i64, |v| v;
+    f32s, DataType::Float32, f32, f32, |v| v;
+    f64s, DataType::Float64, f64, f64, |v| v;
+}
+
+impl Table {
+    /// A list-of-u64 column.
+    pub fn u64_lists(
+        &self,
+        path: &Path,
+        name: &'static str,
+    ) -> Result<Vec<Option<Vec<u64>>>, Error> {
+        self.lists(path, name, DataType::UInt64, |s| {
+            s.u64().map(|v| v.iter().flatten().collect()).ok()
+        })
+    }
+
+    /// A list-of-f32 column.
+    pub fn f32_lists(
+        &self,
+        path: &Path,
+        name: &'static str,
+    ) -> Result<Vec<Option<Vec<f32>>>, Error> {
+        self.lists(path, name, DataType::Float32, |s| {
+            s.f32().map(|v| v.iter().flatten().collect()).ok()
+        })
+    }
+
+    fn lists<T>(
+        &self,
+        path: &Path,
+        name: &'static str,
+        inner: DataType,
+        values: impl Fn(&Series) -> Option<Vec<T>>,
+    ) -> Result<Vec<Option<Vec<T>>>, Error> {
+        let column = self.column(path, name, &DataType::List(Box::new(inner)))?;
+        let lists = column
+            .list()
+            .map_err(|_| Error::MissingColumn { path: path.to_owned(), column: name })?;
+        Ok((0..lists.len()).map(|i| lists.get_as_series(i).and_then(|s| values(&s))).collect())
+    }
+}
+
+/// A column of plain values, null where `None`.
+pub(super) fn column<T, S>(name: &str, values: Vec<T>) -> Column
+where
+    S: AsRef<[T]> + From<Vec<T>>,
+    Series: NamedFrom<S, [T]>,
+{
+    Series::new(name.into(), S::from(values)).into()
+}
+
+/// A column of u64 lists.
+pub(super) fn u64_list_column(name: &str, rows: &[Option<Vec<u64>>]) -> Column {
+    let total = rows.iter().flatten().map(Vec::len).sum();
+    let mut builder = ListPrimitiveChunkedBuilder::<UInt64Type>::new(
+        name.into(),
+        rows.len(),
+        total,
+        DataType::UInt64,
+    );
+    for row in rows {
+        builder.append_opt_slice(row.as_deref());
+    }
+    builder.finish().into_series().into()
+}
+
+/// A column of f32 lists.
+pub(super) fn f32_list_column<const N: usize>(name: &str, rows: &[[f32; N]]) -> Column {
+    let mut builder = ListPrimitiveChunkedBuilder::<Float32Type>::new(
+        name.into(),
+        rows.len(),
+        rows.len() * N,
+        DataType::Float32,
+    );
+    for row in rows {
+        builder.append_slice(row);
+    }
+    builder.finish().into_series().into()
+}

@@ -1,0 +1,87 @@
+//! Progress of long work on stderr: a bar with ETA on a terminal, plain lines now and then
+//! otherwise, so that logs stay readable.
+use std::{
+    io::IsTerminal,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// Seconds between two plain lines when stderr is not a terminal.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// A counter of `total` steps that anybody may advance.
+#[derive(Debug)]
+pub struct Progress {
+    bar: ProgressBar,
+    name: String,
+    unit: &'static str,
+    lines: Option<Mutex<Instant>>,
+    start: Instant,
+}
+
+impl Progress {
+    /// Starts counting `total` steps of `unit` (such as `clips`) under `name`.
+    pub fn new(name: &str, unit: &'static str, total: u64) -> Self {
+        let tty = std::io::stderr().is_terminal();
+        let target = if tty { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(Some(total), target);
+        let style = format!("{{msg}} [{{bar:30}}] {{pos}}/{{len}} {unit} {{per_sec}} ETA {{eta}}");
+        bar.set_style(
+            ProgressStyle::with_template(&style).unwrap_or_else(|_| ProgressStyle::default_bar()),
+        );
+        bar.set_message(name.to_owned());
+        let start = Instant::now();
+        Progress {
+            bar,
+            name: name.to_owned(),
+            unit,
+            lines: (!tty).then(|| Mutex::new(start)),
+            start,
+        }
+    }
+
+    /// Counts `n` more steps.
+    pub fn advance(&self, n: u64) {
+        self.bar.inc(n);
+        let Some(last) = &self.lines else { return };
+        let Ok(mut last) = last.try_lock() else { return };
+        if last.elapsed() >= LINE_EVERY {
+            *last = Instant::now();
+            eprintln!("{}", self.line());
+        }
+    }
+
+    /// Changes the text before the bar.
+    pub fn message(&self, text: &str) {
+        self.bar.set_message(format!("{} {text}", self.name));
+    }
+
+    /// Prints a line without breaking the bar.
+    pub fn note(&self, line: &str) {
+        if self.lines.is_some() {
+            eprintln!("{line}");
+        } else {
+            self.bar.suspend(|| eprintln!("{line}"));
+        }
+    }
+
+    /// Removes the bar; what was done is told by the command's own summary.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    fn line(&self) -> String {
+        let (done, total) = (self.bar.position(), self.bar.length().unwrap_or(0));
+        let seconds = self.start.elapsed().as_secs_f64();
+        let rate = done as f64 / seconds.max(1e-9);
+        let eta = (total.saturating_sub(done)) as f64 / rate.max(1e-9);
+        format!(
+            "{}: {done}/{total} {} {rate:.1}/s ETA {}",
+            self.name,
+            self.unit,
+            indicatif::HumanDuration(Duration::from_secs_f64(eta.min(1e9)))
+        )
+    }
+}
