@@ -26,7 +26,9 @@
 
 pub mod cli;
 pub mod manifest;
+pub mod media;
 pub mod output;
+pub mod pack;
 pub mod progress;
 pub mod record;
 pub mod seed;

@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 use serde_json::Value;
 
 mod completions;
+mod pack;
 
 /// Exit status of a command that failed.
 const FAILED: u8 = 1;
@@ -42,6 +43,7 @@ macro_rules! commands {
 
 commands! {
     Completions(completions),
+    Pack(pack),
 }
 
 /// What a command has to say when it is done.

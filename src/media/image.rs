@@ -1,0 +1,229 @@
+//! Still pictures: loading, cropping, masking, and the one resize rule of the whole crate.
+//!
+//! Resize: bilinear with half-pixel centres and no antialiasing, as the paper's released code
+//! does; interpolated in f32, rounded half up to u8.
+use std::{io::Cursor, path::Path};
+
+use anyhow::{bail, Context, Result};
+use image::{ImageFormat, ImageReader, RgbImage};
+
+use crate::record::FaceBox;
+
+/// Pictures with more pixels than this are refused before they are decoded.
+const MAX_PIXELS: u64 = 1 << 28;
+
+/// Loads a JPEG or PNG file as RGB; the format is read from the bytes, not from the name.
+///
+/// # Errors
+/// When the file cannot be read, is no such picture, or is larger than 2^28 pixels.
+pub fn load_rgb(path: &Path) -> Result<RgbImage> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    decode_rgb(&bytes).with_context(|| format!("cannot decode {}", path.display()))
+}
+
+/// Decodes the bytes of a JPEG or PNG file as RGB.
+///
+/// # Errors
+/// When the bytes are no such picture, or it is larger than 2^28 pixels.
+pub fn decode_rgb(bytes: &[u8]) -> Result<RgbImage> {
+    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
+    let (width, height) = reader.into_dimensions()?;
+    if u64::from(width) * u64::from(height) > MAX_PIXELS {
+        bail!("{width}x{height} pixels are too many");
+    }
+    Ok(image::load_from_memory(bytes)?.into_rgb8())
+}
+
+/// JPEG at `quality` (1..=100) without chroma subsampling.
+///
+/// # Errors
+/// When the picture is larger than JPEG allows (65,535 a side) or empty.
+pub fn encode_jpeg(picture: &RgbImage, quality: u8) -> Result<Vec<u8>> {
+    let side = |v: u32| u16::try_from(v).context("picture is too large for JPEG");
+    let (width, height) = (side(picture.width())?, side(picture.height())?);
+    let mut bytes = Vec::new();
+    let mut encoder = jpeg_encoder::Encoder::new(&mut bytes, quality);
+    encoder.set_sampling_factor(jpeg_encoder::SamplingFactor::R_4_4_4);
+    encoder.encode(picture.as_raw(), width, height, jpeg_encoder::ColorType::Rgb)?;
+    Ok(bytes)
+}
+
+/// PNG bytes.
+///
+/// # Errors
+/// When the picture is empty.
+pub fn encode_png(picture: &RgbImage) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    picture.write_to(&mut Cursor::new(&mut bytes), ImageFormat::Png)?;
+    Ok(bytes)
+}
+
+/// Sets the pixels of `face` (half-open, clipped to the picture) to `value` in all channels.
+pub fn mask(picture: &mut RgbImage, face: FaceBox, value: u8) {
+    let Some(b) = face.clipped(picture.width(), picture.height()) else { return };
+    let stride = picture.width() as usize * 3;
+    for row in picture.chunks_exact_mut(stride).take(b.y2 as usize).skip(b.y1 as usize) {
+        row[b.x1 as usize * 3..b.x2 as usize * 3].fill(value);
+    }
+}
+
+/// The pixels inside `face` (half-open, clipped); `None` when nothing is inside.
+pub fn crop(picture: &RgbImage, face: FaceBox) -> Option<RgbImage> {
+    let b = face.clipped(picture.width(), picture.height())?;
+    let (w, h) = ((b.x2 - b.x1) as u32, (b.y2 - b.y1) as u32);
+    Some(image::imageops::crop_imm(picture, b.x1 as u32, b.y1 as u32, w, h).to_image())
+}
+
+/// `face` widened on every side by `margin` times its width and height, clipped to the picture.
+pub fn widen(face: FaceBox, margin: f64, width: u32, height: u32) -> Option<FaceBox> {
+    let dx = (f64::from(face.x2 - face.x1) * margin).round() as i32;
+    let dy = (f64::from(face.y2 - face.y1) * margin).round() as i32;
+    FaceBox { x1: face.x1 - dx, y1: face.y1 - dy, x2: face.x2 + dx, y2: face.y2 + dy, ..face }
+        .clipped(width, height)
+}
+
+/// The whole of a `width` x `height` picture as a box.
+pub fn whole(width: u32, height: u32) -> FaceBox {
+    FaceBox { x1: 0, y1: 0, x2: width as i32, y2: height as i32, score: 0.0 }
+}
+
+/// Where an output coordinate falls in the input: two neighbours and the second one's weight.
+#[derive(Clone, Copy)]
+struct Tap {
+    lower: usize,
+    upper: usize,
+    weight: f32,
+}
+
+/// Taps of `count` outputs over the inputs `start..start + length`.
+fn taps(start: usize, length: usize, count: usize) -> Vec<Tap> {
+    let scale = length as f32 / count as f32;
+    let last = length as f32 - 1.0;
+    (0..count)
+        .map(|i| {
+            let at = ((i as f32 + 0.5) * scale - 0.5).clamp(0.0, last);
+            let lower = at.floor();
+            let upper = (lower + 1.0).min(last);
+            Tap { lower: start + lower as usize, upper: start + upper as usize, weight: at - lower }
+        })
+        .collect()
+}
+
+/// Resizes the part `from` (inside the picture) to `width` x `height` and writes it channel by
+/// channel into `out`, `[3, height, width]`.
+///
+/// # Panics
+/// When `from` leaves the picture or `out` is not `3 * height * width` long: both are the
+/// caller's arithmetic, never data from outside.
+pub fn resize_chw(picture: &RgbImage, from: FaceBox, width: usize, height: usize, out: &mut [u8]) {
+    assert_eq!(out.len(), 3 * width * height, "output length");
+    let columns = taps(from.x1 as usize, (from.x2 - from.x1) as usize, width);
+    let rows = taps(from.y1 as usize, (from.y2 - from.y1) as usize, height);
+    let (pixels, stride) = (picture.as_raw(), picture.width() as usize * 3);
+    for (y, row) in rows.iter().enumerate() {
+        let line = |at: usize| &pixels[at * stride..][..stride];
+        let (above, below) = (line(row.lower), line(row.upper));
+        for (x, column) in columns.iter().enumerate() {
+            for channel in 0..3 {
+                let mix = |line: &[u8]| {
+                    let a = f32::from(line[column.lower * 3 + channel]);
+                    let b = f32::from(line[column.upper * 3 + channel]);
+                    a + (b - a) * column.weight
+                };
+                let (a, b) = (mix(above), mix(below));
+                out[(channel * height + y) * width + x] = (a + (b - a) * row.weight + 0.5) as u8;
+            }
+        }
+    }
+}
+
+/// The whole picture resized to `width` x `height`; see the module's rule.
+pub fn resize_bilinear(picture: &RgbImage, width: u32, height: u32) -> RgbImage {
+    let (w, h) = (width as usize, height as usize);
+    let mut planes = vec![0; 3 * w * h];
+    resize_chw(picture, whole(picture.width(), picture.height()), w, h, &mut planes);
+    RgbImage::from_fn(width, height, |x, y| {
+        let at = y as usize * w + x as usize;
+        image::Rgb([planes[at], planes[w * h + at], planes[2 * w * h + at]])
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::Rgb;
+
+    fn ramp(width: u32, height: u32) -> RgbImage {
+        RgbImage::from_fn(width, height, |x, y| Rgb([(x * 10) as u8, (y * 20) as u8, 7]))
+    }
+
+    #[test]
+    fn same_size_is_the_same_picture() {
+        assert_eq!(resize_bilinear(&ramp(9, 5), 9, 5), ramp(9, 5));
+    }
+
+    #[test]
+    fn halving_takes_the_mean_of_the_middle_two() {
+        // width 4 -> 2: output 0 sits at input 0.5, between 0 and 10 -> 5; output 1 at 2.5 -> 25.
+        let half = resize_bilinear(&ramp(4, 2), 2, 1);
+        assert_eq!(half.get_pixel(0, 0), &Rgb([5, 10, 7]));
+        assert_eq!(half.get_pixel(1, 0), &Rgb([25, 10, 7]));
+    }
+
+    #[test]
+    fn thirds_take_no_antialias() {
+        // width 9 -> 3: outputs sit exactly on inputs 1, 4, 7; a filter would average nine.
+        let third = resize_bilinear(&ramp(9, 3), 3, 1);
+        let reds: Vec<_> = third.pixels().map(|p| p[0]).collect();
+        assert_eq!(reds, [10, 40, 70]);
+    }
+
+    #[test]
+    fn enlarging_repeats_the_edge() {
+        // width 2 -> 4: inputs 0 and 10 at -0.25, 0.25, 0.75, 1.25 -> 0, 2.5, 7.5, 10.
+        let wide = resize_bilinear(&ramp(2, 1), 4, 1);
+        let reds: Vec<_> = wide.pixels().map(|p| p[0]).collect();
+        assert_eq!(reds, [0, 3, 8, 10]);
+    }
+
+    #[test]
+    fn the_mask_is_half_open() {
+        let mut picture = RgbImage::from_pixel(4, 4, Rgb([9, 9, 9]));
+        mask(&mut picture, FaceBox { x1: 1, y1: -3, x2: 3, y2: 2, score: 0.0 }, 0);
+        let black = picture.enumerate_pixels().filter(|(_, _, p)| p[0] == 0);
+        let at: Vec<_> = black.map(|(x, y, _)| (x, y)).collect();
+        assert_eq!(at, [(1, 0), (2, 0), (1, 1), (2, 1)]);
+    }
+
+    #[test]
+    fn jpeg_keeps_colour_per_pixel() {
+        let red_left =
+            RgbImage::from_fn(
+                16,
+                16,
+                |x, _| {
+                    if x < 8 {
+                        Rgb([200, 0, 0])
+                    } else {
+                        Rgb([0, 0, 200])
+                    }
+                },
+            );
+        let back = decode_rgb(&encode_jpeg(&red_left, 95).expect("encode")).expect("decode");
+        let near = |a: u8, b: i32| (i32::from(a) - b).abs() < 12;
+        assert!(near(back.get_pixel(7, 8)[0], 200) && near(back.get_pixel(8, 8)[2], 200));
+    }
+
+    #[test]
+    fn rubbish_is_refused() {
+        assert!(decode_rgb(b"not a picture").is_err());
+        assert!(decode_rgb(&[]).is_err());
+    }
+
+    #[test]
+    fn widening_stops_at_the_edge() {
+        let face = FaceBox { x1: 10, y1: 10, x2: 20, y2: 30, score: 1.0 };
+        let wide = widen(face, 0.5, 22, 100).expect("inside");
+        assert_eq!((wide.x1, wide.y1, wide.x2, wide.y2), (5, 0, 22, 40));
+    }
+}

@@ -1,0 +1,2 @@
+//! Pictures and video: decoding, encoding, cropping, masking.
+pub mod image;
