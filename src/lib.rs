@@ -31,4 +31,5 @@ pub mod output;
 pub mod pack;
 pub mod progress;
 pub mod record;
+pub mod runs;
 pub mod seed;
