@@ -1,2 +1,3 @@
 //! Pictures and video: decoding, encoding, cropping, masking.
+pub mod encode;
 pub mod image;
