@@ -1,6 +1,7 @@
-//! Makes the built programs start without a hand-set `LD_LIBRARY_PATH`: the folder of
-//! LibTorch that they were linked against goes into their run-time search path.
-use std::env;
+//! Makes the built programs start without a hand-set `LD_LIBRARY_PATH`: the folder of LibTorch
+//! that they were linked against goes into their run-time search path, and beside it the folder
+//! from which CUDA's part of LibTorch is opened when it is there.
+use std::{env, path::Path};
 
 fn main() {
     println!("cargo:rerun-if-env-changed=LIBTORCH");
@@ -9,7 +10,9 @@ fn main() {
         return;
     }
     if let Some(libtorch) = env::var_os("LIBTORCH") {
-        let lib = std::path::Path::new(&libtorch).join("lib");
-        println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
+        for part in ["lib", "cuda"] {
+            let folder = Path::new(&libtorch).join(part);
+            println!("cargo:rustc-link-arg=-Wl,-rpath,{}", folder.display());
+        }
     }
 }

@@ -83,6 +83,22 @@ impl Draws {
 mod tests {
     use super::*;
 
+    /// Values of an independent ChaCha8 and SHA-256 in another language.
+    #[test]
+    fn golden_values() {
+        let mut frame = Draws::new(1, "frame", "train/Anger/0001/000");
+        let words = [frame.bits(), frame.bits(), frame.bits()];
+        assert_eq!(words, [0x846b_2e17_88f5_0aa8, 0x25a8_f28f_ecca_e4b3, 0xc28e_f367_06b8_a0dd]);
+        let mut split = Draws::new(42, "split", "");
+        let digits: Vec<_> = (0..10).map(|_| split.below(10)).collect();
+        assert_eq!(digits, [1, 2, 6, 9, 2, 7, 2, 7, 8, 2]);
+        // Half of all words are rejected here; taking them modulo n would give other numbers.
+        let mut split = Draws::new(42, "split", "");
+        let large: Vec<_> = (0..3).map(|_| split.below((1 << 63) + 1)).collect();
+        assert_eq!(large, [8439483387979471991, 5262278886296573619, 2625910433016208067]);
+        assert_eq!(Draws::new(42, "split", "").uniform(), 0.4575053111951334);
+    }
+
     #[test]
     fn streams_differ_in_seed_purpose_and_id() {
         let first = |seed, purpose, id| Draws::new(seed, purpose, id).bits();

@@ -1,0 +1,51 @@
+# Recipes of ncaers. `./justw RECIPE` installs what a recipe needs first.
+
+set positional-arguments
+
+cache := env("NCAERS_CACHE", env("XDG_CACHE_HOME", env("HOME") / ".cache") / "ncaers")
+export LIBTORCH := env("LIBTORCH", cache / "libtorch-2.11.0")
+# Outside the clone, so that a second clone compiles only ncaers itself.
+export CARGO_TARGET_DIR := env("CARGO_TARGET_DIR", cache / "target")
+export NCAERS := CARGO_TARGET_DIR / "release" / "ncaers"
+
+# List the recipes
+default:
+    @just --list --unsorted
+
+# Compile the program
+build:
+    cargo build --release --locked
+
+# The whole main job without data of one's own, from clips to a report in reports/demo
+demo: build
+    scripts/demo.sh
+
+# Build the data set: CAER=folder of the clips (the demo corpus without it) OUT=folder SEED=n
+build-ncaers *ARGS: build
+    scripts/build-ncaers.sh "$@"
+
+# Train the grid and end in its report with the significance tests: PACK=folder GRID=file OUT=folder
+ablation *ARGS: build
+    scripts/ablation.sh "$@"
+
+# Render the report of finished runs again: RUNS=folder OUT=folder
+report *ARGS: build
+    scripts/report.sh "$@"
+
+# Formatting and clippy; warnings are errors
+lint:
+    cargo fmt --all --check
+    cargo clippy --release --locked --all-targets -- -D warnings
+    cargo clippy --release --locked --no-default-features -- -D warnings
+
+# All tests that need no further system package
+test:
+    cargo test --release --locked
+
+# One integration test, with the environment passed through
+test-only NAME *ARGS:
+    shift; cargo test --release --locked --test {{ NAME }} -- "$@"
+
+# Tests with a real browser
+test-system:
+    cargo test --release --locked --test browser -- --ignored
