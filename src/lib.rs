@@ -17,8 +17,8 @@
 //! 6   cli                                          one file per command
 //! 5   experiment                                   TOML -> runs, grids, executors
 //! 4   build   train   report                       loops and renderers
-//! 3b  corpus   pack                                folders -> clips, samples -> tensors
-//! 3a  media    face   manifest   weights   runs    disk, child processes, Parquet, weight files
+//! 3b  corpus   pack   runs                         folders -> clips, samples -> tensors, run folders
+//! 3a  media    face   manifest   weights           disk, child processes, Parquet, weight files
 //! 2   sampling  split  audit  model  metric  stats pure: same input, same seed, same output
 //! 1   record   seed   output   progress            words, draws, atomic files, bars
 //! ```

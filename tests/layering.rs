@@ -9,8 +9,8 @@ use std::{
 const LAYERS: &[&[&str]] = &[
     &["record", "seed", "output", "progress"],
     &["sampling", "split", "audit", "model", "metric", "stats"],
-    &["media", "face", "manifest", "weights", "runs"],
-    &["corpus", "pack"],
+    &["media", "face", "manifest", "weights"],
+    &["corpus", "pack", "runs"],
     &["build", "train", "report"],
     &["experiment"],
     &["cli"],
