@@ -1,11 +1,28 @@
-//! Makes the built programs start without a hand-set `LD_LIBRARY_PATH`: the folder of LibTorch
-//! that they were linked against goes into their run-time search path, and beside it the folder
-//! from which CUDA's part of LibTorch is opened when it is there.
-use std::{env, path::Path};
+//! Two things that the built programs carry in themselves: in their run-time search path the
+//! folder of LibTorch that they were linked against, so that they start without a hand-set
+//! `LD_LIBRARY_PATH`, and beside it the folder from which CUDA's part is opened when it is there;
+//! and SeetaFace's model, which comes inside the rustface crate.
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// Where the rustface crate keeps its model.
+const SEETA_MODEL: &str = "model/seeta_fd_frontal_v1.0.bin";
 
 fn main() {
-    println!("cargo:rerun-if-env-changed=LIBTORCH");
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=Cargo.lock");
+    libtorch_search_path();
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    let model = crate_folder("rustface").join(SEETA_MODEL);
+    fs::copy(&model, out.join("seeta.bin"))
+        .unwrap_or_else(|e| panic!("cannot copy {}: {e}", model.display()));
+}
+
+fn libtorch_search_path() {
+    println!("cargo:rerun-if-env-changed=LIBTORCH");
     if env::var_os("CARGO_FEATURE_TORCH").is_none() {
         return;
     }
@@ -15,4 +32,42 @@ fn main() {
             println!("cargo:rustc-link-arg=-Wl,-rpath,{}", folder.display());
         }
     }
+}
+
+/// The source folder of a dependency, registry or vendored, as cargo tells it.
+fn crate_folder(name: &str) -> PathBuf {
+    // Off line first; cargo may have left out packages that only other targets need.
+    let text = metadata(&["--offline"]).or_else(|_| metadata(&[])).expect("cargo metadata");
+    let manifest = text
+        .split("\"manifest_path\":\"")
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next())
+        .find(|path| is_crate(path, name))
+        .unwrap_or_else(|| panic!("cargo metadata names no {name}"));
+    Path::new(manifest).parent().expect("a manifest lies in a folder").to_owned()
+}
+
+/// What `cargo metadata` prints, or what it complains about.
+fn metadata(more: &[&str]) -> Result<String, String> {
+    let variable = |name| env::var_os(name).unwrap_or_else(|| panic!("cargo sets {name}"));
+    let out = Command::new(variable("CARGO"))
+        .args(["metadata", "--format-version", "1", "--locked", "--filter-platform"])
+        .arg(variable("TARGET"))
+        .args(more)
+        .output()
+        .map_err(|e| e.to_string())?;
+    let text = |bytes| String::from_utf8(bytes).map_err(|e| e.to_string());
+    if out.status.success() {
+        text(out.stdout)
+    } else {
+        Err(text(out.stderr)?)
+    }
+}
+
+/// Whether the manifest lies in a folder called `name` or `name-VERSION`.
+fn is_crate(manifest: &str, name: &str) -> bool {
+    let folder = Path::new(manifest).parent().and_then(Path::file_name).and_then(|n| n.to_str());
+    folder.is_some_and(|f| {
+        f.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    })
 }

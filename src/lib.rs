@@ -25,6 +25,7 @@
 #![warn(missing_docs)]
 
 pub mod cli;
+pub mod face;
 pub mod manifest;
 pub mod media;
 pub mod output;
@@ -32,4 +33,6 @@ pub mod pack;
 pub mod progress;
 pub mod record;
 pub mod runs;
+pub mod sampling;
 pub mod seed;
+pub mod split;
