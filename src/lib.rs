@@ -34,5 +34,6 @@ pub mod progress;
 pub mod record;
 pub mod runs;
 pub mod sampling;
+pub mod report;
 pub mod seed;
 pub mod split;

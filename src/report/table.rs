@@ -1,0 +1,382 @@
+//! One table, filled once, written as Markdown, LaTeX (booktabs), CSV and HTML.
+use std::fmt::Write;
+
+use anyhow::Result;
+use serde::Serialize;
+
+/// A table with its caption and notes.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Table {
+    /// File name without extension, and label.
+    pub name: String,
+    /// What stands above it.
+    pub caption: String,
+    /// The columns.
+    pub columns: Vec<Column>,
+    /// The rows; each has as many cells as there are columns.
+    pub rows: Vec<Vec<Cell>>,
+    /// What the reader must know: footnotes, limits, refused cells.
+    pub notes: Vec<String>,
+}
+
+/// A column.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Column {
+    /// Its heading.
+    pub title: String,
+    /// Aligned to the right and sorted by value.
+    pub numeric: bool,
+    /// Holds numbers quoted from elsewhere: set apart in every format.
+    pub cited: bool,
+}
+
+impl Column {
+    /// A column of words.
+    pub fn words(title: &str) -> Self {
+        Column { title: title.into(), ..Column::default() }
+    }
+
+    /// A column of numbers measured here.
+    pub fn numbers(title: &str) -> Self {
+        Column { numeric: true, ..Column::words(title) }
+    }
+
+    /// A column of quoted numbers.
+    pub fn cited(title: &str) -> Self {
+        Column { cited: true, ..Column::numbers(title) }
+    }
+}
+
+/// A cell.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Cell {
+    /// What it says.
+    pub text: String,
+    /// Value to sort by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<f64>,
+    /// Set in bold.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub strong: bool,
+    /// Run ids behind it; empty where no run is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub runs: Vec<String>,
+}
+
+impl Cell {
+    /// A cell of words.
+    pub fn words(text: impl Into<String>) -> Self {
+        Cell { text: text.into(), ..Cell::default() }
+    }
+
+    /// A whole number.
+    pub fn count(n: u64) -> Self {
+        Cell { text: n.to_string(), value: Some(n as f64), ..Cell::default() }
+    }
+
+    /// A number with a fixed number of decimals.
+    pub fn number(value: f64, decimals: usize) -> Self {
+        Cell { text: format!("{value:.decimals$}"), value: Some(value), ..Cell::default() }
+    }
+
+    /// A p-value in two significant digits.
+    pub fn p_value(p: f64) -> Self {
+        Cell { text: p_value(p), value: Some(p), ..Cell::default() }
+    }
+
+    /// Nothing to say.
+    pub fn none() -> Self {
+        Cell::words("–")
+    }
+
+    /// With the runs it comes from.
+    pub fn of(self, runs: Vec<String>) -> Self {
+        Cell { runs, ..self }
+    }
+
+    /// In bold when `yes`.
+    pub fn strong(self, yes: bool) -> Self {
+        Cell { strong: yes, ..self }
+    }
+}
+
+/// A p-value in words: two significant digits, scientific below a thousandth.
+pub fn p_value(p: f64) -> String {
+    match p {
+        p if p.is_nan() => "undefined".into(),
+        p if p <= 0.0 => "< 1e-300".into(),
+        p if p < 1e-3 => format!("{p:.1e}"),
+        p if p < 0.1 => format!("{p:.3}"),
+        p => format!("{p:.2}"),
+    }
+}
+
+impl Table {
+    /// GitHub-flavoured Markdown with the caption above and the notes below.
+    pub fn markdown(&self) -> String {
+        let mut out = format!("**{}**\n\n", escape_markdown(&self.caption));
+        let titles = self.columns.iter().map(|c| escape_markdown(&c.title));
+        out += &markdown_row(titles);
+        out += &markdown_row(
+            self.columns.iter().map(|c| if c.numeric { "--:" } else { "---" }.into()),
+        );
+        for row in &self.rows {
+            out += &markdown_row(row.iter().zip(&self.columns).map(|(cell, column)| {
+                let text = escape_markdown(&cell.text);
+                match (cell.strong, column.cited && cell.value.is_some()) {
+                    (true, _) => format!("**{text}**"),
+                    (_, true) => format!("*{text}*"),
+                    _ => text,
+                }
+            }));
+        }
+        for note in &self.notes {
+            let _ = write!(out, "\n{}\n", escape_markdown(note));
+        }
+        out
+    }
+
+    /// A LaTeX `table` in booktabs style.
+    pub fn latex(&self) -> String {
+        let columns: String =
+            self.columns.iter().map(|c| if c.numeric { 'r' } else { 'l' }).collect();
+        let titles: Vec<_> = self.columns.iter().map(|c| escape_latex(&c.title)).collect();
+        let mut out = String::from("\\begin{table}\n\\centering\n");
+        let _ = writeln!(out, "\\caption{{{}}}", escape_latex(&self.caption));
+        let _ = writeln!(out, "\\label{{tab:{}}}", self.name);
+        let _ = writeln!(out, "\\begin{{tabular}}{{@{{}}{columns}@{{}}}}\n\\toprule");
+        let _ = writeln!(out, "{} \\\\\n\\midrule", titles.join(" & "));
+        for row in &self.rows {
+            let cells = row.iter().zip(&self.columns).map(|(cell, column)| {
+                let text = escape_latex(&cell.text);
+                match (cell.strong, column.cited && cell.value.is_some()) {
+                    (true, _) => format!("\\textbf{{{text}}}"),
+                    (_, true) => format!("\\textit{{{text}}}"),
+                    _ => text,
+                }
+            });
+            let _ = writeln!(out, "{} \\\\", cells.collect::<Vec<_>>().join(" & "));
+        }
+        out += "\\bottomrule\n\\end{tabular}\n";
+        for note in &self.notes {
+            let _ = writeln!(out, "\\par\\smallskip\\footnotesize {}", escape_latex(note));
+        }
+        out + "\\end{table}\n"
+    }
+
+    /// Comma-separated values: the heading, then the rows; no notes.
+    ///
+    /// # Errors
+    /// When a row has another number of cells than there are columns.
+    pub fn csv(&self) -> Result<String> {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.write_record(self.columns.iter().map(|c| &c.title))?;
+        for row in &self.rows {
+            writer.write_record(row.iter().map(|c| &c.text))?;
+        }
+        Ok(String::from_utf8(writer.into_inner()?)?)
+    }
+
+    /// An HTML table whose columns the page's script can sort.
+    pub fn html(&self) -> String {
+        let mut out =
+            format!("<table class=\"sortable\" id=\"table-{}\">", escape_html(&self.name));
+        let _ = write!(out, "<caption>{}</caption><thead><tr>", escape_html(&self.caption));
+        for column in &self.columns {
+            let _ = write!(
+                out,
+                "<th scope=\"col\"{}>{}</th>",
+                class(column),
+                escape_html(&column.title)
+            );
+        }
+        out += "</tr></thead>\n<tbody>\n";
+        for row in &self.rows {
+            out += "<tr>";
+            for (i, (cell, column)) in row.iter().zip(&self.columns).enumerate() {
+                out += &html_cell(cell, column, i == 0);
+            }
+            out += "</tr>\n";
+        }
+        out += "</tbody></table>\n";
+        for note in &self.notes {
+            let _ = writeln!(out, "<p class=\"note\">{}</p>", escape_html(note));
+        }
+        out
+    }
+}
+
+fn class(column: &Column) -> &'static str {
+    match (column.numeric, column.cited) {
+        (_, true) => " class=\"num cited\"",
+        (true, false) => " class=\"num\"",
+        _ => "",
+    }
+}
+
+fn html_cell(cell: &Cell, column: &Column, first: bool) -> String {
+    let (open, close) = if first { ("th scope=\"row\"", "th") } else { ("td", "td") };
+    let mut out = format!("<{open}{}", class(column));
+    if let Some(value) = cell.value.filter(|v| v.is_finite()) {
+        let _ = write!(out, " data-value=\"{value}\"");
+    }
+    if !cell.runs.is_empty() {
+        let _ = write!(out, " title=\"runs: {}\"", escape_html(&cell.runs.join(", ")));
+    }
+    let text = escape_html(&cell.text);
+    let text = if cell.strong { format!("<b>{text}</b>") } else { text };
+    let _ = write!(out, ">{text}</{close}>");
+    out
+}
+
+fn markdown_row(cells: impl Iterator<Item = String>) -> String {
+    format!("| {} |\n", cells.collect::<Vec<_>>().join(" | "))
+}
+
+/// Text as Markdown shows it.
+pub fn escape_markdown(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' => out.push(' '),
+            '|' | '*' | '_' | '<' | '>' | '`' | '[' | ']' | '\\' => out.extend(['\\', c]),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+fn escape_latex(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' | '%' | '$' | '#' | '_' | '{' | '}' => out.extend(['\\', c]),
+            '\\' => out += "\\textbackslash{}",
+            '~' => out += "\\textasciitilde{}",
+            '^' => out += "\\textasciicircum{}",
+            '<' => out += "$<$",
+            '>' => out += "$>$",
+            '±' => out += "$\\pm$",
+            '–' => out += "--",
+            'χ' => out += "$\\chi$",
+            '²' => out += "$^2$",
+            '≤' => out += "$\\le$",
+            '→' => out += "$\\to$",
+            '·' => out += "$\\cdot$",
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// Text as HTML shows it, also inside double quotes.
+pub fn escape_html(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out += "&amp;",
+            '<' => out += "&lt;",
+            '>' => out += "&gt;",
+            '"' => out += "&quot;",
+            '\'' => out += "&#39;",
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use insta::assert_snapshot;
+
+    fn table() -> Table {
+        let cited = Cell { value: Some(46.91), ..Cell::words("46.91") };
+        Table {
+            name: "demo".into(),
+            caption: "Accuracy & 50 % of <all>".into(),
+            columns: vec![
+                Column::words("attention"),
+                Column::numbers("accuracy %"),
+                Column::cited("paper (cited)"),
+            ],
+            rows: vec![
+                vec![
+                    Cell::words("GLA_1|x"),
+                    Cell::number(81.0, 2).strong(true).of(vec!["ab12".into()]),
+                    cited,
+                ],
+                vec![Cell::words("none, \"quoted\""), Cell::p_value(1.69e-14), Cell::none()],
+            ],
+            notes: vec!["n = 308 in 154 clips".into()],
+        }
+    }
+
+    #[test]
+    fn markdown() {
+        assert_snapshot!(table().markdown(), @r#"
+        **Accuracy & 50 % of \<all\>**
+
+        | attention | accuracy % | paper (cited) |
+        | --- | --: | --: |
+        | GLA\_1\|x | **81.00** | *46.91* |
+        | none, "quoted" | 1.7e-14 | – |
+
+        n = 308 in 154 clips
+        "#);
+    }
+
+    #[test]
+    fn latex() {
+        assert_snapshot!(table().latex(), @r#"
+        \begin{table}
+        \centering
+        \caption{Accuracy \& 50 \% of $<$all$>$}
+        \label{tab:demo}
+        \begin{tabular}{@{}lrr@{}}
+        \toprule
+        attention & accuracy \% & paper (cited) \\
+        \midrule
+        GLA\_1|x & \textbf{81.00} & \textit{46.91} \\
+        none, "quoted" & 1.7e-14 & -- \\
+        \bottomrule
+        \end{tabular}
+        \par\smallskip\footnotesize n = 308 in 154 clips
+        \end{table}
+        "#);
+    }
+
+    #[test]
+    fn csv() {
+        assert_snapshot!(table().csv().expect("csv"), @r#"
+        attention,accuracy %,paper (cited)
+        GLA_1|x,81.00,46.91
+        "none, ""quoted""",1.7e-14,–
+        "#);
+    }
+
+    #[test]
+    fn html() {
+        assert_snapshot!(table().html(), @r#"
+        <table class="sortable" id="table-demo"><caption>Accuracy &amp; 50 % of &lt;all&gt;</caption><thead><tr><th scope="col">attention</th><th scope="col" class="num">accuracy %</th><th scope="col" class="num cited">paper (cited)</th></tr></thead>
+        <tbody>
+        <tr><th scope="row">GLA_1|x</th><td class="num" data-value="81" title="runs: ab12"><b>81.00</b></td><td class="num cited" data-value="46.91">46.91</td></tr>
+        <tr><th scope="row">none, &quot;quoted&quot;</th><td class="num" data-value="0.0000000000000169">1.7e-14</td><td class="num cited">–</td></tr>
+        </tbody></table>
+        <p class="note">n = 308 in 154 clips</p>
+        "#);
+    }
+
+    #[test]
+    fn a_ragged_table_is_no_csv() {
+        let mut ragged = table();
+        ragged.rows[0].pop();
+        assert!(ragged.csv().is_err());
+    }
+
+    #[test]
+    fn p_values_keep_two_digits() {
+        let shown = [0.03, 0.5, 1.0, 1e-300, 0.0, f64::NAN].map(p_value);
+        assert_eq!(shown, ["0.030", "0.50", "1.00", "1.0e-300", "< 1e-300", "undefined"]);
+    }
+}
