@@ -172,9 +172,11 @@ impl Canvas {
         self.shapes.push(Shape::Disc(center, radius, color));
     }
 
-    /// A text.
+    /// A text; an empty one is left out.
     pub fn text(&mut self, text: Text) {
-        self.shapes.push(Shape::Text(text));
+        if !text.text.is_empty() {
+            self.shapes.push(Shape::Text(text));
+        }
     }
 
     /// All texts, in the order drawn.
