@@ -28,6 +28,7 @@ pub mod cli;
 pub mod face;
 pub mod manifest;
 pub mod media;
+pub mod model;
 pub mod output;
 pub mod pack;
 pub mod progress;

@@ -1,0 +1,448 @@
+//! The layers all networks are made of, over LibTorch's fallible operations.
+use std::{borrow::Borrow, cell::RefCell};
+
+use anyhow::Result;
+use tch::{nn, Device, Kind, Tensor};
+
+/// One evaluation of a network: training or not, the number format of convolutions and matrix
+/// products, and optionally a record of the layers that were passed.
+#[derive(Debug, Default)]
+pub struct Pass {
+    train: bool,
+    kind: Option<Kind>,
+    layers: Option<RefCell<Vec<Layer>>>,
+}
+
+/// A layer as it was evaluated.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Layer {
+    /// Its name in the weights file.
+    pub name: String,
+    /// `conv`, `linear`, `batch norm` and so on.
+    pub kind: &'static str,
+    /// Shape of what went in.
+    pub input: Vec<i64>,
+    /// Shape of what came out.
+    pub output: Vec<i64>,
+    /// Weights, biases and running statistics.
+    pub parameters: u64,
+    /// Multiply-adds of the whole batch; 0 for layers that only pass or normalise.
+    pub multiply_adds: u64,
+}
+
+impl Pass {
+    /// Training (batch statistics, dropout) or evaluation, in f32.
+    pub fn new(train: bool) -> Self {
+        Pass { train, ..Pass::default() }
+    }
+
+    /// The same with convolutions and matrix products in `kind`, such as `Kind::BFloat16`; weights,
+    /// batch statistics, softmaxes and logits stay f32.
+    pub fn in_kind(self, kind: Kind) -> Self {
+        Pass { kind: (kind != Kind::Float).then_some(kind), ..self }
+    }
+
+    /// The same, keeping a record of the layers; see [`Pass::layers`].
+    pub fn recorded(self) -> Self {
+        Pass { layers: Some(RefCell::default()), ..self }
+    }
+
+    /// The layers passed so far, in order; empty without [`Pass::recorded`].
+    pub fn layers(&self) -> Vec<Layer> {
+        self.layers.as_ref().map(|layers| layers.borrow().clone()).unwrap_or_default()
+    }
+
+    /// Whether this is training.
+    pub fn is_train(&self) -> bool {
+        self.train
+    }
+
+    /// `tensor` in the format of products.
+    fn cast(&self, tensor: &Tensor) -> Result<Tensor> {
+        Ok(match self.kind {
+            Some(kind) if tensor.kind() != kind => tensor.f_to_kind(kind)?,
+            _ => tensor.shallow_clone(),
+        })
+    }
+
+    fn record(&self, layer: impl FnOnce() -> Layer) {
+        if let Some(layers) = &self.layers {
+            layers.borrow_mut().push(layer());
+        }
+    }
+}
+
+/// Epsilon and momentum of batch normalisation.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Norm {
+    pub eps: f64,
+    pub momentum: f64,
+}
+
+impl Norm {
+    /// PyTorch's defaults, which all public baselines use.
+    pub const TORCH: Norm = Norm { eps: 1e-5, momentum: 0.1 };
+}
+
+/// How fresh weights are drawn.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Start {
+    /// Uniform after Glorot and Bengio 2010, biases zero: Keras's default.
+    Glorot,
+    /// Uniform within one over the root of fan-in, biases too: PyTorch's default.
+    Torch,
+    /// Convolutions normal after He et al. 2015 by fan-out, biases zero; linear layers as `Torch`.
+    FanOut,
+    /// As `FanOut`, but linear layers normal with deviation 0.01 and biases zero: VGG.
+    Vgg,
+}
+
+impl Start {
+    fn weight(self, shape: &[i64]) -> nn::Init {
+        let cells: i64 = shape[2..].iter().product();
+        let (fan_in, fan_out) = ((shape[1] * cells) as f64, (shape[0] * cells) as f64);
+        let uniform = |bound: f64| nn::Init::Uniform { lo: -bound, up: bound };
+        match self {
+            Start::Glorot => uniform((6.0 / (fan_in + fan_out)).sqrt()),
+            Start::FanOut | Start::Vgg if shape.len() > 2 => {
+                nn::Init::Randn { mean: 0.0, stdev: (2.0 / fan_out).sqrt() }
+            }
+            Start::Vgg => nn::Init::Randn { mean: 0.0, stdev: 0.01 },
+            Start::Torch | Start::FanOut => uniform(1.0 / fan_in.sqrt()),
+        }
+    }
+
+    fn bias(self, shape: &[i64]) -> nn::Init {
+        let bound = 1.0 / (shape[1..].iter().product::<i64>() as f64).sqrt();
+        match self {
+            Start::Torch => nn::Init::Uniform { lo: -bound, up: bound },
+            Start::FanOut if shape.len() == 2 => nn::Init::Uniform { lo: -bound, up: bound },
+            _ => nn::Init::Const(0.0),
+        }
+    }
+}
+
+/// A place in the tree of names, and how tensors are made there.
+#[derive(Clone, Debug)]
+pub(super) struct Scope<'a> {
+    path: nn::Path<'a>,
+    norm: Norm,
+    start: Start,
+    /// `Some`: frozen but for the layers of these names.
+    head: Option<&'static [&'static str]>,
+    /// Length of the name of the network's own root, which head names do not include.
+    root: usize,
+}
+
+impl<'a> Scope<'a> {
+    pub fn new(path: &nn::Path<'a>, norm: Norm, head: Option<&'static [&'static str]>) -> Self {
+        let root = path.components().map(|part| part.len() + 1).sum();
+        Scope { path: path.clone(), norm, start: Start::Torch, head, root }
+    }
+
+    /// The place `name` below this one; dots in `name` separate places.
+    pub fn sub(&self, name: &str) -> Scope<'a> {
+        let path = name.split('.').fold(self.path.clone(), |path, part| path.sub(part));
+        Scope { path, ..*self }
+    }
+
+    pub fn with_norm(self, norm: Norm) -> Self {
+        Scope { norm, ..self }
+    }
+
+    pub fn with_start(self, start: Start) -> Self {
+        Scope { start, ..self }
+    }
+
+    fn name(&self) -> String {
+        self.path.components().collect::<Vec<_>>().join(".")
+    }
+
+    fn is_frozen(&self) -> bool {
+        let name = self.name();
+        let own = name.get(self.root..).unwrap_or_default();
+        self.head.is_some_and(|head| {
+            !head.iter().any(|h| own == *h || own.starts_with(&format!("{h}.")))
+        })
+    }
+
+    /// A trainable tensor unless this place is frozen. Drawn on the CPU, so that the values do not
+    /// depend on the device.
+    pub fn weight(&self, name: &str, shape: &[i64], init: nn::Init) -> Result<Tensor> {
+        let fresh = nn::f_init(init, shape, Device::Cpu, Kind::Float)?;
+        let fresh = fresh.f_to_device(self.path.device())?.f_detach()?;
+        Ok(self.path.add(name, fresh, !self.is_frozen()))
+    }
+
+    fn statistic(&self, name: &str, length: i64, value: f64) -> Result<Tensor> {
+        let place = (Kind::Float, self.path.device());
+        Ok(self.path.add(name, Tensor::f_full([length], value, place)?, false))
+    }
+
+    pub fn conv(&self, inputs: i64, outputs: i64, shape: ConvShape) -> Result<Conv> {
+        let sizes = [outputs, inputs / shape.groups, shape.kernel, shape.kernel];
+        let weight = self.weight("weight", &sizes, self.start.weight(&sizes))?;
+        let bias = match shape.bias {
+            true => Some(self.weight("bias", &[outputs], self.start.bias(&sizes))?),
+            false => None,
+        };
+        Ok(Conv { name: self.name(), weight, bias, shape })
+    }
+
+    pub fn linear(&self, inputs: i64, outputs: i64) -> Result<Linear> {
+        let sizes = [outputs, inputs];
+        let weight = self.weight("weight", &sizes, self.start.weight(&sizes))?;
+        let bias = self.weight("bias", &[outputs], self.start.bias(&sizes))?;
+        Ok(Linear { name: self.name(), weight, bias })
+    }
+
+    /// A convolution and its batch normalisation, at the places `names`.
+    pub fn conv_norm(
+        &self,
+        [conv, norm]: [&str; 2],
+        inputs: i64,
+        outputs: i64,
+        shape: ConvShape,
+    ) -> Result<ConvNorm> {
+        Ok(ConvNorm {
+            conv: self.sub(conv).conv(inputs, outputs, shape)?,
+            norm: self.sub(norm).batch_norm(outputs)?,
+        })
+    }
+
+    pub fn batch_norm(&self, width: i64) -> Result<BatchNorm> {
+        Ok(BatchNorm {
+            name: self.name(),
+            weight: self.weight("weight", &[width], nn::Init::Const(1.0))?,
+            bias: self.weight("bias", &[width], nn::Init::Const(0.0))?,
+            mean: self.statistic("running_mean", width, 0.0)?,
+            variance: self.statistic("running_var", width, 1.0)?,
+            norm: self.norm,
+            frozen: self.is_frozen(),
+        })
+    }
+}
+
+/// Geometry of a square convolution.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ConvShape {
+    pub kernel: i64,
+    pub stride: i64,
+    pub padding: i64,
+    pub dilation: i64,
+    pub groups: i64,
+    pub bias: bool,
+}
+
+impl ConvShape {
+    /// `kernel` x `kernel`, stride 1, size kept, no bias.
+    pub const fn new(kernel: i64) -> Self {
+        ConvShape { kernel, stride: 1, padding: kernel / 2, dilation: 1, groups: 1, bias: false }
+    }
+
+    pub const fn stride(self, stride: i64) -> Self {
+        ConvShape { stride, ..self }
+    }
+
+    pub const fn groups(self, groups: i64) -> Self {
+        ConvShape { groups, ..self }
+    }
+
+    pub const fn biased(self) -> Self {
+        ConvShape { bias: true, ..self }
+    }
+}
+
+/// A two-dimensional convolution.
+#[derive(Debug)]
+pub(super) struct Conv {
+    name: String,
+    weight: Tensor,
+    bias: Option<Tensor>,
+    shape: ConvShape,
+}
+
+impl Conv {
+    /// `[N, inputs, H, W]` to `[N, outputs, H', W']`.
+    pub fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let bias = self.bias.as_ref().map(|bias| pass.cast(bias)).transpose()?;
+        self.convolve(x, bias, pass)
+    }
+
+    fn convolve(&self, x: &Tensor, bias: Option<Tensor>, pass: &Pass) -> Result<Tensor> {
+        let ConvShape { stride, padding, dilation, groups, .. } = self.shape;
+        let y = pass.cast(x)?.f_conv2d(
+            &pass.cast(&self.weight)?,
+            bias,
+            [stride; 2],
+            [padding; 2],
+            [dilation; 2],
+            groups,
+        )?;
+        pass.record(|| Layer {
+            name: self.name.clone(),
+            kind: "conv",
+            input: x.size(),
+            output: y.size(),
+            parameters: count(&[Some(&self.weight), self.bias.as_ref()]),
+            multiply_adds: (y.numel() * self.weight.numel()) as u64 / self.weight.size()[0] as u64,
+        });
+        Ok(y)
+    }
+}
+
+/// A fully connected layer.
+#[derive(Debug)]
+pub(super) struct Linear {
+    name: String,
+    pub weight: Tensor,
+    pub bias: Tensor,
+}
+
+impl Linear {
+    /// `[N, inputs]` to `[N, outputs]`.
+    pub fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let y = pass.cast(x)?.f_linear(&pass.cast(&self.weight)?, Some(pass.cast(&self.bias)?))?;
+        self.record(x, &y, (y.numel() as i64 * self.weight.size()[1]) as u64, pass);
+        Ok(y)
+    }
+
+    /// Applies the columns `from..from + inputs` of this layer to every cell of a map:
+    /// `[N, inputs, H, W]` to `[N, outputs, H, W]`.
+    pub fn on_cells(&self, x: &Tensor, from: i64, bias: bool, pass: &Pass) -> Result<Tensor> {
+        let inputs = x.size()[1];
+        let weight = self.weight.f_narrow(1, from, inputs)?.f_unsqueeze(-1)?.f_unsqueeze(-1)?;
+        let bias = if bias { Some(pass.cast(&self.bias)?) } else { None };
+        let y = pass.cast(x)?.f_conv2d(&pass.cast(&weight)?, bias, 1, 0, 1, 1)?;
+        self.record(x, &y, (y.numel() as i64 * inputs) as u64, pass);
+        Ok(y)
+    }
+
+    /// Applies the first columns of this layer with its bias: `[N, inputs]` to `[N, outputs]`.
+    pub fn on_first(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let weight = self.weight.f_narrow(1, 0, x.size()[1])?;
+        Ok(pass.cast(x)?.f_linear(&pass.cast(&weight)?, Some(pass.cast(&self.bias)?))?)
+    }
+
+    fn record(&self, x: &Tensor, y: &Tensor, multiply_adds: u64, pass: &Pass) {
+        pass.record(|| Layer {
+            name: self.name.clone(),
+            kind: "linear",
+            input: x.size(),
+            output: y.size(),
+            parameters: count(&[Some(&self.weight), Some(&self.bias)]),
+            multiply_adds,
+        });
+    }
+}
+
+/// Batch normalisation over all axes but the second.
+#[derive(Debug)]
+pub(super) struct BatchNorm {
+    name: String,
+    weight: Tensor,
+    bias: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    norm: Norm,
+    frozen: bool,
+}
+
+impl BatchNorm {
+    /// Same shape out as in.
+    pub fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let y = x.f_batch_norm(
+            Some(&self.weight),
+            Some(&self.bias),
+            Some(&self.mean),
+            Some(&self.variance),
+            pass.train && !self.frozen,
+            self.norm.momentum,
+            self.norm.eps,
+            true,
+        )?;
+        pass.record(|| Layer {
+            name: self.name.clone(),
+            kind: "batch norm",
+            input: x.size(),
+            output: y.size(),
+            parameters: count(&[
+                Some(&self.weight),
+                Some(&self.bias),
+                Some(&self.mean),
+                Some(&self.variance),
+            ]),
+            multiply_adds: 0,
+        });
+        Ok(y)
+    }
+}
+
+fn count(tensors: &[Option<&Tensor>]) -> u64 {
+    tensors.iter().flatten().map(|tensor| tensor.numel() as u64).sum()
+}
+
+/// A convolution and its batch normalisation.
+#[derive(Debug)]
+pub(super) struct ConvNorm {
+    conv: Conv,
+    norm: BatchNorm,
+}
+
+impl ConvNorm {
+    pub fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        self.norm.forward(&self.conv.forward(x, pass)?, pass)
+    }
+}
+
+/// fc1, ReLU, dropout, fc2.
+#[derive(Debug)]
+pub(super) struct Mlp {
+    fc1: Linear,
+    fc2: Linear,
+    dropout: f64,
+}
+
+impl Mlp {
+    pub fn new(scope: &Scope, [inputs, hidden, outputs]: [i64; 3], dropout: f64) -> Result<Self> {
+        let fc1 = scope.sub("fc1").linear(inputs, hidden)?;
+        Ok(Mlp { fc1, fc2: scope.sub("fc2").linear(hidden, outputs)?, dropout })
+    }
+
+    /// `[N, inputs]` to `[N, outputs]`, f32.
+    pub fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let hidden = relu(self.fc1.forward(x, pass)?)?;
+        float(&self.fc2.forward(&dropout(hidden, self.dropout, pass)?, pass)?)
+    }
+}
+
+/// In place: every caller hands over a tensor that no one needs any more.
+pub(super) fn relu(mut x: Tensor) -> Result<Tensor> {
+    Ok(x.f_relu_()?)
+}
+
+/// Dropout in training, nothing in evaluation.
+pub(super) fn dropout(x: Tensor, p: f64, pass: &Pass) -> Result<Tensor> {
+    match pass.train && p > 0.0 {
+        true => Ok(x.f_dropout(p, true)?),
+        false => Ok(x),
+    }
+}
+
+/// Back to f32 where a product left another format.
+pub(super) fn float(x: &Tensor) -> Result<Tensor> {
+    match x.kind() {
+        Kind::Float => Ok(x.shallow_clone()),
+        _ => Ok(x.f_to_kind(Kind::Float)?),
+    }
+}
+
+/// Largest value of every window.
+pub(super) fn max_pool(x: &Tensor, window: i64, stride: i64, padding: i64) -> Result<Tensor> {
+    Ok(x.f_max_pool2d([window; 2], [stride; 2], [padding; 2], [1; 2], false)?)
+}
+
+/// Global average pooling: `[N, D, H, W]` to `[N, D]`, f32.
+pub(super) fn average<T: Borrow<Tensor>>(map: T) -> Result<Tensor> {
+    Ok(map.borrow().f_mean_dim([2, 3].as_slice(), false, Kind::Float)?)
+}
