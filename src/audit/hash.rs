@@ -1,0 +1,297 @@
+//! The perceptual hash of a picture: 64 signs of its lowest spatial frequencies.
+//!
+//! The luma plane is averaged to 32 x 32 cells whatever its size, and the signs of 64 cosine
+//! coefficients (horizontal + vertical frequency at most 10, without the mean) are the bits, as in
+//! the robust hashes of Zauner ("Implementation and benchmarking of perceptual image hash
+//! functions", 2010) but with zero instead of the median as threshold. Hence
+//!
+//! - brightness and contrast cancel: they scale coefficients or move the mean only;
+//! - compression, scaling and small marks move few coefficients across zero;
+//! - the hash of the mirrored picture is the hash with the odd horizontal bits flipped
+//!   ([`mirrored`]), so mirrored copies are found without a second hash.
+//!
+//! All arithmetic is on integers: same pixels, same bits, on every machine.
+use std::sync::LazyLock;
+
+/// Cells per side of the averaged picture.
+const CELLS: usize = 32;
+/// Highest horizontal + vertical frequency that is used.
+const HIGHEST: usize = 10;
+/// Fractional bits of a cell's value.
+const CELL_BITS: u32 = 8;
+/// Fractional bits of the cosine table.
+const COSINE_BITS: u32 = 12;
+/// A coefficient counts as information from this amplitude on, in luma levels. Codec and sensor
+/// noise stay far below: white noise of 5 levels on 712 x 400 pixels has amplitude 0.02.
+const LEAST_AMPLITUDE: f64 = 0.5;
+/// Coefficients that must carry information, of 64; black and flat frames, fades to one colour
+/// and colour bars (which vary in one direction only) have fewer.
+const LEAST_COEFFICIENTS: usize = 24;
+
+/// What stands for the hash of a picture that shows too little to be recognised: it is near to
+/// nothing, not even to itself.
+pub const UNINFORMATIVE: u64 = 0;
+
+/// Everything a hash depends on; hashes of different settings must not be compared.
+pub const SETTINGS: &str = "dct-sign/1 cells=32 frequencies=10 bits=64 gate=24x0.5 grid_ms=500";
+
+/// A brightness plane; any range, any offset.
+#[derive(Clone, Copy, Debug)]
+pub struct Plane<'a> {
+    /// Rows of `stride` bytes, the first `width` of which are pixels.
+    pub pixels: &'a [u8],
+    /// Pixels per row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// Bytes from one row to the next.
+    pub stride: usize,
+}
+
+/// The brightness (BT.601 weights, full range) of interleaved RGB bytes.
+pub fn luma(rgb: &[u8]) -> Vec<u8> {
+    let grey = |p: &[u8]| {
+        ((77 * u32::from(p[0]) + 150 * u32::from(p[1]) + 29 * u32::from(p[2]) + 128) >> 8) as u8
+    };
+    rgb.chunks_exact(3).map(grey).collect()
+}
+
+/// The hash, or [`UNINFORMATIVE`] when the picture is too plain (or the plane is empty or shorter
+/// than its sizes say).
+pub fn hash(plane: &Plane<'_>) -> u64 {
+    let Some(cells) = cells::<CELLS>(plane) else { return UNINFORMATIVE };
+    let coefficients = transform(&cells);
+    let informative = coefficients.iter().filter(|c| c.amplitude >= LEAST_AMPLITUDE).count();
+    if informative < LEAST_COEFFICIENTS {
+        return UNINFORMATIVE;
+    }
+    let set = coefficients.iter().enumerate().filter(|(_, c)| c.positive);
+    let bits = set.fold(0, |bits, (rank, _)| bits | 1 << place(rank));
+    if bits == UNINFORMATIVE {
+        1
+    } else {
+        bits
+    }
+}
+
+/// Differing bits, 0..=64.
+pub fn distance(a: u64, b: u64) -> u32 {
+    (a ^ b).count_ones()
+}
+
+/// The hash of the left-right mirrored picture; twice gives the hash back.
+pub fn mirrored(hash: u64) -> u64 {
+    if hash == UNINFORMATIVE {
+        UNINFORMATIVE
+    } else {
+        hash ^ *ODD_COLUMNS
+    }
+}
+
+/// The plane averaged to `N` x `N` cells in row order, with exact shares of cut pixels, in
+/// 1/256 levels; `None` when the plane is empty or its bytes are fewer than its sizes say.
+pub fn cells<const N: usize>(plane: &Plane<'_>) -> Option<Vec<u16>> {
+    let Plane { pixels, width, height, stride } = *plane;
+    if width == 0 || height == 0 || stride < width || pixels.len() < stride * (height - 1) + width {
+        return None;
+    }
+    let mut sums = vec![0u64; N * N];
+    for (y, row) in pixels.chunks(stride).take(height).enumerate() {
+        let across: [u64; N] = std::array::from_fn(|x| share(&row[..width], x, N));
+        // A row reaches into one row of cells, or into two and more when there are few rows.
+        for cell in (y * N / height)..=(((y + 1) * N - 1) / height) {
+            let weight = overlap(cell * height, (cell + 1) * height, y * N, (y + 1) * N);
+            let line = &mut sums[cell * N..(cell + 1) * N];
+            line.iter_mut().zip(&across).for_each(|(sum, a)| *sum += weight as u64 * a);
+        }
+    }
+    let area = (width * height) as u64;
+    Some(sums.into_iter().map(|sum| ((sum << CELL_BITS) / area) as u16).collect())
+}
+
+/// The pixels of cell `x` of `n`, each weighted by n times the share that lies in the cell.
+fn share(row: &[u8], x: usize, n: usize) -> u64 {
+    let (start, end) = (x * row.len(), (x + 1) * row.len());
+    let (first, last) = (start / n, (end - 1) / n);
+    let weighted = |i: usize| overlap(start, end, i * n, (i + 1) * n) as u64 * u64::from(row[i]);
+    if first == last {
+        return weighted(first);
+    }
+    let whole: u32 = row[first + 1..last].iter().map(|&v| u32::from(v)).sum();
+    weighted(first) + n as u64 * u64::from(whole) + weighted(last)
+}
+
+fn overlap(a: usize, b: usize, c: usize, d: usize) -> usize {
+    b.min(d).saturating_sub(a.max(c))
+}
+
+/// One cosine coefficient: its sign and its amplitude in luma levels.
+struct Coefficient {
+    positive: bool,
+    amplitude: f64,
+}
+
+/// (horizontal, vertical) frequency of every coefficient, lowest first.
+static FREQUENCIES: LazyLock<Vec<(usize, usize)>> = LazyLock::new(|| {
+    let all = (1..=HIGHEST).flat_map(|sum| (0..=sum).map(move |u| (u, sum - u)));
+    // 65 fit below the diagonal; the last vertical one goes.
+    all.filter(|&f| f != (0, HIGHEST)).collect()
+});
+
+/// `round(2^12 cos((2x + 1) u pi / 64))`, by u and x.
+static COSINES: LazyLock<Vec<[i64; CELLS]>> = LazyLock::new(|| {
+    let one = f64::from(1u32 << COSINE_BITS);
+    let cosine = |u: usize, x: usize| {
+        let angle = ((2 * x + 1) * u) as f64 * std::f64::consts::PI / (2 * CELLS) as f64;
+        (one * angle.cos()).round() as i64
+    };
+    (0..=HIGHEST).map(|u| std::array::from_fn(|x| cosine(u, x))).collect()
+});
+
+static ODD_COLUMNS: LazyLock<u64> = LazyLock::new(|| {
+    let odd = FREQUENCIES.iter().enumerate().filter(|(_, (u, _))| u % 2 == 1);
+    odd.fold(0, |mask, (rank, _)| mask | 1 << place(rank))
+});
+
+/// The bit of the coefficient of a rank: neighbours go to different 16-bit bands, so that every
+/// band of the search index sees low and high frequencies alike.
+fn place(rank: usize) -> usize {
+    rank % 4 * 16 + rank / 4
+}
+
+fn transform(cells: &[u16]) -> Vec<Coefficient> {
+    let rows: Vec<[i64; HIGHEST + 1]> = cells
+        .chunks_exact(CELLS)
+        .map(|row| {
+            std::array::from_fn(|u| {
+                row.iter().zip(&COSINES[u]).map(|(&t, c)| i64::from(t) * c).sum()
+            })
+        })
+        .collect();
+    let scale = f64::from(1u32 << CELL_BITS) * f64::from(1u32 << (2 * COSINE_BITS));
+    let coefficient = |&(u, v): &(usize, usize)| {
+        let sum: i64 = rows.iter().zip(&COSINES[v]).map(|(row, c)| row[u] * c).sum();
+        let norm = if u == 0 || v == 0 { 2.0 } else { 4.0 } / (CELLS * CELLS) as f64;
+        Coefficient { positive: sum > 0, amplitude: (sum as f64 / scale * norm).abs() }
+    };
+    FREQUENCIES.iter().map(coefficient).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seed::Draws;
+
+    /// A picture of 25 grey rectangles.
+    fn picture(seed: u64, width: usize, height: usize) -> Vec<u8> {
+        let mut draws = Draws::new(seed, "rectangles", "");
+        let mut pixels = vec![120u8; width * height];
+        for _ in 0..25 {
+            let (x, y) = (draws.uniform(), draws.uniform());
+            let (w, h) = (draws.between(0.05, 0.5), draws.between(0.05, 0.5));
+            let grey = draws.below(256) as u8;
+            let columns =
+                (x * width as f64) as usize..(((x + w) * width as f64) as usize).min(width);
+            for row in
+                ((y * height as f64) as usize)..(((y + h) * height as f64) as usize).min(height)
+            {
+                pixels[row * width..][columns.clone()].fill(grey);
+            }
+        }
+        pixels
+    }
+
+    fn of(pixels: &[u8], width: usize, height: usize) -> u64 {
+        hash(&Plane { pixels, width, height, stride: width })
+    }
+
+    #[test]
+    fn cells_are_exact_averages() {
+        // 3 x 1 pixels into 2 x 2 cells: each cell holds one and a half pixels.
+        let plane = Plane { pixels: &[0, 90, 240], width: 3, height: 1, stride: 3 };
+        let [left, right] = [30 * 256, 190 * 256]; // (0 + 45) / 1.5 and (45 + 240) / 1.5
+        assert_eq!(cells::<2>(&plane).expect("fits"), [left, right, left, right]);
+        let padded = Plane { pixels: &[8, 9, 8, 9], width: 1, height: 2, stride: 2 };
+        assert_eq!(cells::<1>(&padded).expect("fits"), [8 * 256]);
+        for bad in [
+            Plane { height: 3, ..padded },
+            Plane { width: 0, ..padded },
+            Plane { stride: 0, ..padded },
+        ] {
+            assert_eq!(cells::<2>(&bad), None);
+            assert_eq!(hash(&bad), UNINFORMATIVE);
+        }
+    }
+
+    #[test]
+    fn a_cosine_sets_the_bit_of_its_frequency() {
+        let (u, v) = (3, 2);
+        let rank = FREQUENCIES.iter().position(|&f| f == (u, v)).expect("used");
+        let wave = |x: usize, u: usize| ((2 * x + 1) * u) as f64 * std::f64::consts::PI / 512.0;
+        let cells: Vec<u16> = (0..256 * 256)
+            .map(|i| (100.0 + 50.0 * wave(i % 256, u).cos() * wave(i / 256, v).cos()) as u16)
+            .collect();
+        let pixels: Vec<u8> = cells.iter().map(|&c| c as u8).collect();
+        let plane = Plane { pixels: &pixels, width: 256, height: 256, stride: 256 };
+        let found = transform(&super::cells::<CELLS>(&plane).expect("fits"));
+        assert!((found[rank].amplitude - 50.0).abs() < 0.5 && found[rank].positive);
+        assert_eq!(found.iter().filter(|c| c.amplitude > 0.3).count(), 1);
+        // one frequency alone is no picture
+        assert_eq!(hash(&plane), UNINFORMATIVE);
+    }
+
+    #[test]
+    fn there_are_64_bits_and_mirroring_is_its_own_inverse() {
+        assert_eq!(FREQUENCIES.len(), 64);
+        let places: std::collections::BTreeSet<_> = (0..64).map(place).collect();
+        assert_eq!(places.len(), 64);
+        assert_eq!(mirrored(mirrored(77)), 77);
+        assert_eq!(mirrored(UNINFORMATIVE), UNINFORMATIVE);
+    }
+
+    #[test]
+    fn copies_are_near_and_others_far() {
+        let (width, height) = (356, 200);
+        for seed in 0..20 {
+            let pixels = picture(seed, width, height);
+            let original = of(&pixels, width, height);
+            let near = |name: &str, other: u64, most: u32| {
+                let d = distance(original, other);
+                assert!(d <= most, "{name} of {seed}: {d}");
+            };
+            let brighter: Vec<u8> = pixels.iter().map(|&v| (f64::from(v) * 0.9) as u8).collect();
+            near("brightness", of(&brighter, width, height), 4);
+            near("scaling", of(&picture(seed, 712, 400), 712, 400), 4);
+            let mut noise = Draws::new(seed, "noise", "");
+            let noisy: Vec<u8> =
+                pixels.iter().map(|&v| (f64::from(v) + 8.0 * noise.normal()) as u8).collect();
+            near("noise", of(&noisy, width, height), 4);
+            let flipped: Vec<u8> =
+                pixels.chunks(width).flat_map(|row| row.iter().rev().copied()).collect();
+            near("mirrored", mirrored(of(&flipped, width, height)), 1);
+            let other = of(&picture(seed + 100, width, height), width, height);
+            assert!(distance(original, other) >= 14, "{seed}: {}", distance(original, other));
+        }
+    }
+
+    #[test]
+    fn plain_pictures_have_no_hash() {
+        let (width, height) = (356, 200);
+        let mut noise = Draws::new(1, "noise", "");
+        let black = vec![16u8; width * height];
+        let grainy: Vec<u8> =
+            black.iter().map(|&v| (f64::from(v) + 6.0 * noise.normal()) as u8).collect();
+        let bars: Vec<u8> =
+            (0..width * height).map(|i| (i % width * 8 / width * 30) as u8).collect();
+        let fade: Vec<u8> = (0..width * height).map(|i| (i / width) as u8).collect();
+        for (name, pixels) in [("black", black), ("grainy", grainy), ("bars", bars), ("fade", fade)]
+        {
+            assert_eq!(of(&pixels, width, height), UNINFORMATIVE, "{name}");
+        }
+    }
+
+    #[test]
+    fn luma_weighs_the_channels() {
+        assert_eq!(luma(&[255, 255, 255, 255, 0, 0, 0, 255, 0, 0, 0, 255]), [255, 77, 149, 29]);
+    }
+}

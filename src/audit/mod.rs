@@ -1,0 +1,15 @@
+//! Content, not names: which pictures and which clips show the same video.
+//!
+//! ```text
+//! luma plane -> 64-bit hash -> pairs at a small Hamming distance -> aligned signatures -> groups
+//! ```
+//!
+//! Pure: pixels and hashes in, positions out, in an order that depends on the input alone.
+//! How well it does on planted copies, and where it fails, is measured in `docs/audit.md`.
+pub mod align;
+pub mod groups;
+pub mod hash;
+pub mod pairs;
+
+pub use align::{align, Alignment};
+pub use groups::{groups, Grouping, Link, Member, Reason};
