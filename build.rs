@@ -27,6 +27,7 @@ fn libtorch_search_path() {
         return;
     }
     if let Some(libtorch) = env::var_os("LIBTORCH") {
+        compile_native(Path::new(&libtorch));
         for part in ["lib", "cuda"] {
             let folder = Path::new(&libtorch).join(part);
             println!("cargo:rustc-link-arg=-Wl,-rpath,{}", folder.display());
@@ -70,4 +71,17 @@ fn is_crate(manifest: &str, name: &str) -> bool {
     folder.is_some_and(|f| {
         f.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
     })
+}
+
+/// Compiles what LibTorch can do and tch has no binding for.
+fn compile_native(libtorch: &Path) {
+    println!("cargo:rerun-if-changed=src/train/native.cpp");
+    cc::Build::new()
+        .cpp(true)
+        .pic(true)
+        .warnings(false)
+        .include(libtorch.join("include"))
+        .flag("-std=c++17")
+        .file("src/train/native.cpp")
+        .compile("ncaers_native");
 }

@@ -26,6 +26,7 @@
 
 pub mod audit;
 pub mod cli;
+pub mod experiment;
 pub mod face;
 pub mod manifest;
 pub mod media;
@@ -39,3 +40,4 @@ pub mod runs;
 pub mod sampling;
 pub mod seed;
 pub mod split;
+pub mod train;

@@ -1,0 +1,214 @@
+//! Experiment files: TOML becomes a checked, fully resolved [`Experiment`] or fails naming the
+//! key; a grid file becomes a list of them.
+//!
+//! A file holds differences from the paper's protocol only. Unknown keys are errors, so that a
+//! misspelt option never silently trains something else.
+use std::path::Path;
+
+use anyhow::{ensure, Context, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::{json, Value};
+
+use crate::{model::ModelConfig, output, train::TrainConfig};
+
+mod grid;
+mod keys;
+
+pub use grid::{Grid, GridRun};
+
+/// Section `[data]`: what is trained on. Paths are relative to the working directory.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataConfig {
+    /// Manifest folder that the pack was made from; a pack of another state of it is refused.
+    pub manifest: Option<String>,
+    /// Pack folder, with `train.safetensors` and `val.safetensors`.
+    pub pack: Option<String>,
+}
+
+/// One run, fully resolved: no default is left open.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Experiment {
+    /// Name of the run in tables; the model's name and variant where it is absent.
+    pub label: Option<String>,
+    /// Section `[data]`.
+    pub data: DataConfig,
+    /// Section `[model]`.
+    pub model: ModelConfig,
+    /// Section `[train]`.
+    pub train: TrainConfig,
+}
+
+impl Experiment {
+    /// Reads an experiment file and puts `settings` (`key=value`, dotted keys) over it.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is no TOML, or a key or value is wrong; names it.
+    pub fn read(path: &Path, settings: &[String]) -> Result<Self> {
+        let mut given = tree_of(path)?;
+        override_with(&mut given, settings)?;
+        Self::resolve(&given).with_context(|| path.display().to_string())
+    }
+
+    /// Resolves a tree of differences from the defaults.
+    ///
+    /// # Errors
+    /// When a key or value is wrong; names it.
+    pub fn resolve(given: &Value) -> Result<Self> {
+        // Which keys of a model have a default depends on its name, so the model's own reader
+        // fills them in.
+        let mut defaults = serde_json::to_value(Experiment::default())?;
+        keys::set(&mut defaults, "model", json!({}));
+        let mut known = defaults.clone();
+        for key in ModelConfig::KEYS {
+            keys::set(&mut known, &format!("model.{key}"), Value::Null);
+        }
+        keys::refuse_unknown(&known, given)?;
+        let experiment: Experiment = keys::typed(&defaults, given)?;
+        experiment.train.check()?;
+        Ok(experiment)
+    }
+
+    /// The resolved configuration as TOML, as kept in `config.toml`.
+    pub fn to_toml(&self) -> Result<String> {
+        toml::to_string(self).context("cannot write the configuration as TOML")
+    }
+
+    /// The pack folder.
+    ///
+    /// # Errors
+    /// When the experiment names none.
+    pub fn pack(&self) -> Result<&Path> {
+        let pack = self.data.pack.as_deref();
+        pack.map(Path::new).context(
+            "no pack is named; set data.pack in the experiment file or with --set data.pack=DIR",
+        )
+    }
+
+    /// What makes two runs the same: the configuration with digests in place of paths and
+    /// without device and threads, which change bits but not the experiment.
+    ///
+    /// # Errors
+    /// When a file that the configuration names cannot be read.
+    pub fn identity(&self, pack_digest: &str, manifest_digest: &str) -> Result<Value> {
+        let mut tree = serde_json::to_value(self)?;
+        keys::set(&mut tree, "data", json!({"manifest": manifest_digest, "pack": pack_digest}));
+        for key in ["model.weights.path", "train.teacher"] {
+            let pointer = format!("/{}", key.replace('.', "/"));
+            let named = tree.pointer(&pointer).and_then(Value::as_str).filter(|p| !p.is_empty());
+            if let Some(path) = named.map(Path::new) {
+                let digest = content_digest(path)?;
+                keys::set(&mut tree, key, Value::String(digest));
+            }
+        }
+        if let Some(train) = tree.pointer_mut("/train").and_then(Value::as_object_mut) {
+            train.retain(|key, _| key != "device" && key != "threads");
+        }
+        Ok(keys::canonical(&tree))
+    }
+}
+
+/// The run id of an identity: the first 16 hex digits of the SHA-256 of its text.
+pub fn run_id(identity: &Value) -> String {
+    output::sha256_hex(keys::canonical(identity).to_string().as_bytes())[..16].to_owned()
+}
+
+/// Digest of a weight file, or of the checkpoint of a run folder.
+fn content_digest(path: &Path) -> Result<String> {
+    let file = if path.is_dir() { path.join("best.safetensors") } else { path.to_owned() };
+    output::sha256_file(&file)
+}
+
+/// Reads a TOML file as a tree.
+fn tree_of(path: &Path) -> Result<Value> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read experiment file {}", path.display()))?;
+    let table: toml::Table =
+        toml::from_str(&text).with_context(|| format!("{} is not TOML", path.display()))?;
+    let tree = serde_json::to_value(table)?;
+    ensure!(tree.is_object(), "{} is empty", path.display());
+    Ok(tree)
+}
+
+fn override_with(tree: &mut Value, settings: &[String]) -> Result<()> {
+    for setting in settings {
+        let (key, value) = keys::assignment(setting)?;
+        let mut change = json!({});
+        keys::set(&mut change, &key, value);
+        keys::merge(tree, &change);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::{OptimizerKind, Schedule, StageEpochs};
+
+    fn read(text: &str, settings: &[&str]) -> Result<Experiment> {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let path = dir.path().join("x.toml");
+        std::fs::write(&path, text).expect("write");
+        let settings: Vec<String> = settings.iter().map(|&s| s.into()).collect();
+        Experiment::read(&path, &settings)
+    }
+
+    fn refusal(text: &str, settings: &[&str]) -> String {
+        format!("{:#}", read(text, settings).expect_err("refused"))
+    }
+
+    #[test]
+    fn an_empty_file_is_the_papers_protocol() {
+        assert_eq!(read("", &[]).expect("resolves"), Experiment::default());
+    }
+
+    #[test]
+    fn what_is_resolved_reads_back_the_same() {
+        let given = "[train]\nbatch_size = 16\nschedule = { kind = \"linear\", end = 0.05 }\n\
+                     stage1_epochs = { face = 8, context = 20 }\n[train.augment]\nflip = \"both\"";
+        let first = read(given, &["train.optimizer=adamw", "data.pack=some/pack"]).expect("reads");
+        assert_eq!(first.train.optimizer, OptimizerKind::Adamw);
+        assert_eq!(first.train.schedule, Schedule::Linear { end: 0.05 });
+        assert_eq!(first.train.stage1_epochs, StageEpochs { face: 8, context: 20 });
+        assert_eq!(read(&first.to_toml().expect("TOML"), &[]).expect("reads"), first);
+    }
+
+    #[test]
+    fn settings_reach_into_tables() {
+        let set = |s: &str| read("", &[s]).expect("resolves").train;
+        assert_eq!(set("train.stage1_epochs=3").stage1_epochs, StageEpochs { face: 3, context: 3 });
+        assert_eq!(set("train.stage1_epochs.face=3").stage1_epochs.context, 20);
+        assert_eq!(set("train.augment.shift=4").augment.shift, 4);
+        assert_eq!(set("train.schedule={kind=\"constant\"}").schedule, Schedule::Constant {});
+    }
+
+    #[test]
+    fn wrong_keys_and_values_are_named() {
+        let message = refusal("[train]\nepoch = 3", &[]);
+        assert!(
+            message.contains("unknown key `train.epoch`, did you mean `train.epochs`?"),
+            "{message}"
+        );
+        let message = refusal("[train]\nepochs = \"many\"\nbatch_size = 8", &[]);
+        assert!(message.contains("train.epochs = \"many\""), "{message}");
+        let message = refusal("", &["train.optimizer=sdg"]);
+        assert!(message.contains("train.optimizer") && message.contains("sgd"), "{message}");
+        let message = refusal("[train]\nschedule = { kind = \"linear\", stop = 1 }", &[]);
+        assert!(message.contains("train.schedule") && message.contains("stop"), "{message}");
+        assert!(refusal("[train\n", &[]).contains("is not TOML"));
+    }
+
+    #[test]
+    fn identity_ignores_where_but_not_what() {
+        let id = |settings: &[&str]| {
+            let experiment = read("", settings).expect("resolves");
+            run_id(&experiment.identity("pack", "manifest").expect("identity"))
+        };
+        let base = id(&[]);
+        assert_eq!(base, id(&["train.device=cpu", "train.threads=1", "data.pack=elsewhere"]));
+        for change in ["train.seed=2", "train.epochs=61", "label=x", "train.augment.flip=none"] {
+            assert_ne!(base, id(&[change]), "{change}");
+        }
+    }
+}

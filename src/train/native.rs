@@ -1,0 +1,121 @@
+//! Calls into `native.cpp`: the few operations of LibTorch that tch has no binding for.
+use std::ffi::{c_char, CStr};
+
+use anyhow::{bail, Result};
+use tch::Tensor;
+use torch_sys::C_tensor;
+
+type List = *const *const C_tensor;
+
+extern "C" {
+    fn ncaers_clear_gradients(parameters: List, n: i64) -> *mut c_char;
+    fn ncaers_clip_gradients(parameters: List, n: i64, limit: f64) -> *mut c_char;
+    fn ncaers_sgd(
+        parameters: List,
+        momenta: List,
+        n: i64,
+        rate: f64,
+        momentum: f64,
+        decay: f64,
+        nesterov: bool,
+    ) -> *mut c_char;
+    fn ncaers_adam(
+        parameters: List,
+        firsts: List,
+        seconds: List,
+        seconds_max: List,
+        n: i64,
+        step: *const C_tensor,
+        rate: f64,
+        decay: f64,
+        amsgrad: bool,
+        decoupled: bool,
+    ) -> *mut c_char;
+}
+
+/// Turns the answer of a native call into a result, taking over the string.
+fn checked(message: *mut c_char) -> Result<()> {
+    if message.is_null() {
+        return Ok(());
+    }
+    // SAFETY: native functions return null or a string from strdup that is ours to free.
+    let text = unsafe {
+        let text = CStr::from_ptr(message).to_string_lossy().into_owned();
+        libc::free(message.cast());
+        text
+    };
+    bail!("{}", text.lines().next().unwrap_or("LibTorch failed"))
+}
+
+fn pointers(tensors: &[Tensor]) -> Vec<*const C_tensor> {
+    tensors.iter().map(Tensor::as_ptr).collect()
+}
+
+/// Forgets the gradients, so that the next backward pass stores instead of adding.
+pub(super) fn clear_gradients(parameters: &[Tensor]) -> Result<()> {
+    let list = pointers(parameters);
+    // SAFETY: the pointers live as long as the tensors that are borrowed here.
+    checked(unsafe { ncaers_clear_gradients(list.as_ptr(), list.len() as i64) })
+}
+
+/// Scales the gradients so that their common L2 norm is at most `limit`.
+pub(super) fn clip_gradients(parameters: &[Tensor], limit: f64) -> Result<()> {
+    let list = pointers(parameters);
+    // SAFETY: as above.
+    checked(unsafe { ncaers_clip_gradients(list.as_ptr(), list.len() as i64, limit) })
+}
+
+/// One step of SGD in PyTorch's form: v = momentum v + (g + decay p), p -= rate v.
+pub(super) fn sgd(
+    parameters: &[Tensor],
+    momenta: &[Tensor],
+    rate: f64,
+    momentum: f64,
+    decay: f64,
+    nesterov: bool,
+) -> Result<()> {
+    let (list, buffers) = (pointers(parameters), pointers(momenta));
+    // SAFETY: as above; both lists have the same length (`optimizer` makes them so).
+    checked(unsafe {
+        let n = list.len() as i64;
+        ncaers_sgd(list.as_ptr(), buffers.as_ptr(), n, rate, momentum, decay, nesterov)
+    })
+}
+
+/// The running averages of Adam, one tensor per parameter each.
+pub(super) struct Moments<'a> {
+    pub firsts: &'a [Tensor],
+    pub seconds: &'a [Tensor],
+    /// Largest second moments so far; `None` without amsgrad.
+    pub seconds_max: Option<&'a [Tensor]>,
+}
+
+/// One step of Adam, or of AdamW when the decay is `decoupled`; `step` counts from 1.
+pub(super) fn adam(
+    parameters: &[Tensor],
+    moments: &Moments,
+    step: &Tensor,
+    rate: f64,
+    decay: f64,
+    decoupled: bool,
+) -> Result<()> {
+    let list = pointers(parameters);
+    let (m, v) = (pointers(moments.firsts), pointers(moments.seconds));
+    let largest = moments.seconds_max.map(pointers);
+    let largest_list = largest.as_ref().map_or(std::ptr::null(), |l| l.as_ptr());
+    // SAFETY: as above; the list of maxima is only read with amsgrad.
+    checked(unsafe {
+        ncaers_adam(
+            list.as_ptr(),
+            m.as_ptr(),
+            v.as_ptr(),
+            largest_list,
+            list.len() as i64,
+            step.as_ptr(),
+            rate,
+            decay,
+            largest.is_some(),
+            decoupled,
+        )
+    })
+}
