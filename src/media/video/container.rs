@@ -1,0 +1,282 @@
+//! Opening a file by its content and reading the packets of its video stream.
+use std::{
+    ffi::CString,
+    fs::{self, File},
+    io::Read,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+    ptr,
+};
+
+use ffmpeg_next::{
+    codec, ffi, format::context::Input, media, Dictionary, Discard, Error, Packet, Rational,
+};
+
+use super::Rejected;
+
+/// What a clip may be inside. Playlists, image sequences and scripts are left out on purpose: they
+/// would open other files.
+const FORMATS: &str =
+    "avi,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mpegts,mpeg,asf,flv,ogg,mp3,wav,aac,flac";
+
+/// Bytes of packets that are kept in memory between counting and decoding; what is beyond is read
+/// from the file again.
+const KEPT_BYTES: usize = 48 << 20;
+
+/// What the header says of the video stream.
+pub(super) struct Header {
+    pub codec: String,
+    pub fps: Option<f64>,
+    pub frames: Option<u64>,
+    /// Clockwise degrees to apply.
+    pub rotation: i32,
+    pub sample_aspect_ratio: Option<String>,
+}
+
+/// An open file with its video stream chosen and all others discarded.
+pub(super) struct Container {
+    input: Input,
+    stream: usize,
+    path: PathBuf,
+}
+
+/// Refuses what is no regular, readable file with bytes in it before FFmpeg sees it.
+pub(super) fn check_file(path: &Path) -> Result<(), Rejected> {
+    let unreadable = |e: std::io::Error| Rejected::Unreadable(e.to_string());
+    let found = fs::metadata(path).map_err(unreadable)?;
+    if !found.is_file() {
+        return Err(Rejected::Unreadable("not a regular file".into()));
+    }
+    if found.len() == 0 {
+        return Err(Rejected::Empty);
+    }
+    File::open(path).map(drop).map_err(unreadable)
+}
+
+/// How many bytes an AVI file lacks by its own header; `None` for a whole one or another format.
+pub(super) fn shortfall(path: &Path) -> Option<u64> {
+    let mut head = [0; 12];
+    let mut file = File::open(path).ok()?;
+    file.read_exact(&mut head).ok()?;
+    if &head[..4] != b"RIFF" || &head[8..] != b"AVI " {
+        return None;
+    }
+    let claimed = u64::from(u32::from_le_bytes(head[4..8].try_into().ok()?));
+    let length = file.metadata().ok()?.len();
+    (claimed + 8).checked_sub(length).filter(|&lack| lack > 0)
+}
+
+impl Container {
+    pub(super) fn open(path: &Path) -> Result<Self, Rejected> {
+        let unreadable = |e: Error| Rejected::Unreadable(e.to_string());
+        let mut input = open_input(path).map_err(unreadable)?;
+        if !header_suffices(&input) {
+            // SAFETY: the context is open and ours.
+            let code =
+                unsafe { ffi::avformat_find_stream_info(input.as_mut_ptr(), ptr::null_mut()) };
+            if code < 0 {
+                return Err(unreadable(Error::from(code)));
+            }
+        }
+        let stream = video_stream(&input).ok_or(Rejected::NoVideo)?;
+        for mut other in input.streams_mut() {
+            let keep = other.index() == stream;
+            // SAFETY: the stream belongs to our open context; `discard` is the caller's to set.
+            unsafe {
+                (*other.as_mut_ptr()).discard =
+                    if keep { Discard::Default } else { Discard::All }.into();
+            }
+        }
+        Ok(Container { input, stream, path: path.to_owned() })
+    }
+
+    pub(super) fn header(&self) -> Header {
+        let stream = self.stream();
+        let parameters = stream.parameters();
+        let rate = |r: Rational| (r.numerator() > 0 && r.denominator() > 0).then(|| f64::from(r));
+        // SAFETY: the stream is alive as long as the input.
+        let aspect = unsafe {
+            let own = (*stream.as_ptr()).sample_aspect_ratio;
+            if own.num > 0 {
+                own
+            } else {
+                (*parameters.as_ptr()).sample_aspect_ratio
+            }
+        };
+        Header {
+            codec: parameters.id().name().to_owned(),
+            fps: rate(stream.avg_frame_rate()).or_else(|| rate(stream.rate())),
+            frames: u64::try_from(stream.frames()).ok().filter(|&n| n > 0),
+            rotation: self.rotation(),
+            sample_aspect_ratio: (aspect.num > 0 && aspect.den > 0)
+                .then(|| format!("{}:{}", aspect.num, aspect.den)),
+        }
+    }
+
+    fn stream(&self) -> ffmpeg_next::Stream<'_> {
+        self.input.stream(self.stream).expect("the stream was chosen from this input")
+    }
+
+    /// Clockwise quarter turns of the display matrix, in degrees.
+    fn rotation(&self) -> i32 {
+        let stream = self.stream();
+        let kind = ffi::AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX;
+        // SAFETY: the side data, when it is there, holds nine 32-bit numbers and lives as long as
+        // the stream.
+        let turned = unsafe {
+            let matrix = ffi::av_stream_get_side_data(stream.as_ptr(), kind, ptr::null_mut());
+            if matrix.is_null() {
+                return 0;
+            }
+            ffi::av_display_rotation_get(matrix.cast())
+        };
+        if turned.is_nan() {
+            return 0;
+        }
+        // FFmpeg counts anticlockwise.
+        ((-turned / 90.0).round() as i32).rem_euclid(4) * 90
+    }
+
+    /// The next packet of the video stream; `None` at the end, `Err` where reading breaks off.
+    fn next(&mut self) -> Result<Option<Packet>, Error> {
+        loop {
+            let mut packet = Packet::empty();
+            match packet.read(&mut self.input) {
+                Ok(()) if packet.stream() == self.stream => return Ok(Some(packet)),
+                Ok(()) => {}
+                Err(Error::Eof) => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// Opens a file by its bytes alone: the name never selects a protocol, pattern or format.
+fn open_input(path: &Path) -> Result<Input, Error> {
+    let mut url = b"file:".to_vec();
+    url.extend_from_slice(path.as_os_str().as_bytes());
+    let url = CString::new(url).map_err(|_| Error::InvalidData)?;
+    let mut options = Dictionary::new();
+    options.set("format_whitelist", FORMATS);
+    options.set("protocol_whitelist", "file");
+    // SAFETY: on success `context` is a fresh open context that `Input` takes over; on failure
+    // FFmpeg frees it. The dictionary is handed over and taken back whatever happens.
+    unsafe {
+        let mut context = ptr::null_mut();
+        let mut raw = options.disown();
+        let code = ffi::avformat_open_input(&mut context, url.as_ptr(), ptr::null_mut(), &mut raw);
+        drop(Dictionary::own(raw));
+        if code < 0 {
+            return Err(Error::from(code));
+        }
+        Ok(Input::wrap(context))
+    }
+}
+
+/// Whether decoding can start without FFmpeg's probing, which decodes frames itself: AVI states
+/// codec, size and rate, and MPEG-4 and intra-only codecs need no look-ahead for their order.
+fn header_suffices(input: &Input) -> bool {
+    use codec::Id;
+    let known = |id| matches!(id, Id::MPEG4 | Id::MJPEG | Id::RAWVIDEO | Id::FFV1);
+    let mut videos =
+        input.streams().filter(|s| s.parameters().medium() == media::Type::Video).peekable();
+    input.format().name() == "avi"
+        && videos.peek().is_some()
+        && videos.all(|s| {
+            let parameters = s.parameters();
+            // SAFETY: the parameters live as long as the stream.
+            let (width, height) =
+                unsafe { ((*parameters.as_ptr()).width, (*parameters.as_ptr()).height) };
+            let rate = s.avg_frame_rate();
+            known(parameters.id()) && width > 0 && height > 0 && rate.numerator() > 0
+        })
+}
+
+/// The first video stream that is not a cover picture.
+fn video_stream(input: &Input) -> Option<usize> {
+    let cover = ffmpeg_next::format::stream::Disposition::ATTACHED_PIC;
+    input
+        .streams()
+        .find(|s| s.parameters().medium() == media::Type::Video && !s.disposition().contains(cover))
+        .map(|s| s.index())
+}
+
+/// The packets of a clip, counted, and as many as are reasonable in memory.
+pub(super) struct Packets {
+    container: Container,
+    kept: Vec<Packet>,
+    /// Whether the file holds more packets than `kept`.
+    more: bool,
+    /// Packets with content: the frames to expect.
+    pub frames: u64,
+    /// What went wrong while reading.
+    pub damage: Vec<String>,
+}
+
+impl Packets {
+    /// Reads the file to its end.
+    pub(super) fn read(container: Container) -> Self {
+        let mut packets =
+            Packets { container, kept: Vec::new(), more: false, frames: 0, damage: Vec::new() };
+        let mut bytes = 0;
+        let mut corrupt = 0u64;
+        loop {
+            match packets.container.next() {
+                Ok(None) => break,
+                Err(error) => {
+                    packets.damage.push(format!("reading broke off: {error}"));
+                    break;
+                }
+                // AVI marks a repeated frame by an empty chunk, for which no frame comes out.
+                Ok(Some(packet)) if packet.size() == 0 => {}
+                Ok(Some(packet)) => {
+                    corrupt += u64::from(packet.is_corrupt());
+                    packets.frames += 1;
+                    bytes += packet.size();
+                    packets.more |= bytes > KEPT_BYTES;
+                    if !packets.more {
+                        packets.kept.push(packet);
+                    }
+                }
+            }
+        }
+        if corrupt > 0 {
+            packets.damage.push(format!("{corrupt} packets cut short"));
+        }
+        packets
+    }
+
+    pub(super) fn parameters(&self) -> codec::Parameters {
+        self.container.stream().parameters()
+    }
+
+    pub(super) fn rotation(&self) -> i32 {
+        self.container.rotation()
+    }
+
+    /// Gives every packet in order to `step` until it returns false.
+    pub(super) fn each(&mut self, mut step: impl FnMut(&Packet) -> bool) -> Result<(), Rejected> {
+        for packet in &self.kept {
+            if !step(packet) {
+                return Ok(());
+            }
+        }
+        if !self.more {
+            return Ok(());
+        }
+        let mut rest = Container::open(&self.container.path)?;
+        let mut skip = self.kept.len();
+        // Where reading breaks off is known from the first time.
+        while let Ok(Some(packet)) = rest.next() {
+            if packet.size() == 0 {
+                continue;
+            }
+            if skip > 0 {
+                skip -= 1;
+            } else if !step(&packet) {
+                break;
+            }
+        }
+        Ok(())
+    }
+}

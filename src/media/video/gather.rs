@@ -1,0 +1,124 @@
+//! What is noted of every decoded frame.
+use ffmpeg_next::{frame, picture, Error};
+
+use super::{
+    convert::{Color, Converter},
+    signature::{self, Signature},
+    Facts,
+};
+
+/// The facts so far.
+pub(super) struct Gather {
+    rotation: i32,
+    first: Option<First>,
+    /// The last size and where it began.
+    size: (u32, u32),
+    changes: Vec<String>,
+    interlaced: bool,
+    b_frames: bool,
+    errors: u64,
+    first_error: Option<String>,
+    concealed: u64,
+    signature: Option<Signature>,
+}
+
+/// What the first frame looks like.
+struct First {
+    pixel_format: String,
+    width: u32,
+    height: u32,
+    color: Color,
+}
+
+/// Changes of size that are named; a clip with more is odd enough.
+const NAMED_CHANGES: usize = 3;
+
+impl Gather {
+    /// `fps` is the rate of the signature's grid; `None` for no signature.
+    pub(super) fn new(rotation: i32, fps: Option<f64>) -> Self {
+        Gather {
+            rotation,
+            first: None,
+            size: (0, 0),
+            changes: Vec::new(),
+            interlaced: false,
+            b_frames: false,
+            errors: 0,
+            first_error: None,
+            concealed: 0,
+            signature: fps.map(Signature::new),
+        }
+    }
+
+    pub(super) fn damaged(&mut self, frame: u64, error: &Error) {
+        self.errors += 1;
+        self.first_error.get_or_insert_with(|| format!("{error} before frame {frame}"));
+    }
+
+    pub(super) fn first_damage(&self) -> String {
+        self.first_error.as_ref().map(|e| format!(" ({e})")).unwrap_or_default()
+    }
+
+    pub(super) fn see(&mut self, index: u64, picture: &frame::Video, converter: &mut Converter) {
+        let size = (picture.width(), picture.height());
+        if self.first.is_none() {
+            self.first = Some(First {
+                pixel_format: pixel_format_name(picture),
+                width: size.0,
+                height: size.1,
+                color: Color::of(picture),
+            });
+        } else if size != self.size && self.changes.len() < NAMED_CHANGES {
+            self.changes.push(format!("size becomes {}x{} at frame {index}", size.0, size.1));
+        }
+        self.size = size;
+        self.interlaced |= picture.is_interlaced();
+        self.b_frames |= picture.kind() == picture::Type::B;
+        self.concealed += u64::from(picture.is_corrupt() || picture.has_decode_errors());
+        if let Some(signature) = self.signature.as_mut().filter(|s| s.wants(index)) {
+            let thumbnail = converter.luma(picture);
+            signature.push(thumbnail.map_or(signature::NO_HASH, |t| signature::hash(&t)));
+        }
+    }
+
+    /// Everything but what the header tells.
+    pub(super) fn facts(self, reading: &[String], shortfall: Option<u64>) -> Facts {
+        let mut damage = reading.to_vec();
+        if let Some(bytes) = shortfall {
+            damage.push(format!("{bytes} bytes are missing at the end"));
+        }
+        if let Some(first) = self.first_error {
+            damage.push(format!("{} packets do not decode (first: {first})", self.errors));
+        }
+        if self.concealed > 0 {
+            damage.push(format!("{} frames are damaged", self.concealed));
+        }
+        let first = self.first.expect("there is a frame");
+        let sideways = self.rotation % 180 != 0;
+        let (width, height) =
+            if sideways { (first.height, first.width) } else { (first.width, first.height) };
+        Facts {
+            codec: String::new(),
+            pixel_format: first.pixel_format,
+            width,
+            height,
+            sample_aspect_ratio: None,
+            rotation: self.rotation,
+            color_matrix: first.color.matrix.name(),
+            color_range: if first.color.full_range { "full" } else { "limited" },
+            interlaced: self.interlaced,
+            fps: 0.0,
+            fps_assumed: false,
+            frames: 0,
+            frames_header: None,
+            has_b_frames: self.b_frames,
+            damage,
+            remarks: self.changes,
+            signature: self.signature.map(Signature::hashes),
+        }
+    }
+}
+
+fn pixel_format_name(picture: &frame::Video) -> String {
+    picture.format().descriptor().map_or_else(|| "unknown".into(), |d| d.name().to_owned())
+}
