@@ -130,6 +130,8 @@ pub struct Facts {
 /// # Errors
 /// [`Failure::Rejected`] when the clip gives nothing, [`Failure::Keep`] when `plan` fails.
 pub fn decode(path: &Path, fast: bool, plan: &mut dyn Plan) -> Result<Facts, Failure> {
+    // What FFmpeg would print is damage that the facts name.
+    ffmpeg_next::log::set_level(ffmpeg_next::log::Level::Quiet);
     container::check_file(path)?;
     let container = Container::open(path)?;
     let header = container.header();
