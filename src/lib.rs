@@ -26,6 +26,7 @@
 
 pub mod audit;
 pub mod cli;
+pub mod corpus;
 pub mod experiment;
 pub mod face;
 pub mod manifest;
