@@ -146,6 +146,27 @@ pub fn state(folder: &Path, configuration: &Value) -> Result<State> {
     Ok(if finished { State::Finished } else { State::Interrupted })
 }
 
+/// Checks that `folder` is missing, empty or made by this program, before anything is put into it.
+///
+/// # Errors
+/// When it is no folder or holds files but no record of a configuration.
+pub fn ensure_ours(folder: &Path) -> Result<()> {
+    if !folder.exists() || folder.join(CONFIGURATION).exists() {
+        return Ok(());
+    }
+    let entries =
+        fs::read_dir(folder).with_context(|| format!("cannot read folder {}", folder.display()))?;
+    let foreign = entries.flatten().map(|e| e.file_name()).find(|name| name != ".lock");
+    match foreign {
+        Some(name) => bail!(
+            "{} already holds other files ({}); choose another folder",
+            folder.display(),
+            name.to_string_lossy()
+        ),
+        None => Ok(()),
+    }
+}
+
 /// Records the configuration of the run that is about to fill `folder`.
 pub fn begin(folder: &Path, configuration: &Value) -> Result<()> {
     write_json(&folder.join(CONFIGURATION), configuration)
@@ -246,6 +267,19 @@ mod tests {
         let other = json!({"seed": 1, "split": {"train": 60}});
         let refused = state(dir.path(), &other).expect_err("other").to_string();
         assert!(refused.contains("split.train: 70 -> 60"), "{refused}");
+    }
+
+    #[test]
+    fn foreign_folders_are_left_alone() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        ensure_ours(&dir.path().join("missing")).expect("missing");
+        drop(FolderLock::acquire(dir.path()).expect("free"));
+        ensure_ours(dir.path()).expect("empty but for the lock");
+        write(&dir.path().join("thesis.txt"), b"x").expect("write");
+        let refused = ensure_ours(dir.path()).expect_err("foreign").to_string();
+        assert!(refused.contains("thesis.txt"), "{refused}");
+        begin(dir.path(), &json!({})).expect("begin");
+        ensure_ours(dir.path()).expect("ours");
     }
 
     #[test]

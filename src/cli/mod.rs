@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 use serde_json::Value;
 
 mod completions;
+mod demo_corpus;
 mod pack;
 
 /// Exit status of a command that failed.
@@ -43,6 +44,7 @@ macro_rules! commands {
 
 commands! {
     Completions(completions),
+    DemoCorpus(demo_corpus),
     Pack(pack),
 }
 

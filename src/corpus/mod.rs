@@ -14,6 +14,7 @@ use anyhow::{bail, ensure, Context, Result};
 use crate::record::{Emotion, Split};
 
 mod caer;
+pub mod demo;
 mod folders;
 
 /// A kind of corpus that `build` can read.

@@ -276,7 +276,7 @@ fn open_video(format: &ClipFormat, global_header: bool) -> Result<encoder::Video
     match codec {
         Codec::Mpeg4 => video.set_quality((format.quality * LAMBDA_PER_QUANTISER) as usize),
         Codec::H264 => {
-            options.set("preset", "veryfast");
+            options.set("preset", "superfast");
             options.set("crf", &format.quality.to_string());
         }
         Codec::Ffv1 => {}

@@ -1,0 +1,81 @@
+//! `ncaers demo-corpus --out DIR`
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use super::{Done, Usage};
+use crate::{
+    corpus::demo::{self, Settings, Summary},
+    output::{self, FolderLock, State},
+};
+
+/// Most clips of a class that four digits can number.
+const MOST_CLIPS: u64 = 9999;
+
+/// The record of what was written, beside the clips.
+const SUMMARY: &str = "summary.json";
+
+/// Draw and encode a synthetic corpus in CAER's layout
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: ncaers demo-corpus --out corpus --clips-per-class 10\n\n\
+    The corpus is built so that attention matters; results on it prove nothing about real data.")]
+pub struct Args {
+    /// Folder to fill: {train,validation,test}/<Class>/NNNN.avi and the truth beside them
+    #[arg(long)]
+    out: PathBuf,
+    /// Seed of every draw
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Training clips of each class; validation gets 22 % and test 44 % as many
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    clips_per_class: u64,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
+    if !(1..=MOST_CLIPS).contains(&args.clips_per_class) {
+        let wrong =
+            format!("--clips-per-class {} is not in 1..={MOST_CLIPS}", args.clips_per_class);
+        return Err(Usage(wrong).into());
+    }
+    let configuration = json!({
+        "command": "demo-corpus",
+        "design": demo::DESIGN,
+        "seed": args.seed,
+        "clips_per_class": args.clips_per_class,
+    });
+    let folder = &args.out;
+    output::ensure_ours(folder)?;
+    let _lock = FolderLock::acquire(folder)?;
+    if output::state(folder, &configuration)? == State::Finished {
+        let text = std::fs::read_to_string(folder.join(SUMMARY))?;
+        return Ok(done(args, "already done: ", serde_json::from_str(&text)?));
+    }
+    output::begin(folder, &configuration)?;
+    let settings = Settings { seed: args.seed, clips_per_class: args.clips_per_class };
+    let summary = demo::write(folder, &settings)?;
+    output::write_json(&folder.join(SUMMARY), &summary)?;
+    output::finish(folder)?;
+    Ok(done(args, "", summary))
+}
+
+fn done(args: &Args, prefix: &str, summary: Summary) -> Done {
+    let Summary { clips, frames, bytes } = summary;
+    let folder = args.out.display().to_string();
+    Done {
+        text: format!(
+            "{prefix}{clips} synthetic clips, {frames} frames, {} MB in {folder}\n\
+             Made so that attention matters: nothing measured on them holds for real data.",
+            bytes.div_ceil(1_000_000)
+        ),
+        json: json!({
+            "out": folder,
+            "seed": args.seed,
+            "clips_per_class": args.clips_per_class,
+            "clips": clips,
+            "frames": frames,
+            "bytes": bytes,
+            "already_done": !prefix.is_empty(),
+        }),
+        exit: 0,
+    }
+}
