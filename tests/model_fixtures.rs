@@ -68,8 +68,8 @@ struct Tolerance {
     eval_logits_after_3_abs: f64,
 }
 
-/// The configuration that a fixture's model name stands for.
-fn configuration(fixture: &str) -> Result<ModelConfig, String> {
+/// The configuration that a fixture's model name stands for, `more` on top of it.
+fn configuration(fixture: &str, more: &BTreeMap<String, Value>) -> Result<ModelConfig, String> {
     let (name, epsilon) = strip(fixture, "_eps1e-3");
     let (name, narrow) = strip(name, "_cls128");
     let mut keys = serde_json::Map::new();
@@ -99,6 +99,7 @@ fn configuration(fixture: &str) -> Result<ModelConfig, String> {
     if narrow {
         keys.insert("cls_hidden".into(), json!(128));
     }
+    keys.extend(more.clone());
     serde_json::from_value(Value::Object(keys)).map_err(|error| error.to_string())
 }
 
@@ -188,15 +189,10 @@ fn sum(tensor: &Tensor) -> f64 {
 
 fn evaluated(name: &str, json: Value, expected: &BTreeMap<String, Tensor>, ledger: &mut Ledger) {
     let fixture: Evaluated = serde_json::from_value(json).expect("a fixture");
-    let config = match configuration(&fixture.model) {
+    let config = match configuration(&fixture.model, &fixture.config) {
         Ok(config) => config,
         Err(error) => return ledger.ensure(format!("{name}: no such model: {error}"), false),
     };
-    let ours = serde_json::to_value(&config).expect("serialises");
-    for (key, value) in &fixture.config {
-        ledger
-            .ensure(format!("{name}: {key} is {} not {value}", ours[key]), same(&ours[key], value));
-    }
     let rebuilt = Rebuilt::new(&config, fixture.gain);
     structure(name, &fixture, &rebuilt, ledger);
     let pictures: BTreeMap<String, Tensor> = fixture
@@ -227,11 +223,6 @@ fn evaluated(name: &str, json: Value, expected: &BTreeMap<String, Tensor>, ledge
             fixture.tolerance[output],
         );
     }
-}
-
-/// Numbers compare as numbers.
-fn same(a: &Value, b: &Value) -> bool {
-    a == b || (a.is_number() && a.as_f64() == b.as_f64())
 }
 
 fn structure(name: &str, fixture: &Evaluated, rebuilt: &Rebuilt, ledger: &mut Ledger) {
@@ -289,7 +280,7 @@ fn trainable(store: &nn::VarStore) -> BTreeMap<String, Tensor> {
 
 fn trained(name: &str, json: Value, expected: &BTreeMap<String, Tensor>, ledger: &mut Ledger) {
     let fixture: Trained = serde_json::from_value(json).expect("a training fixture");
-    let mut config = configuration(&fixture.model).expect("a known model");
+    let mut config = configuration(&fixture.model, &BTreeMap::new()).expect("a known model");
     config.dropout = 0.0;
     let rebuilt = Rebuilt::new(&config, fixture.gain);
     let pictures: BTreeMap<String, Tensor> = fixture
@@ -371,6 +362,8 @@ fn apart(a: &[f64], b: &[f64]) -> f64 {
 
 #[test]
 fn every_fixture_of_the_folder_is_met() {
+    // Threads that wait for each other are slow on a machine that does other work too.
+    tch::set_num_threads(1);
     let mut ledger = Ledger::default();
     let fixtures = fixtures();
     assert!(!fixtures.is_empty(), "{} holds no fixture", folder().display());
@@ -392,15 +385,19 @@ fn the_hash_is_the_published_one() {
 
 #[test]
 fn every_variant_of_the_paper_has_a_configuration() {
+    let none = BTreeMap::new();
     let variants = ["original", "mobilenet_v2", "resnet18", "face_only", "context_none"]
         .into_iter()
         .chain(["context_ca", "context_gla", "both_none", "both_ca", "fusion_add", "fusion_max"])
         .chain(["fusion_dubey", "fusion_concat", "original_eps1e-3", "original_cls128_eps1e-3"]);
     for variant in variants {
-        configuration(&format!("glamor_{variant}")).unwrap_or_else(|e| panic!("{variant}: {e}"));
+        let name = format!("glamor_{variant}");
+        configuration(&name, &none).unwrap_or_else(|e| panic!("{variant}: {e}"));
     }
     for name in model::ModelName::ALL {
-        configuration(name.name()).unwrap_or_else(|e| panic!("{name}: {e}"));
+        configuration(name.name(), &none).unwrap_or_else(|e| panic!("{name}: {e}"));
     }
-    assert!(configuration("glamor_fusion_sum").is_err());
+    assert!(configuration("glamor_fusion_sum", &none).is_err());
+    let unknown = BTreeMap::from([("heads".to_owned(), json!(2))]);
+    assert!(configuration("glamor_original", &unknown).is_err());
 }

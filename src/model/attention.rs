@@ -71,12 +71,11 @@ impl GlobalLocal {
     ///
     /// fc1 is linear, so its face half is applied once per sample and added to every cell.
     pub fn forward(&self, face: &Tensor, map: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let width = face.size()[1];
-        let from_face = self.fc1.on_first(face, pass)?.f_unsqueeze(-1)?.f_unsqueeze(-1)?;
-        let from_cells = self.fc1.on_cells(map, width, false, pass)?;
+        let from_face = self.fc1.on_vector(face, pass)?.f_unsqueeze(-1)?.f_unsqueeze(-1)?;
+        let from_cells = self.fc1.on_cells(map, pass)?;
         let hidden = relu(from_cells.f_add(&from_face)?)?;
         let hidden = relu(self.norm.forward(&hidden, pass)?)?;
-        over_cells(&self.fc2.on_cells(&hidden, 0, true, pass)?)
+        over_cells(&self.fc2.on_map(&hidden, pass)?)
     }
 }
 

@@ -127,6 +127,8 @@ pub enum Normalization {
     Unit,
     /// ImageNet's statistics, as torchvision's weights expect.
     Imagenet,
+    /// RAF-DB's statistics, as EfficientFace's public code has them.
+    Rafdb,
     /// VGG-Face's mean colour on the 0..255 scale, not divided.
     Vggface,
 }
@@ -137,6 +139,10 @@ impl Normalization {
         match self {
             Normalization::Unit => ([0.0; 3], [1.0; 3]),
             Normalization::Imagenet => ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+            Normalization::Rafdb => (
+                [0.575_359_14, 0.449_285_82, 0.400_799_32],
+                [0.207_355_91, 0.189_816_15, 0.181_320_27],
+            ),
             Normalization::Vggface => {
                 ([129.1863 / 255.0, 104.7624 / 255.0, 93.5940 / 255.0], [1.0 / 255.0; 3])
             }
@@ -255,7 +261,8 @@ impl ModelConfig {
                 _ => Picture::Frame,
             },
             normalization: match name {
-                ModelName::Glamor => Normalization::Unit,
+                ModelName::Glamor | ModelName::MaNet => Normalization::Unit,
+                ModelName::Efficientface => Normalization::Rafdb,
                 _ => Normalization::Imagenet,
             },
             weights: None,

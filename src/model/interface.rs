@@ -187,6 +187,11 @@ pub trait Model: std::fmt::Debug {
         self.run(inputs, &Pass::new(train))
     }
 
+    /// The class scores that training compares with the labels, and their weights in the loss.
+    fn losses<'a>(&self, outputs: &'a Outputs) -> Vec<(f64, &'a Tensor)> {
+        vec![(1.0, &outputs.logits)]
+    }
+
     /// The encoders that can be trained on their own; empty for one-picture networks.
     fn branches(&self) -> Vec<Branch> {
         Vec::new()

@@ -65,7 +65,8 @@ impl Pass {
         })
     }
 
-    fn record(&self, layer: impl FnOnce() -> Layer) {
+    /// Notes a layer if this pass keeps a record.
+    pub(super) fn record(&self, layer: impl FnOnce() -> Layer) {
         if let Some(layers) = &self.layers {
             layers.borrow_mut().push(layer());
         }
@@ -285,7 +286,7 @@ impl Conv {
             input: x.size(),
             output: y.size(),
             parameters: count(&[Some(&self.weight), self.bias.as_ref()]),
-            multiply_adds: (y.numel() * self.weight.numel()) as u64 / self.weight.size()[0] as u64,
+            multiply_adds: (y.numel() * self.weight.numel()) as u64 / y.size()[1] as u64,
         });
         Ok(y)
     }
@@ -295,45 +296,61 @@ impl Conv {
 #[derive(Debug)]
 pub(super) struct Linear {
     name: String,
-    pub weight: Tensor,
-    pub bias: Tensor,
+    weight: Tensor,
+    bias: Tensor,
 }
 
 impl Linear {
     /// `[N, inputs]` to `[N, outputs]`.
     pub fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         let y = pass.cast(x)?.f_linear(&pass.cast(&self.weight)?, Some(pass.cast(&self.bias)?))?;
-        self.record(x, &y, (y.numel() as i64 * self.weight.size()[1]) as u64, pass);
+        self.record("", x, &y, &[Some(&self.weight), Some(&self.bias)], pass);
         Ok(y)
     }
 
-    /// Applies the columns `from..from + inputs` of this layer to every cell of a map:
-    /// `[N, inputs, H, W]` to `[N, outputs, H, W]`.
-    pub fn on_cells(&self, x: &Tensor, from: i64, bias: bool, pass: &Pass) -> Result<Tensor> {
-        let inputs = x.size()[1];
-        let weight = self.weight.f_narrow(1, from, inputs)?.f_unsqueeze(-1)?.f_unsqueeze(-1)?;
-        let bias = if bias { Some(pass.cast(&self.bias)?) } else { None };
-        let y = pass.cast(x)?.f_conv2d(&pass.cast(&weight)?, bias, 1, 0, 1, 1)?;
-        self.record(x, &y, (y.numel() as i64 * inputs) as u64, pass);
-        Ok(y)
-    }
-
-    /// Applies the first columns of this layer with its bias: `[N, inputs]` to `[N, outputs]`.
-    pub fn on_first(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+    /// Applies the first columns of this layer, and its bias: `[N, inputs]` to `[N, outputs]`.
+    pub fn on_vector(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         let weight = self.weight.f_narrow(1, 0, x.size()[1])?;
-        Ok(pass.cast(x)?.f_linear(&pass.cast(&weight)?, Some(pass.cast(&self.bias)?))?)
+        let y = pass.cast(x)?.f_linear(&pass.cast(&weight)?, Some(pass.cast(&self.bias)?))?;
+        self.record("vector half", x, &y, &[Some(&weight), Some(&self.bias)], pass);
+        Ok(y)
     }
 
-    fn record(&self, x: &Tensor, y: &Tensor, multiply_adds: u64, pass: &Pass) {
+    /// Applies the columns that follow those of [`Linear::on_vector`] to every cell of a map, without
+    /// bias: `[N, inputs, H, W]` to `[N, outputs, H, W]`.
+    pub fn on_cells(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let inputs = x.size()[1];
+        let weight = self.weight.f_narrow(1, self.weight.size()[1] - inputs, inputs)?;
+        let y = per_cell(x, &weight, None, pass)?;
+        self.record("cell half", x, &y, &[Some(&weight)], pass);
+        Ok(y)
+    }
+
+    /// Applies the whole layer to every cell of a map.
+    pub fn on_map(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let y = per_cell(x, &self.weight, Some(&self.bias), pass)?;
+        self.record("", x, &y, &[Some(&self.weight), Some(&self.bias)], pass);
+        Ok(y)
+    }
+
+    fn record(&self, part: &str, x: &Tensor, y: &Tensor, tensors: &[Option<&Tensor>], pass: &Pass) {
         pass.record(|| Layer {
-            name: self.name.clone(),
+            name: format!("{} {part}", self.name).trim_end().to_owned(),
             kind: "linear",
             input: x.size(),
             output: y.size(),
-            parameters: count(&[Some(&self.weight), Some(&self.bias)]),
-            multiply_adds,
+            parameters: count(tensors),
+            multiply_adds: y.numel() as u64
+                * tensors[0].map_or(0, |weight| weight.size()[1] as u64),
         });
     }
+}
+
+/// A linear layer on every cell of a map, as a convolution 1x1.
+fn per_cell(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, pass: &Pass) -> Result<Tensor> {
+    let weight = pass.cast(weight)?.f_unsqueeze(-1)?.f_unsqueeze(-1)?;
+    let bias = bias.map(|bias| pass.cast(bias)).transpose()?;
+    Ok(pass.cast(x)?.f_conv2d(&weight, bias, 1, 0, 1, 1)?)
 }
 
 /// Batch normalisation over all axes but the second.

@@ -15,15 +15,21 @@ mod attention;
 #[cfg(feature = "torch")]
 mod caer_net;
 #[cfg(feature = "torch")]
+mod efficientface;
+#[cfg(feature = "torch")]
 mod encoder;
 #[cfg(feature = "torch")]
 mod error;
 #[cfg(feature = "torch")]
 mod glamor;
 #[cfg(feature = "torch")]
+mod grern;
+#[cfg(feature = "torch")]
 mod interface;
 #[cfg(feature = "torch")]
 mod layers;
+#[cfg(feature = "torch")]
+mod ma_net;
 #[cfg(feature = "torch")]
 mod mobilenet;
 #[cfg(feature = "torch")]
@@ -47,4 +53,7 @@ pub const MODELS: &[Entry] = &[
     vgg::ENTRY,
     resnet::ENTRY_18,
     resnet::ENTRY_50,
+    efficientface::ENTRY,
+    ma_net::ENTRY,
+    grern::ENTRY,
 ];

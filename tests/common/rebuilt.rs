@@ -1,4 +1,5 @@
 //! Weights and pictures rebuilt from names, as in `tests/fixtures/models/README.md`.
+#![allow(dead_code, reason = "each test file uses its part")]
 use std::collections::BTreeMap;
 
 use tch::{nn::VarStore, Tensor};
