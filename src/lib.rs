@@ -19,7 +19,8 @@
 //! 4   build   train   report                       loops and renderers
 //! 3b  corpus   pack   runs                         folders -> clips, samples -> tensors, run folders
 //! 3a  media    face   manifest   weights           disk, child processes, Parquet, weight files
-//! 2   sampling  split  audit  model  metric  stats pure: same input, same seed, same output
+//! 2b  metric                                       pure, on top of stats
+//! 2a  sampling  split  audit  model  stats         pure: same input, same seed, same output
 //! 1   record   seed   output   progress            words, draws, atomic files, bars
 //! ```
 #![warn(missing_docs)]
@@ -31,6 +32,7 @@ pub mod experiment;
 pub mod face;
 pub mod manifest;
 pub mod media;
+pub mod metric;
 pub mod model;
 pub mod output;
 pub mod pack;
@@ -41,4 +43,5 @@ pub mod runs;
 pub mod sampling;
 pub mod seed;
 pub mod split;
+pub mod stats;
 pub mod train;

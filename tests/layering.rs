@@ -8,7 +8,8 @@ use std::{
 /// The layers, lowest first; a module may use only modules of strictly lower layers.
 const LAYERS: &[&[&str]] = &[
     &["record", "seed", "output", "progress"],
-    &["sampling", "split", "audit", "model", "metric", "stats"],
+    &["sampling", "split", "audit", "model", "stats"],
+    &["metric"],
     &["media", "face", "manifest", "weights"],
     &["corpus", "pack", "runs"],
     &["build", "train", "report"],
@@ -109,7 +110,7 @@ fn pure_layers_touch_nothing() {
     for file in files {
         let relative = file.strip_prefix(&root).expect("below src").to_owned();
         let first = relative.components().next().expect("a name").as_os_str().to_string_lossy();
-        if !LAYERS[1].contains(&first.trim_end_matches(".rs")) {
+        if !LAYERS[1..3].iter().any(|layer| layer.contains(&first.trim_end_matches(".rs"))) {
             continue;
         }
         let text = fs::read_to_string(&file).expect("source");
