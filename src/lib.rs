@@ -26,6 +26,7 @@
 #![warn(missing_docs)]
 
 pub mod audit;
+pub mod build;
 pub mod cli;
 pub mod corpus;
 pub mod experiment;

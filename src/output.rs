@@ -124,16 +124,25 @@ const CONFIGURATION: &str = "configuration.json";
 /// The name of the mark that says the folder is complete.
 const FINISHED: &str = "finished";
 
+/// The configuration that `folder` was begun with; `None` when it is nothing of ours.
+///
+/// # Errors
+/// When the record is damaged.
+pub fn configuration(folder: &Path) -> Result<Option<Value>> {
+    let path = folder.join(CONFIGURATION);
+    let Ok(text) = fs::read_to_string(&path) else { return Ok(None) };
+    serde_json::from_str(&text)
+        .map(Some)
+        .with_context(|| format!("{} is damaged; remove the folder", path.display()))
+}
+
 /// Compares `folder` with the configuration that is about to be written into it.
 ///
 /// # Errors
 /// When the folder holds another configuration; the message lists every differing key with both
 /// values.
 pub fn state(folder: &Path, configuration: &Value) -> Result<State> {
-    let path = folder.join(CONFIGURATION);
-    let Ok(text) = fs::read_to_string(&path) else { return Ok(State::Empty) };
-    let found: Value = serde_json::from_str(&text)
-        .with_context(|| format!("{} is damaged; remove the folder", path.display()))?;
+    let Some(found) = self::configuration(folder)? else { return Ok(State::Empty) };
     let differing = differing_keys(&found, configuration);
     if !differing.is_empty() {
         bail!(

@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::{bail, ensure, Context, Result};
+use serde::{Deserialize, Serialize};
 
 use crate::record::{Emotion, Split};
 
@@ -43,7 +44,7 @@ struct Candidate {
 }
 
 /// One clip of a corpus, not yet opened.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
     /// `split/Class/stem`, the first part `all` where the corpus has no split.
     pub clip_id: String,
@@ -60,10 +61,10 @@ pub struct Source {
 }
 
 /// Why a clip is not even opened.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     /// Reason code of the ledger.
-    pub code: &'static str,
+    pub code: String,
     /// The reason in words.
     pub detail: String,
     /// The clip that it collides with.
@@ -71,10 +72,10 @@ pub struct Refusal {
 }
 
 /// What a corpus folder holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listing {
     /// The kind of corpus.
-    pub corpus: &'static str,
+    pub corpus: String,
     /// Whether the corpus has a split of its own.
     pub has_split: bool,
     /// The clips in clip_id order.
@@ -96,7 +97,7 @@ pub fn scan(root: &Path) -> Result<Listing> {
             bail!("no clip ({}) in the class folders of {}", EXTENSIONS.join(", "), root.display());
         }
         let has_split = candidates.iter().all(|c| c.split.is_some());
-        return Ok(Listing { corpus: entry.name, has_split, clips: name(root, candidates) });
+        return Ok(Listing { corpus: entry.name.to_owned(), has_split, clips: name(root, candidates) });
     }
     bail!(
         "{} is not laid out like CAER: expected train, validation and test folders with class \
@@ -121,7 +122,7 @@ fn name(root: &Path, mut candidates: Vec<Candidate>) -> Vec<Source> {
         let mut clip_id = first.clone();
         if let Some(earlier) = named.get(&first) {
             refused = Some(Refusal {
-                code: "duplicate_name",
+                code: "duplicate_name".into(),
                 detail: format!("same name as {}", earlier.shown),
                 partner: Some(first.clone()),
             });
@@ -145,7 +146,9 @@ fn name(root: &Path, mut candidates: Vec<Candidate>) -> Vec<Source> {
 
 /// Refuses what could hang or mislead a reader: anything but a regular file.
 fn irregular(path: &Path) -> Option<Refusal> {
-    let refusal = |code, detail: String| Some(Refusal { code, detail, partner: None });
+    let refusal = |code: &str, detail: String| {
+        Some(Refusal { code: code.to_owned(), detail, partner: None })
+    };
     match fs::metadata(path) {
         Ok(found) if found.is_file() => None,
         Ok(found) if found.is_dir() => refusal("not_a_file", "a folder named like a clip".into()),

@@ -104,7 +104,7 @@ fn what_is_no_file_is_refused_with_the_reason() {
     let codes: Vec<_> = listing
         .clips
         .iter()
-        .map(|c| (c.clip_id.rsplit('/').next().unwrap_or(""), c.refused.as_ref().map(|r| r.code)))
+        .map(|c| (c.clip_id.rsplit('/').next().unwrap_or(""), c.refused.as_ref().map(|r| &*r.code)))
         .collect();
     assert_eq!(
         codes,

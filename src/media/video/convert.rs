@@ -1,4 +1,4 @@
-//! Decoded frames to upright RGB, and to the grey thumbnail of the signature.
+//! Decoded frames to upright RGB, and to the hashes of the signature.
 //!
 //! Conversion is swscale's with accurate rounding, full chroma interpolation and bit-exact flags.
 //! The matrix is the stream's own; where it states none, BT.709 from 720 lines on and BT.601
@@ -9,7 +9,7 @@ use anyhow::{ensure, Context as _, Result};
 use ffmpeg_next::{color, ffi, format::Pixel, frame};
 use image::{imageops, RgbImage};
 
-use super::signature::{thumbnail, turned, Thumbnail};
+use crate::audit::hash::{self, Plane};
 
 /// Matrix and range of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,10 +192,10 @@ impl Scaler {
     }
 }
 
-/// `length` bytes of line `y` of plane 0.
+/// `length` bytes of plane 0 from line `y` on.
 fn row(picture: &frame::Video, y: usize, length: usize) -> &[u8] {
-    // SAFETY: line `y` is below the frame's height and at least `length` bytes long by the pixel
-    // format; the stride may be negative, hence no slice of the whole plane.
+    // SAFETY: line `y` is below the frame's height, and the callers ask for no more bytes than the
+    // pixel format has from there; the stride may be negative, hence no slice of the whole plane.
     unsafe {
         let raw = picture.as_ptr();
         let start = (*raw).data[0].offset(y as isize * (*raw).linesize[0] as isize);
@@ -239,19 +239,26 @@ impl Converter {
         self.scaler.as_mut().expect("made above").run(picture)
     }
 
-    /// The upright grey thumbnail; `None` when the format cannot be converted.
-    pub(super) fn luma(&mut self, picture: &frame::Video) -> Option<Thumbnail> {
+    /// The perceptual hash of the upright picture.
+    pub(super) fn hash(&mut self, picture: &frame::Video) -> u64 {
+        if let Some(plane) = self.luma_plane(picture) {
+            return hash::hash(&plane);
+        }
+        let Ok(rgb) = self.rgb(picture) else { return hash::UNINFORMATIVE };
+        let (width, height) = (rgb.width() as usize, rgb.height() as usize);
+        let pixels = hash::luma(rgb.as_raw());
+        hash::hash(&Plane { pixels: &pixels, width, height, stride: width })
+    }
+
+    /// The frame's own luma, where it lies in a plane of its own and the right way up.
+    fn luma_plane<'a>(&self, picture: &'a frame::Video) -> Option<Plane<'a>> {
         let (width, height) = (picture.width() as usize, picture.height() as usize);
-        let upright = if has_luma_plane(picture.format()) {
-            thumbnail(width, height, |y| row(picture, y, width))
-        } else {
-            let rgb = self.unturned(picture).ok()?;
-            let grey: Vec<u8> = rgb
-                .pixels()
-                .map(|p| ((u32::from(p[0]) + 2 * u32::from(p[1]) + u32::from(p[2]) + 2) / 4) as u8)
-                .collect();
-            thumbnail(width, height, |y| &grey[y * width..][..width])
-        };
-        Some(turned(&upright, self.rotation))
+        // SAFETY: reading a field of a live frame.
+        let stride = usize::try_from(unsafe { (*picture.as_ptr()).linesize[0] }).ok()?;
+        if self.rotation != 0 || stride < width || !has_luma_plane(picture.format()) {
+            return None;
+        }
+        let pixels = row(picture, 0, stride * (height - 1) + width);
+        Some(Plane { pixels, width, height, stride })
     }
 }

@@ -3,7 +3,7 @@ use ffmpeg_next::{frame, picture, Error};
 
 use super::{
     convert::{Color, Converter},
-    signature::{self, Signature},
+    signature::Signature,
     Facts,
 };
 
@@ -76,8 +76,7 @@ impl Gather {
         self.b_frames |= picture.kind() == picture::Type::B;
         self.concealed += u64::from(picture.is_corrupt() || picture.has_decode_errors());
         if let Some(signature) = self.signature.as_mut().filter(|s| s.wants(index)) {
-            let thumbnail = converter.luma(picture);
-            signature.push(thumbnail.map_or(signature::NO_HASH, |t| signature::hash(&t)));
+            signature.push(converter.hash(picture));
         }
     }
 

@@ -288,3 +288,8 @@ impl Decoding<'_> {
         Ok(())
     }
 }
+
+/// The version of the decoding library, `major << 16 | minor << 8 | micro`.
+pub fn decoder_version() -> u32 {
+    codec::version()
+}

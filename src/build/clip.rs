@@ -1,0 +1,359 @@
+//! One clip in a worker process: hash the file, decode it, find the faces, save the frames.
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    io::{BufRead, Write},
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use anyhow::{Context, Result};
+use image::RgbImage;
+use serde::{Deserialize, Serialize};
+
+use super::{Config, ImageFormat};
+use crate::{
+    face::{self, Detector},
+    media::{
+        image as still,
+        video::{self, Facts, Failure, Plan},
+    },
+    output,
+    record::{ClipStatus, FaceBox, Segment},
+    sampling,
+};
+
+/// The first line that a worker is given.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Setup {
+    config: Config,
+    corpus: OsString,
+    out: OsString,
+}
+
+impl Setup {
+    /// Paths are made absolute: a worker may have another working folder.
+    pub(super) fn new(config: &Config, corpus: &Path, out: &Path) -> Result<Self> {
+        let absolute = |path: &Path| {
+            std::path::absolute(path)
+                .map(PathBuf::into_os_string)
+                .with_context(|| format!("cannot resolve {}", path.display()))
+        };
+        Ok(Setup { config: config.clone(), corpus: absolute(corpus)?, out: absolute(out)? })
+    }
+}
+
+/// Every further line: a clip to do.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Job {
+    pub clip_id: String,
+    pub path: OsString,
+}
+
+/// What a worker answers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Answer {
+    /// The clip is done, well or badly.
+    Clip(Box<ClipResult>),
+    /// Nothing more can be written; the build stops.
+    Fatal(String),
+}
+
+/// What came of a clip; a line of the journal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct ClipResult {
+    pub clip_id: String,
+    pub sha256: Option<String>,
+    pub status: ClipStatus,
+    /// Reason code of a rejected clip.
+    pub code: Option<String>,
+    pub reason: Option<String>,
+    pub facts: Option<DecodedFacts>,
+    pub samples: Vec<Taken>,
+    /// Segments whose frame could not be turned into a picture, with the reason.
+    pub lost: Vec<(u32, String)>,
+    /// Seconds per stage.
+    pub seconds: BTreeMap<String, f64>,
+}
+
+/// [`Facts`] without what the status says; the rate as bits, since JSON may round it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct DecodedFacts {
+    pub codec: String,
+    pub pixel_format: String,
+    pub width: u32,
+    pub height: u32,
+    pub sample_aspect_ratio: Option<String>,
+    pub rotation: i32,
+    pub color_matrix: String,
+    pub color_range: String,
+    pub interlaced: bool,
+    pub fps_bits: u64,
+    pub frames: u64,
+    pub frames_header: Option<u64>,
+    pub has_b_frames: bool,
+    pub signature: Option<Vec<u64>>,
+}
+
+/// A saved frame.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Taken {
+    pub segment: Segment,
+    pub frame: u64,
+    pub image_path: String,
+    pub image_sha256: String,
+    pub width: u32,
+    pub height: u32,
+    pub face: Option<FaceBox>,
+    pub face_count: Option<u32>,
+}
+
+impl ClipResult {
+    /// A clip of which nothing can be used.
+    pub(super) fn rejected(clip_id: &str, code: &str, reason: String) -> Self {
+        ClipResult {
+            clip_id: clip_id.to_owned(),
+            sha256: None,
+            status: ClipStatus::Rejected,
+            code: Some(code.to_owned()),
+            reason: Some(reason),
+            facts: None,
+            samples: Vec::new(),
+            lost: Vec::new(),
+            seconds: BTreeMap::new(),
+        }
+    }
+}
+
+/// Answers jobs from `input` on `output` until the input ends: the life of a worker process.
+///
+/// # Errors
+/// When the lines are not those of a build, or nobody listens any more.
+pub fn serve(input: impl BufRead, mut answers: impl Write) -> Result<()> {
+    let mut lines = input.lines();
+    let Some(first) = lines.next() else { return Ok(()) };
+    let setup: Setup = serde_json::from_str(&first?).context("not the setup of a worker")?;
+    let detector = face::open(&setup.config.detector)?;
+    let mut worker = Worker { setup, detector };
+    for line in lines {
+        let job: Job = serde_json::from_str(&line?).context("not a job")?;
+        let answer = match worker.clip(&job) {
+            Ok(result) => Answer::Clip(Box::new(result)),
+            Err(error) => Answer::Fatal(format!("{error:#}")),
+        };
+        serde_json::to_writer(&mut answers, &answer)?;
+        answers.write_all(b"\n")?;
+        answers.flush()?;
+    }
+    Ok(())
+}
+
+struct Worker {
+    setup: Setup,
+    detector: Option<Box<dyn Detector>>,
+}
+
+impl Worker {
+    /// # Errors
+    /// When the output folder cannot be written; whatever is wrong with the clip is a result.
+    fn clip(&mut self, job: &Job) -> Result<ClipResult> {
+        let path = Path::new(&self.setup.corpus).join(&job.path);
+        let start = Instant::now();
+        let sha256 = output::sha256_file(&path).ok();
+        let hashed = start.elapsed().as_secs_f64();
+        let mut taking = Taking {
+            config: &self.setup.config,
+            out: Path::new(&self.setup.out),
+            clip_id: &job.clip_id,
+            detector: self.detector.as_deref_mut(),
+            targets: Vec::new(),
+            taken: BTreeMap::new(),
+            lost: Vec::new(),
+            seconds: BTreeMap::from([("hash".to_owned(), hashed)]),
+        };
+        let decoded = video::decode(&path, self.setup.config.fast, &mut taking);
+        let beside: f64 = taking.seconds.values().sum();
+        taking.spent("decode", start.elapsed().as_secs_f64() - beside);
+        match decoded {
+            Ok(facts) => Ok(taking.result(sha256, facts)),
+            Err(Failure::Rejected(why)) => Ok(ClipResult {
+                sha256,
+                seconds: taking.seconds,
+                ..ClipResult::rejected(&job.clip_id, why.code(), why.to_string())
+            }),
+            Err(Failure::Keep(error)) => Err(error),
+        }
+    }
+}
+
+/// Draws the frames of a clip and keeps them.
+struct Taking<'a> {
+    config: &'a Config,
+    out: &'a Path,
+    clip_id: &'a str,
+    detector: Option<&'a mut (dyn Detector + 'static)>,
+    targets: Vec<(Segment, u64)>,
+    /// By segment.
+    taken: BTreeMap<u32, Taken>,
+    lost: Vec<(u32, String)>,
+    seconds: BTreeMap<String, f64>,
+}
+
+impl Plan for Taking<'_> {
+    fn targets(&mut self, frames: u64, fps: f64) -> Vec<u64> {
+        let segments = sampling::segments(frames, fps, self.config.segment_seconds);
+        let drawn = sampling::targets(self.config.seed, self.clip_id, &segments);
+        self.targets = segments.into_iter().zip(drawn.iter().copied()).collect();
+        self.taken.clear();
+        self.lost.clear();
+        drawn
+    }
+
+    fn keep(&mut self, frame: u64, picture: RgbImage) -> Result<()> {
+        let Some(segment) = self.segment_of(frame) else { return Ok(()) };
+        let start = Instant::now();
+        let faces = self.detector.as_mut().map(|d| d.detect(&picture)).transpose()?;
+        self.spent("face", start.elapsed().as_secs_f64());
+        let start = Instant::now();
+        let bytes = match self.config.image_format {
+            ImageFormat::Jpeg => still::encode_jpeg(&picture, self.config.jpeg_quality)?,
+            ImageFormat::Png => still::encode_png(&picture)?,
+        };
+        self.spent("encode", start.elapsed().as_secs_f64());
+        let start = Instant::now();
+        let image_path = image_path(self.clip_id, segment.index, self.config.image_format);
+        output::write(&self.out.join(&image_path), &bytes)?;
+        let taken = Taken {
+            segment,
+            frame,
+            image_path,
+            image_sha256: output::sha256_hex(&bytes),
+            width: picture.width(),
+            height: picture.height(),
+            face: faces.as_ref().and_then(|f| f.first().copied()),
+            face_count: faces.map(|f| f.len() as u32),
+        };
+        self.taken.insert(segment.index, taken);
+        self.spent("write", start.elapsed().as_secs_f64());
+        Ok(())
+    }
+
+    fn lost(&mut self, frame: u64, reason: String) {
+        if let Some(segment) = self.segment_of(frame) {
+            self.lost.push((segment.index, reason));
+        }
+    }
+}
+
+impl Taking<'_> {
+    fn segment_of(&self, frame: u64) -> Option<Segment> {
+        self.targets.iter().find(|(_, target)| *target == frame).map(|(segment, _)| *segment)
+    }
+
+    fn spent(&mut self, stage: &str, seconds: f64) {
+        *self.seconds.entry(stage.to_owned()).or_default() += seconds;
+    }
+
+    fn result(self, sha256: Option<String>, facts: Facts) -> ClipResult {
+        let mut words = facts.damage.clone();
+        words.extend(facts.remarks);
+        if facts.fps_assumed {
+            words.push(format!("implausible frame rate, {} assumed", facts.fps));
+        }
+        let sound = facts.damage.is_empty();
+        ClipResult {
+            clip_id: self.clip_id.to_owned(),
+            sha256,
+            status: if sound { ClipStatus::Ok } else { ClipStatus::Partial },
+            code: None,
+            reason: (!words.is_empty()).then(|| words.join("; ")),
+            facts: Some(DecodedFacts {
+                codec: facts.codec,
+                pixel_format: facts.pixel_format,
+                width: facts.width,
+                height: facts.height,
+                sample_aspect_ratio: facts.sample_aspect_ratio,
+                rotation: facts.rotation,
+                color_matrix: facts.color_matrix.to_owned(),
+                color_range: facts.color_range.to_owned(),
+                interlaced: facts.interlaced,
+                fps_bits: facts.fps.to_bits(),
+                frames: facts.frames,
+                frames_header: facts.frames_header,
+                has_b_frames: facts.has_b_frames,
+                signature: facts.signature,
+            }),
+            samples: self.taken.into_values().collect(),
+            lost: self.lost,
+            seconds: self.seconds,
+        }
+    }
+}
+
+/// `images/split/Class/stem_NNN_xxxxxxxx.jpg`: the stem made safe, the segment, and eight hex
+/// digits of the sample_id's SHA-256, so that nothing collides or leaves the folder.
+fn image_path(clip_id: &str, segment: u32, format: ImageFormat) -> String {
+    let sample_id = sampling::sample_id(clip_id, segment);
+    let mut parts = clip_id.splitn(3, '/').map(output::safe_component);
+    let mut part = || parts.next().unwrap_or_else(|| "_".into());
+    let (split, class, stem) = (part(), part(), part());
+    let hash = &output::sha256_hex(sample_id.as_bytes())[..8];
+    let ending = match format {
+        ImageFormat::Jpeg => "jpg",
+        ImageFormat::Png => "png",
+    };
+    format!("images/{split}/{class}/{stem}_{segment:03}_{hash}.{ending}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn picture_names_never_leave_the_folder_nor_collide() {
+        let path = |id, segment| image_path(id, segment, ImageFormat::Jpeg);
+        let plain = path("train/Anger/0001", 12);
+        assert!(plain.starts_with("images/train/Anger/0001_012_"), "{plain}");
+        assert_ne!(path("train/Anger/a b", 0), path("train/Anger/a_b", 0));
+        for evil in ["train/Anger/../../../etc", "train/Anger/\\xFF", "a", "", "x/y/-rf"] {
+            let path = path(evil, 0);
+            assert!(output::below(Path::new("/out"), &path).is_ok(), "{path}");
+            assert_eq!(path.split('/').count(), 4, "{path}");
+        }
+    }
+
+    #[test]
+    fn results_survive_the_journal_to_the_last_bit() {
+        let fps = 24000.0f64 / 1001.0;
+        let mut result = ClipResult::rejected("a", "x", "y".into());
+        result.samples = vec![Taken {
+            segment: Segment { index: 0, start_frame: 0, end_frame: 9 },
+            frame: 3,
+            image_path: "p".into(),
+            image_sha256: "h".into(),
+            width: 1,
+            height: 2,
+            face: Some(FaceBox { x1: 0, y1: 0, x2: 1, y2: 1, score: 12.345_679 }),
+            face_count: Some(1),
+        }];
+        result.facts = Some(DecodedFacts {
+            codec: "mpeg4".into(),
+            pixel_format: "yuv420p".into(),
+            width: 1,
+            height: 2,
+            sample_aspect_ratio: None,
+            rotation: 0,
+            color_matrix: "bt601".into(),
+            color_range: "limited".into(),
+            interlaced: false,
+            fps_bits: fps.to_bits(),
+            frames: 9,
+            frames_header: None,
+            has_b_frames: false,
+            signature: Some(vec![u64::MAX]),
+        });
+        let line = serde_json::to_string(&result).expect("writes");
+        assert_eq!(serde_json::from_str::<ClipResult>(&line).expect("reads"), result);
+    }
+}

@@ -1,0 +1,139 @@
+//! What is done so far: one line per finished clip, appended as it comes.
+//!
+//! A line counts when it is whole, so a process killed while writing loses one clip at most.
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, OpenOptions},
+    io::{Read, Write},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+
+use super::clip::ClipResult;
+
+/// The journal's name in a build's folder.
+const NAME: &str = "clips.jsonl";
+
+/// The results of a build's clips, on disk and in memory.
+#[derive(Debug)]
+pub(super) struct Journal {
+    path: PathBuf,
+    file: File,
+    results: BTreeMap<String, ClipResult>,
+}
+
+impl Journal {
+    /// Opens or makes the journal of a folder; half a line at its end is cut off.
+    pub(super) fn open(folder: &Path) -> Result<Self> {
+        let path = folder.join(NAME);
+        let failed = || format!("cannot write {}", path.display());
+        let mut file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(&path)
+            .with_context(failed)?;
+        let mut text = Vec::new();
+        file.read_to_end(&mut text).with_context(failed)?;
+        let (results, whole) = parse(&text);
+        file.set_len(whole as u64).with_context(failed)?;
+        std::io::Seek::seek(&mut file, std::io::SeekFrom::End(0)).with_context(failed)?;
+        Ok(Journal { path, file, results })
+    }
+
+    /// The results of a folder that another build filled.
+    pub(super) fn read(folder: &Path) -> Result<BTreeMap<String, ClipResult>> {
+        let path = folder.join(NAME);
+        let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(parse(&text).0)
+    }
+
+    pub(super) fn has(&self, clip_id: &str) -> bool {
+        self.results.contains_key(clip_id)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.results.len()
+    }
+
+    pub(super) fn results(&self) -> &BTreeMap<String, ClipResult> {
+        &self.results
+    }
+
+    /// Forgets clips whose pictures are not all there, so that they are done again.
+    pub(super) fn forget_incomplete(&mut self, folder: &Path) {
+        self.results
+            .retain(|_, r| r.samples.iter().all(|s| folder.join(&s.image_path).is_file()));
+    }
+
+    /// Writes a result and remembers it.
+    ///
+    /// # Errors
+    /// When the disk is full or gone.
+    pub(super) fn append(&mut self, result: ClipResult) -> Result<()> {
+        let mut line = serde_json::to_string(&result)?;
+        line.push('\n');
+        self.file
+            .write_all(line.as_bytes())
+            .with_context(|| format!("cannot write {}", self.path.display()))?;
+        self.results.insert(result.clip_id.clone(), result);
+        Ok(())
+    }
+
+    /// Removes the file; the tables hold everything now.
+    pub(super) fn remove(self) -> Result<()> {
+        fs::remove_file(&self.path)
+            .with_context(|| format!("cannot remove {}", self.path.display()))
+    }
+}
+
+/// The results of the whole lines, and how many bytes those are. Reading stops at the first line
+/// that is none of ours; the later of two results of a clip counts.
+fn parse(text: &[u8]) -> (BTreeMap<String, ClipResult>, usize) {
+    let (mut results, mut whole) = (BTreeMap::new(), 0);
+    for line in text.split_inclusive(|b| *b == b'\n').filter(|line| line.ends_with(b"\n")) {
+        let Ok(result) = serde_json::from_slice::<ClipResult>(line) else { break };
+        results.insert(result.clip_id.clone(), result);
+        whole += line.len();
+    }
+    (results, whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn result(id: &str) -> ClipResult {
+        ClipResult::rejected(id, "empty_file", "the file is empty".into())
+    }
+
+    #[test]
+    fn half_a_line_is_cut_off_and_the_rest_kept() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let mut journal = Journal::open(dir.path()).expect("open");
+        journal.append(result("a")).expect("append");
+        journal.append(result("b")).expect("append");
+        drop(journal);
+        let path = dir.path().join(NAME);
+        let whole = fs::read(&path).expect("read");
+        for cut in [1, 10, whole.len() / 2 - 1] {
+            fs::write(&path, &whole[..whole.len() - cut]).expect("write");
+            let mut journal = Journal::open(dir.path()).expect("open");
+            assert!(journal.has("a") && !journal.has("b"), "{cut}");
+            journal.append(result("b")).expect("append");
+            drop(journal);
+            assert_eq!(fs::read(&path).expect("read"), whole, "{cut}");
+        }
+    }
+
+    #[test]
+    fn clips_without_their_pictures_are_done_again() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let mut journal = Journal::open(dir.path()).expect("open");
+        journal.append(result("a")).expect("append");
+        journal.forget_incomplete(dir.path());
+        assert_eq!(journal.len(), 1, "a rejected clip has no pictures to miss");
+    }
+}

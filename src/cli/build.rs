@@ -1,0 +1,131 @@
+//! `ncaers build --corpus DIR --out DIR --seed N`
+use std::{fmt::Write as _, path::PathBuf, time::Duration};
+
+use serde_json::json;
+
+use super::{Done, Usage};
+use crate::{
+    build::{self, Config, ImageFormat, Options, Outcome, Shard, Summary},
+    split::{Balance, OnLeak, Shares},
+};
+
+/// Draw frames from clips, find faces, split, balance: clips to a manifest
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: ncaers build --corpus data/CAER --out manifests/ncaers --seed 1")]
+pub struct Args {
+    /// The corpus: train, validation and test folders with class folders of clips, or class folders alone
+    #[arg(long)]
+    corpus: PathBuf,
+    /// The folder to fill with tables, pictures and card
+    #[arg(long)]
+    out: PathBuf,
+    /// Seed of every draw
+    #[arg(long)]
+    seed: u64,
+    /// Length of the parts that give one frame each, in seconds
+    #[arg(long, default_value_t = 2.0, value_name = "SECONDS")]
+    segment_seconds: f64,
+    /// Face detector: seeta or none
+    #[arg(long, default_value = "seeta", value_name = "NAME")]
+    detector: String,
+    /// Leave out frames in which no face is found
+    #[arg(long)]
+    require_face: bool,
+    /// Largest class at most R times the smallest: ratio=R, equal or none
+    #[arg(long, default_value = "ratio=1.7")]
+    balance: String,
+    /// Format of the saved frames: jpeg (quality 95, no chroma subsampling) or png
+    #[arg(long, default_value = "jpeg")]
+    image_format: String,
+    /// Shares of train, validation and test, used where the corpus has no split of its own
+    #[arg(long, default_value = "70/10/20", value_name = "SHARES")]
+    split: String,
+    /// What to do with a video that is in two splits: remove-eval, remove-train, keep or fail
+    #[arg(long, default_value = "remove-eval", value_name = "POLICY")]
+    on_leak: String,
+    /// Decode no further than the last wanted frame (no grouping by content, packets counted)
+    #[arg(long)]
+    fast: bool,
+    /// Build a part of the clips only, such as 2/7; `merge` joins the parts
+    #[arg(long, value_name = "I/N")]
+    shard: Option<String>,
+    /// Processes that decode at once; the number of cores when absent
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    workers: Option<u32>,
+    /// Seconds that decoding one clip may take before it is tried anew, then given up
+    #[arg(long, default_value_t = 120.0, value_name = "SECONDS")]
+    time_limit: f64,
+    /// Say what would be done and stop
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
+    let (config, options) = choices(args)?;
+    if args.dry_run {
+        let (text, json) = build::plan(&config, &options)?;
+        return Ok(Done { text, json, exit: 0 });
+    }
+    Ok(done(build::run(&config, &options)?, &args.out))
+}
+
+fn choices(args: &Args) -> anyhow::Result<(Config, Options)> {
+    let usage = |error: anyhow::Error| Usage(format!("{error:#}"));
+    let mut config = Config::new(args.seed, &args.detector).map_err(usage)?;
+    config.segment_seconds = args.segment_seconds;
+    config.require_face = args.require_face;
+    config.balance = args.balance.parse::<Balance>().map_err(usage)?.to_string();
+    config.image_format = args.image_format.parse::<ImageFormat>().map_err(usage)?;
+    config.split = args.split.parse::<Shares>().map_err(usage)?.to_string();
+    config.on_leak = args.on_leak.parse::<OnLeak>().map_err(usage)?.to_string();
+    config.fast = args.fast;
+    config.check().map_err(usage)?;
+    let shard = args.shard.as_deref().map(str::parse::<Shard>).transpose().map_err(usage)?;
+    let time_limit = Duration::try_from_secs_f64(args.time_limit)
+        .ok()
+        .filter(|limit| !limit.is_zero())
+        .ok_or_else(|| Usage(format!("--time-limit {} is not above 0", args.time_limit)))?;
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    let workers = args.workers.map_or_else(cores, |n| n as usize);
+    let (corpus, out) = (args.corpus.clone(), args.out.clone());
+    Ok((config, Options { corpus, out, workers, time_limit, shard }))
+}
+
+/// What a build or a merge says at its end.
+pub(super) fn done(outcome: Outcome, out: &std::path::Path) -> Done {
+    match outcome {
+        Outcome::AlreadyDone => Done {
+            text: format!("already done: {}", out.display()),
+            json: json!({"already_done": true}),
+            exit: 0,
+        },
+        Outcome::Shard { clips } => Done {
+            text: format!("{clips} clips of this shard are in {}; merge it with the others", out.display()),
+            json: json!({"shard_clips": clips}),
+            exit: 0,
+        },
+        Outcome::Done(summary) => Done { text: words(&summary, out), json: json!(summary), exit: 0 },
+    }
+}
+
+fn words(summary: &Summary, out: &std::path::Path) -> String {
+    let mut text = format!(
+        "{} samples from {} of {} clips in {} ({:.1} s)\n\n",
+        summary.total(),
+        summary.clips_used,
+        summary.clips,
+        out.display(),
+        summary.seconds
+    );
+    text.push_str(&summary.class_table());
+    if !summary.left_out.is_empty() {
+        text.push_str("\nleft out (each a row of ledger.parquet):\n");
+    }
+    for (reason, count) in &summary.left_out {
+        let _ = writeln!(text, "{count:8}  {reason}");
+    }
+    let stages: Vec<_> =
+        summary.stage_seconds.iter().map(|(stage, s)| format!("{stage} {s:.1} s")).collect();
+    let _ = writeln!(text, "\nin all workers together: {}", stages.join(", "));
+    text
+}
