@@ -65,7 +65,8 @@ pub(super) fn class_table(summary: &Summary) -> String {
     let count = |split: Split, class: &str| {
         summary.samples.get(split.name()).and_then(|s| s.get(class)).copied().unwrap_or(0)
     };
-    let mut text = String::from("| class | train | val | test | total |\n|---|---:|---:|---:|---:|\n");
+    let mut text =
+        String::from("| class | train | val | test | total |\n|---|---:|---:|---:|---:|\n");
     let mut row = |name: &str, n: [usize; 3]| {
         let total: usize = n.iter().sum();
         let _ = writeln!(text, "| {name} | {} | {} | {} | {total} |", n[0], n[1], n[2]);
@@ -103,7 +104,10 @@ fn choices(config: &Config, manifest: &Manifest) -> String {
     line("damaged clips of which frames are used", partial.to_string());
     line(
         "frames",
-        format!("{:?}, JPEG quality {} without chroma subsampling", config.image_format, config.jpeg_quality),
+        format!(
+            "{:?}, JPEG quality {} without chroma subsampling",
+            config.image_format, config.jpeg_quality
+        ),
     );
     if config.fast {
         line(
@@ -168,7 +172,8 @@ mod tests {
     #[test]
     fn the_table_counts_every_class_of_every_split() {
         let class = |n| BTreeMap::from([("Fear".to_owned(), n)]);
-        let samples = BTreeMap::from([("train".to_owned(), class(5)), ("test".to_owned(), class(2))]);
+        let samples =
+            BTreeMap::from([("train".to_owned(), class(5)), ("test".to_owned(), class(2))]);
         let table = class_table(&Summary { samples, ..Summary::default() });
         assert!(table.contains("| Fear | 5 | 0 | 2 | 7 |"), "{table}");
         assert!(table.contains("| Anger | 0 | 0 | 0 | 0 |"), "{table}");

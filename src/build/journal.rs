@@ -64,8 +64,7 @@ impl Journal {
 
     /// Forgets clips whose pictures are not all there, so that they are done again.
     pub(super) fn forget_incomplete(&mut self, folder: &Path) {
-        self.results
-            .retain(|_, r| r.samples.iter().all(|s| folder.join(&s.image_path).is_file()));
+        self.results.retain(|_, r| r.samples.iter().all(|s| folder.join(&s.image_path).is_file()));
     }
 
     /// Writes a result and remembers it.

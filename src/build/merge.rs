@@ -64,9 +64,8 @@ fn meta(parts: &Parts<'_>, manifest: &Manifest) -> Result<Meta> {
 
 /// SHA-256 over the identity, place and content of every clip.
 pub(super) fn input_digest(manifest: &Manifest) -> String {
-    let line = |c: &Clip| {
-        format!("{}\t{}\t{}\n", c.clip_id, c.path, c.sha256.as_deref().unwrap_or("-"))
-    };
+    let line =
+        |c: &Clip| format!("{}\t{}\t{}\n", c.clip_id, c.path, c.sha256.as_deref().unwrap_or("-"));
     let inputs: String = manifest.clips.iter().map(line).collect();
     output::sha256_hex(inputs.as_bytes())
 }
@@ -84,8 +83,7 @@ fn summarise(manifest: &Manifest) -> Summary {
         *summary.left_out.entry(key).or_default() += 1;
     }
     debug_assert_eq!(
-        summary.clips_used
-            + manifest.ledger.iter().filter(|e| e.kind == LedgerKind::Clip).count(),
+        summary.clips_used + manifest.ledger.iter().filter(|e| e.kind == LedgerKind::Clip).count(),
         summary.clips
     );
     summary
@@ -102,7 +100,8 @@ fn remove_orphans(out: &Path, manifest: &Manifest) -> Result<()> {
         for entry in entries {
             let entry = entry.with_context(|| format!("cannot list {}", folder.display()))?;
             let path = entry.path();
-            let kind = entry.file_type().with_context(|| format!("cannot read {}", path.display()))?;
+            let kind =
+                entry.file_type().with_context(|| format!("cannot read {}", path.display()))?;
             if kind.is_dir() {
                 folders.push(path);
             } else if !named.contains(&path) {
@@ -125,8 +124,7 @@ impl ShardFolder {
     /// All clips of the corpus, this shard's and the others'.
     fn listing(&self) -> Result<Listing> {
         let path = self.path.join(super::LISTING);
-        let text =
-            fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         serde_json::from_slice(&text).with_context(|| format!("{} is damaged", path.display()))
     }
 }

@@ -113,10 +113,7 @@ impl Config {
     /// Naming the value.
     pub fn check(&self) -> Result<()> {
         let seconds = self.segment_seconds;
-        ensure!(
-            seconds.is_finite() && seconds > 0.0,
-            "segment length {seconds} s is not above 0"
-        );
+        ensure!(seconds.is_finite() && seconds > 0.0, "segment length {seconds} s is not above 0");
         ensure!(
             !(self.require_face && self.detector == face::NONE),
             "--require-face needs a detector, and --detector is none"
@@ -142,8 +139,10 @@ impl std::str::FromStr for Shard {
 
     /// `2/7`.
     fn from_str(text: &str) -> Result<Self> {
-        let parts = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
-        let (index, count) = parts.with_context(|| format!("shard `{text}` is not of the form 2/7"))?;
+        let parts =
+            text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+        let (index, count) =
+            parts.with_context(|| format!("shard `{text}` is not of the form 2/7"))?;
         ensure!(index >= 1 && index <= count, "shard `{text}`: the first number is 1 to {count}");
         Ok(Shard { index, count })
     }
@@ -232,7 +231,8 @@ fn listing_digest(root: &Path, listing: &Listing) -> String {
 pub fn plan(config: &Config, options: &Options) -> Result<(String, Value)> {
     config.check()?;
     let listing = corpus::scan(&options.corpus)?;
-    let record = record(config, &listing_digest(&options.corpus, &listing), &listing.corpus, options.shard);
+    let record =
+        record(config, &listing_digest(&options.corpus, &listing), &listing.corpus, options.shard);
     let state = output::state(&options.out, &record)?;
     let own = share(&listing, options.shard).count();
     let refused = listing.clips.iter().filter(|c| c.refused.is_some()).count();

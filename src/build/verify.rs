@@ -62,8 +62,7 @@ pub fn verify(path: &Path) -> Result<Report> {
     let config = manifest::configuration(&manifest.meta)
         .ok()
         .and_then(|value| serde_json::from_value::<Config>(value).ok());
-    let clips: BTreeMap<&str, &Clip> =
-        manifest.clips.iter().map(|c| (&*c.clip_id, c)).collect();
+    let clips: BTreeMap<&str, &Clip> = manifest.clips.iter().map(|c| (&*c.clip_id, c)).collect();
     order(&manifest, &mut report);
     for sample in &manifest.samples {
         identity(sample, clips.get(&*sample.clip_id).copied(), &mut report);
@@ -178,12 +177,7 @@ fn ids(manifest: &Manifest, kind: LedgerKind) -> Vec<&str> {
 }
 
 /// Segments and frames are those that seed and clip give, and each is a sample or in the ledger.
-fn draws(
-    manifest: &Manifest,
-    config: &Config,
-    clips: &BTreeMap<&str, &Clip>,
-    report: &mut Report,
-) {
+fn draws(manifest: &Manifest, config: &Config, clips: &BTreeMap<&str, &Clip>, report: &mut Report) {
     let mut left_out = ids(manifest, LedgerKind::Sample);
     left_out.extend(ids(manifest, LedgerKind::Segment));
     let mut seen: BTreeMap<&str, usize> = BTreeMap::new();

@@ -100,11 +100,16 @@ pub(super) fn done(outcome: Outcome, out: &std::path::Path) -> Done {
             exit: 0,
         },
         Outcome::Shard { clips } => Done {
-            text: format!("{clips} clips of this shard are in {}; merge it with the others", out.display()),
+            text: format!(
+                "{clips} clips of this shard are in {}; merge it with the others",
+                out.display()
+            ),
             json: json!({"shard_clips": clips}),
             exit: 0,
         },
-        Outcome::Done(summary) => Done { text: words(&summary, out), json: json!(summary), exit: 0 },
+        Outcome::Done(summary) => {
+            Done { text: words(&summary, out), json: json!(summary), exit: 0 }
+        }
     }
 }
 

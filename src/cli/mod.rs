@@ -5,9 +5,13 @@ use std::{io::Write, process::ExitCode};
 use clap::{Parser, Subcommand};
 use serde_json::Value;
 
+mod build;
 mod completions;
 mod demo_corpus;
+mod merge;
 mod pack;
+mod verify;
+mod worker;
 
 /// Exit status of a command that failed.
 const FAILED: u8 = 1;
@@ -43,9 +47,13 @@ macro_rules! commands {
 }
 
 commands! {
+    Build(build),
     Completions(completions),
     DemoCorpus(demo_corpus),
+    Merge(merge),
     Pack(pack),
+    Verify(verify),
+    Worker(worker),
 }
 
 /// What a command has to say when it is done.

@@ -97,7 +97,11 @@ pub fn scan(root: &Path) -> Result<Listing> {
             bail!("no clip ({}) in the class folders of {}", EXTENSIONS.join(", "), root.display());
         }
         let has_split = candidates.iter().all(|c| c.split.is_some());
-        return Ok(Listing { corpus: entry.name.to_owned(), has_split, clips: name(root, candidates) });
+        return Ok(Listing {
+            corpus: entry.name.to_owned(),
+            has_split,
+            clips: name(root, candidates),
+        });
     }
     bail!(
         "{} is not laid out like CAER: expected train, validation and test folders with class \
@@ -146,9 +150,8 @@ fn name(root: &Path, mut candidates: Vec<Candidate>) -> Vec<Source> {
 
 /// Refuses what could hang or mislead a reader: anything but a regular file.
 fn irregular(path: &Path) -> Option<Refusal> {
-    let refusal = |code: &str, detail: String| {
-        Some(Refusal { code: code.to_owned(), detail, partner: None })
-    };
+    let refusal =
+        |code: &str, detail: String| Some(Refusal { code: code.to_owned(), detail, partner: None });
     match fs::metadata(path) {
         Ok(found) if found.is_file() => None,
         Ok(found) if found.is_dir() => refusal("not_a_file", "a folder named like a clip".into()),
