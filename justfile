@@ -32,6 +32,10 @@ ablation *ARGS: build
 report *ARGS: build
     scripts/report.sh "$@"
 
+# Bring the weights of dlib's face detector into the cache, for `--detector mmod` and its tests
+fetch-mmod:
+    scripts/fetch-mmod.sh
+
 # Formatting and clippy; warnings are errors
 lint:
     cargo fmt --all --check

@@ -7,6 +7,7 @@ use image::RgbImage;
 
 use crate::record::FaceBox;
 
+pub mod mmod;
 pub mod seeta;
 
 /// Something that finds faces.

@@ -1,0 +1,256 @@
+//! From a map of scores to boxes in the picture: mapping back through the pyramid, and the best
+//! box of every heap.
+use super::canvas::Layout;
+use crate::record::FaceBox;
+
+/// Steps of the score map in pixels of the canvas.
+const STRIDE: f64 = 8.0;
+/// The canvas pixel under the score map's first cell.
+const ORIGIN: f64 = 14.0;
+
+/// Whole pixels from `left` to `right` and `top` to `bottom`, both ends inclusive, as dlib counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rect {
+    pub left: i64,
+    pub top: i64,
+    pub right: i64,
+    pub bottom: i64,
+}
+
+impl Rect {
+    /// `width` x `height` pixels from (`left`, `top`).
+    pub fn at(left: i64, top: i64, width: i64, height: i64) -> Self {
+        Rect { left, top, right: left + width - 1, bottom: top + height - 1 }
+    }
+
+    pub fn width(self) -> i64 {
+        self.right - self.left + 1
+    }
+
+    pub fn height(self) -> i64 {
+        self.bottom - self.top + 1
+    }
+
+    /// Index of the first pixel of a row, in a plane `stride` pixels wide.
+    pub fn start(self, row: usize, stride: usize) -> usize {
+        (self.top as usize + row) * stride + self.left as usize
+    }
+
+    /// Pixels inside; 0 when the ends are crossed.
+    fn area(self) -> i64 {
+        self.width().max(0) * self.height().max(0)
+    }
+
+    fn intersection(self, other: Rect) -> Rect {
+        Rect {
+            left: self.left.max(other.left),
+            top: self.top.max(other.top),
+            right: self.right.min(other.right),
+            bottom: self.bottom.min(other.bottom),
+        }
+    }
+
+    /// The smallest box around both.
+    fn hull(self, other: Rect) -> Rect {
+        Rect {
+            left: self.left.min(other.left),
+            top: self.top.min(other.top),
+            right: self.right.max(other.right),
+            bottom: self.bottom.max(other.bottom),
+        }
+    }
+
+    pub fn overlaps(self, other: Rect) -> bool {
+        self.intersection(other).area() > 0
+    }
+
+    /// Square of the distance to a point, 0 inside.
+    fn distance(self, x: i64, y: i64) -> i64 {
+        let dx = x - x.clamp(self.left, self.right);
+        let dy = y - y.clamp(self.top, self.bottom);
+        dx * dx + dy * dy
+    }
+
+    /// The same pixels, half-open.
+    pub fn half_open(self, score: f32) -> FaceBox {
+        let edge = |at: i64| at.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32;
+        let (x1, y1) = (edge(self.left), edge(self.top));
+        let (x2, y2) = (edge(self.right + 1), edge(self.bottom + 1));
+        FaceBox { x1, y1, x2, y2, score }
+    }
+}
+
+/// A place that scored above 0.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Candidate {
+    pub rect: Rect,
+    pub score: f32,
+}
+
+/// When two boxes are one face.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Overlap {
+    /// Above this share of their common bounding box.
+    pub shared: f64,
+    /// Above this share of either of them.
+    pub covered: f64,
+}
+
+impl Overlap {
+    fn same_face(self, a: Rect, b: Rect) -> bool {
+        let inner = a.intersection(b).area() as f64;
+        inner > 0.0
+            && (inner / a.hull(b).area() as f64 > self.shared
+                || inner / a.area() as f64 > self.covered
+                || inner / b.area() as f64 > self.covered)
+    }
+}
+
+/// Every place of the score map above 0, rows from the top; boxes in pixels of the first level.
+///
+/// `scores` is `[rows, columns]`, row by row.
+pub(super) fn candidates(
+    scores: &[f32],
+    columns: usize,
+    layout: &Layout,
+    window: (u32, u32),
+) -> Vec<Candidate> {
+    let positive = scores.iter().enumerate().filter(|(_, &score)| score > 0.0);
+    positive
+        .map(|(cell, &score)| {
+            let place = |cell: usize| STRIDE * cell as f64 + ORIGIN;
+            let (x, y) = (place(cell % columns), place(cell / columns));
+            Candidate { rect: in_picture(x, y, layout, window), score }
+        })
+        .collect()
+}
+
+/// The window around a point of the canvas in pixels of the picture.
+fn in_picture(x: f64, y: f64, layout: &Layout, window: (u32, u32)) -> Rect {
+    let half = |size: u32| f64::from(size - 1) / 2.0;
+    let (half_width, half_height) = (half(window.0), half(window.1));
+    let (level, place) = nearest_level(layout, x.round() as i64, y.round() as i64);
+    let up = |at: f64, origin: i64| {
+        let point = (0..level).fold(at - origin as f64, |p, _| p * (6.0 / 5.0) + 0.3);
+        point.round() as i64
+    };
+    Rect {
+        left: up(x - half_width, place.left),
+        top: up(y - half_height, place.top),
+        right: up(x + half_width, place.left),
+        bottom: up(y + half_height, place.top),
+    }
+}
+
+/// The level that a point of the canvas is on or nearest to; the larger one of two.
+fn nearest_level(layout: &Layout, x: i64, y: i64) -> (usize, Rect) {
+    let levels = layout.levels.iter().copied().enumerate();
+    levels.min_by_key(|(_, level)| level.distance(x, y)).expect("a layout has a level")
+}
+
+/// The best of every heap of boxes, best first; equal scores in the order given.
+pub(super) fn best_of_heaps(mut candidates: Vec<Candidate>, overlap: Overlap) -> Vec<Candidate> {
+    candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
+    let mut best: Vec<Candidate> = Vec::new();
+    for candidate in candidates {
+        if !best.iter().any(|b| overlap.same_face(b.rect, candidate.rect)) {
+            best.push(candidate);
+        }
+    }
+    best
+}
+
+/// A box of an enlarged picture in pixels of the picture before it was enlarged `times` times.
+pub(super) fn before_enlarging(rect: Rect, times: u32) -> Rect {
+    let down = |at: i64, shift: f64| {
+        let point = (0..times).fold(at as f64, |p, _| p / 2.0 - shift);
+        point.round() as i64
+    };
+    Rect {
+        left: down(rect.left, 1.25),
+        top: down(rect.top, 0.75),
+        right: down(rect.right, 1.25),
+        bottom: down(rect.bottom, 0.75),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidate(left: i64, top: i64, size: i64, score: f32) -> Candidate {
+        Candidate { rect: Rect::at(left, top, size, size), score }
+    }
+
+    fn layout() -> Layout {
+        Layout {
+            width: 122,
+            height: 340,
+            levels: vec![Rect::at(11, 11, 100, 100), Rect::at(11, 121, 83, 83)],
+        }
+    }
+
+    #[test]
+    fn the_best_box_of_every_heap_stays() {
+        let overlap = Overlap { shared: 0.338, covered: 1.0 };
+        let found = vec![
+            candidate(0, 0, 80, 0.5),
+            candidate(8, 8, 80, 0.9),
+            candidate(200, 0, 80, 0.7),
+            // Inside the second: 58 x 58 of 80 x 80 is 0.53, 40 x 40 is 0.25.
+            candidate(10, 10, 58, 0.3),
+            candidate(10, 10, 40, 0.2),
+        ];
+        let best: Vec<f32> = best_of_heaps(found, overlap).iter().map(|c| c.score).collect();
+        assert_eq!(best, [0.9, 0.7, 0.2]);
+    }
+
+    #[test]
+    fn the_share_is_of_the_common_bounding_box() {
+        // 10 x 10 boxes shifted by 3 both ways: 49 shared of 13 x 13; of the union it were 0.325.
+        let same = |shared| {
+            let overlap = Overlap { shared, covered: 1.0 };
+            overlap.same_face(Rect::at(0, 0, 10, 10), Rect::at(3, 3, 10, 10))
+        };
+        assert!(same(0.289) && !same(0.290));
+        let inside = Overlap { shared: 0.9, covered: 0.6 };
+        assert!(inside.same_face(Rect::at(0, 0, 50, 50), Rect::at(40, 0, 15, 10)));
+        assert!(!inside.same_face(Rect::at(0, 0, 50, 50), Rect::at(50, 0, 15, 10)));
+    }
+
+    #[test]
+    fn cells_become_boxes_around_their_pixels() {
+        // Cell (5, 4) is canvas (54, 46), picture (43, 35) less 39.5 each way, rounded away from 0.
+        let mut scores = vec![0.0; 12 * 40];
+        scores[4 * 12 + 5] = 0.25;
+        scores[3] = -1.0;
+        scores[7] = f32::NAN;
+        let found = candidates(&scores, 12, &layout(), (80, 80));
+        let rect = Rect { left: 4, top: -5, right: 83, bottom: 75 };
+        assert_eq!(found, [Candidate { rect, score: 0.25 }]);
+    }
+
+    #[test]
+    fn boxes_of_deeper_levels_are_scaled_back() {
+        // Canvas (54, 166), second level (43, 45): (3.5, 5.5) * 1.2 + 0.3 and (82.5, 84.5) * 1.2 + 0.3.
+        let mut scores = vec![0.0; 12 * 40];
+        scores[19 * 12 + 5] = 1.0;
+        let found = candidates(&scores, 12, &layout(), (80, 80));
+        assert_eq!(found[0].rect, Rect { left: 5, top: 7, right: 99, bottom: 102 });
+        // Between two levels, nearer to the second.
+        assert_eq!(nearest_level(&layout(), 50, 117).0, 1);
+        assert_eq!(nearest_level(&layout(), 50, 113).0, 0);
+    }
+
+    #[test]
+    fn boxes_of_enlarged_pictures_shrink_again() {
+        let rect = Rect { left: -3, top: 8, right: 100, bottom: 111 };
+        // -2.75, 3.25, 48.75, 54.75
+        assert_eq!(before_enlarging(rect, 1), Rect { left: -3, top: 3, right: 49, bottom: 55 });
+        // -2.625, 0.875, 23.125, 26.625
+        assert_eq!(before_enlarging(rect, 2), Rect { left: -3, top: 1, right: 23, bottom: 27 });
+        assert_eq!(before_enlarging(rect, 0), rect);
+        let half_open = rect.half_open(0.5);
+        assert_eq!((half_open.x1, half_open.y1, half_open.x2, half_open.y2), (-3, 8, 101, 112));
+    }
+}
