@@ -16,7 +16,10 @@ fn main() {
     println!("cargo:rerun-if-changed=Cargo.lock");
     libtorch_search_path();
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    let model = crate_folder("rustface").join(SEETA_MODEL);
+    let rustface = crate_folder("rustface");
+    // Its test picture serves ours.
+    println!("cargo:rustc-env=RUSTFACE_FOLDER={}", rustface.display());
+    let model = rustface.join(SEETA_MODEL);
     fs::copy(&model, out.join("seeta.bin"))
         .unwrap_or_else(|e| panic!("cannot copy {}: {e}", model.display()));
 }

@@ -94,7 +94,3 @@ impl Detector for Mmod {
         format!("mmod(dlib cnn, weights {weights}, upsample {upsample}, channels {channels})")
     }
 }
-
-#[cfg(test)]
-#[path = "detector_tests.rs"]
-mod tests;

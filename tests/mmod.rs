@@ -1,0 +1,255 @@
+//! dlib's face detector against dlib itself: the same boxes on the same pictures.
+//!
+//! Needs the published weights (`just fetch-mmod`); without them every test here says that it is
+//! skipped. Golden boxes: `tests/tools/mmod_boxes.py`.
+#![cfg(feature = "torch")]
+use std::{env, path::PathBuf};
+
+use image::{imageops, Rgb, RgbImage};
+use ncaers::{
+    face::{
+        mmod::{ChannelOrder, Mmod, Settings},
+        Detector,
+    },
+    media::image::{load_rgb, resize_bilinear},
+    output::sha256_hex,
+    record::FaceBox,
+};
+use serde::{Deserialize, Serialize};
+
+/// What dlib finds on one picture.
+#[derive(Serialize, Deserialize)]
+struct Case {
+    /// How the picture is made, see [`picture`].
+    picture: String,
+    /// SHA-256 of its RGB bytes.
+    sha256: String,
+    upsample: u32,
+    channels: String,
+    /// Left, top, right and bottom, all inclusive, and the score; best first.
+    #[serde(default)]
+    boxes: Vec<(i32, i32, i32, i32, f64)>,
+}
+
+/// The cases: every picture with the settings it is searched with.
+const CASES: &[(&str, &[u32], &str)] = &[
+    ("astronaut", &[0, 1, 2], "rgb"),
+    ("astronaut", &[0, 1], "bgr"),
+    ("astronaut flip", &[0, 1], "rgb"),
+    ("astronaut scale 97 131", &[0, 1, 2], "rgb"),
+    ("astronaut scale 131 97 flip", &[0, 1, 2], "rgb"),
+    ("astronaut scale 61 59", &[1, 2], "rgb"),
+    ("astronaut scale 60 60", &[1, 2], "bgr"),
+    ("astronaut scale 317 283", &[0, 1], "rgb"),
+    ("astronaut scale 401 399", &[0], "rgb"),
+    ("astronaut scale 640 360 flip", &[0], "bgr"),
+    ("astronaut crop 40 30 100 120", &[0, 1], "rgb"),
+    ("rustface crop 0 0 833 340", &[1], "rgb"),
+    ("rustface crop 833 0 833 340 flip", &[1], "rgb"),
+    ("rustface crop 417 20 800 310", &[1], "bgr"),
+    ("rustface crop 833 80 833 250 scale 1250 375", &[0], "rgb"),
+    ("rustface crop 0 80 833 250 scale 1400 420 flip", &[0], "bgr"),
+    ("rustface crop 0 80 800 250 scale 400 125", &[2], "rgb"),
+    ("rustface crop 866 80 800 250 scale 400 125 flip", &[2], "bgr"),
+    ("drawn 200 160", &[0, 1], "rgb"),
+    ("drawn 333 217", &[0, 1], "rgb"),
+    ("drawn 333 217 flip", &[0], "bgr"),
+    ("drawn 100 8", &[0, 1], "rgb"),
+    ("drawn 11 7", &[0, 1, 2], "rgb"),
+    ("drawn 13 300", &[0, 1], "rgb"),
+];
+
+/// A picture from its description: where it starts from, then what is done to it.
+fn picture(description: &str) -> RgbImage {
+    let mut words = description.split_whitespace();
+    let mut image = match words.next().expect("a source") {
+        "astronaut" => load_rgb(&fixtures().join("astronaut.png")).expect("fixture"),
+        "rustface" => load_rgb(&rustface_picture()).expect("picture of the rustface crate"),
+        "drawn" => drawn(number(&mut words), number(&mut words)),
+        other => panic!("unknown source {other}"),
+    };
+    while let Some(step) = words.next() {
+        let mut next = || number(&mut words);
+        image = match step {
+            "flip" => imageops::flip_horizontal(&image),
+            "scale" => resize_bilinear(&image, next(), next()),
+            "crop" => imageops::crop_imm(&image, next(), next(), next(), next()).to_image(),
+            other => panic!("unknown step {other}"),
+        };
+    }
+    image
+}
+
+fn number<'a>(words: &mut impl Iterator<Item = &'a str>) -> u32 {
+    words.next().and_then(|w| w.parse().ok()).expect("a number")
+}
+
+fn fixtures() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/mmod")
+}
+
+/// The picture of a team that the rustface crate ships for its own tests.
+fn rustface_picture() -> PathBuf {
+    PathBuf::from(env!("RUSTFACE_FOLDER")).join("test.png")
+}
+
+/// Faces of ellipses on a gradient, drawn in integers.
+fn drawn(width: u32, height: u32) -> RgbImage {
+    let mut image = RgbImage::from_fn(width, height, |x, y| {
+        Rgb([(40 + x % 90) as u8, (90 + y % 60) as u8, ((x + y) % 140) as u8])
+    });
+    for (i, size) in [100, 64, 44].into_iter().enumerate() {
+        draw_face(&mut image, 10 + 105 * i as i32, 12 + 9 * i as i32, size);
+    }
+    image
+}
+
+/// A face in a square of `size` pixels: hair, skin with a shade, eyes, brows, nose and mouth.
+fn draw_face(image: &mut RgbImage, left: i32, top: i32, size: i32) {
+    // Centre and half axes in percent of the square, colour.
+    let parts = [
+        (50, 44, 46, 46, [45, 30, 22]),
+        (50, 54, 37, 45, [214, 166, 138]),
+        (58, 56, 27, 37, [228, 184, 158]),
+        (33, 41, 10, 2, [60, 40, 30]),
+        (67, 41, 10, 2, [60, 40, 30]),
+        (33, 48, 8, 4, [240, 240, 240]),
+        (67, 48, 8, 4, [240, 240, 240]),
+        (33, 48, 4, 4, [40, 30, 30]),
+        (67, 48, 4, 4, [40, 30, 30]),
+        (50, 60, 4, 10, [190, 138, 112]),
+        (50, 68, 8, 3, [170, 116, 96]),
+        (50, 80, 15, 4, [150, 60, 60]),
+        (50, 79, 14, 1, [90, 30, 30]),
+    ];
+    for (x, y, rx, ry, colour) in parts {
+        let at = |percent: i32| percent * size;
+        let (cx, cy, rx, ry) = (100 * left + at(x), 100 * top + at(y), at(rx), at(ry));
+        for (px, py, pixel) in image.enumerate_pixels_mut() {
+            let (dx, dy) = (i64::from(100 * px as i32 - cx), i64::from(100 * py as i32 - cy));
+            let (rx, ry) = (i64::from(rx), i64::from(ry));
+            if dx * dx * ry * ry + dy * dy * rx * rx <= rx * rx * ry * ry {
+                *pixel = Rgb(colour);
+            }
+        }
+    }
+}
+
+/// The weights, or a loud word.
+fn weights() -> Option<PathBuf> {
+    let variable = |name| env::var_os(name).map(PathBuf::from);
+    let base = || variable("XDG_CACHE_HOME").or(Some(variable("HOME")?.join(".cache")));
+    let cache = variable("NCAERS_CACHE").or_else(|| Some(base()?.join("ncaers")))?;
+    let path = cache.join("mmod/mmod_human_face_detector.dat");
+    if !path.exists() {
+        eprintln!("SKIPPED: {} is missing; run `just fetch-mmod`", path.display());
+        return None;
+    }
+    Some(path)
+}
+
+fn open(upsample: u32, channels: &str) -> Option<Mmod> {
+    let channels: ChannelOrder = channels.parse().expect("known");
+    let settings = Settings { upsample, channels };
+    Some(Mmod::open(&weights()?, settings, tch::Device::Cpu).expect("published weights"))
+}
+
+/// A box as dlib writes it.
+fn inclusive(face: &FaceBox) -> (i32, i32, i32, i32) {
+    (face.x1, face.y1, face.x2 - 1, face.y2 - 1)
+}
+
+#[test]
+fn every_box_is_dlibs_box() {
+    if weights().is_none() {
+        return;
+    }
+    let golden = std::fs::read(fixtures().join("boxes.json")).expect("fixture");
+    let golden: Vec<Case> = serde_json::from_slice(&golden).expect("well-formed");
+    assert_eq!(golden.len(), CASES.iter().map(|(_, upsample, _)| upsample.len()).sum::<usize>());
+    let (mut boxes, mut worst) = (0, [0f64; 3]);
+    for case in &golden {
+        let image = picture(&case.picture);
+        assert_eq!(sha256_hex(image.as_raw()), case.sha256, "{}", case.picture);
+        let mmod = open(case.upsample, &case.channels).expect("has weights");
+        let faces = mmod.detect_unclipped(&image).expect("runs");
+        let found: Vec<_> = faces.iter().map(inclusive).collect();
+        let right: Vec<_> = case.boxes.iter().map(|&(l, t, r, b, _)| (l, t, r, b)).collect();
+        let what = format!("{} upsample {} {}", case.picture, case.upsample, case.channels);
+        assert_eq!(found, right, "{what}");
+        for (face, right) in faces.iter().zip(&case.boxes) {
+            let off = (f64::from(face.score) - right.4).abs();
+            let worst = &mut worst[case.upsample as usize];
+            *worst = worst.max(off);
+        }
+        boxes += found.len();
+    }
+    eprintln!("{boxes} boxes; largest score difference by upsample {worst:?}");
+    assert!(boxes >= 60, "only {boxes} boxes compared");
+    // 3e-6 was seen; only the order of the sums in the convolutions differs.
+    assert!(worst.iter().all(|&w| w < 2e-5), "{worst:?}");
+}
+
+/// Not a test: writes the pictures for `tests/tools/mmod_boxes.py` into `$MMOD_PICTURES`.
+#[test]
+#[ignore = "writes the pictures that golden boxes are made from"]
+fn write_pictures() {
+    let folder = PathBuf::from(env::var_os("MMOD_PICTURES").expect("MMOD_PICTURES is set"));
+    let mut cases = Vec::new();
+    for (description, upsamples, channels) in CASES {
+        let image = picture(description);
+        image.save(folder.join(format!("{description}.png"))).expect("writable");
+        cases.extend(upsamples.iter().map(|&upsample| Case {
+            picture: (*description).to_owned(),
+            sha256: sha256_hex(image.as_raw()),
+            upsample,
+            channels: (*channels).to_owned(),
+            boxes: Vec::new(),
+        }));
+    }
+    let text = serde_json::to_vec(&cases).expect("serialises");
+    std::fs::write(folder.join("cases.json"), text).expect("writable");
+}
+
+#[test]
+fn boxes_are_clipped_and_the_name_tells_every_setting() {
+    let Some(mut mmod) = open(1, "bgr") else { return };
+    // The face fills the crop, so that dlib's box overhangs it.
+    let image = picture("astronaut crop 50 50 110 110");
+    let raw = mmod.detect_unclipped(&image).expect("runs");
+    let clipped = mmod.detect(&image).expect("runs");
+    assert_eq!(clipped.len(), raw.len());
+    for face in &clipped {
+        assert!(face.x1 >= 0 && face.y1 >= 0 && face.x2 <= 110 && face.y2 <= 110, "{face:?}");
+    }
+    assert_eq!(mmod.name(), "mmod(dlib cnn, weights 4cb19393, upsample 1, channels bgr)");
+}
+
+#[test]
+fn pictures_too_small_for_the_network_have_no_face() {
+    for upsample in [0, 1, 2] {
+        let Some(mut mmod) = open(upsample, "rgb") else { return };
+        for (width, height) in [(1, 1), (2, 300), (300, 2), (0, 0), (4, 4), (9, 9)] {
+            let image = RgbImage::from_pixel(width, height, Rgb([90, 80, 70]));
+            assert_eq!(mmod.detect(&image).expect("no failure"), [], "{width}x{height}");
+        }
+    }
+}
+
+#[test]
+fn wrong_weights_and_settings_are_refused_in_one_line() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let path = folder.path().join("weights.dat");
+    std::fs::write(&path, b"\x01\x01\x01\x04nope").expect("writable");
+    let open = |path: &std::path::Path, upsample| {
+        let settings = Settings { upsample, ..Default::default() };
+        let error = Mmod::open(path, settings, tch::Device::Cpu).expect_err("must be refused");
+        format!("{error:#}").replace(&*folder.path().to_string_lossy(), "F")
+    };
+    assert_eq!(
+        open(&path, 0),
+        "F/weights.dat is not dlib's face detector: byte 2: kind of the loss layer is 4, expected 10"
+    );
+    assert_eq!(open(&path, 3), "upsample is 3, at most 2 possible");
+    assert!(open(&folder.path().join("none"), 0).starts_with("cannot read F/none: "));
+}
