@@ -6,10 +6,14 @@ use clap::{Parser, Subcommand};
 use serde_json::Value;
 
 mod build;
+mod columns;
+mod compare;
 mod completions;
 mod demo_corpus;
+mod evaluate;
 mod merge;
 mod pack;
+mod predictions;
 mod verify;
 mod worker;
 
@@ -48,8 +52,10 @@ macro_rules! commands {
 
 commands! {
     Build(build),
+    Compare(compare),
     Completions(completions),
     DemoCorpus(demo_corpus),
+    Evaluate(evaluate),
     Merge(merge),
     Pack(pack),
     Verify(verify),
