@@ -76,23 +76,15 @@ impl Canvas {
     /// Blends `ink(x, y)`, a colour and its opacity 0..=1, over every pixel of `area`; the
     /// coordinates are pixel centres.
     pub fn paint(&mut self, area: Area, ink: impl Fn(f32, f32, Color) -> (Color, f32)) {
-        let (width, height) = (self.image.width(), self.rows);
-        let span = |lo: f32, hi: f32, n: u32| {
-            (lo.floor().clamp(0.0, n as f32) as usize, hi.ceil().clamp(0.0, n as f32) as usize)
-        };
-        let (x0, x1) = span(area.left, area.right, width);
-        let (y0, y1) = span(area.top, area.bottom, height);
-        let stride = width as usize * 3;
+        let ((x0, x1), (y0, y1)) = self.pixels(area);
+        let stride = self.image.width() as usize * 3;
         for y in y0..y1 {
-            let row = &mut self.bytes_mut()[y * stride + x0 * 3..y * stride + x1.max(x0) * 3];
+            let row = &mut self.bytes_mut()[y * stride + x0 * 3..y * stride + x1 * 3];
             for (i, pixel) in row.chunks_exact_mut(3).enumerate() {
-                let below = [f32::from(pixel[0]), f32::from(pixel[1]), f32::from(pixel[2])];
+                let below = [pixel[0], pixel[1], pixel[2]].map(f32::from);
                 let (color, alpha) = ink((x0 + i) as f32 + 0.5, y as f32 + 0.5, below);
                 if alpha > 0.0 {
-                    for c in 0..3 {
-                        // `as` saturates, so colours out of range are clipped here.
-                        pixel[c] = (below[c] + (color[c] - below[c]) * alpha + 0.5) as u8;
-                    }
+                    blend(pixel, color, alpha);
                 }
             }
         }
@@ -100,7 +92,49 @@ impl Canvas {
 
     /// Fills where `distance` (pixels, negative inside) says so.
     pub fn fill(&mut self, area: Area, color: Color, distance: impl Fn(Point) -> f32) {
-        self.paint(area, |x, y, _| (color, coverage(distance((x, y)))));
+        self.shape(area, (1.0, 1.0), distance, |_| color);
+    }
+
+    /// Fills a shape in the colours of `ink`; its edge fades over `edge` pixels.
+    ///
+    /// A distance of `d` means that the next `d / 2` pixels of the row are on the same side of the
+    /// edge (`distance` may be wrong by a factor of two), so that most are never asked about.
+    pub fn shape(
+        &mut self,
+        area: Area,
+        (opacity, edge): (f32, f32),
+        distance: impl Fn(Point) -> f32,
+        ink: impl Fn(Point) -> Color,
+    ) {
+        let ((x0, x1), (y0, y1)) = self.pixels(area);
+        let stride = self.image.width() as usize * 3;
+        for y in y0..y1 {
+            let row = &mut self.bytes_mut()[y * stride..(y + 1) * stride];
+            let mut x = x0;
+            while x < x1 {
+                let at = |x: usize| (x as f32 + 0.5, y as f32 + 0.5);
+                let d = distance(at(x));
+                let same = ((d.abs() - edge / 2.0) / 2.0).max(1.0) as usize;
+                let next = (x + same).min(x1);
+                let alpha = opacity * coverage(d / edge);
+                if alpha > 0.0 {
+                    for (x, pixel) in (x..next).zip(row[x * 3..next * 3].chunks_exact_mut(3)) {
+                        blend(pixel, ink(at(x)), alpha);
+                    }
+                }
+                x = next;
+            }
+        }
+    }
+
+    /// The columns and rows that an area takes of what is painted.
+    fn pixels(&self, area: Area) -> ((usize, usize), (usize, usize)) {
+        let span = |lo: f32, hi: f32, n: u32| {
+            let lo = lo.floor().clamp(0.0, n as f32) as usize;
+            (lo, (hi.ceil().clamp(0.0, n as f32) as usize).max(lo))
+        };
+        let (columns, rows) = (self.image.width(), self.rows);
+        (span(area.left, area.right, columns), span(area.top, area.bottom, rows))
     }
 
     /// An upright rectangle with corners rounded by `radius` pixels.
@@ -114,6 +148,15 @@ impl Canvas {
             };
             inner.distance(p) - radius
         });
+    }
+}
+
+/// Puts `color` over a pixel.
+fn blend(pixel: &mut [u8], color: Color, alpha: f32) {
+    for (byte, value) in pixel.iter_mut().zip(color) {
+        let below = f32::from(*byte);
+        // `as` saturates, so colours out of range are clipped here.
+        *byte = (below + (value - below) * alpha + 0.5) as u8;
     }
 }
 
@@ -142,7 +185,8 @@ impl Pose {
     /// A pixel position in own units.
     pub fn own(&self, p: Point) -> Point {
         let (x, y) = sub(p, self.origin);
-        ((x * self.cos + y * self.sin) / self.unit, (y * self.cos - x * self.sin) / self.unit)
+        let scale = 1.0 / self.unit;
+        ((x * self.cos + y * self.sin) * scale, (y * self.cos - x * self.sin) * scale)
     }
 
     /// An own position in pixels.
@@ -165,11 +209,10 @@ impl Pose {
         (color, opacity, soft): (Color, f32, f32),
         distance: impl Fn(Point) -> f32,
     ) {
+        let area = self.area(center, reach + soft);
         let edge = (soft * self.unit).max(1.0);
-        canvas.paint(self.area(center, reach + soft), |x, y, _| {
-            let pixels = distance(self.own((x, y))) * self.unit;
-            (color, opacity * coverage(pixels / edge))
-        });
+        let pixels = |p| distance(self.own(p)) * self.unit;
+        canvas.shape(area, (opacity, edge), pixels, |_| color);
     }
 }
 

@@ -5,9 +5,7 @@
 use crate::{record::FaceBox, seed::Draws};
 
 use super::{
-    canvas::{
-        coverage, ellipse, luma, mix, scaled, segment, union, Arc, Canvas, Color, Point, Pose,
-    },
+    canvas::{ellipse, luma, mix, scaled, segment, union, Arc, Canvas, Color, Point, Pose},
     plan::{Expression, Key},
 };
 
@@ -111,7 +109,6 @@ impl Person {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Moment {
     pub head: Pose,
-    pub body: Pose,
     pub expression: Expression,
     /// 0 shut, 1 as open as the expression wants.
     pub lids: f32,
@@ -132,10 +129,10 @@ pub(super) fn face_box(head: &Pose) -> FaceBox {
     }
 }
 
-/// Draws the person, then the key's glow on the face.
+/// Draws what moves of the person over the [`body`], then the key's glow on the face.
 pub(super) fn draw(canvas: &mut Canvas, person: &Person, moment: &Moment, key: Key) {
-    back_hair(canvas, person, moment);
-    body(canvas, person, moment);
+    long_hair(canvas, person, &moment.head);
+    neck(canvas, person, &moment.head);
     head(canvas, person, &moment.head);
     for side in [-1.0, 1.0] {
         eye(canvas, person, moment, side);
@@ -150,9 +147,9 @@ pub(super) fn draw(canvas: &mut Canvas, person: &Person, moment: &Moment, key: K
     glow(canvas, &moment.head, key);
 }
 
-/// Hair behind the head and shoulders.
-fn back_hair(canvas: &mut Canvas, person: &Person, moment: &Moment) {
-    let (pose, dark) = (&moment.head, scaled(person.hair, 0.82));
+/// Hair behind the head, before the shoulders.
+fn long_hair(canvas: &mut Canvas, person: &Person, pose: &Pose) {
+    let dark = scaled(person.hair, 0.82);
     match person.cut {
         Cut::Long => pose.fill(canvas, ((0.0, 0.6), 2.1), (dark, 1.0, 0.05), |p| {
             let fall = segment(p, (0.0, -0.1), (0.0, 1.3)) - 1.22;
@@ -168,8 +165,8 @@ fn back_hair(canvas: &mut Canvas, person: &Person, moment: &Moment) {
     }
 }
 
-fn body(canvas: &mut Canvas, person: &Person, moment: &Moment) {
-    let pose = &moment.body;
+/// Shirt and collar, which keep still for a whole clip.
+pub(super) fn body(canvas: &mut Canvas, person: &Person, pose: &Pose) {
     let shirt = person.shirt;
     pose.fill(canvas, ((0.0, 3.4), 2.4), (shirt, 1.0, 0.0), |p| {
         union(ellipse(p, (0.0, 3.3), (1.62, 1.42)), ellipse(p, (0.0, 4.4), (1.72, 2.0)), 0.3)
@@ -178,19 +175,24 @@ fn body(canvas: &mut Canvas, person: &Person, moment: &Moment) {
         let chest = ellipse(p, (0.0, 3.3), (1.62, 1.42));
         chest.max(0.95 - p.0.abs()).max(-p.1 + 2.2)
     });
-    let neck = scaled(person.skin, 0.86);
-    pose.fill(canvas, ((0.0, 1.6), 1.1), (neck, 1.0, 0.0), |p| {
-        let column = segment(p, (0.0, 0.9), (0.0, 1.75)) - 0.46;
-        union(column, ellipse(p, (0.0, 1.95), (0.62, 0.32)), 0.15)
-    });
-    pose.fill(canvas, ((0.0, 1.4), 0.8), (scaled(person.skin, 0.62), 0.55, 0.3), |p| {
-        ellipse(p, (0.0, 1.22), (0.5, 0.22))
+    pose.fill(canvas, ((0.0, 1.9), 0.8), (scaled(person.skin, 0.86), 1.0, 0.0), |p| {
+        ellipse(p, (0.0, 1.95), (0.62, 0.32))
     });
     for side in [-1.0, 1.0] {
         pose.fill(canvas, ((0.4 * side, 2.1), 0.8), (scaled(shirt, 1.16), 1.0, 0.02), |p| {
             segment(p, (0.56 * side, 1.78), (0.06 * side, 2.42)) - 0.11
         });
     }
+}
+
+/// The neck in the shade of the chin.
+fn neck(canvas: &mut Canvas, person: &Person, pose: &Pose) {
+    pose.fill(canvas, ((0.0, 1.3), 0.9), (scaled(person.skin, 0.86), 1.0, 0.0), |p| {
+        segment(p, (0.0, 0.9), (0.0, 1.6)) - 0.46
+    });
+    pose.fill(canvas, ((0.0, 1.3), 0.5), (scaled(person.skin, 0.62), 0.55, 0.3), |p| {
+        ellipse(p, (0.0, 1.24), (0.44, 0.2))
+    });
 }
 
 /// Skull and jaw, ears, and light from the upper left.
@@ -201,15 +203,11 @@ fn head(canvas: &mut Canvas, person: &Person, pose: &Pose) {
             ellipse(p, (0.97 * side, 0.08), (0.15, 0.25))
         });
     }
-    canvas.paint(pose.area((0.0, 0.0), 1.38), |x, y, _| {
-        let p = pose.own((x, y));
-        let cover = coverage(outline(person, p) * pose.unit);
-        if cover == 0.0 {
-            return (skin, 0.0);
-        }
-        let (x, y) = (p.0 + 0.25, (p.1 + 0.1) * 0.8);
-        let light = 1.05 - 0.13 * (x * x + y * y);
-        (scaled(skin, light), cover)
+    let edge = |p| outline(person, pose.own(p)) * pose.unit;
+    canvas.shape(pose.area((0.0, 0.0), 1.38), (1.0, 1.0), edge, |p| {
+        let (x, y) = pose.own(p);
+        let (x, y) = (x + 0.25, (y + 0.1) * 0.8);
+        scaled(skin, 1.05 - 0.13 * (x * x + y * y))
     });
     for side in [-1.0, 1.0] {
         let flush = mix(skin, [222.0, 96.0, 84.0], 0.25);
@@ -339,16 +337,15 @@ fn front_hair(canvas: &mut Canvas, person: &Person, pose: &Pose) {
         Cut::Short | Cut::Bun => -0.76 + 0.42 * p.0 * p.0,
     };
     let color = person.hair;
-    canvas.paint(pose.area((0.0, -0.3), 1.3), |x, y, _| {
-        let p = pose.own((x, y));
+    let edge = |p| {
+        let p = pose.own(p);
         let cap = ellipse(p, (0.0, -0.24), (1.0 + lift, 1.12 + lift));
-        let cover = coverage(cap.max((p.1 - hairline(p)) * 0.7) * pose.unit);
-        if cover == 0.0 {
-            return (color, 0.0);
-        }
-        let strand = 1.0 + 0.10 * (p.0 * 17.0 + p.1 * 4.0).sin();
-        let light = strand + 0.22 * (0.5 - (p.0 + 0.35).abs()).max(0.0);
-        (scaled(color, light), cover)
+        cap.max((p.1 - hairline(p)) * 0.7) * pose.unit
+    };
+    canvas.shape(pose.area((0.0, -0.3), 1.3), (1.0, 1.0), edge, |p| {
+        let (x, y) = pose.own(p);
+        let strand = 1.0 + 0.10 * (x * 17.0 + y * 4.0).sin();
+        scaled(color, strand + 0.22 * (0.5 - (x + 0.35).abs()).max(0.0))
     });
 }
 

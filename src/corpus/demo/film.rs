@@ -72,12 +72,16 @@ impl Motion {
         }
     }
 
+    /// Where the person sits.
+    fn seat(&self) -> Pose {
+        Pose::new(self.stage.pixel(self.home), self.unit, 0.0)
+    }
+
     /// What the person does in a frame.
     pub fn at(&self, frame: u64) -> Moment {
         let t = frame as f64 * self.seconds_per_frame;
         let [x, y, tilt, gaze] = self.sway.map(|d| d.at(t));
         let head = (self.home.0 + 5.0 * x, self.home.1 + 3.0 * y);
-        let body = (self.home.0 + 2.0 * x, self.home.1 + y);
         let mut features = self.features.iter();
         let expression = self
             .expression
@@ -86,7 +90,6 @@ impl Motion {
         let lids = if since < BLINK { (since / BLINK * 2.0 - 1.0).abs() as f32 } else { 1.0 };
         Moment {
             head: Pose::new(self.stage.pixel(head), self.unit, 0.09 * tilt),
-            body: Pose::new(self.stage.pixel(body), self.unit, 0.0),
             expression,
             lids,
             gaze,
@@ -111,7 +114,8 @@ impl<'a> Film<'a> {
     pub fn new(seed: u64, plan: &'a ClipPlan) -> Self {
         let person = person_of(seed, plan);
         let motion = Motion::draw(seed, plan, &person);
-        Film { plan, room: Room::draw(seed, plan), person, motion }
+        let room = Room::draw(seed, plan, |wall| face::body(wall, &person, &motion.seat()));
+        Film { plan, room, person, motion }
     }
 
     /// The picture of a frame.

@@ -63,7 +63,8 @@ pub(super) struct Room {
 }
 
 impl Room {
-    pub fn draw(seed: u64, plan: &ClipPlan) -> Self {
+    /// `seated` draws what stands still before the wall and behind the table.
+    pub fn draw(seed: u64, plan: &ClipPlan, seated: impl FnOnce(&mut Canvas)) -> Self {
         let stage = Stage { width: plan.show.size.0, height: plan.show.size.1 };
         let mut look = Look::draw(seed, &plan.show.id);
         look.pan = plan.draws(seed, "demo-camera").between(-16.0, 16.0) as f32;
@@ -73,6 +74,7 @@ impl Room {
         for card in &plan.cards[..2] {
             look.card(&mut back, stage, card);
         }
+        seated(&mut back);
         let mut front = Canvas::over(back.image.clone(), stage.height);
         look.table(&mut front, stage);
         for card in &plan.cards[2..] {
