@@ -14,6 +14,7 @@ mod evaluate;
 mod merge;
 mod pack;
 mod predictions;
+mod report;
 mod verify;
 mod worker;
 
@@ -58,6 +59,7 @@ commands! {
     Evaluate(evaluate),
     Merge(merge),
     Pack(pack),
+    Report(report),
     Verify(verify),
     Worker(worker),
 }

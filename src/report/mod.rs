@@ -1,3 +1,245 @@
 //! From run folders to tables, figures and one page; reads files and never runs a model.
+//!
+//! [`Study::read`] reads and checks, `scores` evaluates and compares, `sections` says what is
+//! shown, [`page`] sets it as HTML and Markdown. Every number of every table carries the ids of
+//! the runs behind it into `report.json`.
+mod attention;
 pub mod figure;
+mod gallery;
+pub mod page;
+pub mod paper;
+mod scores;
+mod sections;
+mod study;
 pub mod table;
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use anyhow::{Context, Result};
+use serde_json::{json, Map, Value};
+
+pub use study::{Request, Study};
+
+use crate::{output, progress::Progress};
+use gallery::Thumbs;
+use page::{Block, Page, Section};
+use scores::Scores;
+
+/// What a demonstration's title and banner say.
+const DEMONSTRATION: &str = "demonstration on synthetic clips; says nothing about real data";
+
+/// What was written.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// Runs read.
+    pub runs: usize,
+    /// Tables written, each in three formats.
+    pub tables: usize,
+    /// Figures written, each in two formats.
+    pub figures: usize,
+    /// What is missing or was refused, in words.
+    pub problems: Vec<String>,
+}
+
+/// Reads `request`, and writes `index.html`, `report.md`, `report.json`, `tables/`, `figures/`
+/// and `thumbs/` into `out`. The same input gives the same bytes.
+///
+/// # Errors
+/// When nothing can be reported on, or `out` cannot be written.
+pub fn write(request: &Request, out: &Path) -> Result<Summary> {
+    let _lock = output::FolderLock::acquire(out)?;
+    let mut study = Study::read(request)?;
+    let scores = Scores::of(&study)?;
+    let mut problems = std::mem::take(&mut study.problems);
+    let thumbs = Thumbs::make(&study, request.max_thumbs, &mut problems);
+    let maps = attention::figure(&study, &mut problems);
+    study.problems = problems;
+    let page = page(&study, &scores, &thumbs, maps);
+    write_files(out, &page, &thumbs)?;
+    output::write(&out.join("report.md"), page.markdown().as_bytes())?;
+    output::write_json(&out.join("report.json"), &trace(&study, &scores, &page))?;
+    output::write(
+        &out.join("index.html"),
+        page.html(&page_data(&study, &scores, &thumbs))?.as_bytes(),
+    )?;
+    Ok(Summary {
+        runs: study.runs.len(),
+        tables: page.tables().count(),
+        figures: page.figures().count(),
+        problems: study.problems,
+    })
+}
+
+fn page(study: &Study, scores: &Scores, thumbs: &Thumbs, maps: Option<Section>) -> Page {
+    let mut sections = vec![
+        sections::results::section(study, scores),
+        sections::significance::section(study, scores),
+        sections::confusion::section(study),
+        sections::data::section(study),
+        pictures(study, thumbs),
+    ];
+    sections.extend(maps);
+    sections.push(sections::training::curves(study));
+    sections.extend(sections::training::fusion(study));
+    sections.push(sections::reliability::section(study, scores));
+    sections.push(two_models(study));
+    sections.push(sections::provenance::runs(study));
+    sections.push(sections::provenance::limits(study));
+    let title = &study.title;
+    Page {
+        title: if study.demonstration {
+            format!("{title} ({DEMONSTRATION})")
+        } else {
+            title.clone()
+        },
+        banner: study.demonstration.then(|| {
+            "This is a demonstration on synthetic clips that were drawn so that attention matters. \
+             It shows that the chain works and says nothing about real data."
+                .into()
+        }),
+        colophon: format!(
+            "Made by ncaers {} from {} run folders without running a model.",
+            env!("CARGO_PKG_VERSION"),
+            study.runs.len()
+        ),
+        sections,
+    }
+}
+
+fn pictures(study: &Study, thumbs: &Thumbs) -> Section {
+    let mut section = Section::new("predictions", "Predictions");
+    if thumbs.files.is_empty() {
+        section.text("No picture of the data set is at hand; samples are named.");
+    }
+    section.text(
+        "For every true class a sample that all of these models get right, one that some get \
+         right, and one that none does, each drawn at random among all of its kind.",
+    );
+    section.blocks.push(Block::Html(gallery::grid_html(study, thumbs)));
+    section
+}
+
+/// The comparison of two models chosen from lists.
+fn two_models(study: &Study) -> Section {
+    let mut section = Section::new("two-models", "Two models side by side");
+    section.blocks.push(Block::Html(sections::two_models_html(study)));
+    section
+}
+
+fn write_files(out: &Path, page: &Page, thumbs: &Thumbs) -> Result<()> {
+    let mut kept = BTreeSet::new();
+    let mut put = |folder: &str, name: String, bytes: &[u8]| {
+        let path = out.join(folder).join(name);
+        output::write(&path, bytes)?;
+        kept.insert(path);
+        anyhow::Ok(())
+    };
+    for table in page.tables() {
+        let name = &table.name;
+        put("tables", format!("{name}.md"), table.markdown().as_bytes())?;
+        put("tables", format!("{name}.tex"), table.latex().as_bytes())?;
+        put("tables", format!("{name}.csv"), table.csv()?.as_bytes())?;
+    }
+    let figures: Vec<_> = page.figures().collect();
+    let progress = Progress::new("figures", "figures", figures.len() as u64);
+    for figure in figures {
+        put("figures", format!("{}.svg", figure.name), figure.canvas.svg()?.as_bytes())?;
+        put("figures", format!("{}.png", figure.name), &figure.canvas.png()?)?;
+        progress.advance(1);
+    }
+    progress.finish();
+    for (&index, bytes) in &thumbs.files {
+        let path = out.join(Thumbs::path(index));
+        output::write(&path, bytes)?;
+        kept.insert(path);
+    }
+    remove_stale(out, &kept)
+}
+
+/// Removes what an earlier report left in the folders that belong to reports.
+fn remove_stale(out: &Path, kept: &BTreeSet<std::path::PathBuf>) -> Result<()> {
+    let ours = [
+        ("tables", ["md", "tex", "csv"]),
+        ("figures", ["svg", "png", "png"]),
+        ("thumbs", ["jpg"; 3]),
+    ];
+    for (folder, kinds) in ours {
+        let Ok(entries) = fs::read_dir(out.join(folder)) else { continue };
+        for path in entries.filter_map(|e| Some(e.ok()?.path())) {
+            let kind = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
+            if kinds.contains(&kind) && !kept.contains(&path) {
+                fs::remove_file(&path)
+                    .with_context(|| format!("cannot remove the old {}", path.display()))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What the page's script reads.
+fn page_data(study: &Study, scores: &Scores, thumbs: &Thumbs) -> Value {
+    let digit = |label: u8| char::from(b'0' + label.min(9));
+    let mut models = vec![Value::Null; study.runs.len()];
+    for (i, run, answers) in study.scored() {
+        let predicted: String = answers.rows.iter().map(|r| digit(r.predicted)).collect();
+        let confidence: String = answers
+            .rows
+            .iter()
+            .map(|r| base36((gallery::confidence(r) * 1000.0).round()))
+            .collect();
+        models[i] = json!({
+            "name": sections::run_label(run), "predicted": predicted, "confidence": confidence,
+        });
+    }
+    let mut pairs = Map::new();
+    for pair in &scores.comparison.pairs {
+        let [a, b] = [pair.a, pair.b].map(|g| study.groups[g].runs[0]);
+        let rows = sections::significance::pair_rows(pair, a > b);
+        pairs.insert(format!("{}-{}", a.min(b), a.max(b)), rows);
+    }
+    json!({
+        "classes": crate::record::Emotion::ALL.map(|e| e.name()),
+        "ids": study.samples.iter().map(|(id, _)| id).collect::<Vec<_>>(),
+        "target": study.samples.iter().map(|(_, t)| digit(*t)).collect::<String>(),
+        "thumbs": thumbs.flags(study.samples.len()),
+        "models": models,
+        "pairs": pairs,
+    })
+}
+
+/// A share in thousandths as two digits of base 36.
+fn base36(thousandths: f64) -> String {
+    const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+    let value = thousandths.clamp(0.0, 1000.0) as usize;
+    [value / 36, value % 36].map(|d| char::from(DIGITS[d])).iter().collect()
+}
+
+/// Every number with its origin.
+fn trace(study: &Study, scores: &Scores, page: &Page) -> Value {
+    let runs = study.runs.iter().map(|run| {
+        json!({
+            "folder": run.name,
+            "record": run.record,
+            "test_looks": run.looks,
+            "predictions_sha256": run.answers.as_ref().map(|a| &a.digest),
+        })
+    });
+    let groups = study
+        .groups
+        .iter()
+        .zip(&scores.groups)
+        .map(|(group, score)| json!({"label": group.label, "score": score}));
+    json!({
+        "title": page.title,
+        "demonstration": study.demonstration,
+        "program_version": env!("CARGO_PKG_VERSION"),
+        "split": study.split,
+        "samples": study.samples.len(),
+        "manifest_digest": study.data.as_ref().map(|d| &d.digest),
+        "runs": runs.collect::<Vec<_>>(),
+        "configurations": groups.collect::<Vec<_>>(),
+        "comparison": scores.comparison,
+        "tables": page.tables().collect::<Vec<_>>(),
+        "problems": study.problems,
+    })
+}

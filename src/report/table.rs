@@ -79,11 +79,6 @@ impl Cell {
         Cell { text: format!("{value:.decimals$}"), value: Some(value), ..Cell::default() }
     }
 
-    /// A p-value in two significant digits.
-    pub fn p_value(p: f64) -> Self {
-        Cell { text: p_value(p), value: Some(p), ..Cell::default() }
-    }
-
     /// Nothing to say.
     pub fn none() -> Self {
         Cell::words("–")
@@ -97,17 +92,6 @@ impl Cell {
     /// In bold when `yes`.
     pub fn strong(self, yes: bool) -> Self {
         Cell { strong: yes, ..self }
-    }
-}
-
-/// A p-value in words: two significant digits, scientific below a thousandth.
-pub fn p_value(p: f64) -> String {
-    match p {
-        p if p.is_nan() => "undefined".into(),
-        p if p <= 0.0 => "< 1e-300".into(),
-        p if p < 1e-3 => format!("{p:.1e}"),
-        p if p < 0.1 => format!("{p:.3}"),
-        p => format!("{p:.2}"),
     }
 }
 
@@ -306,7 +290,7 @@ mod tests {
                     Cell::number(81.0, 2).strong(true).of(vec!["ab12".into()]),
                     cited,
                 ],
-                vec![Cell::words("none, \"quoted\""), Cell::p_value(1.69e-14), Cell::none()],
+                vec![Cell::words("none, \"quoted\""), Cell::number(1.69, 1), Cell::none()],
             ],
             notes: vec!["n = 308 in 154 clips".into()],
         }
@@ -320,7 +304,7 @@ mod tests {
         | attention | accuracy % | paper (cited) |
         | --- | --: | --: |
         | GLA\_1\|x | **81.00** | *46.91* |
-        | none, "quoted" | 1.7e-14 | – |
+        | none, "quoted" | 1.7 | – |
 
         n = 308 in 154 clips
         "#);
@@ -338,7 +322,7 @@ mod tests {
         attention & accuracy \% & paper (cited) \\
         \midrule
         GLA\_1|x & \textbf{81.00} & \textit{46.91} \\
-        none, "quoted" & 1.7e-14 & -- \\
+        none, "quoted" & 1.7 & -- \\
         \bottomrule
         \end{tabular}
         \par\smallskip\footnotesize n = 308 in 154 clips
@@ -351,7 +335,7 @@ mod tests {
         assert_snapshot!(table().csv().expect("csv"), @r#"
         attention,accuracy %,paper (cited)
         GLA_1|x,81.00,46.91
-        "none, ""quoted""",1.7e-14,–
+        "none, ""quoted""",1.7,–
         "#);
     }
 
@@ -361,7 +345,7 @@ mod tests {
         <table class="sortable" id="table-demo"><caption>Accuracy &amp; 50 % of &lt;all&gt;</caption><thead><tr><th scope="col">attention</th><th scope="col" class="num">accuracy %</th><th scope="col" class="num cited">paper (cited)</th></tr></thead>
         <tbody>
         <tr><th scope="row">GLA_1|x</th><td class="num" data-value="81" title="runs: ab12"><b>81.00</b></td><td class="num cited" data-value="46.91">46.91</td></tr>
-        <tr><th scope="row">none, &quot;quoted&quot;</th><td class="num" data-value="0.0000000000000169">1.7e-14</td><td class="num cited">–</td></tr>
+        <tr><th scope="row">none, &quot;quoted&quot;</th><td class="num" data-value="1.69">1.7</td><td class="num cited">–</td></tr>
         </tbody></table>
         <p class="note">n = 308 in 154 clips</p>
         "#);
@@ -372,11 +356,5 @@ mod tests {
         let mut ragged = table();
         ragged.rows[0].pop();
         assert!(ragged.csv().is_err());
-    }
-
-    #[test]
-    fn p_values_keep_two_digits() {
-        let shown = [0.03, 0.5, 1.0, 1e-300, 0.0, f64::NAN].map(p_value);
-        assert_eq!(shown, ["0.030", "0.50", "1.00", "1.0e-300", "< 1e-300", "undefined"]);
     }
 }

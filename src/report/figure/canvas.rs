@@ -5,7 +5,10 @@
 use std::sync::OnceLock;
 
 use anyhow::{anyhow, Result};
-use image::{imageops, ImageEncoder, RgbImage};
+use image::{
+    codecs::png::{CompressionType, FilterType, PngEncoder},
+    imageops, ImageEncoder, RgbImage,
+};
 use plotters::{
     coord::Shift,
     prelude::*,
@@ -15,6 +18,8 @@ use plotters::{
         FontTransform,
     },
 };
+
+use crate::media::image::encode_jpeg;
 
 /// A point in units, origin at the top left.
 pub type Point = (f64, f64);
@@ -132,12 +137,14 @@ pub struct Canvas {
     width: u32,
     height: u32,
     shapes: Vec<Shape>,
+    pictures: Vec<(Point, RgbImage)>,
 }
 
 impl Canvas {
     /// A white drawing of `width` x `height` units.
     pub fn new(width: f64, height: f64) -> Self {
-        Canvas { width: width.ceil() as u32, height: height.ceil() as u32, shapes: Vec::new() }
+        let (width, height) = (width.ceil() as u32, height.ceil() as u32);
+        Canvas { width, height, shapes: Vec::new(), pictures: Vec::new() }
     }
 
     /// Width and height in units.
@@ -179,6 +186,11 @@ impl Canvas {
         }
     }
 
+    /// A picture, one pixel per unit, above everything else.
+    pub fn picture(&mut self, at: Point, picture: RgbImage) {
+        self.pictures.push((at, picture));
+    }
+
     /// All texts, in the order drawn.
     pub fn texts(&self) -> impl Iterator<Item = &Text> {
         self.shapes.iter().filter_map(|s| match s {
@@ -198,7 +210,16 @@ impl Canvas {
             let root = SVGBackend::with_string(&mut out, (self.width, self.height));
             self.replay(&root.into_drawing_area(), 1.0, true)?;
         }
-        Ok(out)
+        let mut pictures = String::new();
+        for ((x, y), picture) in &self.pictures {
+            let (w, h) = picture.dimensions();
+            let jpeg = base64(&encode_jpeg(picture, 85)?);
+            let source = format!("data:image/jpeg;base64,{jpeg}");
+            pictures += &format!(
+                "<image x=\"{x:.0}\" y=\"{y:.0}\" width=\"{w}\" height=\"{h}\" href=\"{source}\"/>\n"
+            );
+        }
+        Ok(out.replace("</svg>", &format!("{pictures}</svg>")))
     }
 
     /// The drawing as a PNG file, one pixel per unit.
@@ -214,14 +235,13 @@ impl Canvas {
             self.replay(&root, f64::from(SUPERSAMPLE), false)?;
         }
         let large = RgbImage::from_raw(w, h, buffer).expect("the buffer has w * h pixels");
-        let small = imageops::thumbnail(&large, self.width, self.height);
+        let mut small = imageops::thumbnail(&large, self.width, self.height);
+        for ((x, y), picture) in &self.pictures {
+            imageops::replace(&mut small, picture, x.round() as i64, y.round() as i64);
+        }
         let mut png = Vec::new();
-        image::codecs::png::PngEncoder::new(&mut png).write_image(
-            &small,
-            self.width,
-            self.height,
-            image::ExtendedColorType::Rgb8,
-        )?;
+        PngEncoder::new_with_quality(&mut png, CompressionType::Best, FilterType::Adaptive)
+            .write_image(&small, self.width, self.height, image::ExtendedColorType::Rgb8)?;
         Ok(png)
     }
 
@@ -293,6 +313,20 @@ fn register_fonts() -> Result<()> {
     };
     anyhow::ensure!(*REGISTERED.get_or_init(register), "the embedded font is damaged");
     Ok(())
+}
+
+/// Base64 with padding (RFC 4648, section 4).
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let word = (0..3).fold(0u32, |w, i| w << 8 | u32::from(*chunk.get(i).unwrap_or(&0)));
+        for i in 0..4 {
+            let digit = char::from(DIGITS[(word >> (18 - 6 * i) & 63) as usize]);
+            out.push(if i <= chunk.len() { digit } else { '=' });
+        }
+    }
+    out
 }
 
 /// Width of a text in units.
@@ -371,6 +405,13 @@ mod tests {
         let cut = fitted("a label that is far too long", 20.0, 100.0);
         assert!(cut.ends_with('…') && text_width(&cut, 20.0, false) <= 100.0, "{cut}");
         assert_eq!(fitted("x", 20.0, 1.0), "");
+    }
+
+    #[test]
+    fn base64_as_in_the_rfc() {
+        let of = |text: &str| base64(text.as_bytes());
+        assert_eq!([of(""), of("f"), of("fo"), of("foo")], ["", "Zg==", "Zm8=", "Zm9v"]);
+        assert_eq!(of("foobar"), "Zm9vYmFy");
     }
 
     #[test]

@@ -45,7 +45,7 @@ fn row(canvas: &mut Canvas, i: usize, counts: &[u64; NUM_CLASSES]) {
         let share = if total == 0 { 0.0 } else { count as f64 / total as f64 };
         let (x, y) = (ORIGIN.0 + j as f64 * CELL, ORIGIN.1 + i as f64 * CELL);
         canvas.rect((x, y), (x + CELL, y + CELL), WHITE);
-        canvas.rect((x + 2.0, y + 2.0), (x + CELL - 2.0, y + CELL - 2.0), shade(share));
+        canvas.rect((x + 2.0, y + 2.0), (x + CELL - 2.0, y + CELL - 2.0), color(share));
         if total == 0 {
             continue;
         }
@@ -74,7 +74,7 @@ fn scale_bar(canvas: &mut Canvas, left: f64) {
     for step in 0..steps {
         let share = 1.0 - (f64::from(step) + 0.5) / f64::from(steps);
         let y = top + height * f64::from(step) / f64::from(steps);
-        canvas.rect((left, y), (left + 34.0, y + height / f64::from(steps)), shade(share));
+        canvas.rect((left, y), (left + 34.0, y + height / f64::from(steps)), color(share));
     }
     for tick in 0..=4 {
         let share = f64::from(tick) / 4.0;
@@ -83,8 +83,14 @@ fn scale_bar(canvas: &mut Canvas, left: f64) {
     }
 }
 
+/// Background and ink of a cell as CSS colours.
+pub fn shade(share: f64) -> (String, &'static str) {
+    let RGBColor(r, g, b) = color(share);
+    (format!("#{r:02x}{g:02x}{b:02x}"), if share > 0.5 { "#fff" } else { "#1c1c1e" })
+}
+
 /// White to dark blue with falling lightness, so that grey print keeps the order.
-fn shade(share: f64) -> RGBColor {
+fn color(share: f64) -> RGBColor {
     const STOPS: [(f64, f64, f64); 4] =
         [(246.0, 248.0, 251.0), (158.0, 202.0, 225.0), (33.0, 113.0, 181.0), (8.0, 32.0, 80.0)];
     let place = share.clamp(0.0, 1.0) * (STOPS.len() - 1) as f64;
@@ -102,7 +108,7 @@ mod tests {
     #[test]
     fn shades_darken_with_the_share() {
         let luma = |s: f64| {
-            let RGBColor(r, g, b) = shade(s);
+            let RGBColor(r, g, b) = color(s);
             0.2126 * f64::from(r) + 0.7152 * f64::from(g) + 0.0722 * f64::from(b)
         };
         assert!((0..100).all(|i| luma(f64::from(i) / 100.0) > luma(f64::from(i + 1) / 100.0)));

@@ -5,14 +5,16 @@ mod canvas;
 mod confusion;
 mod curves;
 mod fusion;
+mod maps;
 mod reliability;
 mod shares;
 
 pub use accuracy::{accuracy, AccuracyRow};
 pub use canvas::Canvas;
-pub use confusion::confusion;
+pub use confusion::{confusion, shade};
 pub use curves::{learning_curves, Curve};
 pub use fusion::{fusion, ClassWeights};
+pub use maps::{attention_grid, MapColumn};
 pub use reliability::{reliability, Bin, Panel};
 pub use shares::{shares, Shares};
 

@@ -1,0 +1,177 @@
+//! Attention maps over their pictures, as Fig. 9: picture, masked picture, one map per model.
+use std::collections::BTreeMap;
+
+use anyhow::{ensure, Context, Result};
+use image::{imageops, Rgb, RgbImage};
+use safetensors::{Dtype, SafeTensors};
+
+use super::{
+    figure::{attention_grid, Figure, MapColumn},
+    gallery,
+    page::{Block, Section},
+    study::{Run, Study},
+};
+use crate::{
+    media::image::mask,
+    record::{Emotion, Sample, NUM_CLASSES},
+    seed::Draws,
+};
+
+/// Models shown.
+const MODELS: usize = 4;
+/// Rows and columns that the models see of a context picture of 128 x 171: the centre crop.
+const CROP: [f64; 4] = [29.0 / 171.0, 8.0 / 128.0, 141.0 / 171.0, 120.0 / 128.0];
+/// Size of a shown picture in pixels.
+const SIZE: (u32, u32) = (180, 135);
+
+/// Attention of one model on the scored samples.
+struct Maps<'a> {
+    label: &'a str,
+    run: &'a Run,
+    /// `[n, rows, columns]`, row-major.
+    values: Vec<f32>,
+    rows: usize,
+    columns: usize,
+}
+
+impl Maps<'_> {
+    fn of(&self, index: usize) -> &[f32] {
+        let size = self.rows * self.columns;
+        &self.values[index * size..][..size]
+    }
+}
+
+/// The section with the figure; `None` when no run has maps or no picture is at hand.
+pub fn figure(study: &Study, problems: &mut Vec<String>) -> Option<Section> {
+    let mut models = Vec::new();
+    for group in study.groups.iter() {
+        let run = study.first(group);
+        if models.len() == MODELS || !run.folder.attention_path(study.split).exists() {
+            continue;
+        }
+        match read(&group.label, run, study) {
+            Ok(maps) => models.push(maps),
+            Err(e) => problems.push(format!("run {}: attention is not shown: {e:#}", run.name)),
+        }
+    }
+    let first = models.first()?;
+    let resolution = format!("{} x {} cells", first.rows, first.columns);
+    let samples = study.samples_by_id();
+    let shots: Vec<_> =
+        (0..NUM_CLASSES).filter_map(|class| column(study, &samples, &models, class)).collect();
+    if shots.is_empty() {
+        return None;
+    }
+    let mut section = Section::new("attention", "Attention maps");
+    section.text(format!(
+        "One sample of every class, drawn at random. The maps have {resolution} over the centre \
+         crop of the context picture, outlined; nothing finer was computed, and nothing is \
+         smoothed. A square shows how much weight its cell got, relative to the largest of the \
+         map."
+    ));
+    let names: Vec<_> = models.iter().map(|m| m.label.to_owned()).collect();
+    section.blocks.push(Block::FileFigure(Figure {
+        name: "attention".into(),
+        caption: format!("Attention of {}; {resolution}", names.join(", ")),
+        alt: "Rows: picture, picture with masked face, then one attention map per model".into(),
+        canvas: attention_grid(&names, &shots),
+    }));
+    section.blocks.push(Block::Html(
+        "<figure><img src=\"figures/attention.png\" alt=\"Attention maps, one column per sample\" loading=\"lazy\" style=\"width:100%;height:auto\"></figure>\n".into(),
+    ));
+    Some(section)
+}
+
+fn read<'a>(label: &'a str, run: &'a Run, study: &Study) -> Result<Maps<'a>> {
+    let path = run.folder.attention_path(study.split);
+    let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let file = SafeTensors::deserialize(&bytes)
+        .with_context(|| format!("{} is not a safetensors file", path.display()))?;
+    let tensor = file.tensor("attention").context("it holds no tensor `attention`")?;
+    let shape = tensor.shape();
+    ensure!(
+        tensor.dtype() == Dtype::F32 && shape.len() == 3 && shape[0] == study.samples.len(),
+        "its tensor `attention` is {:?} {shape:?}, not F32 [{}, rows, columns]",
+        tensor.dtype(),
+        study.samples.len()
+    );
+    let values =
+        tensor.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+    Ok(Maps { label, run, values: values.collect(), rows: shape[1], columns: shape[2] })
+}
+
+/// One sample with its maps; `None` when its picture cannot be read.
+fn column(
+    study: &Study,
+    samples: &BTreeMap<&str, &Sample>,
+    models: &[Maps],
+    class: usize,
+) -> Option<MapColumn> {
+    let of_class = study.samples.iter().enumerate().filter(|(_, (_, t))| usize::from(*t) == class);
+    let drawn = of_class.min_by_key(|(_, (id, _))| Draws::new(1, "attention", id).bits())?;
+    let (index, (id, _)) = drawn;
+    let picture = gallery::picture(study, samples, id).ok()?;
+    let mut masked = picture.clone();
+    if let Some(face) = samples.get(id.as_str()).and_then(|s| s.face) {
+        mask(&mut masked, face, 0);
+    }
+    let small = |p: &RgbImage| imageops::thumbnail(p, SIZE.0, SIZE.1);
+    let masked = small(&masked);
+    let maps = models.iter().map(|m| overlay(&masked, m.of(index), m.rows, m.columns));
+    let answers = models.iter().map(|m| {
+        let row = m.run.answers.as_ref().and_then(|a| a.rows.get(index));
+        row.and_then(|r| Emotion::from_label(r.predicted)).map_or("–", Emotion::name).to_owned()
+    });
+    Some(MapColumn {
+        title: Emotion::ALL[class].name().to_owned(),
+        answers: answers.collect(),
+        pictures: [small(&picture), masked.clone()].into_iter().chain(maps).collect(),
+    })
+}
+
+/// The map as squares of heat over the part of the picture that the model saw.
+fn overlay(picture: &RgbImage, map: &[f32], rows: usize, columns: usize) -> RgbImage {
+    let (w, h) = (f64::from(picture.width()), f64::from(picture.height()));
+    let [left, top, right, bottom] = [CROP[0] * w, CROP[1] * h, CROP[2] * w, CROP[3] * h];
+    let most = map.iter().copied().filter(|v| v.is_finite()).fold(f32::MIN_POSITIVE, f32::max);
+    let mut out = picture.clone();
+    for (x, y, pixel) in out.enumerate_pixels_mut() {
+        let across = (f64::from(x) + 0.5 - left) / (right - left);
+        let down = (f64::from(y) + 0.5 - top) / (bottom - top);
+        if !(0.0..1.0).contains(&across) || !(0.0..1.0).contains(&down) {
+            *pixel = Rgb(pixel.0.map(|v| v / 3));
+            continue;
+        }
+        let cell = (down * rows as f64) as usize * columns + (across * columns as f64) as usize;
+        let heat = f64::from((map[cell] / most).clamp(0.0, 1.0));
+        *pixel = blend(*pixel, heat);
+    }
+    out
+}
+
+/// Grey picture under a heat from black over red to yellow, whose lightness grows with the heat.
+fn blend(Rgb([r, g, b]): Rgb<u8>, heat: f64) -> Rgb<u8> {
+    let grey = 0.299 * f64::from(r) + 0.587 * f64::from(g) + 0.114 * f64::from(b);
+    let hot = [(2.0 * heat).min(1.0), (2.0 * heat - 0.8).clamp(0.0, 1.0), 0.0].map(|v| 255.0 * v);
+    let share = 0.25 + 0.5 * heat;
+    Rgb(hot.map(|c| (0.6 * grey * (1.0 - share) + c * share).round().clamp(0.0, 255.0) as u8))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heat_lands_on_its_cell_and_nowhere_else() {
+        let picture = RgbImage::from_pixel(171, 128, Rgb([90, 90, 90]));
+        let mut map = vec![0.0; 49];
+        map[3 * 7 + 5] = 0.5;
+        let out = overlay(&picture, &map, 7, 7);
+        // Cell (3, 5) of the crop at rows 8..120, columns 29..141: 16 pixels a cell.
+        let at = |row: u32, column: u32| out.get_pixel(29 + column * 16 + 8, 8 + row * 16 + 8).0;
+        assert!(at(3, 5)[0] > 150 && at(3, 4)[0] < 60 && at(4, 5)[0] < 60);
+        assert_eq!(out.get_pixel(28, 60).0, [30, 30, 30]);
+        let hotter = |heat| blend(Rgb([90, 90, 90]), heat).0.map(u32::from).iter().sum::<u32>();
+        assert!(hotter(0.2) < hotter(0.6) && hotter(0.6) < hotter(1.0));
+    }
+}

@@ -1,0 +1,211 @@
+//! Thumbnails of the scored samples and the prediction grid (as Fig. 10).
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use image::{imageops, RgbImage};
+use rayon::prelude::*;
+
+use super::{
+    page::scrolling,
+    study::{Run, Study},
+    table::escape_html,
+};
+use crate::{
+    media::image::{encode_jpeg, load_rgb},
+    output,
+    record::{Emotion, Prediction, Sample, NUM_CLASSES},
+    seed::Draws,
+};
+
+/// Width of a thumbnail in pixels.
+const THUMB_WIDTH: u32 = 144;
+/// JPEG quality of a thumbnail.
+const THUMB_QUALITY: u8 = 78;
+/// Seed of what is drawn at random for show.
+const SHOW_SEED: u64 = 1;
+/// Models named under a picture of the grid.
+const GRID_MODELS: usize = 4;
+
+/// Small pictures of samples, by their position in [`Study::samples`].
+#[derive(Clone, Debug, Default)]
+pub struct Thumbs {
+    /// JPEG bytes.
+    pub files: BTreeMap<usize, Vec<u8>>,
+    /// Position of every sample of the prediction grid: by outcome, then by true class.
+    pub grid: Vec<(&'static str, [Option<usize>; NUM_CLASSES])>,
+}
+
+impl Thumbs {
+    /// Makes at most `most` thumbnails, those of the grid first; pictures that cannot be read are
+    /// named in `problems` and left out.
+    pub fn make(study: &Study, most: usize, problems: &mut Vec<String>) -> Self {
+        let grid = grid(study);
+        let samples = study.samples_by_id();
+        let mut wanted: Vec<usize> =
+            grid.iter().flat_map(|(_, row)| row.iter().flatten().copied()).collect();
+        wanted.extend(shuffled(study));
+        let mut seen = std::collections::BTreeSet::new();
+        wanted.retain(|i| seen.insert(*i));
+        wanted.truncate(if study.data.is_some() { most } else { 0 });
+        let made: Vec<_> = wanted.par_iter().map(|&i| (i, thumb(study, &samples, i))).collect();
+        let mut files = BTreeMap::new();
+        let mut missing = Vec::new();
+        for (i, made) in made {
+            match made {
+                Ok(bytes) => drop(files.insert(i, bytes)),
+                Err(e) => missing.push((i, format!("{e:#}"))),
+            }
+        }
+        missing.sort();
+        if let Some((_, first)) = missing.first() {
+            problems.push(format!("{} pictures are not shown; the first: {first}", missing.len()));
+        }
+        Thumbs { files, grid }
+    }
+
+    /// File name of a thumbnail below the report.
+    pub fn path(index: usize) -> String {
+        format!("thumbs/{index:05}.jpg")
+    }
+
+    /// One character per sample, `1` where there is a thumbnail.
+    pub fn flags(&self, samples: usize) -> String {
+        (0..samples).map(|i| if self.files.contains_key(&i) { '1' } else { '0' }).collect()
+    }
+}
+
+/// Positions of all samples in a random order that does not depend on which others there are.
+fn shuffled(study: &Study) -> Vec<usize> {
+    let mut keyed: Vec<_> = study
+        .samples
+        .iter()
+        .enumerate()
+        .map(|(i, (id, _))| (Draws::new(SHOW_SEED, "thumbnail", id).bits(), i))
+        .collect();
+    keyed.sort_unstable();
+    keyed.into_iter().map(|(_, i)| i).collect()
+}
+
+/// The picture of a sample.
+///
+/// # Errors
+/// When the manifest does not know it or its file cannot be read.
+pub fn picture(study: &Study, samples: &BTreeMap<&str, &Sample>, id: &str) -> Result<RgbImage> {
+    let data = study.data.as_ref().context("no manifest")?;
+    let sample = samples.get(id).with_context(|| format!("the manifest has no sample {id}"))?;
+    load_rgb(&output::below(&data.folder, &sample.image_path)?)
+}
+
+fn thumb(study: &Study, samples: &BTreeMap<&str, &Sample>, index: usize) -> Result<Vec<u8>> {
+    let picture = picture(study, samples, &study.samples[index].0)?;
+    let (w, h) = picture.dimensions();
+    let height = (u64::from(THUMB_WIDTH) * u64::from(h) / u64::from(w.max(1))).clamp(1, 400);
+    encode_jpeg(&imageops::thumbnail(&picture, THUMB_WIDTH, height as u32), THUMB_QUALITY)
+}
+
+/// The first run of the first few groups: the models that the grid compares.
+pub fn models(study: &Study) -> Vec<(&str, &Run)> {
+    study.groups.iter().take(GRID_MODELS).map(|g| (g.label.as_str(), study.first(g))).collect()
+}
+
+/// For every outcome and class one sample, drawn at random: nothing is picked by eye.
+fn grid(study: &Study) -> Vec<(&'static str, [Option<usize>; NUM_CLASSES])> {
+    let models = models(study);
+    let rights: Vec<usize> = (0..study.samples.len())
+        .map(|i| models.iter().filter(|(_, run)| is_right(run, i)).count())
+        .collect();
+    let order = shuffled(study);
+    let outcomes: [(&str, &dyn Fn(usize) -> bool); 3] = [
+        ("all right", &|n| n == models.len()),
+        ("some right", &|n| n > 0 && n < models.len()),
+        ("all wrong", &|n| n == 0),
+    ];
+    let rows = outcomes.into_iter().map(|(name, matches)| {
+        let mut row = [None; NUM_CLASSES];
+        for (class, slot) in row.iter_mut().enumerate() {
+            let of_class = |i: &&usize| usize::from(study.samples[**i].1) == class;
+            *slot = order.iter().filter(of_class).find(|&&i| matches(rights[i])).copied();
+        }
+        (name, row)
+    });
+    rows.filter(|(_, row)| row.iter().any(Option::is_some)).collect()
+}
+
+fn row_of(run: &Run, index: usize) -> Option<&Prediction> {
+    run.answers.as_ref()?.rows.get(index)
+}
+
+fn is_right(run: &Run, index: usize) -> bool {
+    row_of(run, index).is_some_and(|r| r.predicted == r.target)
+}
+
+/// Softmax probability of the predicted class.
+pub fn confidence(row: &Prediction) -> f64 {
+    let most = row.logits.iter().copied().fold(f32::MIN, f32::max);
+    let sum: f64 = row.logits.iter().map(|&z| f64::from(z - most).exp()).sum();
+    let predicted = row.logits.get(usize::from(row.predicted)).copied().unwrap_or(most);
+    f64::from(predicted - most).exp() / sum
+}
+
+/// The prediction grid as HTML: a column per true class, every model's answer under a picture.
+pub fn grid_html(study: &Study, thumbs: &Thumbs) -> String {
+    let mut out = String::from("<table class=\"grid\"><caption>Samples drawn at random for each true class and outcome</caption><thead><tr><td></td>");
+    for emotion in Emotion::ALL {
+        out += &format!("<th scope=\"col\">{emotion}</th>");
+    }
+    out += "</tr></thead><tbody>\n";
+    for (name, row) in &thumbs.grid {
+        out += &format!("<tr><th scope=\"row\">{name}</th>");
+        for index in row {
+            let shot = index.map(|i| shot_html(study, thumbs, i)).unwrap_or_default();
+            out += &format!("<td>{shot}</td>");
+        }
+        out += "</tr>\n";
+    }
+    out += "</tbody></table>\n";
+    scrolling("Prediction grid", &out)
+}
+
+fn shot_html(study: &Study, thumbs: &Thumbs, index: usize) -> String {
+    let mut out = String::from("<div class=\"shot\">");
+    let id = escape_html(&study.samples[index].0);
+    if thumbs.files.contains_key(&index) {
+        let path = Thumbs::path(index);
+        out += &format!("<img src=\"{path}\" alt=\"{id}\" title=\"{id}\" loading=\"lazy\">");
+    } else {
+        out += &id;
+    }
+    for (label, run) in models(study) {
+        let Some(row) = row_of(run, index) else { continue };
+        let (class, sign) =
+            if row.predicted == row.target { ("right", "✓") } else { ("wrong", "✗") };
+        let answer = Emotion::from_label(row.predicted).map_or("?", Emotion::name);
+        let share = 100.0 * confidence(row);
+        let label = escape_html(label);
+        out += &format!("<div class=\"{class}\">{sign} {label}: {answer} {share:.0} %</div>");
+    }
+    out + "</div>"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn confidence_is_the_softmax_of_the_answer() {
+        let mut row = Prediction {
+            sample_id: "a".into(),
+            clip_id: "a".into(),
+            group_id: "a".into(),
+            target: 0,
+            predicted: 1,
+            logits: [0.0, 2f32.ln(), 0.0, 0.0, 0.0, 0.0, 0.0],
+            w_face: None,
+            w_context: None,
+        };
+        // exp(ln 2) / (6 + 2) = 2 / 8
+        assert!((confidence(&row) - 0.25).abs() < 1e-6);
+        row.logits = [-500.0, 500.0, -500.0, -500.0, -500.0, -500.0, -500.0];
+        assert_eq!(confidence(&row), 1.0);
+    }
+}

@@ -1,0 +1,263 @@
+//! The report as one list of sections, set as a self-contained HTML page and as Markdown.
+use std::fmt::Write;
+
+use anyhow::Result;
+use serde_json::Value;
+
+use super::{
+    figure::Figure,
+    table::{escape_html, escape_markdown, Table},
+};
+
+const CSS: &str = include_str!("page/page.css");
+const JS: &str = include_str!("page/page.js");
+
+/// One piece of a section.
+#[derive(Clone, Debug)]
+pub enum Block {
+    /// A paragraph.
+    Text(String),
+    /// A list.
+    List(Vec<String>),
+    /// A heading inside the section.
+    Heading(String),
+    /// A table, also written as files of its own.
+    Table(Table),
+    /// A figure, also written as files of its own.
+    Figure(Figure),
+    /// A figure shown in the page by other means: files and Markdown only.
+    FileFigure(Figure),
+    /// Part of the page only; already HTML.
+    Html(String),
+}
+
+/// A section with its place in the contents.
+#[derive(Clone, Debug)]
+pub struct Section {
+    /// Anchor.
+    pub id: &'static str,
+    /// Heading.
+    pub title: String,
+    /// What it holds.
+    pub blocks: Vec<Block>,
+}
+
+impl Section {
+    /// An empty section.
+    pub fn new(id: &'static str, title: &str) -> Self {
+        Section { id, title: title.into(), blocks: Vec::new() }
+    }
+
+    /// Adds a paragraph.
+    pub fn text(&mut self, text: impl Into<String>) {
+        self.blocks.push(Block::Text(text.into()));
+    }
+}
+
+/// Title, warning and sections.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// Title, as every output names it.
+    pub title: String,
+    /// What every reader must know first.
+    pub banner: Option<String>,
+    /// What made it.
+    pub colophon: String,
+    /// The sections.
+    pub sections: Vec<Section>,
+}
+
+impl Page {
+    /// All tables.
+    pub fn tables(&self) -> impl Iterator<Item = &Table> {
+        self.blocks().filter_map(|b| match b {
+            Block::Table(table) => Some(table),
+            _ => None,
+        })
+    }
+
+    /// All figures.
+    pub fn figures(&self) -> impl Iterator<Item = &Figure> {
+        self.blocks().filter_map(|b| match b {
+            Block::Figure(figure) | Block::FileFigure(figure) => Some(figure),
+            _ => None,
+        })
+    }
+
+    fn blocks(&self) -> impl Iterator<Item = &Block> {
+        self.sections.iter().flat_map(|s| &s.blocks)
+    }
+
+    /// The page as HTML; `data` is what its script reads.
+    ///
+    /// # Errors
+    /// When a figure cannot be drawn.
+    pub fn html(&self, data: &Value) -> Result<String> {
+        let title = escape_html(&self.title);
+        let mut out = format!(
+            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+             <title>{title}</title>\n<link rel=\"icon\" href=\"data:,\">\n<style>{CSS}</style>\n</head>\n\
+             <body>\n<a class=\"skip\" href=\"#main\">Skip to content</a>\n\
+             <div class=\"layout\">\n<nav aria-label=\"Contents\">\n<ol>\n"
+        );
+        for section in &self.sections {
+            let _ = writeln!(
+                out,
+                "<li><a href=\"#{}\">{}</a></li>",
+                section.id,
+                escape_html(&section.title)
+            );
+        }
+        out += "</ol>\n<p><button class=\"plain\" id=\"theme\" type=\"button\" hidden>light / dark</button></p>\n</nav>\n";
+        let _ = writeln!(out, "<main id=\"main\">\n<h1>{title}</h1>");
+        if let Some(banner) = &self.banner {
+            let _ = writeln!(out, "<p class=\"banner\" role=\"note\">{}</p>", escape_html(banner));
+        }
+        for section in &self.sections {
+            section_html(&mut out, section)?;
+        }
+        let _ = write!(
+            out,
+            "<footer>{}</footer>\n</main>\n</div>\n\
+             <script type=\"application/json\" id=\"page-data\">{}</script>\n<script>{JS}</script>\n</body>\n</html>\n",
+            escape_html(&self.colophon),
+            script_safe(data)
+        );
+        Ok(out)
+    }
+
+    /// The report as Markdown, figures as relative pictures.
+    pub fn markdown(&self) -> String {
+        let mut out = format!("# {}\n", escape_markdown(&self.title));
+        if let Some(banner) = &self.banner {
+            let _ = write!(out, "\n**{}**\n", escape_markdown(banner));
+        }
+        for section in &self.sections {
+            let _ = write!(out, "\n## {}\n", escape_markdown(&section.title));
+            for block in &section.blocks {
+                block_markdown(&mut out, block);
+            }
+        }
+        let _ = write!(out, "\n---\n\n{}\n", escape_markdown(&self.colophon));
+        out
+    }
+}
+
+fn section_html(out: &mut String, section: &Section) -> Result<()> {
+    let (id, title) = (section.id, escape_html(&section.title));
+    let _ = writeln!(out, "<section aria-labelledby=\"{id}\">\n<h2 id=\"{id}\">{title}</h2>");
+    for block in &section.blocks {
+        match block {
+            Block::Text(text) => {
+                let _ = writeln!(out, "<p>{}</p>", escape_html(text));
+            }
+            Block::Heading(text) => {
+                let _ = writeln!(out, "<h3>{}</h3>", escape_html(text));
+            }
+            Block::List(items) => {
+                let items = items.iter().map(|i| format!("<li>{}</li>\n", escape_html(i)));
+                let _ = writeln!(out, "<ul>\n{}</ul>", items.collect::<String>());
+            }
+            Block::Table(table) => *out += &scrolling(&table.caption, &table.html()),
+            Block::Figure(figure) => *out += &figure_html(figure)?,
+            Block::FileFigure(_) => {}
+            Block::Html(html) => *out += html,
+        }
+    }
+    *out += "</section>\n";
+    Ok(())
+}
+
+/// A box that scrolls sideways on narrow screens and can be reached by keyboard.
+pub fn scrolling(label: &str, html: &str) -> String {
+    let label = escape_html(label);
+    format!("<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"{label}\">\n{html}</div>\n")
+}
+
+fn figure_html(figure: &Figure) -> Result<String> {
+    let (caption, alt) = (escape_html(&figure.caption), escape_html(&figure.alt));
+    // Inside HTML the name space is implied; without it the page names no address at all.
+    let svg = figure.canvas.svg()?.replace(" xmlns=\"http://www.w3.org/2000/svg\"", "");
+    let start = svg.find("<svg").map_or(0, |at| at + "<svg".len());
+    let name = &figure.name;
+    Ok(format!(
+        "<figure id=\"figure-{name}\">\n<svg role=\"img\" aria-label=\"{alt}\"{}\n\
+         <figcaption>{caption} (<a href=\"figures/{name}.svg\">SVG</a>, \
+         <a href=\"figures/{name}.png\">PNG</a>)</figcaption>\n</figure>\n",
+        &svg[start..]
+    ))
+}
+
+fn block_markdown(out: &mut String, block: &Block) {
+    let _ = match block {
+        Block::Text(text) => write!(out, "\n{}\n", escape_markdown(text)),
+        Block::Heading(text) => write!(out, "\n### {}\n", escape_markdown(text)),
+        Block::List(items) => {
+            out.push('\n');
+            items.iter().try_for_each(|item| writeln!(out, "- {}", escape_markdown(item)))
+        }
+        Block::Table(table) => write!(out, "\n{}", table.markdown()),
+        Block::Figure(figure) | Block::FileFigure(figure) => {
+            let alt = escape_markdown(&figure.alt);
+            let caption = escape_markdown(&figure.caption);
+            write!(out, "\n![{alt}](figures/{}.png)\n\n{caption}\n", figure.name)
+        }
+        Block::Html(_) => Ok(()),
+    };
+}
+
+/// JSON that cannot end the script element it stands in.
+fn script_safe(data: &Value) -> String {
+    data.to_string().replace("</", "<\\/").replace("<!--", "<\\u0021--")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn page() -> Page {
+        let mut section = Section::new("first", "First & only");
+        section.text("a < b");
+        section.blocks.push(Block::List(vec!["one_two".into()]));
+        section.blocks.push(Block::Html("<p id=\"x\"></p>".into()));
+        Page {
+            title: "A <title>".into(),
+            banner: None,
+            colophon: "made".into(),
+            sections: vec![section],
+        }
+    }
+
+    #[test]
+    fn text_cannot_become_markup() {
+        let html = page().html(&json!({"ids": ["</script><b>"]})).expect("html");
+        assert!(html.contains("<h1>A &lt;title&gt;</h1>") && html.contains("<p>a &lt; b</p>"));
+        assert!(html.contains("<\\/script><b>"), "the data ends its element");
+        assert_eq!(html.matches("</script>").count(), 2);
+    }
+
+    #[test]
+    fn nothing_is_fetched_from_a_network() {
+        let html = page().html(&Value::Null).expect("html");
+        assert!(!html.contains("http://") && !html.contains("https://"), "{html}");
+    }
+
+    #[test]
+    fn markdown_leaves_out_what_needs_a_page() {
+        insta::assert_snapshot!(page().markdown(), @r"
+        # A \<title\>
+
+        ## First & only
+
+        a \< b
+
+        - one\_two
+
+        ---
+
+        made
+        ");
+    }
+}

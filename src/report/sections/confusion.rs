@@ -1,0 +1,102 @@
+//! Confusion matrices: as pictures on file, and as tables whose cells show their samples.
+use std::fmt::Write;
+
+use crate::{
+    record::{Emotion, NUM_CLASSES},
+    report::{
+        figure::{self, Figure},
+        page::{scrolling, Block, Section},
+        study::{Answers, Study},
+        table::escape_html,
+    },
+};
+
+/// `counts[target][predicted]`.
+pub type Counts = [[u64; NUM_CLASSES]; NUM_CLASSES];
+
+/// Counts of a run's answers.
+pub fn counts(answers: &Answers) -> Counts {
+    let mut counts = [[0; NUM_CLASSES]; NUM_CLASSES];
+    for row in &answers.rows {
+        counts[usize::from(row.target)][usize::from(row.predicted)] += 1;
+    }
+    counts
+}
+
+/// One matrix per configuration, of its first seed.
+pub fn section(study: &Study) -> Section {
+    let mut section = Section::new("confusion", "Confusion matrices");
+    section.text(
+        "Rows are true classes and sum to one; the small number is the count. Of configurations \
+         with several seeds the first is shown.",
+    );
+    section.blocks.push(Block::Html(
+        "<p class=\"screen\">Choose a cell to see the samples behind it.</p>\n".into(),
+    ));
+    for (i, group) in study.groups.iter().enumerate() {
+        let run = study.first(group);
+        let Some(answers) = &run.answers else { continue };
+        let (counts, label) = (counts(answers), super::run_label(run));
+        section.blocks.push(Block::Heading(label.clone()));
+        section.blocks.push(Block::Html(html(&counts, i, group.runs[0], &label)));
+        section.blocks.push(Block::FileFigure(Figure {
+            name: format!("confusion-{}", i + 1),
+            caption: format!("Confusion matrix of {label}"),
+            alt: alt(&counts),
+            canvas: figure::confusion(&label, &counts),
+        }));
+    }
+    section
+}
+
+fn share(counts: &Counts, target: usize, predicted: usize) -> f64 {
+    let total: u64 = counts[target].iter().sum();
+    if total == 0 {
+        0.0
+    } else {
+        counts[target][predicted] as f64 / total as f64
+    }
+}
+
+fn alt(counts: &Counts) -> String {
+    let recall = |e: &Emotion| {
+        let class = usize::from(e.label());
+        format!("{e} {:.2}", share(counts, class, class))
+    };
+    let recalls: Vec<_> = Emotion::ALL.iter().map(recall).collect();
+    format!("Share of each class that is recognised: {}", recalls.join(", "))
+}
+
+fn html(counts: &Counts, index: usize, run: usize, label: &str) -> String {
+    let mut out = format!(
+        "<table class=\"confusion\" id=\"confusion-{index}\" data-model=\"{run}\"><caption>{} (<a href=\"figures/confusion-{n}.svg\">SVG</a>, <a href=\"figures/confusion-{n}.png\">PNG</a>)</caption><thead><tr><td></td>",
+        escape_html("true class by predicted class"),
+        n = index + 1,
+    );
+    for emotion in Emotion::ALL {
+        let _ = write!(out, "<th scope=\"col\">{emotion}</th>");
+    }
+    out += "</tr></thead><tbody>\n";
+    for (t, emotion) in Emotion::ALL.into_iter().enumerate() {
+        let total: u64 = counts[t].iter().sum();
+        let _ = write!(out, "<tr><th scope=\"row\">{emotion}<small>n = {total}</small></th>");
+        for p in 0..NUM_CLASSES {
+            out += &cell(counts, t, p);
+        }
+        out += "</tr>\n";
+    }
+    out += "</tbody></table>\n";
+    let panel = format!("<div id=\"confusion-{index}-samples\" aria-live=\"polite\"></div>\n");
+    scrolling(&format!("Confusion matrix of {label}"), &out) + &panel
+}
+
+fn cell(counts: &Counts, target: usize, predicted: usize) -> String {
+    let (count, share) = (counts[target][predicted], share(counts, target, predicted));
+    let (background, ink) = figure::shade(share);
+    let name = |class: usize| Emotion::ALL[class].name();
+    format!(
+        "<td><button type=\"button\" class=\"cell\" style=\"background:{background};color:{ink}\" data-target=\"{target}\" data-predicted=\"{predicted}\" aria-pressed=\"false\" aria-label=\"{} predicted as {}: {count}\">{share:.2}<small>{count}</small></button></td>",
+        name(target),
+        name(predicted),
+    )
+}

@@ -1,0 +1,126 @@
+//! Learning curves and fusion weights.
+use crate::{
+    record::{Prediction, NUM_CLASSES},
+    report::{
+        figure::{self, ClassWeights, Curve, Figure},
+        page::{Block, Section},
+        study::{Run, Study},
+    },
+    runs::EpochRow,
+};
+
+/// Curves in one figure: as many as there are colours with marks.
+const CURVES_PER_FIGURE: usize = 6;
+
+/// Learning curves of all runs, six to a figure.
+pub fn curves(study: &Study) -> Section {
+    let mut section = Section::new("curves", "Learning curves");
+    let runs: Vec<_> = study.runs.iter().filter(|r| has_joint(r)).collect();
+    if runs.is_empty() {
+        section.text("No run has a learning curve.");
+        return section;
+    }
+    section.text(
+        "Joint training only; the encoders of two-stage models were trained before. The kept \
+         epoch is the one that validation selected, so its validation accuracy is optimistic.",
+    );
+    for (i, chunk) in runs.chunks(CURVES_PER_FIGURE).enumerate() {
+        let curves: Vec<_> = chunk.iter().map(|r| curve(r)).collect();
+        let kept = |c: &Curve| {
+            let (epoch, accuracy) = c.selected.unwrap_or((0.0, f64::NAN));
+            format!(
+                "{} kept epoch {epoch} at {:.1} % validation accuracy",
+                c.label,
+                100.0 * accuracy
+            )
+        };
+        section.blocks.push(Block::Figure(Figure {
+            name: format!("learning-curves-{}", i + 1),
+            caption: "Loss and accuracy over the epochs of joint training".into(),
+            alt: curves.iter().map(kept).collect::<Vec<_>>().join("; "),
+            canvas: figure::learning_curves(&curves),
+        }));
+    }
+    section
+}
+
+fn is_joint(row: &&EpochRow) -> bool {
+    row.stage == "joint"
+}
+
+fn has_joint(run: &Run) -> bool {
+    run.epochs.iter().any(|r| is_joint(&r))
+}
+
+fn curve(run: &Run) -> Curve {
+    let points = |value: fn(&EpochRow) -> f64| {
+        run.epochs.iter().filter(is_joint).map(|r| (f64::from(r.epoch), value(r))).collect()
+    };
+    let selected = run.record.selected.as_ref();
+    Curve {
+        label: super::run_label(run),
+        train_loss: points(|r| r.train_loss),
+        val_loss: points(|r| r.val_loss),
+        train_accuracy: points(|r| r.train_accuracy),
+        val_accuracy: points(|r| r.val_accuracy),
+        selected: selected.map(|s| (f64::from(s.epoch), s.val_accuracy)),
+    }
+}
+
+/// Models in the figure of fusion weights.
+const FUSION_MODELS: usize = 6;
+
+/// Fusion weights per true class; `None` when no model has any.
+pub fn fusion(study: &Study) -> Option<Section> {
+    let mut models = Vec::new();
+    for group in &study.groups {
+        let run = study.first(group);
+        let rows = run.answers.as_ref().map(|a| a.rows.as_slice()).unwrap_or_default();
+        if rows.iter().any(|r| r.w_face.is_some()) {
+            models.push((super::run_label(run), class_weights(rows)));
+        }
+    }
+    let left_out = models.len().saturating_sub(FUSION_MODELS);
+    models.truncate(FUSION_MODELS);
+    if models.is_empty() {
+        return None;
+    }
+    let mut section = Section::new("fusion", "Fusion weights");
+    section.text(
+        "How much of the fused vector comes from the face. A weight near 0 or 1 in every class \
+         means that one branch is not used.",
+    );
+    if left_out > 0 {
+        section.text(format!("{left_out} more models have fusion weights that are not drawn."));
+    }
+    let describe = |(name, weights): &(String, [Option<ClassWeights>; NUM_CLASSES])| {
+        let means: Vec<_> = weights.iter().flatten().map(|w| w.mean).collect();
+        let mean = means.iter().sum::<f64>() / means.len().max(1) as f64;
+        format!("{name}: face weight {mean:.2} on average over classes")
+    };
+    section.blocks.push(Block::Figure(Figure {
+        name: "fusion-weights".into(),
+        caption: "Weight of the face branch per true class: mean, and range of the middle 80 % of \
+                  the samples"
+            .into(),
+        alt: models.iter().map(describe).collect::<Vec<_>>().join("; "),
+        canvas: figure::fusion(&models),
+    }));
+    Some(section)
+}
+
+fn class_weights(rows: &[Prediction]) -> [Option<ClassWeights>; NUM_CLASSES] {
+    std::array::from_fn(|class| {
+        let of_class = rows.iter().filter(|r| usize::from(r.target) == class);
+        let mut weights: Vec<f64> = of_class.filter_map(|r| r.w_face).map(f64::from).collect();
+        weights.retain(|w| w.is_finite());
+        weights.sort_by(f64::total_cmp);
+        let at = |q: f64| weights[((weights.len() - 1) as f64 * q).round() as usize];
+        (!weights.is_empty()).then(|| ClassWeights {
+            mean: weights.iter().sum::<f64>() / weights.len() as f64,
+            low: at(0.1),
+            high: at(0.9),
+            n: weights.len() as u64,
+        })
+    })
+}
