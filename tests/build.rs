@@ -1,0 +1,432 @@
+//! `ncaers build` and `ncaers merge`: the same bytes whatever the workers, shards, interruptions
+//! and crashes; the drawn frame is the burned one; bad input is one line or one row.
+#[path = "common/clips.rs"]
+mod clips;
+mod common;
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::Read,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use clips::{burned_index, write};
+use common::ncaers;
+use ncaers::{
+    manifest::Manifest,
+    media::{
+        encode::{ClipFormat, Codec},
+        image::load_rgb,
+    },
+    record::{ClipStatus, LedgerKind, Split},
+};
+
+fn small() -> ClipFormat {
+    ClipFormat { width: 160, height: 96, ..ClipFormat::default() }
+}
+
+/// A corpus of ten clips in all splits, of several kinds and lengths; one re-encoded copy of a
+/// training clip in the test split, and one broken clip.
+fn corpus(root: &Path) {
+    let b = ClipFormat { b_frames: 2, tone_hz: Some(300.0), ..small() };
+    let h264 = ClipFormat { codec: Codec::H264, b_frames: 3, quality: 20, ..small() };
+    for (name, format, frames, scene) in [
+        ("train/Anger/0001.avi", &b, 120, 1),
+        ("train/Anger/0002.avi", &small(), 60, 2),
+        ("train/Fear/0001.avi", &h264, 110, 3),
+        ("train/Fear/0002.avi", &b, 52, 4),
+        ("validation/Anger/0001.avi", &small(), 100, 5),
+        ("validation/Fear/0001.mp4", &h264, 55, 6),
+        ("test/Angry/0001.avi", &b, 103, 7),
+        ("test/Fear/0001.avi", &small(), 60, 8),
+    ] {
+        write(&root.join(name), format, frames, scene);
+    }
+    let worse = ClipFormat { quality: 7, ..small() };
+    write(&root.join("test/Fear/copy.avi"), &worse, 120, 1);
+    fs::write(root.join("train/Fear/broken.avi"), "<html>not found</html>").expect("write");
+}
+
+/// The program's `build` on a corpus, without faces.
+fn build(corpus: &Path, out: &Path) -> assert_cmd::Command {
+    let mut command = ncaers();
+    command.args(["build", "--detector", "none", "--seed", "5", "--corpus"]).arg(corpus);
+    command.arg("--out").arg(out);
+    command
+}
+
+/// Every file of a finished folder that is part of the byte promise.
+fn promised(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(at) = folders.pop() {
+        for entry in fs::read_dir(&at).expect("folder") {
+            let path = entry.expect("entry").path();
+            let name = path.file_name().expect("name").to_string_lossy().into_owned();
+            if path.is_dir() {
+                folders.push(path);
+            } else if !["build.json", ".lock"].contains(&&*name) {
+                let relative = path.strip_prefix(folder).expect("below").to_owned();
+                files.insert(relative, fs::read(&path).expect("read"));
+            }
+        }
+    }
+    files
+}
+
+fn assert_same(a: &Path, b: &Path) {
+    let (a, b) = (promised(a), promised(b));
+    let names = |files: &BTreeMap<PathBuf, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&a), names(&b));
+    for (name, bytes) in &a {
+        assert!(*bytes == b[name], "{} differs", name.display());
+    }
+}
+
+fn stderr_of(command: &mut assert_cmd::Command, code: i32) -> String {
+    let out = command.assert().code(code);
+    String::from_utf8_lossy(&out.get_output().stderr).into_owned()
+}
+
+#[test]
+fn the_same_bytes_from_one_and_two_workers_and_again() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let root = dir.path().join("corpus");
+    corpus(&root);
+    let [one, two] = ["one", "two"].map(|name| dir.path().join(name));
+    build(&root, &one).args(["--workers", "1"]).assert().success();
+    build(&root, &two).args(["--workers", "2"]).assert().success();
+    assert_same(&one, &two);
+    ncaers().arg("verify").arg(&one).assert().success();
+    check_rows(&one);
+
+    let before = promised(&one);
+    let again = build(&root, &one).assert().success();
+    let said = String::from_utf8_lossy(&again.get_output().stdout).into_owned();
+    assert!(said.contains("already done"), "{said}");
+    assert!(promised(&one) == before);
+
+    let refused = stderr_of(build(&root, &one).args(["--segment-seconds", "3"]), 1);
+    assert!(refused.contains("build.segment_seconds: 2.0 -> 3.0"), "{refused}");
+    write(&root.join("train/Fear/new.avi"), &small(), 30, 9);
+    let refused = stderr_of(&mut build(&root, &one), 1);
+    assert!(refused.contains("another configuration (clips: "), "{refused}");
+}
+
+/// Frames are the burned ones, the planted copy has left the test split, all is accounted for.
+fn check_rows(folder: &Path) {
+    let manifest = Manifest::read(folder).expect("reads");
+    for sample in &manifest.samples {
+        let picture = load_rgb(&folder.join(&sample.image_path)).expect("loads");
+        let burned = u64::from(burned_index(&picture));
+        assert_eq!(Some(burned), sample.frame_index, "{}", sample.sample_id);
+    }
+    assert!(manifest.samples.iter().all(|s| s.face.is_none() && s.face_count.is_none()));
+    let splits: Vec<_> = Split::ALL
+        .iter()
+        .map(|split| manifest.samples.iter().filter(|s| s.split == *split).count())
+        .collect();
+    // train: 2 + 1 and 2 + 1; val: 2 and 1, cut to 1 x 1.7; test: 2 and 1, cut likewise.
+    assert_eq!(splits, [6, 2, 2]);
+    let row = |id: &str| manifest.clips.iter().find(|c| c.clip_id == id).expect("row");
+    assert_eq!(row("test/Fear/copy").group_id, row("train/Anger/0001").group_id);
+    assert_eq!(row("train/Fear/broken").status, ClipStatus::Rejected);
+    let out: BTreeMap<_, _> = manifest
+        .ledger
+        .iter()
+        .filter(|e| e.kind == LedgerKind::Clip)
+        .map(|e| (&*e.id, (&*e.reason, e.partner_id.as_deref())))
+        .collect();
+    let want = BTreeMap::from([
+        ("test/Fear/copy", ("leak", Some("train/Anger/0001"))),
+        ("train/Fear/broken", ("unreadable", None)),
+    ]);
+    assert_eq!(out, want);
+}
+
+#[test]
+fn shards_merge_to_the_bytes_of_one_build() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let root = dir.path().join("corpus");
+    corpus(&root);
+    let whole = dir.path().join("whole");
+    build(&root, &whole).assert().success();
+    for count in [1, 2, 7] {
+        let folders: Vec<_> =
+            (1..=count).map(|i| dir.path().join(format!("shard-{i}-of-{count}"))).collect();
+        for (i, folder) in folders.iter().enumerate().rev() {
+            let shard = format!("{}/{count}", i + 1);
+            build(&root, folder).args(["--shard", &shard]).assert().success();
+        }
+        let merged = dir.path().join(format!("merged-{count}"));
+        ncaers().arg("merge").args(&folders).arg("--out").arg(&merged).assert().success();
+        assert_same(&whole, &merged);
+    }
+    let shard = |i, n| dir.path().join(format!("shard-{i}-of-{n}"));
+    let refused = |folders: &[PathBuf]| {
+        let out = dir.path().join("refused");
+        let text = stderr_of(ncaers().arg("merge").args(folders).arg("--out").arg(&out), 1);
+        assert!(!out.exists(), "nothing is written");
+        text
+    };
+    assert!(refused(&[shard(1, 2)]).contains("shard 2/2 is missing"));
+    assert!(refused(&[shard(1, 2), shard(1, 2), shard(2, 2)]).contains("named twice"));
+    assert!(refused(&[shard(1, 2), shard(2, 7)]).contains("different builds"));
+    assert!(refused(&[whole]).contains("no shard"));
+    assert!(refused(&[root]).contains("no folder of a build"));
+}
+
+/// Starts a build with one worker and nobody waiting for it.
+fn start(corpus: &Path, out: &Path, more: &[&str]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_ncaers"))
+        .args(["build", "--detector", "none", "--seed", "5", "--workers", "1", "--corpus"])
+        .arg(corpus)
+        .arg("--out")
+        .arg(out)
+        .args(more)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("starts")
+}
+
+/// Waits until `ready` gives something; the time limit is only for a build that never gets there.
+fn until<T>(mut ready: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(value) = ready() {
+            return value;
+        }
+        assert!(start.elapsed() < Duration::from_secs(120), "waited in vain");
+        std::thread::yield_now();
+    }
+}
+
+fn lines(out: &Path) -> usize {
+    fs::read_to_string(out.join("clips.jsonl")).map_or(0, |text| text.lines().count())
+}
+
+fn signal(pid: u32, name: &str) {
+    let status = Command::new("kill").args([format!("-{name}"), pid.to_string()]).status();
+    assert!(status.expect("kill runs").success());
+}
+
+#[test]
+fn killed_builds_continue_to_the_same_bytes() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let root = dir.path().join("corpus");
+    corpus(&root);
+    let whole = dir.path().join("whole");
+    build(&root, &whole).assert().success();
+    for after in [0, 1, 4] {
+        let out = dir.path().join(format!("killed-{after}"));
+        let mut child = start(&root, &out, &[]);
+        until(|| (out.join("clips.jsonl").exists() && lines(&out) >= after).then_some(()));
+        signal(child.id(), "KILL");
+        child.wait().expect("ended");
+        assert!(!out.join("finished").exists());
+        // Half a line, as a kill in the middle of a write leaves it.
+        let mut journal = fs::read(out.join("clips.jsonl")).expect("journal");
+        journal.extend_from_slice(b"{\"clip_id\":\"train/A");
+        fs::write(out.join("clips.jsonl"), journal).expect("write");
+        build(&root, &out).assert().success();
+        assert_same(&whole, &out);
+    }
+}
+
+/// The worker process of a build, once it is there.
+fn worker_of(build: &Child) -> u32 {
+    let children = format!("/proc/{0}/task", build.id());
+    until(|| {
+        let tasks = fs::read_dir(&children).ok()?;
+        let listed =
+            tasks.flatten().filter_map(|t| fs::read_to_string(t.path().join("children")).ok());
+        listed
+            .flat_map(|l| l.split_whitespace().filter_map(|p| p.parse().ok()).collect::<Vec<_>>())
+            .next()
+    })
+}
+
+#[test]
+fn a_killed_and_a_stopped_worker_cost_nothing_but_a_note() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let root = dir.path().join("corpus");
+    corpus(&root);
+    let whole = dir.path().join("whole");
+    build(&root, &whole).assert().success();
+    for (name, more, said) in [
+        ("KILL", vec![], "signal 9"),
+        ("STOP", vec!["--time-limit", "4"], "did not end within 4 s"),
+    ] {
+        let out = dir.path().join(name);
+        let mut child = start(&root, &out, &more);
+        signal(worker_of(&child), name);
+        let mut text = String::new();
+        child.stderr.take().expect("piped").read_to_string(&mut text).expect("reads");
+        assert!(child.wait().expect("ended").success(), "{text}");
+        assert!(text.contains(said), "{name}: {text}");
+        assert_same(&whole, &out);
+    }
+}
+
+#[test]
+fn a_second_build_into_a_folder_is_refused() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let root = dir.path().join("corpus");
+    corpus(&root);
+    let out = dir.path().join("out");
+    let mut child = start(&root, &out, &[]);
+    signal(worker_of(&child), "STOP");
+    let refused = stderr_of(&mut build(&root, &out), 1);
+    assert!(refused.contains("is in use by another ncaers process"), "{refused}");
+    signal(child.id(), "KILL");
+    child.wait().expect("ended");
+}
+
+#[test]
+fn unusable_corpora_are_one_line_and_nothing_is_written() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let out = dir.path().join("out");
+    let folder = |name: &str, files: &[&str]| {
+        let root = dir.path().join(name);
+        fs::create_dir_all(&root).expect("folder");
+        for file in files {
+            let path = root.join(file);
+            fs::create_dir_all(path.parent().expect("folder")).expect("folder");
+            fs::write(path, "x").expect("file");
+        }
+        root
+    };
+    for (root, said) in [
+        (dir.path().join("missing"), "no corpus at"),
+        (folder("empty", &[]), "is empty"),
+        (folder("photos", &["2020/a.jpg"]), "is not laid out like CAER"),
+        (folder("unknown", &["train/Contempt/1.avi"]), "unknown emotion `Contempt`"),
+    ] {
+        let text = stderr_of(&mut build(&root, &out), 1);
+        assert!(text.contains(said), "{text}");
+        assert_eq!(text.trim().lines().count(), 1, "{text}");
+        assert!(!out.exists());
+    }
+    for (key, value) in [("--balance", "even"), ("--segment-seconds", "0"), ("--shard", "3/2")] {
+        stderr_of(build(&folder("empty", &[]), &out).args([key, value]), 2);
+    }
+    let text = stderr_of(
+        ncaers().args(["build", "--seed", "1", "--detector", "x", "--corpus", ".", "--out", "."]),
+        2,
+    );
+    assert!(text.contains("unknown detector `x`"), "{text}");
+}
+
+/// Every kind of bad clip is a row with its reason; the good one is used.
+#[test]
+fn bad_clips_are_rows() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let root = dir.path().join("corpus");
+    let class = root.join("train/Anger");
+    write(&class.join("good.avi"), &ClipFormat { tone_hz: Some(440.0), ..small() }, 30, 1);
+    let good = fs::read(class.join("good.avi")).expect("read");
+    fs::write(class.join("good.mp4"), &good).expect("write");
+    fs::write(class.join("cut.avi"), &good[..good.len() * 2 / 3]).expect("write");
+    fs::write(class.join("empty.avi"), "").expect("write");
+    fs::write(class.join("page.avi"), "<html></html>").expect("write");
+    fs::write(class.join("sound.avi"), silence()).expect("write");
+    fs::create_dir(class.join("folder.avi")).expect("folder");
+    std::os::unix::fs::symlink("nowhere", class.join("gone.avi")).expect("link");
+    write(&class.join("-%d it's \"odd\".avi"), &small(), 30, 2);
+    let out = dir.path().join("out");
+    build(&root, &out).args(["--on-leak", "keep"]).assert().success();
+    ncaers().arg("verify").arg(&out).assert().success();
+    let manifest = Manifest::read(&out).expect("reads");
+    let reasons: BTreeMap<_, _> = manifest
+        .ledger
+        .iter()
+        .map(|e| (e.id.rsplit('/').next().unwrap_or(""), &*e.reason))
+        .collect();
+    let want = BTreeMap::from([
+        ("empty", "empty_file"),
+        ("folder", "not_a_file"),
+        ("gone", "unreadable"),
+        ("good.mp4", "duplicate_name"),
+        ("page", "unreadable"),
+        ("sound", "no_video"),
+    ]);
+    assert_eq!(reasons, want);
+    let status: BTreeMap<_, _> = manifest
+        .clips
+        .iter()
+        .map(|c| (c.clip_id.rsplit('/').next().unwrap_or(""), c.status))
+        .collect();
+    assert_eq!(status["cut"], ClipStatus::Partial);
+    assert_eq!(status["-%d it's \"odd\""], ClipStatus::Ok);
+    assert_eq!(manifest.samples.len(), 3);
+}
+
+/// A second of silence as a WAV file.
+fn silence() -> Vec<u8> {
+    let (rate, bytes) = (8000u32, 16000u32);
+    let mut wav = b"RIFF".to_vec();
+    wav.extend((36 + bytes).to_le_bytes());
+    wav.extend(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
+    wav.extend(rate.to_le_bytes());
+    wav.extend((2 * rate).to_le_bytes());
+    wav.extend(b"\x02\0\x10\0data");
+    wav.extend(bytes.to_le_bytes());
+    wav.resize(wav.len() + bytes as usize, 0);
+    wav
+}
+
+#[test]
+fn a_read_only_output_folder_is_one_line() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let root = dir.path().join("corpus");
+    write(&root.join("train/Anger/a.avi"), &small(), 10, 1);
+    let file = dir.path().join("file");
+    fs::write(&file, "x").expect("write");
+    let text = stderr_of(&mut build(&root, &file.join("out")), 1);
+    assert!(text.contains("cannot make folder"), "{text}");
+    assert_eq!(text.trim().lines().count(), 1, "{text}");
+    // Where rights bind (not for root), a folder without them is refused the same way.
+    let closed = dir.path().join("closed");
+    fs::create_dir(&closed).expect("folder");
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o555)).expect("rights");
+    if fs::write(closed.join("probe"), "x").is_err() {
+        let text = stderr_of(&mut build(&root, &closed), 1);
+        assert!(text.contains("cannot write into"), "{text}");
+    }
+}
+
+#[test]
+fn class_folders_alone_are_split_by_us() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let root = dir.path().join("corpus");
+    for scene in 0..6 {
+        write(&root.join(format!("Anger/{scene}.avi")), &small(), 20, scene);
+        write(&root.join(format!("Happiness/{scene}.avi")), &small(), 20, scene + 6);
+    }
+    let out = dir.path().join("out");
+    build(&root, &out).args(["--split", "50/25/25", "--balance", "none"]).assert().success();
+    ncaers().arg("verify").arg(&out).assert().success();
+    let manifest = Manifest::read(&out).expect("reads");
+    let of = |split| manifest.samples.iter().filter(|s| s.split == split).count();
+    let counts = Split::ALL.map(of);
+    assert_eq!(counts.iter().sum::<usize>(), 12);
+    assert!(counts.iter().all(|n| *n >= 2), "{counts:?}");
+}
+
+#[test]
+fn a_dry_run_says_what_would_be_done() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let root = dir.path().join("corpus");
+    write(&root.join("train/Anger/a.avi"), &small(), 10, 1);
+    let out = dir.path().join("out");
+    let said = build(&root, &out).args(["--dry-run", "--json"]).assert().success();
+    let json: serde_json::Value =
+        serde_json::from_slice(&said.get_output().stdout).expect("one JSON object");
+    assert_eq!((&json["clips"], &json["state"]), (&1.into(), &"Empty".into()));
+    assert!(!out.exists());
+}
