@@ -46,3 +46,5 @@ pub mod seed;
 pub mod split;
 pub mod stats;
 pub mod train;
+#[cfg(feature = "torch")]
+pub mod weights;

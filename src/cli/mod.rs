@@ -12,6 +12,8 @@ mod completions;
 mod demo_corpus;
 mod evaluate;
 mod merge;
+#[cfg(feature = "torch")]
+mod model;
 mod pack;
 mod predictions;
 mod report;
@@ -58,6 +60,8 @@ commands! {
     DemoCorpus(demo_corpus),
     Evaluate(evaluate),
     Merge(merge),
+    #[cfg(feature = "torch")]
+    Model(model),
     Pack(pack),
     Report(report),
     Verify(verify),
