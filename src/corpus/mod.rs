@@ -30,7 +30,7 @@ pub struct Entry {
 }
 
 /// The layouts that are recognised, tried in this order.
-pub const CORPORA: &[&Entry] = &[&caer::ENTRY, &folders::ENTRY];
+pub const CORPORA: &[&Entry] = &[&demo::ENTRY, &caer::ENTRY, &folders::ENTRY];
 
 /// Containers that clips come in, by the name's ending in any case.
 pub const EXTENSIONS: &[&str] = &["avi", "mp4", "mkv", "mov", "ts", "webm"];

@@ -65,9 +65,9 @@ pub fn figure(study: &Study, problems: &mut Vec<String>) -> Option<Section> {
     let mut section = Section::new("attention", "Attention maps");
     section.text(format!(
         "One sample of every class, drawn at random. The maps have {resolution} over the centre \
-         crop of the context picture, outlined; nothing finer was computed, and nothing is \
-         smoothed. A square shows how much weight its cell got, relative to the largest of the \
-         map."
+         crop of the context picture; what the models did not see is dim. Nothing finer was \
+         computed, and nothing is smoothed. The heat of a square is its weight relative to the \
+         largest of its map."
     ));
     let names: Vec<_> = models.iter().map(|m| m.label.to_owned()).collect();
     section.blocks.push(Block::FileFigure(Figure {

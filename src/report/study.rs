@@ -8,6 +8,7 @@ use anyhow::{ensure, Result};
 use serde_json::Value;
 
 use crate::{
+    corpus::demo,
     manifest::{self, Manifest},
     output,
     record::{Prediction, Sample, Split},
@@ -271,8 +272,7 @@ fn manifest_of(run: &Run) -> Option<PathBuf> {
 
 /// Whether the data set says that it was made from the synthetic corpus.
 fn is_demonstration(meta: &manifest::Meta) -> bool {
-    let configuration = manifest::configuration(meta).unwrap_or_default();
-    configuration.get("synthetic").and_then(Value::as_bool).unwrap_or(false)
+    meta.get("corpus").is_some_and(|name| name == demo::NAME)
 }
 
 /// A configuration without what differs between seeds.

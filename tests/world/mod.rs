@@ -25,15 +25,15 @@ pub struct World {
 impl World {
     /// A data set that claims to be real.
     pub fn new() -> Self {
-        Self::with(json!({"seed": 1}))
+        Self::with("caer")
     }
 
     /// A data set made from the synthetic corpus.
     pub fn synthetic() -> Self {
-        Self::with(json!({"seed": 1, "synthetic": true}))
+        Self::with("demo")
     }
 
-    fn with(configuration: serde_json::Value) -> Self {
+    fn with(corpus: &str) -> Self {
         // For looking at what a test saw.
         let keep = std::env::var_os("KEEP_WORLD").is_some();
         let dir = tempfile::Builder::new().disable_cleanup(keep).tempdir().expect("temp dir");
@@ -48,7 +48,7 @@ impl World {
                 detail: "cut".into(),
                 partner_id: None,
             }],
-            meta: Meta::from([("configuration".into(), configuration.to_string())]),
+            meta: Meta::from([("corpus".into(), corpus.into())]),
         };
         let train = Sample { split: Split::Train, ..sample(0) };
         data.samples.push(Sample { sample_id: "train/Anger/0001/000".into(), ..train });

@@ -13,6 +13,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use rayon::prelude::*;
 
+use super::{caer, Candidate, Entry};
 use crate::{
     media::encode::{self, ClipFormat, Codec},
     output,
@@ -37,6 +38,25 @@ pub const DESIGN: u32 = 1;
 pub const TRUTH: &str = "truth.csv";
 /// Per-frame face boxes, beside the clips.
 pub const FACES: &str = "truth-faces.csv";
+
+/// Named apart from CAER, whose layout it has, so that whatever is made from it can say so.
+pub(super) const ENTRY: Entry = Entry {
+    name: NAME,
+    about: "the synthetic corpus of `ncaers demo-corpus`, in CAER's layout",
+    clips,
+};
+
+/// What manifests made from it say under `corpus`.
+pub const NAME: &str = "demo";
+
+fn clips(root: &Path) -> Result<Option<Vec<Candidate>>> {
+    let ours = [TRUTH, FACES].iter().all(|name| root.join(name).is_file());
+    if ours {
+        (caer::ENTRY.clips)(root)
+    } else {
+        Ok(None)
+    }
+}
 
 /// What to draw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
