@@ -5,6 +5,8 @@ use std::{io::Write, process::ExitCode};
 use clap::{Parser, Subcommand};
 use serde_json::Value;
 
+#[cfg(feature = "torch")]
+mod bench;
 mod build;
 mod columns;
 mod compare;
@@ -15,8 +17,12 @@ mod merge;
 #[cfg(feature = "torch")]
 mod model;
 mod pack;
+#[cfg(feature = "torch")]
+mod predict;
 mod predictions;
 mod report;
+#[cfg(feature = "torch")]
+mod train;
 mod verify;
 mod worker;
 
@@ -65,6 +71,12 @@ commands! {
     Pack(pack),
     Report(report),
     Verify(verify),
+    #[cfg(feature = "torch")]
+    Bench(bench),
+    #[cfg(feature = "torch")]
+    Predict(predict),
+    #[cfg(feature = "torch")]
+    Train(train),
     Worker(worker),
 }
 

@@ -51,6 +51,15 @@ impl Experiment {
         Self::resolve(&given).with_context(|| path.display().to_string())
     }
 
+    /// Resolves a tree of differences from the defaults with `settings` over it.
+    ///
+    /// # Errors
+    /// When a key or value is wrong; names it.
+    pub fn of(mut given: Value, settings: &[String]) -> Result<Self> {
+        override_with(&mut given, settings)?;
+        Self::resolve(&given)
+    }
+
     /// Resolves a tree of differences from the defaults.
     ///
     /// # Errors

@@ -5,16 +5,42 @@
 //! in the run, so that a run that was stopped and resumed ends in the same bytes as one that was
 //! not; nothing needs the state of a generator.
 mod config;
-#[cfg(feature = "torch")]
-mod native;
-#[cfg(feature = "torch")]
-mod optimizer;
 mod schedule;
 
 #[cfg(feature = "torch")]
-pub use optimizer::{Optimizer, Rule};
+mod batch;
+#[cfg(feature = "torch")]
+mod checkpoint;
+#[cfg(feature = "torch")]
+mod evaluate;
+#[cfg(feature = "torch")]
+mod fit;
+#[cfg(feature = "torch")]
+mod loss;
+#[cfg(feature = "torch")]
+mod native;
+#[cfg(feature = "torch")]
+mod network;
+#[cfg(feature = "torch")]
+mod optimizer;
+#[cfg(feature = "torch")]
+mod predict;
+#[cfg(feature = "torch")]
+mod shared;
+#[cfg(feature = "torch")]
+mod speed;
 
 pub use config::{
     Augment, ClassWeights, Flip, LossKind, OptimizerKind, Precision, StageEpochs, TrainConfig,
 };
 pub use schedule::Schedule;
+
+#[cfg(feature = "torch")]
+pub use self::{
+    checkpoint::{Best, Checkpoint, Position},
+    fit::{fit, Interrupted, Plan, BEST, LAST},
+    network::{device, Network},
+    optimizer::{Optimizer, Rule},
+    predict::{predict, selected, write_attention},
+    speed::{speed, Speed},
+};

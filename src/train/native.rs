@@ -31,6 +31,8 @@ extern "C" {
         amsgrad: bool,
         decoupled: bool,
     ) -> *mut c_char;
+    fn ncaers_deterministic(on: bool) -> *mut c_char;
+    fn ncaers_allow_tf32(on: bool) -> *mut c_char;
 }
 
 /// Turns the answer of a native call into a result, taking over the string.
@@ -118,4 +120,16 @@ pub(super) fn adam(
             decoupled,
         )
     })
+}
+
+/// Refuses operations whose result depends on timing.
+pub(super) fn set_deterministic(on: bool) -> Result<()> {
+    // SAFETY: sets a flag of LibTorch's global context.
+    checked(unsafe { ncaers_deterministic(on) })
+}
+
+/// Allows CUDA's shortened fp32 products, for networks that run in bf16 anyway.
+pub(super) fn allow_tf32(on: bool) -> Result<()> {
+    // SAFETY: sets a flag of LibTorch's global context.
+    checked(unsafe { ncaers_allow_tf32(on) })
 }

@@ -1,0 +1,104 @@
+//! What is minimised.
+use anyhow::{Context, Result};
+use tch::{Device, Kind, Reduction, Tensor};
+
+use super::{
+    config::{ClassWeights, LossKind, TrainConfig},
+    network::Network,
+};
+use crate::{
+    model::{Inputs, Outputs, Pass},
+    record::NUM_CLASSES,
+};
+
+/// Share of the local head in MA-Net's loss and logits.
+const LOCAL_SHARE: f64 = 0.6;
+
+/// A loss with everything that it needs beside the batch.
+#[derive(Debug)]
+pub(crate) struct Loss {
+    kind: LossKind,
+    smoothing: f64,
+    /// `[C]`
+    weights: Option<Tensor>,
+    teacher: Option<Network>,
+}
+
+impl Loss {
+    /// The configured loss for training data with `counts` samples per class.
+    pub fn new(
+        config: &TrainConfig,
+        counts: &[usize; NUM_CLASSES],
+        teacher: Option<Network>,
+        device: Device,
+    ) -> Result<Self> {
+        let weights = match config.class_weights {
+            ClassWeights::None => None,
+            ClassWeights::Balanced => {
+                Some(Tensor::f_from_slice(&balanced(counts))?.f_to_device(device)?)
+            }
+        };
+        Ok(Loss { kind: config.loss, smoothing: config.label_smoothing, weights, teacher })
+    }
+
+    /// Plain cross-entropy, as in stage 1 and in validation.
+    pub fn plain() -> Self {
+        Loss { kind: LossKind::CrossEntropy, smoothing: 0.0, weights: None, teacher: None }
+    }
+
+    /// The mean loss of a batch, a scalar with a gradient.
+    pub fn of(&self, outputs: &Outputs, inputs: &Inputs, labels: &Tensor) -> Result<Tensor> {
+        let named = |wanted: &str| {
+            let found = outputs.named.iter().find(|(name, _)| *name == wanted);
+            found.map(|(_, tensor)| tensor).with_context(|| {
+                format!("loss `local_global` needs a model with {wanted}, such as ma_net")
+            })
+        };
+        match self.kind {
+            LossKind::CrossEntropy => self.cross_entropy(&outputs.logits, labels),
+            LossKind::LocalGlobal => {
+                let local = self.cross_entropy(named("logits_local")?, labels)?;
+                let global = self.cross_entropy(named("logits_global")?, labels)?;
+                Ok(local
+                    .f_mul_scalar(LOCAL_SHARE)?
+                    .f_add(&global.f_mul_scalar(1.0 - LOCAL_SHARE)?)?)
+            }
+            LossKind::LabelDistribution => self.distribution(&outputs.logits, inputs),
+        }
+    }
+
+    fn cross_entropy(&self, logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
+        let weights = self.weights.as_ref();
+        Ok(logits.f_cross_entropy_loss(labels, weights, Reduction::Mean, -100, self.smoothing)?)
+    }
+
+    /// Minus the mean over samples and classes of teacher times log of student, as the public
+    /// code of EfficientFace has it.
+    fn distribution(&self, logits: &Tensor, inputs: &Inputs) -> Result<Tensor> {
+        let teacher = self.teacher.as_ref().context("no teacher was loaded")?;
+        let target = tch::no_grad(|| teacher.model().run(inputs, &Pass::new(false)))?;
+        let target = target.logits.f_softmax(1, Kind::Float)?;
+        let log = logits.f_log_softmax(1, Kind::Float)?;
+        Ok(target.f_mul(&log)?.f_mean(Kind::Float)?.f_neg()?)
+    }
+}
+
+/// Inverse class frequencies, scaled so that their mean over the samples is 1.
+fn balanced(counts: &[usize; NUM_CLASSES]) -> [f32; NUM_CLASSES] {
+    let total: usize = counts.iter().sum();
+    counts.map(|n| total as f32 / (NUM_CLASSES * n.max(1)) as f32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn balanced_weights_average_to_one_over_samples() {
+        let counts = [10, 20, 30, 40, 50, 60, 70];
+        let weights = balanced(&counts);
+        let mean: f32 = counts.iter().zip(weights).map(|(&n, w)| n as f32 * w).sum::<f32>() / 280.0;
+        assert!((mean - 1.0).abs() < 1e-6);
+        assert!((weights[0] / weights[1] - 2.0).abs() < 1e-6);
+    }
+}

@@ -1,0 +1,149 @@
+//! How fast this machine trains a network: the loop's own step on pictures of noise.
+use std::time::Instant;
+
+use anyhow::Result;
+use serde::Serialize;
+use tch::Device;
+
+use super::{
+    batch::Pictures,
+    config::TrainConfig,
+    fit,
+    loss::Loss,
+    network::{device_name, Network, Stage},
+    optimizer::{Optimizer, Rule},
+};
+use crate::{model::ModelConfig, record::NUM_CLASSES, seed::Draws};
+
+/// Resident pictures, as in the comparison with PyTorch.
+const RESIDENT: usize = 256;
+/// Steps before the clock starts.
+const WARM_UP: u32 = 3;
+/// Windows over which the median is taken.
+const WINDOWS: u32 = 5;
+
+/// What was measured.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Speed {
+    /// Training samples per second of wall time, median of the windows.
+    pub images_per_s: f64,
+    /// The fastest window.
+    pub images_per_s_best: f64,
+    /// CPU seconds of this process per step, all threads together.
+    pub cpu_s_per_step: f64,
+    /// Wall milliseconds per step, of them for making the batch.
+    pub ms_per_step: f64,
+    /// Wall milliseconds of making one batch.
+    pub input_ms_per_step: f64,
+    /// Parameters, BatchNorm statistics counted.
+    pub parameters: u64,
+    /// Threads of one operation.
+    pub threads: u32,
+    /// `cpu` or `cuda:N`.
+    pub device: String,
+    /// Largest resident memory of the process in MiB.
+    pub peak_memory_mib: u64,
+}
+
+/// Trains `steps` steps of the joint stage and measures them.
+///
+/// # Errors
+/// When memory runs out.
+pub fn speed(model: &ModelConfig, train: &TrainConfig, steps: u32) -> Result<Speed> {
+    let device = fit::set_up(train)?;
+    let network = Network::build(model, device, train.seed)?;
+    let pictures = Pictures::of_noise(RESIDENT, model, &network.model().slots(), device)?;
+    let trainable = network.tensors().into_iter().filter(|(_, t)| t.requires_grad()).collect();
+    let mut bench = Bench {
+        optimizer: Optimizer::new(Rule::from(train), vec![(1.0, trainable)])?,
+        loss: Loss::new(train, &[1; NUM_CLASSES], None, device)?,
+        network,
+        pictures,
+        train,
+        done: 0,
+    };
+    (0..WARM_UP).try_for_each(|_| bench.step())?;
+    let per_window = steps.div_ceil(WINDOWS);
+    let batch = f64::from(train.batch_size);
+    let (cpu, mut rates) = (cpu_seconds(), Vec::new());
+    for _ in 0..WINDOWS {
+        let start = Instant::now();
+        (0..per_window).try_for_each(|_| bench.step())?;
+        wait_for(device);
+        rates.push(f64::from(per_window) * batch / start.elapsed().as_secs_f64());
+    }
+    let cpu_s_per_step = (cpu_seconds() - cpu) / f64::from(WINDOWS * per_window);
+    let start = Instant::now();
+    (0..per_window).try_for_each(|_| bench.batch().map(drop))?;
+    wait_for(device);
+    let input_ms_per_step = start.elapsed().as_secs_f64() * 1e3 / f64::from(per_window);
+    rates.sort_by(f64::total_cmp);
+    Ok(Speed {
+        images_per_s: rates[rates.len() / 2],
+        images_per_s_best: rates[rates.len() - 1],
+        cpu_s_per_step,
+        ms_per_step: batch / rates[rates.len() / 2] * 1e3,
+        input_ms_per_step,
+        parameters: bench.network.parameters(),
+        threads: tch::get_num_threads() as u32,
+        device: device_name(device),
+        peak_memory_mib: peak_memory_mib(),
+    })
+}
+
+struct Bench<'a> {
+    network: Network,
+    pictures: Pictures,
+    optimizer: Optimizer,
+    loss: Loss,
+    train: &'a TrainConfig,
+    done: u64,
+}
+
+impl Bench<'_> {
+    fn batch(&mut self) -> Result<super::batch::Batch> {
+        self.done += 1;
+        let mut draws = Draws::new(self.train.seed, "bench", &self.done.to_string());
+        let rows: Vec<usize> =
+            (0..self.train.batch_size).map(|_| draws.below(RESIDENT as u64) as usize).collect();
+        let occasion = format!("bench {}", self.done);
+        self.pictures.augmented(&rows, &self.train.augment, self.train.seed, &occasion)
+    }
+
+    fn step(&mut self) -> Result<()> {
+        let batch = self.batch()?;
+        let inputs = batch.inputs();
+        let pass = fit::pass_of(self.train.precision);
+        let outputs = Stage::Joint.forward(&self.network, &inputs, &pass)?;
+        self.loss.of(&outputs, &inputs, &batch.labels)?.f_backward()?;
+        self.optimizer.step(self.train.learning_rate)
+    }
+}
+
+/// Waits until the device has done what it was given.
+fn wait_for(device: Device) {
+    if let Device::Cuda(number) = device {
+        tch::Cuda::synchronize(number as i64);
+    }
+}
+
+fn usage() -> libc::rusage {
+    // SAFETY: rusage is plain numbers, for which zero is a value; the call fills it.
+    unsafe {
+        let mut usage = std::mem::zeroed();
+        libc::getrusage(libc::RUSAGE_SELF, &mut usage);
+        usage
+    }
+}
+
+/// CPU seconds of this process so far.
+fn cpu_seconds() -> f64 {
+    let seconds = |t: libc::timeval| t.tv_sec as f64 + t.tv_usec as f64 * 1e-6;
+    let usage = usage();
+    seconds(usage.ru_utime) + seconds(usage.ru_stime)
+}
+
+/// Largest resident memory of this process so far.
+fn peak_memory_mib() -> u64 {
+    usage().ru_maxrss as u64 / 1024
+}
