@@ -60,6 +60,8 @@ macro_rules! commands {
 }
 
 commands! {
+    #[cfg(feature = "torch")]
+    Bench(bench),
     Build(build),
     Compare(compare),
     Completions(completions),
@@ -69,14 +71,12 @@ commands! {
     #[cfg(feature = "torch")]
     Model(model),
     Pack(pack),
-    Report(report),
-    Verify(verify),
-    #[cfg(feature = "torch")]
-    Bench(bench),
     #[cfg(feature = "torch")]
     Predict(predict),
+    Report(report),
     #[cfg(feature = "torch")]
     Train(train),
+    Verify(verify),
     Worker(worker),
 }
 
