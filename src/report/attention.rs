@@ -22,7 +22,7 @@ const MODELS: usize = 4;
 /// Rows and columns that the models see of a context picture of 128 x 171: the centre crop.
 const CROP: [f64; 4] = [29.0 / 171.0, 8.0 / 128.0, 141.0 / 171.0, 120.0 / 128.0];
 /// Size of a shown picture in pixels.
-const SIZE: (u32, u32) = (180, 135);
+const SIZE: (u32, u32) = (160, 120);
 
 /// Attention of one model on the scored samples.
 struct Maps<'a> {
@@ -67,7 +67,8 @@ pub fn figure(study: &Study, problems: &mut Vec<String>) -> Option<Section> {
         "One sample of every class, drawn at random. The maps have {resolution} over the centre \
          crop of the context picture; what the models did not see is dim. Nothing finer was \
          computed, and nothing is smoothed. The heat of a square is its weight relative to the \
-         largest of its map."
+         largest of its map. The mask is the detector's box, without the margin that the \
+         pack may add."
     ));
     let names: Vec<_> = models.iter().map(|m| m.label.to_owned()).collect();
     section.blocks.push(Block::FileFigure(Figure {

@@ -18,9 +18,9 @@ use crate::{
 };
 
 /// Width of a thumbnail in pixels.
-const THUMB_WIDTH: u32 = 144;
+const THUMB_WIDTH: u32 = 128;
 /// JPEG quality of a thumbnail.
-const THUMB_QUALITY: u8 = 78;
+const THUMB_QUALITY: u8 = 70;
 /// Seed of what is drawn at random for show.
 const SHOW_SEED: u64 = 1;
 /// Models named under a picture of the grid.

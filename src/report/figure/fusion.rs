@@ -57,7 +57,7 @@ pub fn fusion(models: &[(String, [Option<ClassWeights>; NUM_CLASSES])]) -> Canva
     axes.titles(&mut canvas, "weight of the face (the rest is the context's)", "");
     let separators = (1..NUM_CLASSES).map(|c| top + c as f64 * group);
     for y in separators {
-        canvas.dashed(&[(190.0, y), (WIDTH - 70.0, y)], MUTED, 1.0, 4.0);
+        canvas.line(vec![(190.0, y), (WIDTH - 70.0, y)], MUTED, 1.0);
     }
     canvas
 }
