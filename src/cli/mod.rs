@@ -77,12 +77,6 @@ commands! {
     #[cfg(feature = "torch")]
     Train(train),
     Verify(verify),
-    #[cfg(feature = "torch")]
-    Bench(bench),
-    #[cfg(feature = "torch")]
-    Predict(predict),
-    #[cfg(feature = "torch")]
-    Train(train),
     Worker(worker),
 }
 
