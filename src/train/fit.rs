@@ -131,6 +131,7 @@ impl<'a> Run<'a> {
         let mut model = plan.model.clone();
         model.dropout = plan.train.dropout.unwrap_or(model.dropout);
         let network = Network::build(&model, device, plan.train.seed)?;
+        network.start_from(&model)?;
         let open = |split| -> Result<_> {
             let path = pack::path_of(&plan.pack, split);
             let pack = Arc::new(Pack::open(&path)?);
@@ -253,7 +254,9 @@ impl<'a> Run<'a> {
             self.train_encoder(branch)?;
             return Ok(true);
         };
-        let fresh = Network::build(&self.plan.model, self.device, self.plan.train.seed)?.tensors();
+        let start = Network::build(&self.plan.model, self.device, self.plan.train.seed)?;
+        start.start_from(&self.plan.model)?;
+        let fresh = start.tensors();
         let names = &self.encoders[&branch];
         let fresh = fresh.into_iter().filter(|(name, _)| names.contains(name)).collect();
         let place = shared::Place::of(folder, &self.cause(branch), &fresh)?;

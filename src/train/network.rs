@@ -8,6 +8,7 @@ use crate::{
     model::{self, Branch, Inputs, Model, ModelConfig, Outputs, Pass, Slot},
     record::NUM_CLASSES,
     seed::Draws,
+    weights,
 };
 
 /// A network and the store that owns its tensors.
@@ -28,6 +29,18 @@ impl Network {
         let model = model::build(&store.root(), config)?;
         store.variables().into_values().try_for_each(channels_last)?;
         Ok(Network { store, model })
+    }
+
+    /// Puts the weights that the configuration names over the fresh ones, or nothing when it names
+    /// none.
+    ///
+    /// # Errors
+    /// See [`weights::Error`]; nothing is changed then.
+    pub fn start_from(&self, config: &ModelConfig) -> Result<()> {
+        if let Some(wanted) = &config.weights {
+            weights::load(&self.store, config.name, wanted)?;
+        }
+        Ok(())
     }
 
     /// The network itself.
