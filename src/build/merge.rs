@@ -9,7 +9,7 @@ use std::{
 use anyhow::{bail, ensure, Context, Result};
 use serde_json::Value;
 
-use super::{card, clip::ClipResult, journal::Journal, rows, Config, Shard, Summary};
+use super::{card, clip::ClipResult, croissant, journal::Journal, rows, Config, Shard, Summary};
 use crate::{
     corpus::Listing,
     manifest::{Manifest, Meta},
@@ -46,6 +46,7 @@ pub(super) fn write(parts: &Parts<'_>, out: &Path) -> Result<Summary> {
         }
     }
     card::write(out, parts, &manifest, &summary)?;
+    croissant::write(out, &manifest)?;
     remove_orphans(out, &manifest)?;
     summary.stage_seconds.insert("merge".into(), start.elapsed().as_secs_f64());
     Ok(summary)

@@ -28,6 +28,7 @@ use crate::{
 
 mod card;
 mod clip;
+mod croissant;
 mod journal;
 mod merge;
 mod pool;
