@@ -6,6 +6,8 @@ use clap::{Parser, Subcommand};
 use serde_json::Value;
 
 #[cfg(feature = "torch")]
+mod ablation;
+#[cfg(feature = "torch")]
 mod bench;
 mod build;
 mod columns;
@@ -60,6 +62,8 @@ macro_rules! commands {
 }
 
 commands! {
+    #[cfg(feature = "torch")]
+    Ablation(ablation),
     #[cfg(feature = "torch")]
     Bench(bench),
     Build(build),

@@ -50,7 +50,6 @@ pub(super) fn run(args: &Args) -> Result<Done> {
     )
 }
 
-#[allow(dead_code)] // until a command ends in a report
 /// Renders the report of `runs` with the defaults, for commands that end in one.
 pub(super) fn render(runs: &Path, out: &Path) -> Result<Done> {
     let [runs, out_text] = [runs, out].map(|p| p.as_os_str().to_owned());

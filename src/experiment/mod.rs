@@ -11,6 +11,7 @@ use serde_json::{json, Value};
 
 use crate::{model::ModelConfig, output, train::TrainConfig};
 
+pub mod executor;
 mod grid;
 mod keys;
 
