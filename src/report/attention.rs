@@ -21,6 +21,8 @@ use crate::{
 const MODELS: usize = 4;
 /// Rows and columns that the models see of a context picture of 128 x 171: the centre crop.
 const CROP: [f64; 4] = [29.0 / 171.0, 8.0 / 128.0, 141.0 / 171.0, 120.0 / 128.0];
+/// Full heat is at least this many times an even share, so that a flat map looks flat.
+const EVEN_SHARES: f32 = 4.0;
 /// Size of a shown picture in pixels.
 const SIZE: (u32, u32) = (160, 120);
 
@@ -67,7 +69,8 @@ pub fn figure(study: &Study, problems: &mut Vec<String>) -> Option<Section> {
         "One sample of every class, drawn at random. The maps have {resolution} over the centre \
          crop of the context picture; what the models did not see is dim. Nothing finer was \
          computed, and nothing is smoothed. The heat of a square is its weight relative to the \
-         largest of its map. The mask is the detector's box, without the margin that the \
+         largest of its map, but at least to four times an even share, so that a flat map looks \
+         flat. The mask is the detector's box, without the margin that the \
          pack may add."
     ));
     let names: Vec<_> = models.iter().map(|m| m.label.to_owned()).collect();
@@ -134,7 +137,8 @@ fn column(
 fn overlay(picture: &RgbImage, map: &[f32], rows: usize, columns: usize) -> RgbImage {
     let (w, h) = (f64::from(picture.width()), f64::from(picture.height()));
     let [left, top, right, bottom] = [CROP[0] * w, CROP[1] * h, CROP[2] * w, CROP[3] * h];
-    let most = map.iter().copied().filter(|v| v.is_finite()).fold(f32::MIN_POSITIVE, f32::max);
+    let least = EVEN_SHARES / map.len().max(1) as f32;
+    let most = map.iter().copied().filter(|v| v.is_finite()).fold(least, f32::max);
     let mut out = picture.clone();
     for (x, y, pixel) in out.enumerate_pixels_mut() {
         let across = (f64::from(x) + 0.5 - left) / (right - left);
@@ -172,6 +176,8 @@ mod tests {
         let at = |row: u32, column: u32| out.get_pixel(29 + column * 16 + 8, 8 + row * 16 + 8).0;
         assert!(at(3, 5)[0] > 150 && at(3, 4)[0] < 60 && at(4, 5)[0] < 60);
         assert_eq!(out.get_pixel(28, 60).0, [30, 30, 30]);
+        let flat = overlay(&picture, &[1.0 / 49.0; 49], 7, 7);
+        assert!(flat.get_pixel(80, 60).0[0] < 150, "a flat map is not hot");
         let hotter = |heat| blend(Rgb([90, 90, 90]), heat).0.map(u32::from).iter().sum::<u32>();
         assert!(hotter(0.2) < hotter(0.6) && hotter(0.6) < hotter(1.0));
     }
