@@ -51,6 +51,7 @@ pub(super) fn run(args: &Args) -> Result<Done> {
 }
 
 /// Renders the report of `runs` with the defaults, for commands that end in one.
+#[cfg(feature = "torch")]
 pub(super) fn render(runs: &Path, out: &Path) -> Result<Done> {
     let [runs, out_text] = [runs, out].map(|p| p.as_os_str().to_owned());
     run(&Args {
