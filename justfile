@@ -36,6 +36,10 @@ report *ARGS: build
 fetch-mmod:
     scripts/fetch-mmod.sh
 
+# Put the numbers of the committed reports into README.md
+readme:
+    scripts/readme.sh
+
 # Formatting and clippy; warnings are errors
 lint:
     cargo fmt --all --check

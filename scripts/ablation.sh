@@ -18,12 +18,12 @@ for word in "$@"; do
 done
 name=$(basename "$GRID" .toml)
 if [ -z "$MANIFEST" ]; then
-  MANIFEST=manifests/demo PACK=${PACK:-data/demo/pack}
+  MANIFEST=data/demo/manifest PACK=${PACK:-data/demo/pack}
   echo "ablation: no MANIFEST=folder given, so the synthetic demo corpus is used; it says nothing about real data" >&2
   "$ncaers" demo-corpus --out data/demo/corpus --seed 1
-  "$ncaers" build --corpus data/demo/corpus --out "$MANIFEST" --seed 1 --workers 2
+  "$ncaers" build --corpus data/demo/corpus --out "$MANIFEST" --seed 1
 fi
-PACK=${PACK:-data/$(basename "$MANIFEST")/pack}
+PACK=${PACK:-$(dirname "$MANIFEST")/pack}
 "$ncaers" pack "$MANIFEST" --out "$PACK" --margin 0.1
 exec "$ncaers" ablation "$GRID" --out "${RUNS:-data/$name/runs}" --report "${OUT:-reports/$name}" \
   --set "data.manifest=$MANIFEST" --set "data.pack=$PACK" "${flags[@]}"

@@ -14,7 +14,7 @@ for word in "$@"; do
   esac
 done
 if [ -z "$CAER" ]; then
-  CAER=data/demo/corpus OUT=${OUT:-manifests/demo}
+  CAER=data/demo/corpus OUT=${OUT:-data/demo/manifest}
   echo "build-ncaers: no CAER=folder given, so the synthetic demo corpus is used; it says nothing about real data" >&2
   "$ncaers" demo-corpus --out "$CAER" --seed 1
 fi

@@ -37,7 +37,7 @@ const WRONG_USAGE: u8 = 2;
 #[derive(Debug, Parser)]
 #[command(name = "ncaers", version, max_term_width = 100, subcommand_required = true)]
 #[command(
-    after_help = "Example: ncaers demo-corpus --out corpus && ncaers build --corpus corpus --out manifests/demo --seed 1"
+    after_help = "Example: ncaers demo-corpus --out corpus && ncaers build --corpus corpus --out manifest --seed 1"
 )]
 struct Cli {
     /// Print one JSON object on stdout at the end instead of text

@@ -11,7 +11,7 @@ use crate::{
 
 /// Turn a manifest's pictures into fixed-size u8 tensors for training
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: ncaers pack manifests/demo --out packs/demo")]
+#[command(after_help = "Example: ncaers pack data/demo/manifest --out data/demo/pack")]
 pub struct Args {
     /// The manifest folder
     manifest: PathBuf,

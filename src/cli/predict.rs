@@ -21,7 +21,7 @@ use crate::{
 /// Write the selected checkpoint's answers (and attention maps) on a split into its run folder
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example: ncaers predict --run runs/gla --manifest manifests/demo --split test"
+    after_help = "Example: ncaers predict --run runs/gla --manifest data/demo/manifest --split test"
 )]
 pub struct Args {
     /// The run folder

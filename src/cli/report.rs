@@ -13,7 +13,7 @@ use crate::{
 /// Write tables, figures and one page about finished runs
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example: ncaers report data/demo/runs --manifest manifests/demo --out reports/demo"
+    after_help = "Example: ncaers report data/demo/runs --manifest data/demo/manifest --out reports/demo"
 )]
 pub struct Args {
     /// Folder of run folders

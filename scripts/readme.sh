@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# just readme: puts the tables of the committed reports between the marks of README.md, so that
+# every number there comes from a file that a command wrote.
+set -euo pipefail
+splice() { # $1: mark, stdin: text
+  local text
+  text=$(mktemp)
+  cat > "$text"
+  awk -v mark="$1" -v text="$text" '
+    $0 == "<!-- BEGIN: " mark " -->" { print; print ""; while ((getline line < text) > 0) print line; print ""; inside = 1 }
+    $0 == "<!-- END: " mark " -->" { inside = 0 }
+    !inside && $0 != "<!-- BEGIN: " mark " -->" { print }' README.md > README.md.new
+  mv README.md.new README.md
+  rm -f "$text"
+}
+{
+  cat reports/demo/tables/results.md
+  cat <<'END'
+
+![Attention maps of two models beside the picture and the masked picture](reports/demo/figures/attention.png)
+
+*Demonstration on synthetic clips.* Rows: the drawn picture, the same with the detector's face masked, where CAER-Net-S's
+attention (CA) looks, where global-local attention (GLA) looks, with the predicted class below each.
+
+![Accuracy with intervals](reports/demo/figures/accuracy.png)
+
+![Confusion matrix of the GLA model](reports/demo/figures/confusion-2.png)
+
+The whole page, with significance tests, every confusion matrix and the samples behind each cell, is
+[reports/demo/index.html](reports/demo/index.html); the same as Markdown is [reports/demo/report.md](reports/demo/report.md).
+END
+} | splice demo
