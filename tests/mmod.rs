@@ -253,3 +253,28 @@ fn wrong_weights_and_settings_are_refused_in_one_line() {
     assert_eq!(open(&path, 3), "upsample is 3, at most 2 possible");
     assert!(open(&folder.path().join("none"), 0).starts_with("cannot read F/none: "));
 }
+
+/// Not a test: processor seconds per picture of one thread, the same picture as
+/// `tests/tools/mmod_boxes.py --speed`.
+#[test]
+#[ignore = "measures speed"]
+fn speed() {
+    tch::set_num_threads(1);
+    let Some(mmod) = open(1, "rgb") else { return };
+    let image = picture("rustface crop 833 0 712 400");
+    let mut seconds = [0.0; 6].map(|_: f64| {
+        let start = cpu_seconds();
+        let faces = mmod.detect_unclipped(&image).expect("runs");
+        assert_eq!(faces.len(), 15);
+        cpu_seconds() - start
+    });
+    seconds.sort_by(f64::total_cmp);
+    println!("{seconds:.3?} s per picture");
+}
+
+fn cpu_seconds() -> f64 {
+    let mut t = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `t` is a valid place for the answer.
+    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut t) };
+    t.tv_sec as f64 + t.tv_nsec as f64 * 1e-9
+}

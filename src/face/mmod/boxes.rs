@@ -31,11 +31,6 @@ impl Rect {
         self.bottom - self.top + 1
     }
 
-    /// Index of the first pixel of a row, in a plane `stride` pixels wide.
-    pub fn start(self, row: usize, stride: usize) -> usize {
-        (self.top as usize + row) * stride + self.left as usize
-    }
-
     /// Pixels inside; 0 when the ends are crossed.
     fn area(self) -> i64 {
         self.width().max(0) * self.height().max(0)

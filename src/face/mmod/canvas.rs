@@ -18,6 +18,8 @@ const RATE: f64 = (6.0 - 1.0) / 6.0;
 const MIN_WIDTH: i64 = PADDING;
 /// Below this edge the network's first three convolutions have nothing to stand on.
 const MIN_CANVAS: i64 = 29;
+/// Red, green and blue.
+const CHANNELS: usize = 3;
 
 /// Where the levels are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +48,11 @@ impl Layout {
             height: height as usize,
             levels,
         })
+    }
+
+    /// Where a row of a level starts on the canvas `[height, width, 3]`.
+    fn start(&self, level: Rect, row: usize) -> usize {
+        CHANNELS * ((level.top as usize + row) * self.width + level.left as usize)
     }
 }
 
@@ -110,65 +117,70 @@ fn placed(sizes: &[(i64, i64)], column: i64) -> Vec<Rect> {
     levels
 }
 
-/// The canvas of a picture, `[3, height, width]`: zeros, and every level in its place.
+/// The canvas of a picture, `[height, width, 3]`: zeros, and every level in its place.
 ///
 /// `pixels` is RGB or BGR, rows of the size of the first level; the first channel meets the first
 /// of `means`. Values are (pixel - mean) / 256.
 pub(super) fn paint(layout: &Layout, pixels: &[u8], means: [f32; 3]) -> Vec<f32> {
-    let plane = layout.width * layout.height;
-    let mut canvas = vec![0f32; 3 * plane];
-    let columns: Vec<Columns> = layout
-        .levels
-        .windows(2)
-        .map(|pair| Columns::new(pair[0].width() as usize, pair[1].width() as usize))
-        .collect();
-    for (channel, plane) in canvas.chunks_exact_mut(plane).enumerate() {
-        write_picture(plane, layout, &pixels[channel..], means[channel]);
-        for (pair, columns) in layout.levels.windows(2).zip(&columns) {
-            shrink(plane, layout.width, pair[0], pair[1], columns);
+    let mut canvas = vec![0f32; CHANNELS * layout.width * layout.height];
+    let first = layout.levels[0];
+    let line = CHANNELS * first.width() as usize;
+    for (row, from) in pixels.chunks_exact(line).enumerate() {
+        let to = &mut canvas[layout.start(first, row)..][..line];
+        for (to, from) in to.chunks_exact_mut(CHANNELS).zip(from.chunks_exact(CHANNELS)) {
+            for c in 0..CHANNELS {
+                to[c] = (f32::from(from[c]) - means[c]) / 256.0;
+            }
         }
+    }
+    for pair in layout.levels.windows(2) {
+        shrink(&mut canvas, layout, pair[0], pair[1]);
     }
     canvas
 }
 
-/// Writes one channel of the picture into the first level.
-fn write_picture(plane: &mut [f32], layout: &Layout, channel: &[u8], mean: f32) {
-    let level = layout.levels[0];
-    let (w, h) = (level.width() as usize, level.height() as usize);
-    for row in 0..h {
-        let to = &mut plane[level.start(row, layout.width)..][..w];
-        let from = channel[3 * w * row..].iter().step_by(3);
-        for (to, &from) in to.iter_mut().zip(from) {
-            *to = (f32::from(from) - mean) / 256.0;
+/// Resizes level `from` into level `to`.
+fn shrink(canvas: &mut [f32], layout: &Layout, from: Rect, to: Rect) {
+    let columns = Columns::new(from.width() as usize, to.width() as usize);
+    let width = CHANNELS * from.width() as usize;
+    let mut line = vec![0f32; CHANNELS * to.width() as usize];
+    for (row, at) in Rows::new(from.height() as usize, to.height() as usize).enumerate() {
+        let top = &canvas[layout.start(from, at.first)..][..width];
+        let bottom = &canvas[layout.start(from, at.second)..][..width];
+        let (fast, rest) = line.split_at_mut(CHANNELS * columns.fast.len());
+        shrink_fast(top, bottom, at.fraction, &columns.fast, fast);
+        shrink_rest(top, bottom, at.fraction, &columns.rest, rest);
+        canvas[layout.start(to, row)..][..line.len()].copy_from_slice(&line);
+    }
+}
+
+/// The columns that dlib interpolates in `f32`.
+fn shrink_fast(top: &[f32], bottom: &[f32], down: f64, columns: &[(u32, f32)], out: &mut [f32]) {
+    let (lower, upper) = (down as f32, (1.0 - down) as f32);
+    for (out, &(left, right_part)) in out.chunks_exact_mut(CHANNELS).zip(columns) {
+        let at = CHANNELS * left as usize;
+        let left_part = 1.0 - right_part;
+        let (top, bottom) = (&top[at..at + 2 * CHANNELS], &bottom[at..at + 2 * CHANNELS]);
+        for c in 0..CHANNELS {
+            out[c] = (upper * left_part) * top[c]
+                + (upper * right_part) * top[c + CHANNELS]
+                + (lower * left_part) * bottom[c]
+                + (lower * right_part) * bottom[c + CHANNELS];
         }
     }
 }
 
-/// Resizes level `from` into level `to` of one channel.
-fn shrink(plane: &mut [f32], width: usize, from: Rect, to: Rect, columns: &Columns) {
-    let (w, h) = (from.width() as usize, from.height() as usize);
-    let mut line = vec![0f32; to.width() as usize];
-    for (row, at) in Rows::new(h, to.height() as usize).enumerate() {
-        let top = &plane[from.start(at.first, width)..][..w];
-        let bottom = &plane[from.start(at.second, width)..][..w];
-        let (lower, upper) = (at.fraction as f32, (1.0 - at.fraction) as f32);
-        let (fast, rest) = line.split_at_mut(columns.fast.len());
-        for (out, &(left, right_part)) in fast.iter_mut().zip(&columns.fast) {
-            let (left, left_part) = (left as usize, 1.0 - right_part);
-            *out = (upper * left_part) * top[left]
-                + (upper * right_part) * top[left + 1]
-                + (lower * left_part) * bottom[left]
-                + (lower * right_part) * bottom[left + 1];
-        }
-        for (out, column) in rest.iter_mut().zip(&columns.rest) {
-            let right_part = column.fraction as f32;
+/// The columns that dlib interpolates in `f64` between sums in `f32`.
+fn shrink_rest(top: &[f32], bottom: &[f32], down: f64, columns: &[Between], out: &mut [f32]) {
+    for (out, column) in out.chunks_exact_mut(CHANNELS).zip(columns) {
+        let right_part = column.fraction as f32;
+        for (c, out) in out.iter_mut().enumerate() {
             let between = |row: &[f32]| {
-                (1.0 - right_part) * row[column.first] + right_part * row[column.second]
+                let [left, right] = [column.first, column.second].map(|x| row[CHANNELS * x + c]);
+                f64::from((1.0 - right_part) * left + right_part * right)
             };
-            let (top, bottom) = (f64::from(between(top)), f64::from(between(bottom)));
-            *out = ((1.0 - at.fraction) * top + at.fraction * bottom) as f32;
+            *out = ((1.0 - down) * between(top) + down * between(bottom)) as f32;
         }
-        plane[to.start(row, width)..][..line.len()].copy_from_slice(&line);
     }
 }
 
@@ -179,32 +191,47 @@ fn shrink(plane: &mut [f32], width: usize, from: Rect, to: Rect, columns: &Colum
 pub(super) fn enlarge(pixels: &[u8], width: u32, height: u32) -> (Vec<u8>, u32, u32) {
     let (to_width, to_height) = (2 * width + 2, 2 * height + 1);
     let columns = Columns::new(width as usize, to_width as usize);
-    let stride = 3 * width as usize;
-    let mut enlarged = Vec::with_capacity(3 * to_width as usize * to_height as usize);
-    for at in Rows::new(height as usize, to_height as usize) {
+    let stride = CHANNELS * width as usize;
+    let mut enlarged = vec![0; CHANNELS * to_width as usize * to_height as usize];
+    let lines = enlarged.chunks_exact_mut(CHANNELS * to_width as usize);
+    for (line, at) in lines.zip(Rows::new(height as usize, to_height as usize)) {
         let top = &pixels[at.first * stride..][..stride];
         let bottom = &pixels[at.second * stride..][..stride];
-        let (lower, upper) = (at.fraction as f32, (1.0 - at.fraction) as f32);
-        for &(left, right_part) in &columns.fast {
-            let (left, left_part) = (3 * left as usize, 1.0 - right_part);
-            enlarged.extend((left..left + 3).map(|i| {
-                ((upper * left_part) * f32::from(top[i])
-                    + (upper * right_part) * f32::from(top[i + 3])
-                    + (lower * left_part) * f32::from(bottom[i])
-                    + (lower * right_part) * f32::from(bottom[i + 3])) as u8
-            }));
-        }
-        for column in &columns.rest {
-            enlarged.extend((0..3).map(|c| {
-                let between = |row: &[u8]| {
-                    let [left, right] = [column.first, column.second].map(|x| row[3 * x + c]);
-                    (1.0 - column.fraction) * f64::from(left) + column.fraction * f64::from(right)
-                };
-                ((1.0 - at.fraction) * between(top) + at.fraction * between(bottom)) as u8
-            }));
-        }
+        let (fast, rest) = line.split_at_mut(CHANNELS * columns.fast.len());
+        enlarge_fast(top, bottom, at.fraction, &columns.fast, fast);
+        enlarge_rest(top, bottom, at.fraction, &columns.rest, rest);
     }
     (enlarged, to_width, to_height)
+}
+
+/// The columns that dlib interpolates in `f32`.
+fn enlarge_fast(top: &[u8], bottom: &[u8], down: f64, columns: &[(u32, f32)], out: &mut [u8]) {
+    let (lower, upper) = (down as f32, (1.0 - down) as f32);
+    for (out, &(left, right_part)) in out.chunks_exact_mut(CHANNELS).zip(columns) {
+        let at = CHANNELS * left as usize;
+        let left_part = 1.0 - right_part;
+        let (top, bottom) = (&top[at..at + 2 * CHANNELS], &bottom[at..at + 2 * CHANNELS]);
+        for c in 0..CHANNELS {
+            let value = (upper * left_part) * f32::from(top[c])
+                + (upper * right_part) * f32::from(top[c + CHANNELS])
+                + (lower * left_part) * f32::from(bottom[c])
+                + (lower * right_part) * f32::from(bottom[c + CHANNELS]);
+            out[c] = value as u8;
+        }
+    }
+}
+
+/// The columns that dlib interpolates in `f64`.
+fn enlarge_rest(top: &[u8], bottom: &[u8], down: f64, columns: &[Between], out: &mut [u8]) {
+    for (out, column) in out.chunks_exact_mut(CHANNELS).zip(columns) {
+        for (c, out) in out.iter_mut().enumerate() {
+            let between = |row: &[u8]| {
+                let [left, right] = [column.first, column.second].map(|x| row[CHANNELS * x + c]);
+                (1.0 - column.fraction) * f64::from(left) + column.fraction * f64::from(right)
+            };
+            *out = ((1.0 - down) * between(top) + down * between(bottom)) as u8;
+        }
+    }
 }
 
 /// Two neighbours in a line and how far a point is from the first to the second.

@@ -8,7 +8,7 @@ use tch::Device;
 use super::{
     boxes::{before_enlarging, best_of_heaps, candidates, Overlap},
     canvas::{enlarge, paint, Layout},
-    network::Network,
+    network::{Network, ScoreMap},
     ChannelOrder, Settings, Weights, MAX_UPSAMPLE,
 };
 use crate::{
@@ -65,13 +65,13 @@ impl Mmod {
         }
         let Some(layout) = Layout::of(width, height) else { return Ok(Vec::new()) };
         let canvas = paint(&layout, &pixels, self.weights.means);
-        let scores = self.network.scores(&canvas, 1, [layout.height, layout.width])?;
-        Ok(self.faces(&scores.maps[0], scores.columns, &layout))
+        let scores = self.network.scores(&canvas, layout.height, layout.width)?;
+        Ok(self.faces(&scores, &layout))
     }
 
-    fn faces(&self, scores: &[f32], columns: usize, layout: &Layout) -> Vec<FaceBox> {
+    fn faces(&self, map: &ScoreMap, layout: &Layout) -> Vec<FaceBox> {
         let overlap = Overlap { shared: self.weights.overlap, covered: self.weights.covered };
-        let found = candidates(scores, columns, layout, self.weights.window);
+        let found = candidates(&map.scores, map.columns, layout, self.weights.window);
         best_of_heaps(found, overlap)
             .iter()
             .map(|c| before_enlarging(c.rect, self.settings.upsample).half_open(c.score))
