@@ -3,15 +3,25 @@
 //! Needs the published weights (`just fetch-mmod`); without them every test here says that it is
 //! skipped. Golden boxes: `tests/tools/mmod_boxes.py`.
 #![cfg(feature = "torch")]
-use std::{env, path::PathBuf};
+mod common;
 
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+use common::ncaers;
 use image::{imageops, Rgb, RgbImage};
 use ncaers::{
     face::{
-        mmod::{ChannelOrder, Mmod, Settings},
+        mmod::{self, ChannelOrder, Mmod, Settings},
         Detector,
     },
-    media::image::{load_rgb, resize_bilinear},
+    manifest::{configuration, read_samples},
+    media::{
+        encode::{write_clip, ClipFormat},
+        image::{load_rgb, resize_bilinear},
+    },
     output::sha256_hex,
     record::FaceBox,
 };
@@ -137,10 +147,7 @@ fn draw_face(image: &mut RgbImage, left: i32, top: i32, size: i32) {
 
 /// The weights, or a loud word.
 fn weights() -> Option<PathBuf> {
-    let variable = |name| env::var_os(name).map(PathBuf::from);
-    let base = || variable("XDG_CACHE_HOME").or(Some(variable("HOME")?.join(".cache")));
-    let cache = variable("NCAERS_CACHE").or_else(|| Some(base()?.join("ncaers")))?;
-    let path = cache.join("mmod/mmod_human_face_detector.dat");
+    let path = mmod::default_weights()?;
     if !path.exists() {
         eprintln!("SKIPPED: {} is missing; run `just fetch-mmod`", path.display());
         return None;
@@ -241,7 +248,7 @@ fn wrong_weights_and_settings_are_refused_in_one_line() {
     let folder = tempfile::tempdir().expect("temporary folder");
     let path = folder.path().join("weights.dat");
     std::fs::write(&path, b"\x01\x01\x01\x04nope").expect("writable");
-    let open = |path: &std::path::Path, upsample| {
+    let open = |path: &Path, upsample| {
         let settings = Settings { upsample, ..Default::default() };
         let error = Mmod::open(path, settings, tch::Device::Cpu).expect_err("must be refused");
         format!("{error:#}").replace(&*folder.path().to_string_lossy(), "F")
@@ -251,7 +258,8 @@ fn wrong_weights_and_settings_are_refused_in_one_line() {
         "F/weights.dat is not dlib's face detector: byte 2: kind of the loss layer is 4, expected 10"
     );
     assert_eq!(open(&path, 3), "upsample is 3, at most 2 possible");
-    assert!(open(&folder.path().join("none"), 0).starts_with("cannot read F/none: "));
+    assert!(open(&folder.path().join("none"), 0)
+        .starts_with("cannot read F/none (`just fetch-mmod` fetches it): "));
 }
 
 /// Not a test: processor seconds per picture of one thread, the same picture as
@@ -277,4 +285,66 @@ fn cpu_seconds() -> f64 {
     // SAFETY: `t` is a valid place for the answer.
     unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut t) };
     t.tv_sec as f64 + t.tv_nsec as f64 * 1e-9
+}
+
+/// A corpus of one clip with drawn faces.
+fn corpus(root: &Path) {
+    let format = ClipFormat { width: 208, height: 160, ..ClipFormat::default() };
+    let frame = drawn(208, 160);
+    let frames = (0..50).map(|_| frame.clone());
+    write_clip(&root.join("train/Anger/0001.avi"), &format, frames).expect("clip is written");
+}
+
+#[test]
+fn a_build_records_the_detector_and_the_choice() {
+    if weights().is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let (from, out) = (folder.path().join("corpus"), folder.path().join("out"));
+    corpus(&from);
+    let build = |more: &[&str]| {
+        let mut command = ncaers();
+        command.args(["build", "--seed", "1", "--preset", "glamor-compat"]).args(more);
+        command.arg("--corpus").arg(&from).arg("--out").arg(&out).assert()
+    };
+    build(&["--choose", "largest", "--margin", "0.25"]).success();
+    let (samples, meta) = read_samples(&out.join("samples.parquet")).expect("a manifest");
+    assert_eq!(samples.len(), 1);
+    let name = "mmod(dlib cnn, weights 4cb19393, upsample 1, channels bgr)";
+    assert_eq!(samples[0].detector, name);
+    let face = samples[0].face.expect("dlib finds the drawn face too");
+    // Of a face 100 pixels wide; the next is 64.
+    assert!(face.x1 < 30 && face.x2 > 90 && face.score > 0.0, "{face:?}");
+    let configuration = configuration(&meta).expect("JSON");
+    assert_eq!(configuration["choose"], "largest");
+    assert_eq!(configuration["margin"], 0.25);
+    assert!(!configuration.to_string().contains(".dat"), "no path of the user's");
+    let refused = build(&["--choose", "largest", "--upsample", "0"]).failure().code(1);
+    let message = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
+    assert!(message.contains("upsample 1") && message.contains("upsample 0"), "{message}");
+}
+
+#[test]
+fn face_options_that_make_no_sense_are_wrong_usage() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    corpus(&folder.path().join("corpus"));
+    let refusal = |more: &[&str]| {
+        let mut command = ncaers();
+        command.args(["build", "--seed", "1", "--corpus", "corpus", "--out", "out"]).args(more);
+        let refused = command.current_dir(folder.path()).assert().code(2);
+        String::from_utf8_lossy(&refused.get_output().stderr).into_owned()
+    };
+    assert_eq!(
+        refusal(&["--upsample", "1"]),
+        "error: --upsample, --channel-order and --mmod-weights are for --detector mmod, \
+         and --detector is seeta\n"
+    );
+    assert!(refusal(&["--detector", "mmod", "--upsample", "3"]).contains("3 is not in 0..=2"));
+    assert!(refusal(&["--channel-order", "gbr"]).contains("`gbr` is neither rgb nor bgr"));
+    assert!(refusal(&["--choose", "best"]).contains("`best` is none of highest"));
+    assert!(refusal(&["--margin", "5"]).contains("--margin 5 is not between 0 and 4"));
+    let missing = refusal(&["--detector", "mmod", "--mmod-weights", "none.dat"]);
+    assert!(missing.starts_with("error: cannot read none.dat (`just fetch-mmod` fetches it)"));
+    assert!(!folder.path().join("out").exists());
 }

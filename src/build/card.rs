@@ -98,6 +98,8 @@ fn choices(config: &Config, manifest: &Manifest) -> String {
         let _ = writeln!(text, "- {what}: {how}");
     };
     line("face detector", format!("{}; {faces} samples have a face", config.detector_settings));
+    let (choose, margin) = (config.choose, config.margin);
+    line("choice of face", format!("{choose}, its box widened by {margin} on every side"));
     line("face required", config.require_face.to_string());
     line("balance of classes in a split", config.balance.clone());
     line("videos in two splits", config.on_leak.clone());

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
-use super::{Config, ImageFormat};
+use super::{Config, ImageFormat, Options};
 use crate::{
     face::{self, Detector},
     media::{
@@ -27,19 +27,25 @@ use crate::{
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Setup {
     config: Config,
+    detector: face::Request,
     corpus: OsString,
     out: OsString,
 }
 
 impl Setup {
     /// Paths are made absolute: a worker may have another working folder.
-    pub(super) fn new(config: &Config, corpus: &Path, out: &Path) -> Result<Self> {
+    pub(super) fn new(config: &Config, options: &Options) -> Result<Self> {
         let absolute = |path: &Path| {
             std::path::absolute(path)
                 .map(PathBuf::into_os_string)
                 .with_context(|| format!("cannot resolve {}", path.display()))
         };
-        Ok(Setup { config: config.clone(), corpus: absolute(corpus)?, out: absolute(out)? })
+        let mut detector = options.detector.clone();
+        if let Some(weights) = &mut detector.mmod_weights {
+            *weights = absolute(weights)?.into();
+        }
+        let (corpus, out) = (absolute(&options.corpus)?, absolute(&options.out)?);
+        Ok(Setup { config: config.clone(), detector, corpus, out })
     }
 }
 
@@ -134,7 +140,7 @@ pub fn serve(input: impl BufRead, mut answers: impl Write) -> Result<()> {
     let mut lines = input.lines();
     let Some(first) = lines.next() else { return Ok(()) };
     let setup: Setup = serde_json::from_str(&first?).context("not the setup of a worker")?;
-    let detector = face::open(&setup.config.detector)?;
+    let detector = face::open(&setup.detector)?;
     let mut worker = Worker { setup, detector };
     for line in lines {
         let job: Job = serde_json::from_str(&line?).context("not a job")?;
@@ -231,7 +237,7 @@ impl Plan for Taking<'_> {
             image_sha256: output::sha256_hex(&bytes),
             width: picture.width(),
             height: picture.height(),
-            face: faces.as_ref().and_then(|f| f.first().copied()),
+            face: faces.as_ref().and_then(|faces| self.chosen(faces, &picture)),
             face_count: faces.map(|f| f.len() as u32),
         };
         self.taken.insert(segment.index, taken);
@@ -249,6 +255,13 @@ impl Plan for Taking<'_> {
 impl Taking<'_> {
     fn segment_of(&self, frame: u64) -> Option<Segment> {
         self.targets.iter().find(|(_, target)| *target == frame).map(|(segment, _)| *segment)
+    }
+
+    /// The face that the sample gets, of those that were found.
+    fn chosen(&self, faces: &[FaceBox], picture: &RgbImage) -> Option<FaceBox> {
+        let (width, height) = picture.dimensions();
+        let face = self.config.choose.of(faces, width, height)?;
+        still::widen(face, self.config.margin, width, height)
     }
 
     fn spent(&mut self, stage: &str, seconds: f64) {

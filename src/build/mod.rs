@@ -21,7 +21,8 @@ use serde_json::{json, Value};
 
 use crate::{
     corpus::{self, Listing},
-    face, output,
+    face::{self, Choice},
+    output,
     progress::Progress,
     split::{Balance, OnLeak, Shares},
 };
@@ -45,10 +46,16 @@ pub struct Config {
     pub seed: u64,
     /// Length of a segment in seconds.
     pub segment_seconds: f64,
-    /// Detector as asked for: `seeta`, `none`.
+    /// Detector as asked for: `seeta`, `mmod`, `none`.
     pub detector: String,
     /// The detector's name with version and settings.
     pub detector_settings: String,
+    /// Which of several faces a sample gets.
+    #[serde(default)]
+    pub choose: Choice,
+    /// What is added on every side of the chosen box, as a share of its size.
+    #[serde(default)]
+    pub margin: f64,
     /// Whether samples without a face are left out.
     pub require_face: bool,
     /// Balance of classes, as [`Balance`] prints it.
@@ -91,13 +98,15 @@ impl Config {
     /// The contract's defaults.
     ///
     /// # Errors
-    /// When the detector is unknown.
-    pub fn new(seed: u64, detector: &str) -> Result<Self> {
+    /// When the detector is unknown or cannot start.
+    pub fn new(seed: u64, detector: &face::Request) -> Result<Self> {
         Ok(Config {
             seed,
             segment_seconds: 2.0,
-            detector: detector.to_owned(),
+            detector: detector.detector.clone(),
             detector_settings: face::full_name(detector)?,
+            choose: Choice::Highest,
+            margin: 0.0,
             require_face: false,
             balance: Balance::Ratio(1.7).to_string(),
             image_format: ImageFormat::Jpeg,
@@ -118,6 +127,11 @@ impl Config {
         ensure!(
             !(self.require_face && self.detector == face::NONE),
             "--require-face needs a detector, and --detector is none"
+        );
+        ensure!(
+            (0.0..=4.0).contains(&self.margin),
+            "--margin {} is not between 0 and 4",
+            self.margin
         );
         self.balance.parse::<Balance>()?;
         self.on_leak.parse::<OnLeak>()?;
@@ -156,6 +170,8 @@ pub struct Options {
     pub corpus: PathBuf,
     /// The folder to fill.
     pub out: PathBuf,
+    /// The detector that [`Config`] names, with what it needs.
+    pub detector: face::Request,
     /// Worker processes.
     pub workers: usize,
     /// Time that one try of one clip may take.
@@ -306,7 +322,7 @@ fn decode_all(
     let progress = Progress::new("build", "clips", own.len() as u64);
     progress.advance((own.len() - todo.len()) as u64);
     let pool = pool::Pool {
-        setup: clip::Setup::new(config, &options.corpus, &options.out)?,
+        setup: clip::Setup::new(config, options)?,
         workers: options.workers.clamp(1, todo.len().max(1)),
         time_limit: options.time_limit,
     };

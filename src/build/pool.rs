@@ -135,6 +135,7 @@ impl Worker {
             .arg(WORKER_COMMAND)
             // One thread per clip, clips in parallel: no detector may start its own.
             .env("RAYON_NUM_THREADS", "1")
+            .env("OMP_NUM_THREADS", "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
         // SAFETY: prctl is async-signal-safe and touches nothing but the new process.

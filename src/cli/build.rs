@@ -6,6 +6,11 @@ use serde_json::json;
 use super::{Done, Usage};
 use crate::{
     build::{self, Config, ImageFormat, Options, Outcome, Shard, Summary},
+    face::{
+        self,
+        mmod::{ChannelOrder, Settings, MAX_UPSAMPLE},
+        Choice,
+    },
     split::{Balance, OnLeak, Shares},
 };
 
@@ -25,9 +30,8 @@ pub struct Args {
     /// Length of the parts that give one frame each, in seconds
     #[arg(long, default_value_t = 2.0, value_name = "SECONDS")]
     segment_seconds: f64,
-    /// Face detector: seeta or none
-    #[arg(long, default_value = "seeta", value_name = "NAME")]
-    detector: String,
+    #[command(flatten)]
+    face: FaceArgs,
     /// Leave out frames in which no face is found
     #[arg(long)]
     require_face: bool,
@@ -60,6 +64,65 @@ pub struct Args {
     dry_run: bool,
 }
 
+/// How faces are found and which one is taken
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Faces")]
+struct FaceArgs {
+    /// Face detector: seeta (the default), mmod (dlib's network) or none
+    #[arg(long, value_name = "NAME")]
+    detector: Option<String>,
+    /// Face settings of a published program
+    #[arg(long, value_enum)]
+    preset: Option<Preset>,
+    /// The file mmod_human_face_detector.dat; where `just fetch-mmod` puts it when absent
+    #[arg(long, value_name = "FILE")]
+    mmod_weights: Option<PathBuf>,
+    /// How often mmod doubles a picture first: finds faces from 80, 40 (the default) or 20 pixels
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=i64::from(MAX_UPSAMPLE)))]
+    upsample: Option<u32>,
+    /// Order in which mmod gets the channels: rgb (the default), or bgr as OpenCV's users give it
+    #[arg(long, value_name = "ORDER")]
+    channel_order: Option<ChannelOrder>,
+    /// Which of several faces is the sample's: highest (score), largest or central
+    #[arg(long, value_name = "WHICH", default_value = "highest")]
+    choose: Choice,
+    /// Widen the chosen box by this share of its size on every side
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    margin: f64,
+}
+
+/// Settings that belong together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Preset {
+    /// The paper's released code: mmod on BGR, upsample 1 (then `pack --jpeg-round-trip 95`)
+    GlamorCompat,
+}
+
+impl FaceArgs {
+    /// The detector with its settings; what is said alone wins over the preset.
+    fn request(&self) -> anyhow::Result<face::Request> {
+        let compatible = self.preset == Some(Preset::GlamorCompat);
+        let (detector, channels) =
+            if compatible { ("mmod", ChannelOrder::Bgr) } else { ("seeta", ChannelOrder::Rgb) };
+        let detector = self.detector.as_deref().unwrap_or(detector);
+        let for_mmod =
+            self.upsample.is_some() || self.channel_order.is_some() || self.mmod_weights.is_some();
+        if for_mmod && detector != "mmod" {
+            let what = "--upsample, --channel-order and --mmod-weights are for --detector mmod";
+            return Err(Usage(format!("{what}, and --detector is {detector}")).into());
+        }
+        let settings = Settings {
+            upsample: self.upsample.unwrap_or(Settings::default().upsample),
+            channels: self.channel_order.unwrap_or(channels),
+        };
+        Ok(face::Request {
+            mmod: settings,
+            mmod_weights: self.mmod_weights.clone(),
+            ..face::Request::named(detector)
+        })
+    }
+}
+
 pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
     let (config, options) = choices(args)?;
     if args.dry_run {
@@ -71,7 +134,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
 
 fn choices(args: &Args) -> anyhow::Result<(Config, Options)> {
     let usage = |error: anyhow::Error| Usage(format!("{error:#}"));
-    let mut config = Config::new(args.seed, &args.detector).map_err(usage)?;
+    let detector = args.face.request()?;
+    let mut config = Config::new(args.seed, &detector).map_err(usage)?;
+    config.choose = args.face.choose;
+    config.margin = args.face.margin;
     config.segment_seconds = args.segment_seconds;
     config.require_face = args.require_face;
     config.balance = args.balance.parse::<Balance>().map_err(usage)?.to_string();
@@ -88,7 +154,7 @@ fn choices(args: &Args) -> anyhow::Result<(Config, Options)> {
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     let workers = args.workers.map_or_else(cores, |n| n as usize);
     let (corpus, out) = (args.corpus.clone(), args.out.clone());
-    Ok((config, Options { corpus, out, workers, time_limit, shard }))
+    Ok((config, Options { corpus, out, detector, workers, time_limit, shard }))
 }
 
 /// What a build or a merge says at its end.

@@ -2,8 +2,11 @@
 //!
 //! Boxes are half-open pixels of the picture, clipped to it, best first. A detector's settings are
 //! part of its name, since the name is what the manifest records.
+use std::{fmt, path::PathBuf, str::FromStr};
+
 use anyhow::{bail, Result};
 use image::RgbImage;
+use serde::{Deserialize, Serialize};
 
 use crate::record::FaceBox;
 
@@ -22,39 +25,115 @@ pub trait Detector {
     fn name(&self) -> String;
 }
 
+/// A detector by name, and the settings of those that have some.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    /// `seeta`, `mmod` or `none`.
+    pub detector: String,
+    /// What `mmod` searches for, and how.
+    pub mmod: mmod::Settings,
+    /// The weights of `mmod`; where `just fetch-mmod` puts them when `None`.
+    pub mmod_weights: Option<PathBuf>,
+}
+
+impl Request {
+    /// The detector of that name with its own settings.
+    pub fn named(detector: &str) -> Self {
+        Request { detector: detector.to_owned(), mmod: Default::default(), mmod_weights: None }
+    }
+}
+
 /// Makes a detector.
-type Open = fn() -> Result<Box<dyn Detector>>;
+type Open = fn(&Request) -> Result<Box<dyn Detector>>;
 
 /// The detectors that `--detector` knows by name, beside `none`.
-const DETECTORS: &[(&str, Open)] =
-    &[("seeta", || Ok(Box::new(seeta::Seeta::new(Default::default())?)))];
+const DETECTORS: &[(&str, Open)] = &[
+    ("seeta", |_| Ok(Box::new(seeta::Seeta::new(Default::default())?))),
+    ("mmod", |request| mmod::open(request.mmod, request.mmod_weights.as_deref())),
+];
 
 /// The name of having no detector.
 pub const NONE: &str = "none";
 
-/// The detector called `spec`, `None` for `none`.
+/// The detector that is asked for, `None` for `none`.
 ///
 /// # Errors
 /// When nobody knows the name, or when the detector cannot start.
-pub fn open(spec: &str) -> Result<Option<Box<dyn Detector>>> {
-    if spec == NONE {
+pub fn open(request: &Request) -> Result<Option<Box<dyn Detector>>> {
+    let name = request.detector.as_str();
+    if name == NONE {
         return Ok(None);
     }
-    match DETECTORS.iter().find(|(name, _)| *name == spec) {
-        Some((_, open)) => open().map(Some),
+    match DETECTORS.iter().find(|(known, _)| *known == name) {
+        Some((_, open)) => open(request).map(Some),
         None => {
             let known: Vec<_> = DETECTORS.iter().map(|(name, _)| *name).collect();
-            bail!("unknown detector `{spec}` (known: {}, {NONE})", known.join(", "))
+            bail!("unknown detector `{name}` (known: {}, {NONE})", known.join(", "))
         }
     }
 }
 
-/// What the manifest says of `spec`: the detector's full name, or `none`.
+/// What the manifest says of a detector: its full name, or `none`.
 ///
 /// # Errors
 /// As [`open`].
-pub fn full_name(spec: &str) -> Result<String> {
-    Ok(open(spec)?.map_or_else(|| NONE.to_owned(), |d| d.name()))
+pub fn full_name(request: &Request) -> Result<String> {
+    Ok(open(request)?.map_or_else(|| NONE.to_owned(), |d| d.name()))
+}
+
+/// Which of several faces is the sample's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Choice {
+    /// The one that the detector is surest of.
+    #[default]
+    Highest,
+    /// The one with the largest area.
+    Largest,
+    /// The one whose centre is nearest to the picture's.
+    Central,
+}
+
+impl Choice {
+    /// The chosen one of the faces in a picture of `width` x `height`, which stand best first; of
+    /// equals the better one.
+    pub fn of(self, faces: &[FaceBox], width: u32, height: u32) -> Option<FaceBox> {
+        // Twice the distance, squared.
+        let off_centre = |face: &FaceBox| {
+            let dx = i64::from(face.x1) + i64::from(face.x2) - i64::from(width);
+            let dy = i64::from(face.y1) + i64::from(face.y2) - i64::from(height);
+            dx * dx + dy * dy
+        };
+        match self {
+            Choice::Highest => faces.first(),
+            Choice::Largest => faces.iter().min_by_key(|face| -face.area()),
+            Choice::Central => faces.iter().min_by_key(|face| off_centre(face)),
+        }
+        .copied()
+    }
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Choice::Highest => "highest",
+            Choice::Largest => "largest",
+            Choice::Central => "central",
+        })
+    }
+}
+
+impl FromStr for Choice {
+    type Err = anyhow::Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "highest" => Ok(Choice::Highest),
+            "largest" => Ok(Choice::Largest),
+            "central" => Ok(Choice::Central),
+            _ => bail!("choice of face `{name}` is none of highest, largest, central"),
+        }
+    }
 }
 
 /// Sorts boxes best first; equal scores by position, so that the order never depends on chance.
@@ -71,10 +150,42 @@ mod tests {
 
     #[test]
     fn unknown_detectors_are_named_with_the_known_ones() {
+        let open = |name| open(&Request::named(name));
         let Err(error) = open("setta") else { panic!("must be refused") };
-        assert_eq!(error.to_string(), "unknown detector `setta` (known: seeta, none)");
+        assert_eq!(error.to_string(), "unknown detector `setta` (known: seeta, mmod, none)");
         assert!(open("none").expect("known").is_none());
-        assert!(full_name("seeta").expect("opens").starts_with("seeta("));
+        assert!(full_name(&Request::named("seeta")).expect("opens").starts_with("seeta("));
+    }
+
+    #[test]
+    fn missing_weights_are_named_with_the_way_to_get_them() {
+        let weights = Some(PathBuf::from("/nowhere/weights.dat"));
+        let request = Request { mmod_weights: weights, ..Request::named("mmod") };
+        let Err(error) = open(&request) else { panic!("must be refused") };
+        let message = format!("{error:#}");
+        if cfg!(feature = "torch") {
+            assert!(message.starts_with("cannot read /nowhere/weights.dat"), "{message}");
+            assert!(message.contains("just fetch-mmod"), "{message}");
+        } else {
+            assert!(message.contains("without LibTorch"), "{message}");
+        }
+    }
+
+    #[test]
+    fn every_choice_takes_its_own_face() {
+        let face = |x1, y1, x2, y2, score| FaceBox { x1, y1, x2, y2, score };
+        let sure = face(0, 0, 10, 10, 0.9);
+        let large = face(60, 0, 100, 40, 0.8);
+        let central = face(45, 45, 56, 56, 0.7);
+        let twin = face(44, 44, 55, 55, 0.6);
+        let faces = [sure, large, central, twin];
+        let of = |name: &str| name.parse::<Choice>().expect("known").of(&faces, 100, 100);
+        assert_eq!(of("highest"), Some(sure));
+        assert_eq!(of("largest"), Some(large));
+        assert_eq!(of("central"), Some(central));
+        assert_eq!(Choice::Central.of(&[], 100, 100), None);
+        let error = "biggest".parse::<Choice>().expect_err("unknown").to_string();
+        assert_eq!(error, "choice of face `biggest` is none of highest, largest, central");
     }
 
     #[test]

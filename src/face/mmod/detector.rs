@@ -38,8 +38,9 @@ impl Mmod {
             upsample <= MAX_UPSAMPLE,
             "upsample is {upsample}, at most {MAX_UPSAMPLE} possible"
         );
-        let bytes =
-            std::fs::read(weights).with_context(|| format!("cannot read {}", weights.display()))?;
+        let bytes = std::fs::read(weights).with_context(|| {
+            format!("cannot read {} (`just fetch-mmod` fetches it)", weights.display())
+        })?;
         let digest = sha256_hex(&bytes);
         let weights = Weights::parse(&bytes)
             .with_context(|| format!("{} is not dlib's face detector", weights.display()))?;

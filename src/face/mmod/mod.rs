@@ -4,7 +4,16 @@
 //! The detector of the paper. Its weights are the user's own copy of
 //! `mmod_human_face_detector.dat` (`just fetch-mmod`). A picture is enlarged 0, 1 or 2 times, put
 //! on a canvas as a pyramid, scored by seven convolutions, and every place above 0 becomes a box.
-use std::{fmt, str::FromStr};
+use std::{
+    env, fmt,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use anyhow::{bail, Result};
+use serde::{Deserialize, Serialize};
+
+use super::Detector;
 
 #[cfg(feature = "torch")]
 mod boxes;
@@ -21,7 +30,8 @@ pub use detector::Mmod;
 pub use weights::{Affine, Convolution, Error, Problem, Shape, Weights, DETECTOR};
 
 /// The order in which a picture's channels are given to the network.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum ChannelOrder {
     /// As the network was trained.
     #[default]
@@ -40,13 +50,13 @@ impl fmt::Display for ChannelOrder {
 }
 
 impl FromStr for ChannelOrder {
-    type Err = String;
+    type Err = anyhow::Error;
 
-    fn from_str(name: &str) -> Result<Self, String> {
+    fn from_str(name: &str) -> Result<Self> {
         match name {
             "rgb" => Ok(ChannelOrder::Rgb),
             "bgr" => Ok(ChannelOrder::Bgr),
-            _ => Err(format!("unknown channel order `{name}` (known: rgb, bgr)")),
+            _ => bail!("channel order `{name}` is neither rgb nor bgr"),
         }
     }
 }
@@ -55,7 +65,7 @@ impl FromStr for ChannelOrder {
 pub const MAX_UPSAMPLE: u32 = 2;
 
 /// Everything beside the weights that changes what the detector finds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
     /// How often the picture is doubled first, 0..=2: faces from 80, 40 or 20 pixels are found.
     pub upsample: u32,
@@ -63,16 +73,48 @@ pub struct Settings {
     pub channels: ChannelOrder,
 }
 
+impl Default for Settings {
+    /// As the paper's released code searches, but for its channel order.
+    fn default() -> Self {
+        Settings { upsample: 1, channels: ChannelOrder::Rgb }
+    }
+}
+
+/// Where `just fetch-mmod` puts the weights; `None` where no folder is known to be one's own.
+pub fn default_weights() -> Option<PathBuf> {
+    let folder = |name| env::var_os(name).map(PathBuf::from);
+    let base = || folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache")));
+    let cache = folder("NCAERS_CACHE").or_else(|| Some(base()?.join("ncaers")))?;
+    Some(cache.join("mmod/mmod_human_face_detector.dat"))
+}
+
+/// The detector on the processor; its weights are the fetched ones when none are named.
+///
+/// # Errors
+/// When the weights are missing or are no such network, when a setting is out of its range, or
+/// when the program was built without LibTorch.
+#[cfg(feature = "torch")]
+pub(super) fn open(settings: Settings, weights: Option<&Path>) -> Result<Box<dyn Detector>> {
+    let fetched = default_weights();
+    let Some(weights) = weights.or(fetched.as_deref()) else {
+        bail!("mmod needs its weights; name them with --mmod-weights")
+    };
+    Ok(Box::new(Mmod::open(weights, settings, tch::Device::Cpu)?))
+}
+
+/// Tells that there is no LibTorch to run the detector on.
+///
+/// # Errors
+/// Always.
+#[cfg(not(feature = "torch"))]
+pub(super) fn open(_: Settings, _: Option<&Path>) -> Result<Box<dyn Detector>> {
+    bail!("mmod runs on LibTorch, and this program was built without LibTorch")
+}
+
 /// The published weights for tests; says loudly when they are not there.
 #[cfg(test)]
-fn test_weights() -> Option<std::path::PathBuf> {
-    let cache = std::env::var_os("NCAERS_CACHE").map(std::path::PathBuf::from);
-    let cache = cache.or_else(|| {
-        let base = std::env::var_os("XDG_CACHE_HOME").map(std::path::PathBuf::from);
-        let home = || Some(std::path::PathBuf::from(std::env::var_os("HOME")?).join(".cache"));
-        Some(base.or_else(home)?.join("ncaers"))
-    })?;
-    let path = cache.join("mmod/mmod_human_face_detector.dat");
+fn test_weights() -> Option<PathBuf> {
+    let path = default_weights()?;
     if path.exists() {
         return Some(path);
     }
