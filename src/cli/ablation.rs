@@ -23,7 +23,9 @@ use crate::{
 
 /// Train and predict a grid of runs, resumable, and end in its report
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: ncaers ablation experiments/demo.toml --out data/demo/runs --jobs 2")]
+#[command(
+    after_help = "Example: ncaers ablation experiments/demo.toml --out data/demo/runs --jobs 2"
+)]
 pub struct Args {
     /// The grid: a base experiment, seeds, and a list of differences
     grid: PathBuf,

@@ -112,7 +112,11 @@ impl Local<'_> {
 
     fn spawn(&self, arguments: &[OsString], log: &File) -> Result<Child> {
         let mut command = Command::new(&self.program);
-        command.args(arguments).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log.try_clone()?);
+        command
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log.try_clone()?);
         // A run must not outlive the grid that waits for it: it would hold its folder's lock.
         // SAFETY: prctl is async-signal-safe and touches only the child itself.
         unsafe {
