@@ -100,8 +100,9 @@ pub fn bootstrap(counts: &[i32], width: usize, draws: usize, seed: u64) -> Sums 
     })
 }
 
+/// Wrapping, so that it becomes vector instructions; sums are bounded by the number of rows.
 fn add(sums: &mut [i32], row: &[i32]) {
-    sums.iter_mut().zip(row).for_each(|(s, x)| *s += x);
+    sums.iter_mut().zip(row).for_each(|(s, x)| *s = s.wrapping_add(*x));
 }
 
 #[cfg(test)]
