@@ -5,6 +5,7 @@
 use std::time::Instant;
 
 use ncaers::{
+    metric::Evaluation,
     record::{Prediction, NUM_CLASSES},
     seed::Draws,
     stats::{
@@ -129,6 +130,12 @@ fn speed() {
         let seconds = start.elapsed().as_secs_f64();
         assert_eq!(comparison.pairs.len(), models * (models - 1) / 2);
         println!("| {models} | {rows} | {per_clip} | {seconds:.2} |");
+    }
+    for rows in [5_000, 20_000, 80_000] {
+        let (predictions, start) = (made_up(0, rows, 5), Instant::now());
+        let evaluation = Evaluation::of(&predictions, 1);
+        let seconds = start.elapsed().as_secs_f64();
+        println!("evaluate {} rows: {seconds:.2} s", evaluation.n);
     }
 }
 

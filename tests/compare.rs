@@ -155,7 +155,10 @@ fn few_clips_and_few_discordant_pairs_are_said() {
     let value = compared(&one);
     assert!(codes(&value).contains(&"one-cluster".to_owned()));
     assert!(value["models"][0]["accuracy_clustered"].is_null());
-    assert!(!value.to_string().contains("NaN"));
+    let none = ["x", "y"].map(|name| answers::save(dir.path(), name, &[]));
+    let value = compared(&none);
+    assert_eq!(codes(&value), ["no-data"]);
+    assert!(value["pairs"][0]["accuracy"]["difference"].is_null());
 }
 
 #[test]

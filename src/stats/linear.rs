@@ -5,16 +5,19 @@ use super::double::Double;
 /// prime divides a minor; a minor below 2^186 cannot be divisible by all three.
 const PRIMES: [u64; 3] = [(1 << 61) - 1, (1 << 62) - 57, (1 << 63) - 25];
 
-/// Columns on which integer `rows` (each `width` wide) have full rank: as many as the rank, such
-/// that the rows restricted to them are independent. Ranks come from integers, never from a
-/// numeric tolerance.
+/// Columns on which integer `rows` (each `width` wide, each with sum 0) have full rank: as many
+/// as the rank, such that the rows restricted to them are independent. Ranks come from integers,
+/// never from a numeric tolerance.
 pub(super) fn pivots<'a>(
     rows: impl Iterator<Item = &'a [i64]> + Clone,
     width: usize,
 ) -> Vec<usize> {
+    let used = |column: &usize| rows.clone().any(|row| row[*column] != 0);
+    // Sums of 0 take one dimension; a sum over fewer columns may take more.
+    let most = (0..width).filter(used).count().saturating_sub(1);
     let mut best = Vec::new();
     for prime in PRIMES {
-        let found = pivots_modulo(rows.clone(), width, prime);
+        let found = pivots_modulo(rows.clone(), most, prime);
         if found.len() > best.len() {
             best = found;
         }
@@ -22,18 +25,17 @@ pub(super) fn pivots<'a>(
     best
 }
 
-fn pivots_modulo<'a>(
-    rows: impl Iterator<Item = &'a [i64]>,
-    width: usize,
-    prime: u64,
-) -> Vec<usize> {
+fn pivots_modulo<'a>(rows: impl Iterator<Item = &'a [i64]>, most: usize, prime: u64) -> Vec<usize> {
+    let residue = |&x: &i64| match x.unsigned_abs() % prime {
+        size if x < 0 && size > 0 => prime - size,
+        size => size,
+    };
     let mut basis: Vec<(usize, Vec<u64>)> = Vec::new();
     for row in rows {
-        if basis.len() == width {
+        if basis.len() == most {
             break;
         }
-        let mut row: Vec<u64> =
-            row.iter().map(|&x| i128::from(x).rem_euclid(i128::from(prime)) as u64).collect();
+        let mut row: Vec<u64> = row.iter().map(residue).collect();
         for (pivot, known) in &basis {
             subtract(&mut row, known, *pivot, prime);
         }
@@ -144,14 +146,15 @@ mod tests {
     #[test]
     fn ranks_are_exact() {
         let rows = [vec![1i64, -1, 0], vec![2, -2, 0], vec![0, 1, -1], vec![1, 0, -1]];
-        let slices = || rows.iter().map(Vec::as_slice);
-        assert_eq!(pivots(slices(), 3), [0, 1]);
+        let rank = |rows: &[Vec<i64>]| pivots(rows.iter().map(Vec::as_slice), rows[0].len()).len();
+        assert_eq!((rank(&rows), rank(&rows[..2]), rank(&[vec![0, 0]])), (2, 1, 0));
         // Linearly dependent but for one unit in 10^12, which a numeric tolerance would miss.
-        let near = [vec![1_000_000_000_000i64, 1_000_000_000_001], vec![1, 1]];
-        assert_eq!(pivots(near.iter().map(Vec::as_slice), 2).len(), 2);
+        let large = 1_000_000_000_000;
+        assert_eq!(rank(&[vec![large, large + 1, -2 * large - 1], vec![1, 1, -2]]), 2);
         assert!(pivots(std::iter::empty(), 5).is_empty());
-        let multiple = [vec![PRIMES[0] as i64, 0]];
-        assert_eq!(pivots(multiple.iter().map(Vec::as_slice), 2), [0]);
+        // A multiple of one prime is not 0, nor is a row whose first entry is one.
+        let prime = PRIMES[0] as i64;
+        assert_eq!(rank(&[vec![prime, -prime, 0], vec![0, prime, -prime]]), 2);
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub struct Margins {
     k: usize,
     d: Vec<i64>,
     sizes: Vec<u64>,
+    /// Classes on which `V1` has full rank.
+    index: Vec<usize>,
 }
 
 /// The cluster-robust statistics; `None` with fewer than two clusters.
@@ -43,7 +45,8 @@ impl Margins {
             d[cluster * k + usize::from(a)] += 1;
             d[cluster * k + usize::from(b)] -= 1;
         }
-        Margins { k, d, sizes: clusters.sizes().to_vec() }
+        let index = linear::pivots(d.chunks_exact(k.max(1)), k);
+        Margins { k, d, sizes: clusters.sizes().to_vec(), index }
     }
 
     /// Number of classes.
@@ -90,8 +93,8 @@ impl Margins {
 
     fn scaled(&self, factor: Double) -> Option<ChiSquare> {
         self.several()?;
-        let index = self.index();
-        let u = linear::quadratic(self.second_moments(&index), picked(&index, &self.total()));
+        let index = &self.index;
+        let u = linear::quadratic(self.second_moments(index), picked(index, &self.total()));
         Some(ChiSquare::new((u * factor).value(), index.len() as u32))
     }
 
@@ -99,14 +102,14 @@ impl Margins {
     /// (2010), Biometrical Journal 52:638-652, for two classes.
     pub fn yang(&self) -> Option<ChiSquare> {
         let correction = self.several()?;
-        let index = self.index();
-        let (null, centred) = (self.second_moments(&index), self.centred_moments(&index));
+        let index = &self.index;
+        let (null, centred) = (self.second_moments(index), self.centred_moments(index));
         let half = Double::from(1u64) / Double::from(2u64);
         let average = |(a, b): (Vec<Double>, Vec<Double>)| -> Vec<Double> {
             a.into_iter().zip(b).map(|(x, y)| (x + y) * half * correction).collect()
         };
         let v = null.into_iter().zip(centred).map(average).collect();
-        let stat = linear::quadratic(v, picked(&index, &self.total()));
+        let stat = linear::quadratic(v, picked(index, &self.total()));
         Some(ChiSquare::new(stat.value(), index.len() as u32))
     }
 
@@ -114,7 +117,7 @@ impl Margins {
     /// Rust (2003), Statistics in Medicine 22:2417-2428, for two classes.
     pub fn durkalski(&self) -> Option<ChiSquare> {
         self.several()?;
-        let index = self.index();
+        let index = &self.index;
         let mut d = vec![Double::ZERO; index.len()];
         let mut v = vec![d.clone(); index.len()];
         for (row, &size) in self.rows().zip(&self.sizes) {
@@ -151,20 +154,13 @@ impl Margins {
 
     /// The raw statistic as a function of the signed sum of the `D_c`.
     pub(super) fn form(&self) -> Form {
-        let index = self.index();
-        let v = self.second_moments(&index);
-        Form::new(index, &v)
+        Form::new(self.index.clone(), &self.second_moments(&self.index))
     }
 
     /// C / (C - 1); `None` with fewer than two clusters.
     fn several(&self) -> Option<Double> {
         let c = self.sizes.len() as u64;
         (c > 1).then(|| Double::from(c) / Double::from(c - 1))
-    }
-
-    /// Classes on which `V1` has full rank.
-    fn index(&self) -> Vec<usize> {
-        linear::pivots(self.rows(), self.k)
     }
 
     /// `V1` on `index`; exact integers.

@@ -147,14 +147,19 @@ pub fn largest_gap(table: &Table) -> Option<Gap> {
     (n > 0).then(|| Gap { class, points: 100.0 * differences[class] as f64 / n as f64 })
 }
 
-/// Sign patterns up to which [`exact`] enumerates.
+/// Patterns of counts up to which [`exact`] enumerates.
 const EXACT_PATTERNS: u64 = 1 << 18;
+/// Discordant pairs up to which it does, so that 2^-discordant is an ordinary number.
+const EXACT_DISCORDANT: u64 = 1000;
 
 /// The exact permutation p-value of the Stuart-Maxwell statistic: every discordant pair could as
 /// well have been seen the other way round, `P(T* >= T)` over all 2^discordant ways (which leave
 /// `V` as it is). Enumerated by the counts per pair of classes; `None` when there are more than
-/// 262,144 of those. The principle is Fisher's (1935), The Design of Experiments, section 21.
+/// 262,144 of those or more than 1,000 discordant pairs. The principle is Fisher's (1935), The Design of Experiments, section 21.
 pub fn exact(table: &Table) -> Option<PValue> {
+    if table.discordant() > EXACT_DISCORDANT {
+        return None;
+    }
     let cells: Vec<(usize, usize)> =
         pairs(table.k()).filter(|&(i, j)| table.weight(i, j) > 0).collect();
     let mut patterns = 1u64;
@@ -339,7 +344,9 @@ mod tests {
         // b = 6, c = 0: 2 / 2^6.
         let p = exact(&table(&[&[5, 6], &[0, 9]])).expect("7 patterns");
         assert!((p.p() - 0.03125).abs() < 1e-15);
-        assert_eq!(exact(&table(&[&[0, 1 << 20], &[0, 0]])), None);
+        let log10 = |b| exact(&table(&[&[0, b], &[0, 0]])).map(PValue::log10);
+        assert!((log10(1000).expect("1001 patterns") + 999.0 * 2f64.log10()).abs() < 1e-9);
+        assert_eq!(log10(1001), None);
     }
 
     #[test]
