@@ -15,6 +15,7 @@ use image::{imageops, Rgb, RgbImage};
 use ncaers::{
     face::{
         mmod::{self, ChannelOrder, Mmod, Settings},
+        seeta::Seeta,
         Detector,
     },
     manifest::{configuration, read_samples},
@@ -347,4 +348,28 @@ fn face_options_that_make_no_sense_are_wrong_usage() {
     let missing = refusal(&["--detector", "mmod", "--mmod-weights", "none.dat"]);
     assert!(missing.starts_with("error: cannot read none.dat (`just fetch-mmod` fetches it)"));
     assert!(!folder.path().join("out").exists());
+}
+
+/// Not a test: what the two detectors find on the photographs, and in how many processor seconds.
+#[test]
+#[ignore = "compares detectors"]
+fn against_seeta() {
+    tch::set_num_threads(1);
+    let Some(mmod) = open(1, "rgb") else { return };
+    let seeta = Seeta::new(Default::default()).expect("default settings");
+    let mut detectors: [Box<dyn Detector>; 2] = [Box::new(mmod), Box::new(seeta)];
+    for picture in ["rustface", "rustface crop 833 0 712 400", "astronaut"].map(picture) {
+        let found = detectors.each_mut().map(|detector| {
+            let start = cpu_seconds();
+            let faces = detector.detect(&picture).expect("runs");
+            println!("{} faces, {:.2} s: {}", faces.len(), cpu_seconds() - start, detector.name());
+            faces
+        });
+        let nearest = found[0]
+            .iter()
+            .map(|face| found[1].iter().map(|other| face.iou(*other)).fold(0.0, f64::max));
+        let mut nearest: Vec<f64> = nearest.collect();
+        nearest.sort_by(f64::total_cmp);
+        println!("largest IoU of every face of mmod with one of seeta: {nearest:.2?}");
+    }
 }
