@@ -56,4 +56,4 @@ test-only NAME *ARGS:
 
 # Tests with a real browser
 test-system:
-    cargo test --release --locked --test browser -- --ignored
+    cargo test --release --locked --test browser -- --ignored --test-threads=1

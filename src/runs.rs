@@ -239,6 +239,24 @@ pub fn find(folder: &Path) -> Result<Vec<RunFolder>> {
     Ok(runs)
 }
 
+/// Epoch rows as CSV, the content of `metrics.csv`.
+///
+/// # Errors
+/// When memory runs out.
+pub fn epochs_to_csv(rows: &[EpochRow]) -> Result<Vec<u8>> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    rows.iter().try_for_each(|row| writer.serialize(row))?;
+    writer.into_inner().context("cannot write rows")
+}
+
+/// Epoch rows out of CSV; every number comes back bit for bit.
+///
+/// # Errors
+/// When a row is damaged.
+pub fn epochs_from_csv(text: &[u8]) -> Result<Vec<EpochRow>> {
+    Ok(csv::Reader::from_reader(text).deserialize().collect::<Result<_, _>>()?)
+}
+
 fn read_rows<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
     if !path.exists() {
         return Ok(Vec::new());

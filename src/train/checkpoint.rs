@@ -39,6 +39,7 @@ pub struct Position {
     /// Steps of the optimizer, that is of the stage.
     pub optimizer_steps: u64,
     /// Sum of the losses of the epoch's samples so far.
+    #[serde(with = "exact")]
     pub loss_sum: f64,
     /// Samples of the epoch so far that were answered correctly.
     pub correct: u64,
@@ -56,9 +57,25 @@ pub struct Best {
     /// The epoch, from 1.
     pub epoch: u32,
     /// Its accuracy on validation.
+    #[serde(with = "exact")]
     pub val_accuracy: f64,
     /// Its loss on validation.
+    #[serde(with = "exact")]
     pub val_loss: f64,
+}
+
+/// f64 as text: the JSON reader may miss a number by its last bit, which a resumed run would then
+/// write again.
+mod exact {
+    use serde::{de::Error, Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(value: &f64, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(value)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+        String::deserialize(from)?.parse().map_err(D::Error::custom)
+    }
 }
 
 impl Best {
@@ -229,6 +246,18 @@ mod tests {
         assert_eq!(back.weights["a.weight"], checkpoint().weights["a.weight"]);
         back.write(&b).expect("write");
         assert_eq!(std::fs::read(a).expect("a"), std::fs::read(b).expect("b"));
+    }
+
+    #[test]
+    fn every_bit_of_a_position_comes_back() {
+        let mut draws = crate::seed::Draws::new(1, "test", "");
+        for _ in 0..500 {
+            let mut value = || draws.between(0.0, 3.0);
+            let best = Some(Best { epoch: 1, val_accuracy: value(), val_loss: value() });
+            let position = Position { loss_sum: value(), best, ..Position::default() };
+            let text = serde_json::to_string(&position).expect("text");
+            assert_eq!(serde_json::from_str::<Position>(&text).expect("reads"), position);
+        }
     }
 
     #[test]

@@ -14,6 +14,8 @@ mod checkpoint;
 #[cfg(feature = "torch")]
 mod evaluate;
 #[cfg(feature = "torch")]
+mod events;
+#[cfg(feature = "torch")]
 mod fit;
 #[cfg(feature = "torch")]
 mod loss;

@@ -14,7 +14,10 @@ use serde_json::json;
 use tch::Tensor;
 
 use super::checkpoint::{read_tensors, write_tensors};
-use crate::{output, runs::EpochRow};
+use crate::{
+    output,
+    runs::{self, EpochRow},
+};
 
 /// A trained encoder: its tensors by name and the rows of its epochs.
 pub(super) type Encoder = (BTreeMap<String, Tensor>, Vec<EpochRow>);
@@ -56,7 +59,7 @@ impl Place {
             return Ok(None);
         }
         let (tensors, rows) = read_tensors(&self.file)?;
-        let rows = serde_json::from_str(&rows)
+        let rows = runs::epochs_from_csv(rows.as_bytes())
             .with_context(|| format!("{} is damaged; remove it", self.file.display()))?;
         Ok(Some((tensors.into_iter().collect(), rows)))
     }
@@ -67,7 +70,7 @@ impl Place {
     /// When the folder cannot be written.
     pub fn store(&self, tensors: &BTreeMap<String, Tensor>, rows: &[EpochRow]) -> Result<()> {
         let named = tensors.iter().map(|(name, tensor)| (name.clone(), tensor));
-        write_tensors(&self.file, named, &serde_json::to_string(rows)?)
+        write_tensors(&self.file, named, &String::from_utf8(runs::epochs_to_csv(rows)?)?)
     }
 
     /// The right to train it, or `None` while another process does; ends with that process,

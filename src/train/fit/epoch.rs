@@ -1,0 +1,252 @@
+//! Epochs and steps: what is computed, counted, selected and written.
+use std::time::Instant;
+
+use anyhow::{ensure, Result};
+use tch::{Device, Kind, Tensor};
+
+use super::{
+    super::{
+        checkpoint::Best,
+        evaluate::Answers,
+        network::{self, Stage},
+    },
+    now, pass_of, Run, Work, BEST, LAST,
+};
+use crate::{runs::EpochRow, seed::Draws};
+
+/// Mean fusion weight below which a branch counts as ignored.
+const COLLAPSED: f64 = 0.02;
+/// Steps between two looks at the losses on CUDA, where every look waits for the device.
+const LOOK_EVERY: usize = 32;
+
+/// What a step leaves to be counted.
+pub(super) struct Step {
+    loss: Tensor,
+    correct: Tensor,
+    samples: usize,
+}
+
+impl Run<'_> {
+    pub(super) fn epoch(&mut self, work: &mut Work) -> Result<()> {
+        let started = Instant::now();
+        let train = &self.plan.train;
+        let occasion = format!("{} {}", work.stage.name(), self.position.epoch);
+        let batches = batches(self.train.len(), train.batch_size as usize, train.seed, &occasion);
+        let mut pending = Vec::new();
+        let (mut rate, mut trained) = (0.0, 0);
+        let look_every = if self.device == Device::Cpu { 1 } else { LOOK_EVERY };
+        for rows in &batches[self.position.step as usize..] {
+            self.check_stop_with(work, &mut pending)?;
+            rate = self.rate(work, batches.len());
+            let step = self.step(work, rows, rate, &occasion);
+            pending.push(step.map_err(|e| explain_memory(e, train.batch_size))?);
+            self.position.step += 1;
+            trained += rows.len();
+            if pending.len() >= look_every {
+                self.look(&mut pending)?;
+            }
+            self.progress.advance(rows.len() as u64);
+        }
+        self.look(&mut pending)?;
+        let seconds = started.elapsed().as_secs_f64();
+        self.end_epoch(work, rate, trained as f64 / seconds.max(1e-9), started)
+    }
+
+    /// One step: batch, forward, backward, update. Returns the batch's loss and number of correct
+    /// answers, still on the device, and its size.
+    fn step(&self, work: &mut Work, rows: &[usize], rate: f64, occasion: &str) -> Result<Step> {
+        let train = &self.plan.train;
+        network::seed_generator(
+            train.seed,
+            "dropout",
+            &format!("{occasion} {}", self.position.step),
+        );
+        let batch = self.train.augmented(rows, &train.augment, train.seed, occasion)?;
+        let inputs = batch.inputs();
+        let pass = pass_of(train.precision);
+        let outputs = work.stage.forward(&self.network, &inputs, &pass)?;
+        let loss = work.loss.of(&outputs, &inputs, &batch.labels)?;
+        loss.f_backward()?;
+        work.optimizer.step(rate)?;
+        let answers = outputs.logits.f_argmax(1, false)?;
+        let correct = answers.f_eq_tensor(&batch.labels)?.f_sum(Kind::Int64)?;
+        Ok(Step { loss: loss.detach(), correct, samples: rows.len() })
+    }
+
+    /// The learning rate of the next step.
+    fn rate(&self, work: &Work, steps_per_epoch: usize) -> f64 {
+        let train = &self.plan.train;
+        let step =
+            f64::from(self.position.epoch) * steps_per_epoch as f64 + f64::from(self.position.step);
+        let done = step / (f64::from(work.epochs) * steps_per_epoch as f64);
+        let warm = ((step + 1.0) / f64::from(train.warmup.max(1))).min(1.0);
+        warm * train.schedule.rate(train.learning_rate, self.position.epoch, done)
+    }
+
+    /// Adds the pending steps to the epoch's sums.
+    pub(super) fn look(&mut self, pending: &mut Vec<Step>) -> Result<()> {
+        let first = self.position.step as usize - pending.len();
+        for (i, step) in pending.drain(..).enumerate() {
+            let loss = step.loss.f_double_value(&[])?;
+            ensure!(
+                loss.is_finite(),
+                "the loss is {loss} in {} epoch {}, step {}; the last good checkpoint is kept; lower train.learning_rate or set train.clip_grad",
+                self.position.stage,
+                self.position.epoch + 1,
+                first + i + 1
+            );
+            self.position.loss_sum += loss * step.samples as f64;
+            self.position.correct += step.correct.f_int64_value(&[])? as u64;
+            self.position.seen += step.samples as u64;
+        }
+        Ok(())
+    }
+
+    fn end_epoch(
+        &mut self,
+        work: &Work,
+        rate: f64,
+        images_per_s: f64,
+        started: Instant,
+    ) -> Result<()> {
+        let answers = Answers::of(&self.network, &work.stage, &self.val)?;
+        let fusion = answers.mean_fusion();
+        let position = &mut self.position;
+        let seen = position.seen as f64;
+        let row = EpochRow {
+            stage: position.stage.clone(),
+            epoch: position.epoch + 1,
+            train_loss: position.loss_sum / seen,
+            train_accuracy: position.correct as f64 / seen,
+            val_loss: answers.loss(),
+            val_accuracy: answers.accuracy(),
+            learning_rate: rate,
+            images_per_s,
+            seconds: started.elapsed().as_secs_f64(),
+            w_face: fusion.map(|w| w[0]),
+            w_context: fusion.map(|w| w[1]),
+        };
+        (position.epoch, position.step, position.seen) = (row.epoch, 0, 0);
+        (position.loss_sum, position.correct, position.optimizer_steps) =
+            (0.0, 0, work.optimizer.steps());
+        self.progress.note(&line(&self.plan.label, &row, work.epochs));
+        for warning in collapses(std::slice::from_ref(&row)) {
+            self.progress.note(&format!("warning: {warning}"));
+        }
+        if let Some(events) = &self.events {
+            events.add(&row, now())?;
+        }
+        self.rows.push(row.clone());
+        if matches!(work.stage, Stage::Joint) {
+            self.select(&row, work)?;
+        }
+        // In this order: rows ahead of the checkpoint are dropped when a killed run goes on.
+        self.folder.write_epochs(&self.rows)?;
+        self.save(LAST, Some(work))?;
+        self.write_record()
+    }
+
+    /// Keeps the epoch when it is the best on validation so far.
+    fn select(&mut self, row: &EpochRow, work: &Work) -> Result<()> {
+        let is_better =
+            self.position.best.is_none_or(|best| best.is_beaten_by(row.val_accuracy, row.val_loss));
+        if !is_better {
+            return Ok(());
+        }
+        let EpochRow { epoch, val_accuracy, val_loss, .. } = *row;
+        self.position.best = Some(Best { epoch, val_accuracy, val_loss });
+        self.save(BEST, Some(work))
+    }
+}
+
+/// The epoch's order cut into batches. A rest of one sample is left out: batch normalisation has
+/// no variance of one.
+fn batches(n: usize, size: usize, seed: u64, occasion: &str) -> Vec<Vec<usize>> {
+    let mut order: Vec<usize> = (0..n).collect();
+    Draws::new(seed, "order", occasion).shuffle(&mut order);
+    order.chunks(size).filter(|rows| rows.len() > 1).map(<[usize]>::to_vec).collect()
+}
+
+/// Says which batch size to try when memory ran out.
+fn explain_memory(error: anyhow::Error, batch_size: u32) -> anyhow::Error {
+    let text = format!("{error:#}");
+    if text.contains("out of memory") || text.contains("can't allocate memory") {
+        let smaller = (batch_size / 2).max(2);
+        return error
+            .context(format!("memory ran out at train.batch_size = {batch_size}; try {smaller}"));
+    }
+    error
+}
+
+/// One warning per branch whose mean fusion weight fell to nothing, naming the latest such epoch.
+pub(super) fn collapses(rows: &[EpochRow]) -> Vec<String> {
+    let of = |branch: &str, weight: fn(&EpochRow) -> Option<f64>| {
+        let row = rows.iter().rfind(|row| weight(row).is_some_and(|w| w < COLLAPSED))?;
+        let (weight, epoch) = (weight(row)?, row.epoch);
+        Some(format!("the fusion ignores the {branch}: mean weight {weight:.3} in epoch {epoch}"))
+    };
+    [of("face", |row| row.w_face), of("context", |row| row.w_context)]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// An epoch in one line.
+fn line(label: &str, row: &EpochRow, epochs: u32) -> String {
+    let weights = match (row.w_face, row.w_context) {
+        (Some(face), Some(context)) => format!(", weights face {face:.2} context {context:.2}"),
+        _ => String::new(),
+    };
+    format!(
+        "{label}: {} {}/{epochs} loss {:.3} accuracy {:.3}, validation loss {:.3} accuracy {:.3}{weights}, {:.0} images/s",
+        row.stage,
+        row.epoch,
+        row.train_loss,
+        row.train_accuracy,
+        row.val_loss,
+        row.val_accuracy,
+        row.images_per_s
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_branch_that_is_ignored_is_named_once_with_its_latest_epoch() {
+        let row = |epoch, w_face: Option<f64>| EpochRow {
+            stage: "joint".into(),
+            epoch,
+            train_loss: 1.0,
+            train_accuracy: 0.5,
+            val_loss: 1.0,
+            val_accuracy: 0.5,
+            learning_rate: 0.1,
+            images_per_s: 1.0,
+            seconds: 1.0,
+            w_face,
+            w_context: w_face.map(|w| 1.0 - w),
+        };
+        assert!(collapses(&[row(1, None), row(2, Some(0.5))]).is_empty());
+        let told = collapses(&[row(1, Some(0.001)), row(2, Some(0.015)), row(3, Some(0.5))]);
+        assert_eq!(told, ["the fusion ignores the face: mean weight 0.015 in epoch 2"]);
+        assert!(collapses(&[row(1, Some(0.99))])[0].contains("ignores the context"));
+    }
+
+    #[test]
+    fn every_sample_once_and_no_batch_of_one() {
+        for (n, size) in [(10, 4), (9, 4), (2, 4), (8, 4)] {
+            let all = batches(n, size, 1, "joint 0");
+            assert!(all.iter().all(|rows| (2..=size).contains(&rows.len())));
+            let mut seen: Vec<usize> = all.concat();
+            let left_out = usize::from(n % size == 1);
+            assert_eq!(seen.len(), n - left_out);
+            seen.sort();
+            seen.dedup();
+            assert_eq!(seen.len(), n - left_out);
+        }
+        assert_ne!(batches(50, 8, 1, "joint 0"), batches(50, 8, 1, "joint 1"));
+        assert_eq!(batches(50, 8, 1, "joint 0"), batches(50, 8, 1, "joint 0"));
+    }
+}

@@ -1,0 +1,394 @@
+//! The training loop: stages, epochs, steps; what is written after each, and how a run goes on
+//! where another process left it.
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        Arc,
+    },
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{bail, ensure, Context, Result};
+use serde_json::{json, Value};
+use tch::{Device, Kind, Tensor};
+
+use super::{
+    batch::Pictures,
+    checkpoint::{Checkpoint, Position},
+    config::{Precision, TrainConfig},
+    events::Events,
+    loss::Loss,
+    native,
+    network::{self, Network, Stage},
+    optimizer::{Optimizer, Rule},
+    predict,
+};
+use crate::{
+    model::{Branch, ModelConfig, Pass},
+    pack::{self, Pack},
+    progress::Progress,
+    record::{Emotion, Split},
+    runs::{EpochRow, RunFolder, RunRecord, Selected, Status},
+};
+
+mod encoders;
+mod epoch;
+
+use epoch::Step;
+
+/// The checkpoint that `--resume` goes on from.
+pub const LAST: &str = "last.safetensors";
+/// The checkpoint that the run stands for.
+pub const BEST: &str = "best.safetensors";
+
+/// Why an epoch is selected.
+const SELECTION: &str =
+    "highest validation accuracy; of equal ones the lowest validation loss, then the earliest";
+
+/// Everything that a run depends on.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Name of the run in tables.
+    pub label: String,
+    /// Section `[model]`.
+    pub model: ModelConfig,
+    /// Section `[train]`.
+    pub train: TrainConfig,
+    /// The resolved configuration with digests instead of paths.
+    pub identity: Value,
+    /// Digest of `identity`.
+    pub run_id: String,
+    /// Folder of the pack.
+    pub pack: PathBuf,
+    /// Folder in which the runs of a grid share their stage-1 encoders.
+    pub stage1_cache: Option<PathBuf>,
+}
+
+/// The user stopped the run; it can go on.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted in {stage} epoch {epoch} after step {step}; the same command with --resume goes on from there")]
+pub struct Interrupted {
+    stage: String,
+    epoch: u32,
+    step: u32,
+}
+
+/// Trains a run into `folder`, from its last checkpoint where there is one, and returns the
+/// finished record.
+///
+/// `stop` ends it after the current step with a checkpoint and [`Interrupted`].
+///
+/// # Errors
+/// When the pack does not fit the model, a class is missing from it, the loss is not a number, or
+/// memory or disk run out; `run.json` then says `failed` and the last good checkpoint stays.
+pub fn fit(plan: &Plan, folder: &RunFolder, stop: &AtomicBool) -> Result<RunRecord> {
+    let mut run = Run::prepare(plan, folder, stop)?;
+    let ended = run.all_stages();
+    run.progress.finish();
+    match ended {
+        Ok(()) => run.record.status = Status::Finished,
+        Err(error) => {
+            let interrupted = error.downcast_ref::<Interrupted>().is_some();
+            run.record.status = if interrupted { Status::Interrupted } else { Status::Failed };
+            run.record.error = (!interrupted).then(|| format!("{error:#}"));
+            run.write_record()?;
+            return Err(error);
+        }
+    }
+    run.write_record()?;
+    Ok(run.record)
+}
+
+/// A run at work.
+struct Run<'a> {
+    plan: &'a Plan,
+    folder: &'a RunFolder,
+    stop: &'a AtomicBool,
+    device: Device,
+    network: Network,
+    encoders: BTreeMap<Branch, BTreeSet<String>>,
+    train: Pictures,
+    val: Pictures,
+    position: Position,
+    /// The checkpoint that was found, until its stage has taken it over.
+    found: Option<Checkpoint>,
+    rows: Vec<EpochRow>,
+    record: RunRecord,
+    progress: Progress,
+    /// Made when the run begins to write.
+    events: Option<Events>,
+    started: Instant,
+    seconds_before: f64,
+}
+
+/// A stage at work.
+struct Work {
+    stage: Stage,
+    optimizer: Optimizer,
+    loss: Loss,
+    epochs: u32,
+}
+
+impl<'a> Run<'a> {
+    fn prepare(plan: &'a Plan, folder: &'a RunFolder, stop: &'a AtomicBool) -> Result<Self> {
+        let device = set_up(&plan.train)?;
+        let mut model = plan.model.clone();
+        model.dropout = plan.train.dropout.unwrap_or(model.dropout);
+        let network = Network::build(&model, device, plan.train.seed)?;
+        network.start_from(&model)?;
+        let open = |split| -> Result<_> {
+            let path = pack::path_of(&plan.pack, split);
+            let pack = Arc::new(Pack::open(&path)?);
+            let slots = network.model().slots();
+            let pictures = Pictures::of(Arc::clone(&pack), &model, &slots, device);
+            Ok((pack, pictures.with_context(|| path.display().to_string())?))
+        };
+        let ((pack, train), (_, val)) = (open(Split::Train)?, open(Split::Val)?);
+        refuse_missing_classes(&train)?;
+        let mut encoders = BTreeMap::new();
+        for branch in network.model().branches() {
+            encoders.insert(branch, network.branch(branch)?);
+        }
+        let record = new_record(plan, &network, &pack, device);
+        let progress = Progress::new("train", "samples", 0);
+        let mut run = Run {
+            plan,
+            folder,
+            stop,
+            device,
+            network,
+            encoders,
+            train,
+            val,
+            position: Position::default(),
+            found: None,
+            rows: Vec::new(),
+            record,
+            progress,
+            events: None,
+            started: Instant::now(),
+            seconds_before: 0.0,
+        };
+        run.go_on()?;
+        run.progress = Progress::new(&plan.label, "samples", run.samples_to_do());
+        run.events = Some(Events::start(folder, &run.rows, now())?);
+        run.write_record()?;
+        Ok(run)
+    }
+
+    /// Takes over what an earlier process left.
+    fn go_on(&mut self) -> Result<()> {
+        if let Ok(old) = self.folder.record() {
+            self.seconds_before = old.seconds;
+        }
+        let path = self.folder.file(LAST);
+        if !path.exists() {
+            return Ok(());
+        }
+        let found = Checkpoint::read(&path)?;
+        ensure!(
+            found.run_id == self.plan.run_id,
+            "{} belongs to another run ({}, this one is {}); remove it",
+            path.display(),
+            found.run_id,
+            self.plan.run_id
+        );
+        self.network.load(&found.weights).with_context(|| path.display().to_string())?;
+        self.position = found.position.clone();
+        let (position, order) = (&self.position, ["face", "context", "joint"]);
+        let is_done = |row: &EpochRow| {
+            position.encoders_done.contains(&row.stage)
+                || (row.stage == position.stage && row.epoch <= position.epoch)
+        };
+        self.rows = self.folder.epochs()?.into_iter().filter(is_done).collect();
+        self.rows.sort_by_key(|row| (order.iter().position(|s| *s == row.stage), row.epoch));
+        self.found = Some(found);
+        Ok(())
+    }
+
+    fn all_stages(&mut self) -> Result<()> {
+        if self.position.stage != Stage::Joint.name() {
+            self.stage_one()?;
+        }
+        let joint = self.begin_joint()?;
+        self.run_stage(joint)
+    }
+
+    fn begin_joint(&self) -> Result<Work> {
+        let train = &self.plan.train;
+        let inside: BTreeSet<String> = self.encoders.values().flatten().cloned().collect();
+        let all: BTreeSet<String> = self.network.tensors().into_keys().collect();
+        let outside = all.difference(&inside).cloned().collect();
+        let groups = vec![
+            (1.0, self.trainable(&outside)),
+            (train.encoder_lr_scale, self.trainable(&inside)),
+        ];
+        let optimizer = Optimizer::new(Rule::from(train), groups)?;
+        let teacher = train.teacher.as_deref().map(|folder| {
+            predict::selected(&RunFolder::new(folder.as_ref()), self.device)
+                .map(|(network, _)| network)
+        });
+        let counts = self.train.class_counts();
+        let loss = Loss::new(train, &counts, teacher.transpose()?, self.device)?;
+        Ok(Work { stage: Stage::Joint, optimizer, loss, epochs: train.epochs })
+    }
+
+    /// The trainable tensors among `names`, by name.
+    fn trainable(&self, names: &BTreeSet<String>) -> Vec<(String, Tensor)> {
+        let all = self.network.tensors().into_iter();
+        all.filter(|(name, tensor)| names.contains(name) && tensor.requires_grad()).collect()
+    }
+
+    fn run_stage(&mut self, mut work: Work) -> Result<()> {
+        let name = work.stage.name();
+        match self.found.take().filter(|found| found.position.stage == name) {
+            Some(found) => {
+                work.optimizer.restore(&found.optimizer, found.position.optimizer_steps)?;
+                if let Stage::Encoder(_, head) = &work.stage {
+                    for (name, mut tensor) in head.tensors() {
+                        let saved =
+                            found.head.get(&name).with_context(|| format!("no `{name}`"))?;
+                        tch::no_grad(|| tensor.f_copy_(saved))?;
+                    }
+                }
+            }
+            None => self.position.stage = name.to_owned(),
+        }
+        while self.position.epoch < work.epochs && !self.is_stale(&work) {
+            self.epoch(&mut work)?;
+        }
+        Ok(())
+    }
+
+    /// Whether early stopping ends the joint stage here.
+    fn is_stale(&self, work: &Work) -> bool {
+        let patience = self.plan.train.early_stop;
+        let best = self.position.best.map_or(0, |best| best.epoch);
+        patience > 0 && matches!(work.stage, Stage::Joint) && self.position.epoch >= best + patience
+    }
+
+    fn check_stop(&self) -> Result<()> {
+        let Position { stage, epoch, step, .. } = &self.position;
+        if self.stop.load(Ordering::SeqCst) {
+            bail!(Interrupted { stage: stage.clone(), epoch: epoch + 1, step: *step });
+        }
+        Ok(())
+    }
+
+    /// As [`Run::check_stop`], with a checkpoint in the middle of an epoch.
+    fn check_stop_with(&mut self, work: &Work, pending: &mut Vec<Step>) -> Result<()> {
+        if self.stop.load(Ordering::SeqCst) {
+            self.look(pending)?;
+            self.position.optimizer_steps = work.optimizer.steps();
+            self.save(LAST, Some(work))?;
+        }
+        self.check_stop()
+    }
+
+    fn save(&self, name: &str, work: Option<&Work>) -> Result<()> {
+        let head = match work.map(|work| &work.stage) {
+            Some(Stage::Encoder(_, head)) => head.tensors().into_iter().collect(),
+            _ => BTreeMap::new(),
+        };
+        let checkpoint = Checkpoint {
+            run_id: self.plan.run_id.clone(),
+            model: json!(self.plan.model),
+            config: self.plan.identity.clone(),
+            position: self.position.clone(),
+            weights: self.network.tensors(),
+            head,
+            optimizer: work.map(|work| work.optimizer.state()).unwrap_or_default(),
+        };
+        checkpoint.write(&self.folder.file(name))
+    }
+
+    /// Writes `run.json`; what it says follows from checkpoint and rows alone, so that a kill
+    /// between two writes leaves nothing stale.
+    fn write_record(&mut self) -> Result<()> {
+        self.record.warnings = epoch::collapses(&self.rows);
+        self.record.selected = self.position.best.map(|best| Selected {
+            epoch: best.epoch,
+            val_accuracy: best.val_accuracy,
+            reason: SELECTION.to_owned(),
+        });
+        self.record.seconds = self.seconds_before + self.started.elapsed().as_secs_f64();
+        self.folder.write_record(&self.record)
+    }
+
+    /// Samples that are still to be trained on, over all stages.
+    fn samples_to_do(&self) -> u64 {
+        let train = &self.plan.train;
+        let mut epochs = u64::from(train.epochs);
+        if self.position.stage == Stage::Joint.name() {
+            epochs -= u64::from(self.position.epoch.min(train.epochs));
+        } else {
+            let left = self.encoders.keys().filter(|branch| !self.is_done(**branch));
+            epochs += left.map(|branch| u64::from(self.epochs_of(*branch))).sum::<u64>();
+        }
+        epochs * self.train.len() as u64
+    }
+}
+
+/// Seconds since 1970, for event files only: nothing else of a run knows the time of day.
+fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
+}
+
+/// Threads, determinism and device as configured.
+pub(super) fn set_up(train: &TrainConfig) -> Result<Device> {
+    if train.threads > 0 {
+        tch::set_num_threads(train.threads as i32);
+    }
+    let device = network::device(&train.device)?;
+    native::set_deterministic(train.deterministic)?;
+    native::allow_tf32(train.precision == Precision::Bf16)?;
+    Ok(device)
+}
+
+/// A training pass in the configured precision.
+pub(super) fn pass_of(precision: Precision) -> Pass {
+    match precision {
+        Precision::Fp32 => Pass::new(true),
+        Precision::Bf16 => Pass::new(true).in_kind(Kind::BFloat16),
+    }
+}
+
+fn refuse_missing_classes(train: &Pictures) -> Result<()> {
+    let counts = train.class_counts();
+    let missing: Vec<&str> = Emotion::ALL
+        .iter()
+        .filter(|emotion| counts[usize::from(emotion.label())] == 0)
+        .map(|emotion| emotion.name())
+        .collect();
+    ensure!(
+        missing.is_empty(),
+        "the training split has no sample of {}; a model cannot learn a class that it never sees",
+        missing.join(", ")
+    );
+    Ok(())
+}
+
+fn new_record(plan: &Plan, network: &Network, pack: &Pack, device: Device) -> RunRecord {
+    let name = json!(plan.model.name);
+    RunRecord {
+        run_id: plan.run_id.clone(),
+        label: plan.label.clone(),
+        model: name.as_str().unwrap_or_default().to_owned(),
+        config: plan.identity.clone(),
+        seed: plan.train.seed,
+        manifest_digest: pack.manifest_digest().to_owned(),
+        pack_digest: pack.digest(),
+        program_version: env!("CARGO_PKG_VERSION").to_owned(),
+        commit: option_env!("NCAERS_COMMIT").map(str::to_owned),
+        device: network::device_name(device),
+        threads: tch::get_num_threads() as u32,
+        parameters: network.parameters(),
+        selected: None,
+        seconds: 0.0,
+        status: Status::Running,
+        error: None,
+        warnings: Vec::new(),
+    }
+}
