@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 
 use super::{
-    align::align,
+    align::{align, MOST_MEAN},
     hash::{mirrored, UNINFORMATIVE},
     pairs::{Index, Radius},
 };
 
-/// Bits in which the nearest frames of two clips may differ for the clips to be compared at all.
-const CANDIDATE_RADIUS: u32 = 7;
+/// Bits in which the nearest frames of two clips may differ for the clips to be compared at all:
+/// no mean is below its smallest part, so nothing is missed.
+const CANDIDATE_RADIUS: u32 = MOST_MEAN as u32;
 
 /// What grouping needs to know of a clip or still.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -64,8 +64,8 @@ pub struct TrainConfig {
 impl Default for TrainConfig {
     fn default() -> Self {
         TrainConfig {
-            // Inferred: the paper trains the encoders "separately" first and names no length;
-            // one third of the joint stage is where our stage-1 accuracy levels off.
+            // Inferred: the paper trains the encoders "separately" first and names no length; one
+            // third of the joint stage.
             stage1_epochs: StageEpochs { face: 20, context: 20 },
             // Released code: 60 epochs, batches of 4.
             epochs: 60,
