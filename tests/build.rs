@@ -239,6 +239,13 @@ fn killed_builds_continue_to_the_same_bytes() {
     }
 }
 
+/// Whether a process runs the worker's program already: a child that is stopped between its fork
+/// and its exec would stop its parent too.
+fn is_worker(pid: u32) -> bool {
+    let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    words.split(|&b| b == 0).any(|word| word == b"worker")
+}
+
 /// The worker process of a build, once it is there.
 fn worker_of(build: &Child) -> u32 {
     let children = format!("/proc/{0}/task", build.id());
@@ -248,7 +255,7 @@ fn worker_of(build: &Child) -> u32 {
             tasks.flatten().filter_map(|t| fs::read_to_string(t.path().join("children")).ok());
         listed
             .flat_map(|l| l.split_whitespace().filter_map(|p| p.parse().ok()).collect::<Vec<_>>())
-            .next()
+            .find(|&pid| is_worker(pid))
     })
 }
 
