@@ -1,5 +1,7 @@
 //! `ncaers build` and `ncaers merge`: the same bytes whatever the workers, shards, interruptions
 //! and crashes; the drawn frame is the burned one; bad input is one line or one row.
+#[path = "common/builds.rs"]
+mod builds;
 #[path = "common/clips.rs"]
 mod clips;
 mod common;
@@ -8,89 +10,19 @@ use std::{
     collections::BTreeMap,
     fs,
     io::Read,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
+use builds::{assert_same, build, corpus, promised, small, stderr_of};
 use clips::{burned_index, write};
 use common::ncaers;
 use ncaers::{
     manifest::Manifest,
-    media::{
-        encode::{ClipFormat, Codec},
-        image::load_rgb,
-    },
+    media::image::load_rgb,
     record::{ClipStatus, LedgerKind, Split},
 };
-
-fn small() -> ClipFormat {
-    ClipFormat { width: 160, height: 96, ..ClipFormat::default() }
-}
-
-/// A corpus of ten clips in all splits, of several kinds and lengths; one re-encoded copy of a
-/// training clip in the test split, and one broken clip.
-fn corpus(root: &Path) {
-    let b = ClipFormat { b_frames: 2, tone_hz: Some(300.0), ..small() };
-    let h264 = ClipFormat { codec: Codec::H264, b_frames: 3, quality: 20, ..small() };
-    for (name, format, frames, scene) in [
-        ("train/Anger/0001.avi", &b, 120, 1),
-        ("train/Anger/0002.avi", &small(), 60, 2),
-        ("train/Fear/0001.avi", &h264, 110, 3),
-        ("train/Fear/0002.avi", &b, 52, 4),
-        ("validation/Anger/0001.avi", &small(), 100, 5),
-        ("validation/Fear/0001.mp4", &h264, 55, 6),
-        ("test/Angry/0001.avi", &b, 103, 7),
-        ("test/Fear/0001.avi", &small(), 60, 8),
-    ] {
-        write(&root.join(name), format, frames, scene);
-    }
-    let worse = ClipFormat { quality: 7, ..small() };
-    write(&root.join("test/Fear/copy.avi"), &worse, 120, 1);
-    fs::write(root.join("train/Fear/broken.avi"), "<html>not found</html>").expect("write");
-}
-
-/// The program's `build` on a corpus, without faces.
-fn build(corpus: &Path, out: &Path) -> assert_cmd::Command {
-    let mut command = ncaers();
-    command.args(["build", "--detector", "none", "--seed", "5", "--corpus"]).arg(corpus);
-    command.arg("--out").arg(out);
-    command
-}
-
-/// Every file of a finished folder that is part of the byte promise.
-fn promised(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut files = BTreeMap::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(at) = folders.pop() {
-        for entry in fs::read_dir(&at).expect("folder") {
-            let path = entry.expect("entry").path();
-            let name = path.file_name().expect("name").to_string_lossy().into_owned();
-            if path.is_dir() {
-                folders.push(path);
-            } else if !["build.json", ".lock"].contains(&&*name) {
-                let relative = path.strip_prefix(folder).expect("below").to_owned();
-                files.insert(relative, fs::read(&path).expect("read"));
-            }
-        }
-    }
-    files
-}
-
-fn assert_same(a: &Path, b: &Path) {
-    let (a, b) = (promised(a), promised(b));
-    let names = |files: &BTreeMap<PathBuf, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
-    assert_eq!(names(&a), names(&b));
-    for (name, bytes) in &a {
-        assert!(*bytes == b[name], "{} differs", name.display());
-    }
-}
-
-fn stderr_of(command: &mut assert_cmd::Command, code: i32) -> String {
-    let out = command.assert().code(code);
-    String::from_utf8_lossy(&out.get_output().stderr).into_owned()
-}
 
 #[test]
 fn the_same_bytes_from_one_and_two_workers_and_again() {
@@ -340,84 +272,6 @@ fn unusable_corpora_are_one_line_and_nothing_is_written() {
         2,
     );
     assert!(text.contains("unknown detector `x`"), "{text}");
-}
-
-/// Every kind of bad clip is a row with its reason; the good one is used.
-#[test]
-fn bad_clips_are_rows() {
-    let dir = tempfile::tempdir().expect("temp dir");
-    let root = dir.path().join("corpus");
-    let class = root.join("train/Anger");
-    write(&class.join("good.avi"), &ClipFormat { tone_hz: Some(440.0), ..small() }, 30, 1);
-    let good = fs::read(class.join("good.avi")).expect("read");
-    fs::write(class.join("good.mp4"), &good).expect("write");
-    fs::write(class.join("cut.avi"), &good[..good.len() * 2 / 3]).expect("write");
-    fs::write(class.join("empty.avi"), "").expect("write");
-    fs::write(class.join("page.avi"), "<html></html>").expect("write");
-    fs::write(class.join("sound.avi"), silence()).expect("write");
-    fs::create_dir(class.join("folder.avi")).expect("folder");
-    std::os::unix::fs::symlink("nowhere", class.join("gone.avi")).expect("link");
-    write(&class.join("-%d it's \"odd\".avi"), &small(), 30, 2);
-    let out = dir.path().join("out");
-    build(&root, &out).args(["--on-leak", "keep"]).assert().success();
-    ncaers().arg("verify").arg(&out).assert().success();
-    let manifest = Manifest::read(&out).expect("reads");
-    let reasons: BTreeMap<_, _> = manifest
-        .ledger
-        .iter()
-        .map(|e| (e.id.rsplit('/').next().unwrap_or(""), &*e.reason))
-        .collect();
-    let want = BTreeMap::from([
-        ("empty", "empty_file"),
-        ("folder", "not_a_file"),
-        ("gone", "unreadable"),
-        ("good.mp4", "duplicate_name"),
-        ("page", "unreadable"),
-        ("sound", "no_video"),
-    ]);
-    assert_eq!(reasons, want);
-    let status: BTreeMap<_, _> = manifest
-        .clips
-        .iter()
-        .map(|c| (c.clip_id.rsplit('/').next().unwrap_or(""), c.status))
-        .collect();
-    assert_eq!(status["cut"], ClipStatus::Partial);
-    assert_eq!(status["-%d it's \"odd\""], ClipStatus::Ok);
-    assert_eq!(manifest.samples.len(), 3);
-}
-
-/// A second of silence as a WAV file.
-fn silence() -> Vec<u8> {
-    let (rate, bytes) = (8000u32, 16000u32);
-    let mut wav = b"RIFF".to_vec();
-    wav.extend((36 + bytes).to_le_bytes());
-    wav.extend(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
-    wav.extend(rate.to_le_bytes());
-    wav.extend((2 * rate).to_le_bytes());
-    wav.extend(b"\x02\0\x10\0data");
-    wav.extend(bytes.to_le_bytes());
-    wav.resize(wav.len() + bytes as usize, 0);
-    wav
-}
-
-#[test]
-fn a_read_only_output_folder_is_one_line() {
-    let dir = tempfile::tempdir().expect("temp dir");
-    let root = dir.path().join("corpus");
-    write(&root.join("train/Anger/a.avi"), &small(), 10, 1);
-    let file = dir.path().join("file");
-    fs::write(&file, "x").expect("write");
-    let text = stderr_of(&mut build(&root, &file.join("out")), 1);
-    assert!(text.contains("cannot make folder"), "{text}");
-    assert_eq!(text.trim().lines().count(), 1, "{text}");
-    // Where rights bind (not for root), a folder without them is refused the same way.
-    let closed = dir.path().join("closed");
-    fs::create_dir(&closed).expect("folder");
-    fs::set_permissions(&closed, fs::Permissions::from_mode(0o555)).expect("rights");
-    if fs::write(closed.join("probe"), "x").is_err() {
-        let text = stderr_of(&mut build(&root, &closed), 1);
-        assert!(text.contains("cannot write into"), "{text}");
-    }
 }
 
 #[test]

@@ -2,54 +2,20 @@
 //! order of packets, and damage is named and never stops anything.
 #[path = "common/clips.rs"]
 mod clips;
+#[path = "common/pictures.rs"]
+mod pictures;
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{fs, path::Path};
 
 use clips::{burned_index, write};
 use image::RgbImage;
 use ncaers::media::{
     encode::{ClipFormat, Codec},
-    video::{decode, Facts, Failure, Plan, Rejected},
+    video::{decode, Rejected},
 };
+use pictures::{all, rejected, Every};
 
 const FRAMES: u32 = 61;
-
-/// Wants every `step`-th frame and remembers what came.
-#[derive(Default)]
-struct Every {
-    step: u64,
-    asked: Vec<u64>,
-    pictures: BTreeMap<u64, RgbImage>,
-}
-
-impl Plan for Every {
-    fn targets(&mut self, frames: u64, _: f64) -> Vec<u64> {
-        self.asked.push(frames);
-        (0..frames).step_by(self.step as usize).collect()
-    }
-
-    fn keep(&mut self, frame: u64, picture: RgbImage) -> anyhow::Result<()> {
-        self.pictures.insert(frame, picture);
-        Ok(())
-    }
-
-    fn lost(&mut self, frame: u64, reason: String) {
-        panic!("frame {frame} is lost: {reason}");
-    }
-}
-
-fn all(path: &Path, step: u64) -> (Facts, Every) {
-    let mut plan = Every { step, ..Every::default() };
-    let facts = decode(path, false, &mut plan).unwrap_or_else(|e| panic!("{path:?}: {e}"));
-    (facts, plan)
-}
-
-fn rejected(path: &Path) -> Rejected {
-    match decode(path, false, &mut Every { step: 1, ..Every::default() }) {
-        Err(Failure::Rejected(why)) => why,
-        other => panic!("{path:?} must be rejected, not {other:?}"),
-    }
-}
 
 fn kinds() -> Vec<(&'static str, ClipFormat)> {
     let base = ClipFormat { width: 160, height: 96, ..ClipFormat::default() };
@@ -203,14 +169,15 @@ fn implausible_rates_are_flagged() {
     let dir = tempfile::tempdir().expect("temp dir");
     let mut bytes = sound_clip(dir.path());
     let scale = bytes.windows(4).position(|w| w == b"strh").expect("chunk") + 8 + 20;
-    for (rate, assumed) in [(1000u32, true), (241, true), (30, false)] {
+    // Without a rate of its own the stream has the main header's, 25.
+    for (rate, assumed) in [(1000u32, true), (241, true), (0, false), (30, false)] {
         bytes[scale..scale + 4].copy_from_slice(&1u32.to_le_bytes());
         bytes[scale + 4..scale + 8].copy_from_slice(&rate.to_le_bytes());
         let path = dir.path().join("rate.avi");
         fs::write(&path, &bytes).expect("write");
         let (facts, _) = all(&path, 1);
         assert_eq!((facts.fps_assumed, facts.frames), (assumed, u64::from(FRAMES)), "{rate}");
-        assert_eq!(facts.fps, if assumed { 25.0 } else { f64::from(rate) });
+        assert_eq!(facts.fps, if assumed || rate == 0 { 25.0 } else { f64::from(rate) });
     }
 }
 

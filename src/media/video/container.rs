@@ -12,7 +12,7 @@ use ffmpeg_next::{
     codec, ffi, format::context::Input, media, Dictionary, Discard, Error, Packet, Rational,
 };
 
-use super::Rejected;
+use super::{gather::aspect_words, Rejected};
 
 /// What a clip may be inside. Playlists, image sequences and scripts are left out on purpose: they
 /// would open other files.
@@ -108,8 +108,7 @@ impl Container {
             fps: rate(stream.avg_frame_rate()).or_else(|| rate(stream.rate())),
             frames: u64::try_from(stream.frames()).ok().filter(|&n| n > 0),
             rotation: self.rotation(),
-            sample_aspect_ratio: (aspect.num > 0 && aspect.den > 0)
-                .then(|| format!("{}:{}", aspect.num, aspect.den)),
+            sample_aspect_ratio: aspect_words(aspect.into()),
         }
     }
 

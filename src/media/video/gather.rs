@@ -1,5 +1,5 @@
 //! What is noted of every decoded frame.
-use ffmpeg_next::{frame, picture, Error};
+use ffmpeg_next::{frame, picture, Error, Rational};
 
 use super::{
     convert::{Color, Converter},
@@ -28,6 +28,8 @@ struct First {
     width: u32,
     height: u32,
     color: Color,
+    /// As the codec's own header states it.
+    sample_aspect_ratio: Option<String>,
 }
 
 /// Changes of size that are named; a clip with more is odd enough.
@@ -67,6 +69,7 @@ impl Gather {
                 width: size.0,
                 height: size.1,
                 color: Color::of(picture),
+                sample_aspect_ratio: aspect_words(picture.aspect_ratio()),
             });
         } else if size != self.size && self.changes.len() < NAMED_CHANGES {
             self.changes.push(format!("size becomes {}x{} at frame {index}", size.0, size.1));
@@ -101,7 +104,7 @@ impl Gather {
             pixel_format: first.pixel_format,
             width,
             height,
-            sample_aspect_ratio: None,
+            sample_aspect_ratio: first.sample_aspect_ratio,
             rotation: self.rotation,
             color_matrix: first.color.matrix.name(),
             color_range: if first.color.full_range { "full" } else { "limited" },
@@ -116,6 +119,12 @@ impl Gather {
             signature: self.signature.map(Signature::hashes),
         }
     }
+}
+
+/// `n:d`, or nothing where none is stated.
+pub(super) fn aspect_words(ratio: Rational) -> Option<String> {
+    (ratio.numerator() > 0 && ratio.denominator() > 0)
+        .then(|| format!("{}:{}", ratio.numerator(), ratio.denominator()))
 }
 
 fn pixel_format_name(picture: &frame::Video) -> String {

@@ -153,14 +153,16 @@ pub fn decode(path: &Path, fast: bool, plan: &mut dyn Plan) -> Result<Facts, Fai
             pass(&mut packets, &targets, true, plan, None)?;
         }
     }
+    let seen = gather.facts(&packets.damage, container::shortfall(path));
     let facts = Facts {
         codec: header.codec,
-        sample_aspect_ratio: header.sample_aspect_ratio,
+        // Without FFmpeg's probing only the frames tell what an AVI's MPEG-4 states.
+        sample_aspect_ratio: header.sample_aspect_ratio.or(seen.sample_aspect_ratio.clone()),
         fps,
         fps_assumed,
         frames,
         frames_header: header.frames,
-        ..gather.facts(&packets.damage, container::shortfall(path))
+        ..seen
     };
     Ok(facts)
 }
