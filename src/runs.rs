@@ -117,6 +117,44 @@ pub struct TestLook {
     pub predictions: String,
 }
 
+/// One row of `grid/status.json`: how a run of a grid stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GridRow {
+    /// Name of its folder.
+    pub run: String,
+    /// Its label.
+    pub label: String,
+    /// Its seed.
+    pub seed: u64,
+    /// `done`, `done_before`, `failed` or `not_started`.
+    pub state: String,
+    /// What stopped it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// Writes how the runs of the grid in `folder` stand.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub fn write_grid(folder: &Path, rows: &[GridRow]) -> Result<()> {
+    output::write_json(&folder.join("grid/status.json"), &rows)
+}
+
+/// How the runs of the grid in `folder` stand; no rows where no grid was run.
+///
+/// # Errors
+/// When the file is damaged.
+pub fn grid(folder: &Path) -> Result<Vec<GridRow>> {
+    let path = folder.join("grid/status.json");
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let text =
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))
+}
+
 /// A run folder on disk.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RunFolder {

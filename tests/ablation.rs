@@ -47,7 +47,8 @@ fn a_grid_is_trained_once_and_ends_in_a_report() {
     let world = World::new();
     grid(&world, true);
     let listed = stdout(&mut ablation(&world, &["--dry-run"]));
-    assert!(listed.contains("2 of 2 runs to do"), "{listed}");
+    assert!(listed.contains("2 of 2 runs to do, about"), "{listed}");
+    assert!(listed.contains("judging by a few steps on this machine"), "{listed}");
     assert!(!world.path("runs").exists(), "a dry run wrote something");
     stdout(&mut ablation(&world, &["--jobs", "2"]));
     assert!(world.path("report/index.html").is_file());
@@ -56,6 +57,9 @@ fn a_grid_is_trained_once_and_ends_in_a_report() {
     assert_eq!(looks("GLA-1").len(), 1);
     let again = stdout(&mut ablation(&world, &["--json"]));
     assert!(again.contains("\"trained_now\":0"), "{again}");
+    let listed = stdout(&mut ablation(&world, &["--dry-run", "--set", "train.epochs=3"]));
+    assert!(listed.contains("another configuration (train.epochs: 2 -> 3)"), "{listed}");
+    assert!(listed.contains("2 of 2 runs to do"), "what the folder holds is not what is asked for");
     assert_eq!((predictions(&world), looks("GLA-1").len()), (first.clone(), 1));
     // One at a time, from nothing, gives the same answers: the runs share only what is the same.
     fs::remove_dir_all(world.path("runs")).unwrap();
@@ -74,6 +78,24 @@ fn a_failed_run_is_a_row_and_the_others_are_reported() {
     let status = fs::read_to_string(world.path("runs/grid/status.json")).unwrap();
     assert!(status.contains("\"failed\"") && status.contains("\"done\""), "{status}");
     assert!(world.path("report/index.html").is_file());
+}
+
+#[test]
+fn an_interrupted_grid_goes_on_with_what_is_left() {
+    let world = World::new();
+    grid(&world, true);
+    stdout(&mut ablation(&world, &[]));
+    let first = predictions(&world);
+    // As if the second run had been killed between training and prediction.
+    fs::remove_file(world.path("runs/none-1/predictions-test.parquet")).unwrap();
+    let listed = stdout(&mut ablation(&world, &["--dry-run"]));
+    assert!(listed.contains("done   GLA (seed 1)") && listed.contains("begun  none"), "{listed}");
+    assert!(listed.contains("1 of 2 runs to do"), "{listed}");
+    let went_on = ablation(&world, &["--json"]).assert().success();
+    let told = String::from_utf8_lossy(&went_on.get_output().stderr).into_owned();
+    assert!(told.contains("none-1: done in") && told.contains("2 of 2 runs"), "{told}");
+    assert!(!told.contains("GLA-1: done"), "a finished run was repeated: {told}");
+    assert_eq!(predictions(&world), first);
 }
 
 #[test]

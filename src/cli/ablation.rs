@@ -3,7 +3,10 @@ use std::{
     collections::BTreeMap,
     ffi::OsString,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        Mutex,
+    },
 };
 
 use anyhow::{bail, Context, Result};
@@ -13,12 +16,15 @@ use super::Done;
 use crate::{
     experiment::{
         executor::{Executor, Local, Outcome, Task},
+        forecast::{self, spoken, Forecast},
         Grid, GridRun,
     },
     output,
+    pack::{self, Pack},
     progress::Progress,
     record::Split,
-    runs::{RunFolder, Status},
+    runs::{self, GridRow, RunFolder, Status},
+    train,
 };
 
 /// Train and predict a grid of runs, resumable, and end in its report
@@ -54,53 +60,127 @@ pub(super) fn run(args: &Args) -> Result<Done> {
     let out = args.out.clone().unwrap_or_else(|| Path::new("runs").join(name));
     let report = args.report.clone().unwrap_or_else(|| Path::new("reports").join(name));
     let runs = Grid::read(&args.grid, &args.set)?.runs;
+    let jobs = usize::from(args.jobs);
+    let standings: Vec<Standing> = runs.iter().map(|run| standing(&out, run)).collect();
     if args.dry_run {
-        return Ok(listing(&runs, &out));
+        return Ok(listing(&runs, &standings, jobs));
     }
     let _lock = output::FolderLock::acquire(&out)?;
     let mut tasks = Vec::new();
-    for run in runs.iter().filter(|run| !is_complete(&out, run)) {
-        tasks.push(task(run, &out, usize::from(args.jobs))?);
+    for (run, _) in open(&runs, &standings) {
+        tasks.push(task(run, &out, jobs)?);
     }
-    let outcomes = execute(&tasks, usize::from(args.jobs))?;
+    let course = Course::new(&runs, &standings, jobs);
+    let outcomes = execute(&tasks, jobs, &course)?;
     write_status(&out, &runs, &tasks, &outcomes)?;
     finish(&out, &report, runs.len(), &tasks, &outcomes)
 }
 
-/// Whether a run is trained and has predictions on both splits.
-fn is_complete(out: &Path, run: &GridRun) -> bool {
-    let folder = RunFolder::new(&out.join(&run.folder));
-    let finished = folder.record().is_ok_and(|record| record.status == Status::Finished);
-    finished && [Split::Val, Split::Test].iter().all(|s| folder.predictions_path(*s).exists())
+/// Where a run of the grid stands before anything is started.
+#[derive(Clone, Debug, PartialEq)]
+enum Standing {
+    /// Trained and predicted on both splits.
+    Complete { seconds: f64 },
+    /// Begun or not: there is something to do.
+    Open(&'static str),
+    /// Its folder holds a run of another configuration, which differs in these keys.
+    Foreign(Vec<String>),
 }
 
-/// `--dry-run`: every run, where it stands, and the time that finished runs took.
-fn listing(runs: &[GridRun], out: &Path) -> Done {
-    let record = |run: &GridRun| RunFolder::new(&out.join(&run.folder)).record().ok();
-    let seconds: Vec<f64> = runs
-        .iter()
-        .filter_map(record)
-        .filter(|r| r.status == Status::Finished)
-        .map(|r| r.seconds)
-        .collect();
-    let left = runs.iter().filter(|run| !is_complete(out, run)).count();
-    let mut text = String::new();
-    for run in runs {
-        let state = match record(run) {
-            _ if is_complete(out, run) => "done",
-            Some(_) => "begun",
-            None => "to do",
-        };
-        text += &format!("{state:6} {} (seed {})\n", run.label, run.seed);
+/// Compares a run's folder with what the grid asks for.
+fn standing(out: &Path, run: &GridRun) -> Standing {
+    let folder = RunFolder::new(&out.join(&run.folder));
+    let Ok(record) = folder.record() else { return Standing::Open("to do") };
+    // Without its pack or weights a run cannot be told from another; training names what lacks.
+    let Ok(identity) = identity(run) else { return Standing::Open("begun") };
+    let differing = output::differing_keys(&record.config, &identity);
+    if !differing.is_empty() {
+        return Standing::Foreign(differing);
     }
-    let estimate = (!seconds.is_empty())
-        .then(|| left as f64 * seconds.iter().sum::<f64>() / seconds.len() as f64);
+    let predicted = [Split::Val, Split::Test].iter().all(|s| folder.predictions_path(*s).exists());
+    match (record.status, predicted) {
+        (Status::Finished, true) => Standing::Complete { seconds: record.seconds },
+        (Status::Failed, _) => Standing::Open("failed"),
+        _ => Standing::Open("begun"),
+    }
+}
+
+/// What `ncaers train` will call the run.
+fn identity(run: &GridRun) -> Result<Value> {
+    let pack = Pack::open(&pack::path_of(run.experiment.pack()?, Split::Train))?;
+    run.experiment.identity(&pack.digest(), pack.manifest_digest())
+}
+
+/// `--dry-run`: every run, where it stands, and how long it is likely to take.
+fn listing(runs: &[GridRun], standings: &[Standing], jobs: usize) -> Done {
+    let mut forecast = forecast(runs, standings);
+    let mut measured = false;
+    for (run, _) in open(runs, standings) {
+        if forecast.is_known(&run.label) {
+            continue;
+        }
+        if let Ok(seconds) = measure(run) {
+            forecast.learn(&run.label, seconds);
+            measured = true;
+        }
+    }
+    let (mut text, mut rows) = (String::new(), Vec::new());
+    for (run, standing) in runs.iter().zip(standings) {
+        let (state, seconds) = match standing {
+            Standing::Complete { seconds } => ("done".to_owned(), Some(*seconds)),
+            Standing::Open(state) => ((*state).to_owned(), forecast.seconds(&run.label)),
+            Standing::Foreign(keys) => {
+                (format!("another configuration ({})", keys.join(", ")), None)
+            }
+        };
+        let time = seconds.map_or_else(String::new, |s| format!(", about {}", spoken(s)));
+        text += &format!("{state:6} {} (seed {}){time}\n", run.label, run.seed);
+        rows.push(json!({"run": run.folder, "label": run.label, "seed": run.seed, "state": state, "seconds": seconds}));
+    }
+    let left = open(runs, standings).count();
+    let estimate = forecast.rest(open(runs, standings).map(|(run, _)| run.label.as_str()), jobs);
+    let source = if measured { "a few steps on this machine" } else { "the runs that are done" };
     text += &match estimate {
-        Some(s) => format!("{left} of {} runs to do, about {s:.0} s of training", runs.len()),
-        None => format!("{left} of {} runs to do; no finished run tells the time yet", runs.len()),
+        Some(s) => format!(
+            "{left} of {} runs to do, about {} with {jobs} at a time, judging by {source}",
+            runs.len(),
+            spoken(s)
+        ),
+        None => {
+            format!("{left} of {} runs to do; without the pack nothing tells the time", runs.len())
+        }
     };
-    let json = json!({"runs": runs.len(), "to_do": left, "estimated_seconds": estimate});
+    let json =
+        json!({"runs": runs.len(), "to_do": left, "estimated_seconds": estimate, "list": rows});
     Done { text, json, exit: 0 }
+}
+
+/// The runs that are not complete.
+fn open<'a>(
+    runs: &'a [GridRun],
+    standings: &'a [Standing],
+) -> impl Iterator<Item = (&'a GridRun, &'a Standing)> {
+    runs.iter().zip(standings).filter(|(_, s)| !matches!(s, Standing::Complete { .. }))
+}
+
+/// What the complete runs took.
+fn forecast(runs: &[GridRun], standings: &[Standing]) -> Forecast {
+    let mut forecast = Forecast::default();
+    for (run, standing) in runs.iter().zip(standings) {
+        if let Standing::Complete { seconds } = standing {
+            forecast.learn(&run.label, *seconds);
+        }
+    }
+    forecast
+}
+
+/// Seconds of a run, judged by a few steps on noise.
+fn measure(run: &GridRun) -> Result<f64> {
+    const STEPS: u32 = 5;
+    let experiment = &run.experiment;
+    let samples = Pack::open(&pack::path_of(experiment.pack()?, Split::Train))?.len();
+    let speed = train::speed(&experiment.model, &experiment.train, STEPS)?;
+    Ok(forecast::joint_epochs(&experiment.train) * samples as f64 / speed.images_per_s)
 }
 
 /// The commands of one run: train (or go on), then predict both splits.
@@ -131,34 +211,69 @@ fn task(run: &GridRun, out: &Path, jobs: usize) -> Result<Task> {
     Ok(Task { name: run.folder.clone(), commands, log })
 }
 
-fn execute(tasks: &[Task], jobs: usize) -> Result<Vec<Outcome>> {
+/// The grid's progress: what is left, and for how long.
+struct Course<'a> {
+    progress: Progress,
+    jobs: usize,
+    total: usize,
+    /// Labels of the runs that have not ended, by folder, and what the others took.
+    left: Mutex<(BTreeMap<&'a str, &'a str>, Forecast)>,
+}
+
+impl<'a> Course<'a> {
+    fn new(runs: &'a [GridRun], standings: &'a [Standing], jobs: usize) -> Self {
+        let left: BTreeMap<_, _> =
+            open(runs, standings).map(|(r, _)| (r.folder.as_str(), r.label.as_str())).collect();
+        let progress = Progress::new("grid", "runs", left.len() as u64);
+        let forecast = forecast(runs, standings);
+        Course { progress, jobs, total: runs.len(), left: Mutex::new((left, forecast)) }
+    }
+
+    fn ended(&self, task: &Task, outcome: &Outcome) {
+        let mut guard = self.left.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let (left, forecast) = &mut *guard;
+        let label = left.remove(task.name.as_str());
+        let what = match outcome {
+            Outcome::Done { seconds } => {
+                label.into_iter().for_each(|label| forecast.learn(label, *seconds));
+                format!("done in {}", spoken(*seconds))
+            }
+            Outcome::Failed { error } => format!("failed: {error}"),
+            Outcome::NotStarted => "not started".into(),
+        };
+        let done = self.total - left.len();
+        let rest = match forecast.rest(left.values().copied(), self.jobs) {
+            Some(seconds) if !left.is_empty() => format!(", about {} left", spoken(seconds)),
+            _ => String::new(),
+        };
+        self.progress.note(&format!("{}: {what}; {done} of {} runs{rest}", task.name, self.total));
+        self.progress.advance(1);
+    }
+}
+
+fn execute(tasks: &[Task], jobs: usize, course: &Course) -> Result<Vec<Outcome>> {
     ctrlc::set_handler(|| STOP.store(true, Ordering::SeqCst)).context("cannot watch Ctrl-C")?;
     let program = std::env::current_exe().context("cannot find this program's own file")?;
-    let progress = Progress::new("grid", "runs", tasks.len() as u64);
-    let outcomes = Local { program, jobs, stop: &STOP }.run(tasks, &|task, outcome| {
-        progress.note(&match outcome {
-            Outcome::Done { seconds } => format!("{}: done in {seconds:.0} s", task.name),
-            Outcome::Failed { error } => format!("{}: failed: {error}", task.name),
-            Outcome::NotStarted => format!("{}: not started", task.name),
-        });
-        progress.advance(1);
-    });
-    progress.finish();
+    let local = Local { program, jobs, stop: &STOP };
+    let outcomes = local.run(tasks, &|task, outcome| course.ended(task, outcome));
+    course.progress.finish();
     Ok(outcomes)
 }
 
 /// `grid/status.json`: how every run of the grid stands.
 fn write_status(out: &Path, runs: &[GridRun], tasks: &[Task], outcomes: &[Outcome]) -> Result<()> {
     let ran: BTreeMap<_, _> = tasks.iter().map(|t| t.name.as_str()).zip(outcomes).collect();
-    let rows: Vec<Value> = runs
-        .iter()
-        .map(|run| {
-            let outcome = ran.get(run.folder.as_str());
-            let state = outcome.map_or(json!({"state": "done_before"}), |o| json!(o));
-            json!({"run": run.folder, "label": run.label, "seed": run.seed, "outcome": state})
-        })
-        .collect();
-    output::write_json(&out.join("grid").join("status.json"), &rows)
+    let row = |run: &GridRun| {
+        let (state, error) = match ran.get(run.folder.as_str()) {
+            None => ("done_before", None),
+            Some(Outcome::Done { .. }) => ("done", None),
+            Some(Outcome::Failed { error }) => ("failed", Some(error.clone())),
+            Some(Outcome::NotStarted) => ("not_started", None),
+        };
+        let (run, label, seed) = (run.folder.clone(), run.label.clone(), run.seed);
+        GridRow { run, label, seed, state: state.into(), error }
+    };
+    runs::write_grid(out, &runs.iter().map(row).collect::<Vec<_>>())
 }
 
 /// Renders the report of whatever is there and sums up.

@@ -162,9 +162,7 @@ fn dry_run(experiment: &Experiment, plan: &Plan) -> Result<Done> {
     const STEPS: u32 = 5;
     let speed = train::speed(&plan.model, &plan.train, STEPS)?;
     let samples = Pack::open(&pack::path_of(&plan.pack, Split::Train))?.len();
-    let stage1 = plan.train.stage1_epochs;
-    // An encoder alone is about half of the network.
-    let epochs = f64::from(plan.train.epochs) + f64::from(stage1.face + stage1.context) / 2.0;
+    let epochs = experiment::forecast::joint_epochs(&plan.train);
     let seconds = epochs * samples as f64 / speed.images_per_s;
     let toml = experiment.to_toml()?;
     let text = format!(

@@ -1,5 +1,5 @@
-//! Grids: one base experiment, a list of differences, a list of seeds.
-use std::path::Path;
+//! Grids: one base experiment, a list of differences, a list of seeds, and other grids.
+use std::path::{Path, PathBuf};
 
 use anyhow::{bail, ensure, Context, Result};
 use serde_json::{json, Map, Value};
@@ -7,11 +7,11 @@ use serde_json::{json, Map, Value};
 use super::{keys, tree_of, Experiment};
 use crate::output;
 
-/// A grid of runs, in the order in which they are to be made: every difference for the first
-/// seed, then for the second, so that an unfinished grid already compares.
+/// A grid of runs, in the order in which they are to be made: every difference for its first
+/// seed, then for its second, so that an unfinished grid already compares.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Grid {
-    /// The runs.
+    /// The runs; no two resolve to the same configuration and seed.
     pub runs: Vec<GridRun>,
 }
 
@@ -29,30 +29,26 @@ pub struct GridRun {
 }
 
 impl Grid {
-    /// Reads a grid file: `base` (an experiment file, relative to the grid), `seeds`, sections
-    /// `[data]`, `[model]`, `[train]` for all runs, and `[[run]]` entries with a `label` and the
-    /// sections in which they differ. `settings` go over all of it.
+    /// Reads a grid file: `base` (an experiment file, relative to the grid), `include` (other
+    /// grids, whose runs come first), `seeds`, sections `[data]`, `[model]`, `[train]` for all
+    /// runs, and `[[run]]` entries with a `label`, the sections in which they differ and, where
+    /// they have their own, `seeds`. What the file says goes over what it includes; an entry with
+    /// the label of an included run changes that run. Runs that resolve to the same configuration
+    /// are one run, under the first label. `settings` go over all of it.
     ///
     /// # Errors
     /// When a file cannot be read, or a key or value is wrong; names the run and the key.
     pub fn read(path: &Path, settings: &[String]) -> Result<Self> {
-        let tree = tree_of(path)?;
-        let Value::Object(mut top) = tree else { bail!("{} is not a table", path.display()) };
-        let mut base = match top.remove("base") {
-            Some(Value::String(name)) => {
-                tree_of(&path.parent().unwrap_or(Path::new("")).join(name))?
-            }
-            Some(other) => bail!("base is {other}, must be the name of an experiment file"),
-            None => json!({}),
-        };
-        let seeds = seeds(top.remove("seeds"))?;
-        let entries = entries(top.remove("run"))?;
-        keys::merge(&mut base, &Value::Object(top));
-        let mut runs = Vec::new();
-        for seed in seeds {
-            for entry in &entries {
-                let run = cell(&base, entry, seed, settings);
-                runs.push(run.with_context(|| path.display().to_string())?);
+        let rows = rows_of(path, &mut Vec::new())?;
+        let most = rows.iter().map(|row| row.seeds.len()).max().unwrap_or(0);
+        let mut runs: Vec<GridRun> = Vec::new();
+        for position in 0..most {
+            for row in &rows {
+                let Some(&seed) = row.seeds.get(position) else { continue };
+                let run = row.run(seed, settings).with_context(|| path.display().to_string())?;
+                if !runs.iter().any(|known| known.is_same(&run)) {
+                    runs.push(run);
+                }
             }
         }
         refuse_twins(&runs)?;
@@ -60,33 +56,120 @@ impl Grid {
     }
 }
 
-fn cell(base: &Value, entry: &Value, seed: u64, settings: &[String]) -> Result<GridRun> {
-    let label = entry.get("label").and_then(Value::as_str);
-    let label = label.context("a [[run]] has no label")?.to_owned();
-    let mut tree = base.clone();
-    keys::merge(&mut tree, entry);
-    super::override_with(&mut tree, settings)?;
-    keys::set(&mut tree, "train.seed", json!(seed));
-    let experiment = Experiment::resolve(&tree).with_context(|| format!("run `{label}`"))?;
-    let folder = format!("{}-{seed}", output::safe_component(&label));
-    Ok(GridRun { label, seed, folder, experiment })
+impl GridRun {
+    /// Whether both resolve to the same configuration, whatever they are called.
+    fn is_same(&self, other: &GridRun) -> bool {
+        let unnamed = |run: &GridRun| Experiment { label: None, ..run.experiment.clone() };
+        self.seed == other.seed && unnamed(self) == unnamed(other)
+    }
 }
 
-fn seeds(given: Option<Value>) -> Result<Vec<u64>> {
-    let Some(given) = given else { return Ok(vec![1]) };
+/// A `[[run]]` entry with what it stands on, not yet resolved.
+#[derive(Clone, Debug)]
+struct Row {
+    label: String,
+    seeds: Vec<u64>,
+    /// Base and sections.
+    common: Value,
+    /// The entry itself.
+    difference: Value,
+}
+
+impl Row {
+    fn run(&self, seed: u64, settings: &[String]) -> Result<GridRun> {
+        let label = self.label.clone();
+        let mut tree = self.common.clone();
+        keys::merge(&mut tree, &self.difference);
+        super::override_with(&mut tree, settings)?;
+        keys::set(&mut tree, "train.seed", json!(seed));
+        let experiment = Experiment::resolve(&tree).with_context(|| format!("run `{label}`"))?;
+        Ok(GridRun { folder: format!("{}-{seed}", slug(&label)), label, seed, experiment })
+    }
+}
+
+/// A label as part of a folder name: `F + mC, GLA` becomes `F-mC-GLA`.
+fn slug(label: &str) -> String {
+    let words = label.split(|c: char| !c.is_ascii_alphanumeric() && !"._".contains(c));
+    output::safe_component(&words.filter(|w| !w.is_empty()).collect::<Vec<_>>().join("-"))
+}
+
+/// The rows of a grid file, those of the grids that it includes first; `open` names the files
+/// that are being read.
+fn rows_of(path: &Path, open: &mut Vec<PathBuf>) -> Result<Vec<Row>> {
+    ensure!(!open.iter().any(|p| p == path), "{} includes itself", path.display());
+    let Value::Object(mut top) = tree_of(path)? else { bail!("{} is not a table", path.display()) };
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut common = match top.remove("base") {
+        Some(Value::String(name)) => tree_of(&folder.join(name))?,
+        Some(other) => bail!("base is {other}, must be the name of an experiment file"),
+        None => json!({}),
+    };
+    open.push(path.to_owned());
+    let mut rows = Vec::new();
+    for name in included(top.remove("include"))? {
+        rows.append(&mut rows_of(&folder.join(name), open)?);
+    }
+    open.pop();
+    let own_seeds = top.remove("seeds").map(seeds).transpose()?;
+    let entries = entries(top.remove("run"))?;
+    keys::merge(&mut common, &Value::Object(top));
+    for row in &mut rows {
+        keys::merge(&mut row.common, &common);
+        row.seeds = own_seeds.clone().unwrap_or(std::mem::take(&mut row.seeds));
+    }
+    let before = rows.len();
+    for entry in entries {
+        place(&mut rows, before, entry, &common, own_seeds.as_deref().unwrap_or(&[1]))
+            .with_context(|| path.display().to_string())?;
+    }
+    ensure!(!rows.is_empty(), "{}: a grid needs at least one [[run]] with a label", path.display());
+    Ok(rows)
+}
+
+/// Adds an entry, or changes those of the first `included` rows that have its label.
+fn place(
+    rows: &mut Vec<Row>,
+    included: usize,
+    mut entry: Map<String, Value>,
+    common: &Value,
+    grid_seeds: &[u64],
+) -> Result<()> {
+    let label = entry.get("label").and_then(Value::as_str);
+    let label = label.context("a [[run]] has no label")?.to_owned();
+    let own_seeds = entry.remove("seeds").map(seeds).transpose();
+    let own_seeds = own_seeds.with_context(|| format!("run `{label}`"))?;
+    let difference = Value::Object(entry);
+    let (theirs, own) = rows.split_at_mut(included);
+    ensure!(own.iter().all(|row| row.label != label), "two runs of the grid are called `{label}`");
+    let mut known = theirs.iter_mut().filter(|row| row.label == label).peekable();
+    let is_new = known.peek().is_none();
+    for row in known {
+        keys::merge(&mut row.difference, &difference);
+        row.seeds = own_seeds.clone().unwrap_or(std::mem::take(&mut row.seeds));
+    }
+    if is_new {
+        let seeds = own_seeds.unwrap_or_else(|| grid_seeds.to_vec());
+        rows.push(Row { label, seeds, common: common.clone(), difference });
+    }
+    Ok(())
+}
+
+fn included(given: Option<Value>) -> Result<Vec<String>> {
+    let Some(given) = given else { return Ok(Vec::new()) };
+    serde_json::from_value(given.clone())
+        .with_context(|| format!("include is {given}, must be a list of grid files"))
+}
+
+fn seeds(given: Value) -> Result<Vec<u64>> {
     let seeds: Vec<u64> = serde_json::from_value(given.clone())
         .with_context(|| format!("seeds is {given}, must be a list of whole numbers"))?;
     ensure!(!seeds.is_empty(), "seeds is empty");
     Ok(seeds)
 }
 
-fn entries(given: Option<Value>) -> Result<Vec<Value>> {
-    let entries: Vec<Map<String, Value>> = match given {
-        Some(given) => serde_json::from_value(given).context("run must be a list: [[run]]")?,
-        None => Vec::new(),
-    };
-    ensure!(!entries.is_empty(), "a grid needs at least one [[run]] with a label");
-    Ok(entries.into_iter().map(Value::Object).collect())
+fn entries(given: Option<Value>) -> Result<Vec<Map<String, Value>>> {
+    let Some(given) = given else { return Ok(Vec::new()) };
+    serde_json::from_value(given).context("run must be a list: [[run]]")
 }
 
 fn refuse_twins(runs: &[GridRun]) -> Result<()> {
@@ -124,6 +207,82 @@ mod tests {
         assert!(runs.iter().all(|r| r.experiment.train.batch_size == 16));
         assert!(runs.iter().all(|r| r.experiment.train.threads == 1));
         assert_eq!(runs[1].experiment.label.as_deref(), Some("b"));
+    }
+
+    /// `two.toml` beside a grid that includes it.
+    fn including(text: &str) -> Result<Grid> {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let write = |name: &str, text: &str| {
+            std::fs::write(dir.path().join(name), text).expect("write");
+        };
+        write("base.toml", "[train]\nepochs = 9");
+        write("two.toml", TWO);
+        write("grid.toml", text);
+        Grid::read(&dir.path().join("grid.toml"), &[])
+    }
+
+    fn told(grid: &Grid) -> Vec<(&str, u32, u32)> {
+        let told = |r: &'_ GridRun| (r.experiment.train.epochs, r.experiment.train.batch_size);
+        grid.runs.iter().map(|r| (r.folder.as_str(), told(r).0, told(r).1)).collect()
+    }
+
+    #[test]
+    fn an_included_grid_is_changed_by_sections_seeds_and_label() {
+        let grid = including(
+            "include = [\"two.toml\"]\nseeds = [1]\n[train]\nbatch_size = 32\n\
+             [[run]]\nlabel = \"a\"\nseeds = [1, 2]\ntrain.epochs = 5\n\
+             [[run]]\nlabel = \"c + d, e\"\n",
+        );
+        let expected = [("a-1", 5, 32), ("b-1", 3, 32), ("c-d-e-1", 60, 32), ("a-2", 5, 32)];
+        assert_eq!(told(&grid.expect("reads")), expected);
+    }
+
+    #[test]
+    fn what_resolves_to_the_same_is_one_run() {
+        // `same` differs from `b` in its name alone, and `two.toml` is there twice.
+        let grid = including(
+            "include = [\"two.toml\", \"two.toml\"]\n\
+             [[run]]\nlabel = \"same\"\nseeds = [4]\ntrain.epochs = 3\ntrain.batch_size = 16\n",
+        );
+        let expected = [("a-4", 9, 16), ("b-4", 3, 16), ("a-5", 9, 16), ("b-5", 3, 16)];
+        assert_eq!(told(&grid.expect("reads")), expected);
+    }
+
+    #[test]
+    fn grids_that_include_themselves_are_refused() {
+        let message = format!("{:#}", including("include = [\"grid.toml\"]").expect_err("refused"));
+        assert!(message.contains("includes itself"), "{message}");
+    }
+
+    /// The files of `experiments/`.
+    fn shipped(name: &str) -> Grid {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments");
+        Grid::read(&folder.join(name), &[]).unwrap_or_else(|e| panic!("{name}: {e:#}"))
+    }
+
+    #[test]
+    fn tables_4_6_and_7_are_fourteen_configurations() {
+        let distinct = |name: &str| {
+            let runs = shipped(name).runs;
+            let labels: std::collections::BTreeSet<_> = runs.iter().map(|r| &r.label).collect();
+            let first = runs.iter().filter(|r| r.seed == runs[0].seed).count();
+            assert_eq!(labels.len(), first, "{name}: a label for every configuration");
+            first
+        };
+        let counts = ["table4.toml", "table6.toml", "table7.toml", "ablation.toml"].map(distinct);
+        assert_eq!(counts, [9, 4, 3, 14]);
+        assert_eq!(["table2.toml", "table3.toml"].map(distinct), [12, 4]);
+    }
+
+    #[test]
+    fn the_demo_ablation_has_three_seeds_of_setting_iv() {
+        let runs = shipped("ablation-demo.toml").runs;
+        for label in ["F + mC, none", "F + mC, CA", "F + mC, GLA"] {
+            assert_eq!(runs.iter().filter(|r| r.label == label).count(), 3, "{label}");
+        }
+        let paper: std::collections::BTreeSet<_> =
+            shipped("ablation.toml").runs.into_iter().map(|r| r.label).collect();
+        assert!(paper.iter().all(|label| runs.iter().any(|r| r.label == *label)));
     }
 
     #[test]

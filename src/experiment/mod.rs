@@ -12,6 +12,7 @@ use serde_json::{json, Value};
 use crate::{model::ModelConfig, output, train::TrainConfig};
 
 pub mod executor;
+pub mod forecast;
 mod grid;
 mod keys;
 

@@ -1,0 +1,81 @@
+//! How long the rest of a grid takes, judged by the runs that are finished.
+use std::collections::BTreeMap;
+
+use crate::train::TrainConfig;
+
+/// Seconds of finished runs by label.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Forecast {
+    known: BTreeMap<String, Vec<f64>>,
+}
+
+impl Forecast {
+    /// Learns that a run of `label` took `seconds`.
+    pub fn learn(&mut self, label: &str, seconds: f64) {
+        self.known.entry(label.to_owned()).or_default().push(seconds);
+    }
+
+    /// Whether a run of `label` is finished.
+    pub fn is_known(&self, label: &str) -> bool {
+        self.known.contains_key(label)
+    }
+
+    /// Seconds of a run: the mean over runs of the same label (other seeds), else over the means
+    /// of all labels; `None` when nothing is known.
+    pub fn seconds(&self, label: &str) -> Option<f64> {
+        let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
+        if let Some(known) = self.known.get(label) {
+            return Some(mean(known));
+        }
+        let means: Vec<f64> = self.known.values().map(|v| mean(v)).collect();
+        (!means.is_empty()).then(|| mean(&means))
+    }
+
+    /// Wall seconds of the runs with these labels, `jobs` at a time.
+    pub fn rest<'a>(&self, labels: impl Iterator<Item = &'a str>, jobs: usize) -> Option<f64> {
+        let seconds: Option<Vec<f64>> = labels.map(|label| self.seconds(label)).collect();
+        let seconds = seconds?;
+        let longest = seconds.iter().copied().fold(0.0, f64::max);
+        Some((seconds.iter().sum::<f64>() / jobs.max(1) as f64).max(longest))
+    }
+}
+
+/// Epochs of both stages in units of a joint epoch: an encoder alone is about half of the network.
+pub fn joint_epochs(train: &TrainConfig) -> f64 {
+    let stage1 = train.stage1_epochs;
+    f64::from(train.epochs) + f64::from(stage1.face + stage1.context) / 2.0
+}
+
+/// A duration as people say it: `40 s`, `12 min`, `3.5 h`.
+pub fn spoken(seconds: f64) -> String {
+    match seconds {
+        s if s < 90.0 => format!("{s:.0} s"),
+        s if s < 5400.0 => format!("{:.0} min", s / 60.0),
+        s => format!("{:.1} h", s / 3600.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_label_tells_more_than_the_others() {
+        let mut forecast = Forecast::default();
+        assert_eq!(forecast.rest(["a"].into_iter(), 2), None);
+        assert_eq!(forecast.rest(std::iter::empty(), 2), Some(0.0));
+        forecast.learn("a", 10.0);
+        forecast.learn("a", 20.0);
+        forecast.learn("b", 45.0);
+        assert_eq!(forecast.seconds("a"), Some(15.0));
+        assert_eq!(forecast.seconds("new"), Some(30.0));
+        // 15 + 45 + 30 on two: at least the longest of them.
+        assert_eq!(forecast.rest(["a", "b", "new"].into_iter(), 2), Some(45.0));
+        assert_eq!(forecast.rest(["b"].into_iter(), 8), Some(45.0));
+    }
+
+    #[test]
+    fn durations_are_spoken() {
+        assert_eq!([40.0, 750.0, 12_600.0].map(spoken), ["40 s", "12 min", "3.5 h"]);
+    }
+}
