@@ -24,7 +24,7 @@ demo: build
 build-ncaers *ARGS: build
     scripts/build-ncaers.sh "$@"
 
-# Train the grid and end in its report with the significance tests: PACK=folder GRID=file OUT=folder
+# Train Tables 4, 6 and 7 and end in the report with its tests: MANIFEST=folder PACK=folder GRID=file OUT=folder
 ablation *ARGS: build
     scripts/ablation.sh "$@"
 
