@@ -102,14 +102,14 @@ fn two_models_chosen_from_the_lists_are_compared() {
     world.run("gla", 1, |i| (5..19).contains(&(i % 20)));
     world.run("none", 1, |i| i % 20 < 5);
     report(&world);
-    let choose = "const b = document.getElementById('model-b'); b.value = '2';\
-        b.dispatchEvent(new Event('change'));\
+    let choose = "const set = (id, v) => { const e = document.getElementById(id); e.value = v; e.dispatchEvent(new Event('change')); };\
+        set('model-a', '1'); set('model-b', '0');\
         document.title = [...document.querySelectorAll('#comparison tr')].slice(0, 6).map(r => r.cells[1].textContent).join(' | ')";
     let (dom, console) = visit(&world.out(), 1280, choose);
-    // Runs in name order: 0 ca, 1 gla, 2 none. Of every 20: both 0..5, only ca 5..10, neither 10..20.
+    // Runs in the paper's order: 0 none, 1 ca, 2 gla. Of every 20: both 0..5, only ca 5..10, neither 10..20.
     assert_eq!(title(&dom), "50.00 % | 25.00 % | 35 | 35 | 0 | 70", "{console}");
     let exchange = "const set = (id, v) => { const e = document.getElementById(id); e.value = v; e.dispatchEvent(new Event('change')); };\
-        set('model-a', '2'); set('model-b', '0');\
+        set('model-a', '0'); set('model-b', '1');\
         document.title = document.querySelector('#comparison tr:nth-child(7) td').textContent";
     let (dom, console) = visit(&world.out(), 1280, exchange);
     assert!(title(&dom).starts_with("-25.00 ["), "{} {console}", title(&dom));

@@ -5,6 +5,7 @@ mod world;
 use std::{collections::BTreeMap, fs, path::Path};
 
 use common::ncaers;
+use ncaers::runs::{GridRow, RunFolder, RunRecord};
 use serde_json::Value;
 use world::World;
 
@@ -53,10 +54,10 @@ fn numbers_come_from_the_predictions() {
     assert_eq!(summary["runs"], 2);
     let csv = read(&world, "tables/results.csv");
     assert!(csv.contains("gla,60.00,") && csv.contains("none,25.00,"), "{csv}");
-    assert!(csv.contains(",140,70,1\n"), "n, videos and seeds: {csv}");
+    assert!(csv.contains(",140,70,1,R2\n"), "n, videos, seeds, key: {csv}");
     let layout = read(&world, "tables/table-4.csv");
     assert!(layout.contains("(iv) F + mC,GLA,60.00,") && layout.contains(",46.91"), "{layout}");
-    assert!(layout.contains("(i) F,–,–,–,42.58"), "rows without a run stay: {layout}");
+    assert!(layout.contains("(i) F,–,–,–,–,42.58"), "rows without a run stay: {layout}");
 }
 
 #[test]
@@ -84,7 +85,81 @@ fn seeds_are_averaged_and_shown() {
     report(&world);
     let csv = read(&world, "tables/results.csv");
     // Mean of 60 and 70, standard deviation with divisor n - 1.
-    assert!(csv.contains("gla,65.00 ± 7.07,") && csv.contains(",70,2\n"), "{csv}");
+    assert!(csv.contains("gla,65.00 ± 7.07,") && csv.contains(",70,2,R1 R2\n"), "{csv}");
+}
+
+#[test]
+fn tests_use_all_seeds() {
+    let world = World::new();
+    // The first seeds are alike; the others are not.
+    for (seed, gla) in [(1, 8), (2, 14), (3, 15)] {
+        world.run("gla", seed, |i| i % 20 < gla);
+        world.run("none", seed, |i| i % 20 < 8);
+    }
+    report(&world);
+    let csv = read(&world, "tables/differences.csv");
+    // Means of 40, 70, 75 and of 40: none is first in the paper's order.
+    assert!(csv.contains("none,gla,\"-21.67 ["), "{csv}");
+    assert!(csv.contains(",0 of 3,"), "{csv}");
+    let layout = read(&world, "tables/table-4.csv");
+    assert!(layout.contains("GLA,61.67 ± 18.93 ≈,"), "one seed shows no lead: {layout}");
+    assert!(read(&world, "tables/table-4.md").contains("marks a tie, and nothing is bold"));
+    let five = read(&world, "tables/table-5.md");
+    assert!(five.contains("\\[") && five.contains("\\] (df"), "smallest and largest p: {five}");
+    assert!(read(&world, "tables/seeds.md").contains("with 3 seeds no exact paired test"));
+}
+
+#[test]
+fn rows_stand_in_the_papers_order_and_a_lead_is_bold() {
+    let world = World::new();
+    for seed in [1, 2] {
+        world.run("gla", seed, |i| i % 20 < 18);
+        world.run("none", seed, |i| i % 20 < 5);
+        world.run("ca", seed, |i| i % 20 < 9);
+    }
+    report(&world);
+    let csv = read(&world, "tables/results.csv");
+    let labels: Vec<_> = csv.lines().skip(1).filter_map(|l| l.split(',').next()).collect();
+    assert_eq!(labels, ["none", "ca", "gla"]);
+    assert!(read(&world, "tables/table-4.md").contains("**90.00 ± 0.00**"));
+    assert!(read(&world, "tables/table-4.tex").contains("\\textbf{90.00 $\\pm$ 0.00}"));
+    for name in ["confusion-none", "confusion-ca", "confusion-gla", "attention", "predictions"] {
+        for kind in ["svg", "png"] {
+            assert!(world.out().join(format!("figures/{name}.{kind}")).is_file(), "{name}.{kind}");
+        }
+    }
+}
+
+#[test]
+fn a_run_that_failed_without_a_folder_is_a_row_with_its_error() {
+    let world = World::new();
+    world.run("gla", 1, |i| i % 20 < 12);
+    let row = |run: &str, state: &str, error: Option<&str>| GridRow {
+        run: run.into(),
+        label: run.split('-').next().unwrap_or_default().into(),
+        seed: 1,
+        state: state.into(),
+        error: error.map(str::to_owned),
+    };
+    let rows = [row("gla-1", "done", None), row("ca-1", "failed", Some("no such pack"))];
+    ncaers::runs::write_grid(&world.runs(), &rows).expect("status");
+    let text = problems(&report(&world));
+    assert!(text.contains("run ca-1 failed and has no results: no such pack"), "{text}");
+    assert!(read(&world, "tables/runs.csv").contains("failed: no such pack"));
+}
+
+#[test]
+fn runs_on_different_states_of_the_data_set_are_named() {
+    let world = World::new();
+    world.run("gla", 1, |i| i % 20 < 12);
+    world.run("ca", 1, |i| i % 20 < 9);
+    let folder = RunFolder::new(&world.runs().join("ca-1"));
+    let record = folder.record().expect("record");
+    let other = RunRecord { manifest_digest: "another".into(), ..record };
+    folder.write_record(&other).expect("write");
+    let text = problems(&report(&world));
+    assert!(text.contains("trained on different states of the data set"), "{text}");
+    assert!(read(&world, "tables/results.csv").contains("gla,60.00"));
 }
 
 #[test]

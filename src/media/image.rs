@@ -39,11 +39,27 @@ pub fn decode_rgb(bytes: &[u8]) -> Result<RgbImage> {
 /// # Errors
 /// When the picture is larger than JPEG allows (65,535 a side) or empty.
 pub fn encode_jpeg(picture: &RgbImage, quality: u8) -> Result<Vec<u8>> {
+    jpeg(picture, quality, false)
+}
+
+/// JPEG at `quality` (1..=100) for looking at only: half the colour resolution, half the bytes.
+///
+/// # Errors
+/// As [`encode_jpeg`].
+pub fn encode_thumbnail(picture: &RgbImage, quality: u8) -> Result<Vec<u8>> {
+    jpeg(picture, quality, true)
+}
+
+fn jpeg(picture: &RgbImage, quality: u8, small: bool) -> Result<Vec<u8>> {
     let side = |v: u32| u16::try_from(v).context("picture is too large for JPEG");
     let (width, height) = (side(picture.width())?, side(picture.height())?);
     let mut bytes = Vec::new();
     let mut encoder = jpeg_encoder::Encoder::new(&mut bytes, quality);
-    encoder.set_sampling_factor(jpeg_encoder::SamplingFactor::R_4_4_4);
+    encoder.set_sampling_factor(match small {
+        true => jpeg_encoder::SamplingFactor::R_4_2_0,
+        false => jpeg_encoder::SamplingFactor::R_4_4_4,
+    });
+    encoder.set_optimized_huffman_tables(small);
     encoder.encode(picture.as_raw(), width, height, jpeg_encoder::ColorType::Rgb)?;
     Ok(bytes)
 }

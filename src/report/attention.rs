@@ -6,10 +6,10 @@ use image::{imageops, Rgb, RgbImage};
 use safetensors::{Dtype, SafeTensors};
 
 use super::{
-    figure::{attention_grid, Figure, MapColumn},
+    figure::{picture_grid, Answer, Figure, RowHead, Shot, ShotColumn},
     gallery,
     page::{Block, Section},
-    study::{Run, Study},
+    study::{Group, Run, Study},
 };
 use crate::{
     media::image::mask,
@@ -41,16 +41,24 @@ impl Maps<'_> {
         let size = self.rows * self.columns;
         &self.values[index * size..][..size]
     }
+
+    /// What the model says of a sample.
+    fn answer(&self, index: usize) -> Option<(Answer, String)> {
+        gallery::answer(self.run, index).map(|(answer, name, _)| (answer, name.to_owned()))
+    }
 }
 
 /// The section with the figure; `None` when no run has maps or no picture is at hand.
 pub fn figure(study: &Study, problems: &mut Vec<String>) -> Option<Section> {
     let mut models = Vec::new();
-    for group in study.groups.iter() {
+    let has_maps =
+        |group: &&Group| study.first(group).folder.attention_path(study.split).exists();
+    let mut groups: Vec<&Group> = study.rivals(0).into_iter().filter(has_maps).collect();
+    if groups.len() < 2 {
+        groups = study.groups.iter().filter(has_maps).take(MODELS).collect();
+    }
+    for group in groups {
         let run = study.first(group);
-        if models.len() == MODELS || !run.folder.attention_path(study.split).exists() {
-            continue;
-        }
         match read(&group.label, run, study) {
             Ok(maps) => models.push(maps),
             Err(e) => problems.push(format!("run {}: attention is not shown: {e:#}", run.name)),
@@ -78,12 +86,19 @@ pub fn figure(study: &Study, problems: &mut Vec<String>) -> Option<Section> {
         name: "attention".into(),
         caption: format!("Attention of {}; {resolution}", names.join(", ")),
         alt: "Rows: picture, picture with masked face, then one attention map per model".into(),
-        canvas: attention_grid(&names, &shots),
+        canvas: picture_grid(&heads(&names), &shots),
     }));
     section.blocks.push(Block::Html(
         "<figure><img src=\"figures/attention.png\" alt=\"Attention maps, one column per sample\" loading=\"lazy\" style=\"width:100%;height:auto\"></figure>\n".into(),
     ));
     Some(section)
+}
+
+/// The rows: picture, masked picture, one per model with its answer below.
+fn heads(models: &[String]) -> Vec<RowHead> {
+    let plain = ["picture", "face masked"].map(|name| RowHead { name: name.into(), lines: 0 });
+    let models = models.iter().map(|name| RowHead { name: name.clone(), lines: 1 });
+    plain.into_iter().chain(models).collect()
 }
 
 fn read<'a>(label: &'a str, run: &'a Run, study: &Study) -> Result<Maps<'a>> {
@@ -110,7 +125,7 @@ fn column(
     samples: &BTreeMap<&str, &Sample>,
     models: &[Maps],
     class: usize,
-) -> Option<MapColumn> {
+) -> Option<ShotColumn> {
     let of_class = study.samples.iter().enumerate().filter(|(_, (_, t))| usize::from(*t) == class);
     let drawn = of_class.min_by_key(|(_, (id, _))| Draws::new(1, "attention", id).bits())?;
     let (index, (id, _)) = drawn;
@@ -120,16 +135,15 @@ fn column(
         mask(&mut masked, face, 0);
     }
     let small = |p: &RgbImage| imageops::thumbnail(p, SIZE.0, SIZE.1);
+    let plain = |picture| Some(Shot { picture, lines: Vec::new() });
     let masked = small(&masked);
-    let maps = models.iter().map(|m| overlay(&masked, m.of(index), m.rows, m.columns));
-    let answers = models.iter().map(|m| {
-        let row = m.run.answers.as_ref().and_then(|a| a.rows.get(index));
-        row.and_then(|r| Emotion::from_label(r.predicted)).map_or("–", Emotion::name).to_owned()
+    let maps = models.iter().map(|m| {
+        let picture = overlay(&masked, m.of(index), m.rows, m.columns);
+        Some(Shot { picture, lines: m.answer(index).into_iter().collect() })
     });
-    Some(MapColumn {
+    Some(ShotColumn {
         title: Emotion::ALL[class].name().to_owned(),
-        answers: answers.collect(),
-        pictures: [small(&picture), masked.clone()].into_iter().chain(maps).collect(),
+        shots: [plain(small(&picture)), plain(masked.clone())].into_iter().chain(maps).collect(),
     })
 }
 

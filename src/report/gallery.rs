@@ -6,12 +6,13 @@ use image::{imageops, RgbImage};
 use rayon::prelude::*;
 
 use super::{
+    figure::{self, Answer, Figure, RowHead, Shot, ShotColumn},
     page::scrolling,
     study::{Run, Study},
     table::escape_html,
 };
 use crate::{
-    media::image::{encode_jpeg, load_rgb},
+    media::image::{decode_rgb, encode_thumbnail, load_rgb},
     output,
     record::{Emotion, Prediction, Sample, NUM_CLASSES},
     seed::Draws,
@@ -100,12 +101,13 @@ fn thumb(study: &Study, samples: &BTreeMap<&str, &Sample>, index: usize) -> Resu
     let picture = picture(study, samples, &study.samples[index].0)?;
     let (w, h) = picture.dimensions();
     let height = (u64::from(THUMB_WIDTH) * u64::from(h) / u64::from(w.max(1))).clamp(1, 400);
-    encode_jpeg(&imageops::thumbnail(&picture, THUMB_WIDTH, height as u32), THUMB_QUALITY)
+    encode_thumbnail(&imageops::thumbnail(&picture, THUMB_WIDTH, height as u32), THUMB_QUALITY)
 }
 
-/// The first run of the first few groups: the models that the grid compares.
-pub fn models(study: &Study) -> Vec<(&str, &Run)> {
-    study.groups.iter().take(GRID_MODELS).map(|g| (g.label.as_str(), study.first(g))).collect()
+/// The first runs of the models that the grid compares.
+fn models(study: &Study) -> Vec<(&str, &Run)> {
+    let groups = study.rivals(GRID_MODELS).into_iter();
+    groups.map(|g| (g.label.as_str(), study.first(g))).collect()
 }
 
 /// For every outcome and class one sample, drawn at random: nothing is picked by eye.
@@ -137,6 +139,55 @@ fn row_of(run: &Run, index: usize) -> Option<&Prediction> {
 
 fn is_right(run: &Run, index: usize) -> bool {
     row_of(run, index).is_some_and(|r| r.predicted == r.target)
+}
+
+/// A run's answer on a sample: whether it is right, the class, its confidence.
+pub fn answer(run: &Run, index: usize) -> Option<(Answer, &'static str, f64)> {
+    let row = row_of(run, index)?;
+    let answer = if row.predicted == row.target { Answer::Right } else { Answer::Wrong };
+    let name = Emotion::from_label(row.predicted).map_or("?", Emotion::name);
+    Some((answer, name, confidence(row)))
+}
+
+/// The grid as a figure for print, as Fig. 10; `None` without pictures.
+pub fn figure(study: &Study, thumbs: &Thumbs) -> Option<Figure> {
+    let models = models(study);
+    let shot = |index: usize| {
+        let picture = decode_rgb(thumbs.files.get(&index)?).ok()?;
+        let lines = models.iter().filter_map(|(label, run)| {
+            let (answer, name, share) = answer(run, index)?;
+            let model = if models.len() == 2 { "" } else { label };
+            let space = if model.is_empty() { "" } else { ": " };
+            Some((answer, format!("{model}{space}{name} {:.0} %", 100.0 * share)))
+        });
+        let picture = imageops::resize(&picture, 160, 120, imageops::FilterType::Triangle);
+        Some(Shot { picture, lines: lines.collect() })
+    };
+    let columns: Vec<ShotColumn> = Emotion::ALL
+        .into_iter()
+        .map(|emotion| {
+            let class = usize::from(emotion.label());
+            let shots = thumbs.grid.iter().map(|(_, row)| row[class].and_then(shot));
+            ShotColumn { title: emotion.name().into(), shots: shots.collect() }
+        })
+        .collect();
+    columns.iter().flat_map(|c| &c.shots).flatten().next()?;
+    let heads: Vec<RowHead> = thumbs
+        .grid
+        .iter()
+        .map(|(name, _)| RowHead { name: (*name).into(), lines: models.len() })
+        .collect();
+    let names: Vec<_> = models.iter().map(|(label, _)| *label).collect();
+    let order = names.join(" above ");
+    Some(Figure {
+        name: "predictions".into(),
+        caption: format!(
+            "Samples drawn at random for each true class and outcome, with the answers and \
+             confidences of {order}; = right, ≠ wrong"
+        ),
+        alt: format!("Columns: true classes; rows: outcomes; below each picture {order}"),
+        canvas: figure::picture_grid(&heads, &columns),
+    })
 }
 
 /// Softmax probability of the predicted class.
@@ -176,13 +227,11 @@ fn shot_html(study: &Study, thumbs: &Thumbs, index: usize) -> String {
         out += &id;
     }
     for (label, run) in models(study) {
-        let Some(row) = row_of(run, index) else { continue };
+        let Some((answer, name, share)) = answer(run, index) else { continue };
         let (class, sign) =
-            if row.predicted == row.target { ("right", "✓") } else { ("wrong", "✗") };
-        let answer = Emotion::from_label(row.predicted).map_or("?", Emotion::name);
-        let share = 100.0 * confidence(row);
-        let label = escape_html(label);
-        out += &format!("<div class=\"{class}\">{sign} {label}: {answer} {share:.0} %</div>");
+            if answer == Answer::Right { ("right", "✓") } else { ("wrong", "✗") };
+        let (label, share) = (escape_html(label), 100.0 * share);
+        out += &format!("<div class=\"{class}\">{sign} {label}: {name} {share:.0} %</div>");
     }
     out + "</div>"
 }

@@ -116,6 +116,7 @@ fn pictures(study: &Study, thumbs: &Thumbs) -> Section {
          right, and one that none does, each drawn at random among all of its kind.",
     );
     section.blocks.push(Block::Html(gallery::grid_html(study, thumbs)));
+    section.blocks.extend(gallery::figure(study, thumbs).map(Block::FileFigure));
     section
 }
 
@@ -192,10 +193,13 @@ fn page_data(study: &Study, scores: &Scores, thumbs: &Thumbs) -> Value {
         });
     }
     let mut pairs = Map::new();
-    for pair in &scores.comparison.pairs {
-        let [a, b] = [pair.a, pair.b].map(|g| study.groups[g].runs[0]);
-        let rows = sections::significance::pair_rows(pair, a > b);
-        pairs.insert(format!("{}-{}", a.min(b), a.max(b)), rows);
+    for (position, level) in scores.single.iter().enumerate() {
+        for pair in &level.comparison.pairs {
+            let [a, b] =
+                [pair.a, pair.b].map(|m| study.groups[level.members[m]].runs[position]);
+            let rows = sections::significance::pair_rows(pair, a > b);
+            pairs.insert(format!("{}-{}", a.min(b), a.max(b)), rows);
+        }
     }
     json!({
         "classes": crate::record::Emotion::ALL.map(|e| e.name()),
@@ -238,7 +242,8 @@ fn trace(study: &Study, scores: &Scores, page: &Page) -> Value {
         "manifest_digest": study.data.as_ref().map(|d| &d.digest),
         "runs": runs.collect::<Vec<_>>(),
         "configurations": groups.collect::<Vec<_>>(),
-        "comparison": scores.comparison,
+        "pairs": scores.pairs,
+        "failed": study.failed,
         "tables": page.tables().collect::<Vec<_>>(),
         "problems": study.problems,
     })

@@ -7,12 +7,13 @@ use std::{
 use anyhow::{ensure, Result};
 use serde_json::Value;
 
+use super::paper;
 use crate::{
     corpus::demo,
     manifest::{self, Manifest},
     output,
     record::{Prediction, Sample, Split},
-    runs::{self, EpochRow, RunFolder, RunRecord, Status},
+    runs::{self, EpochRow, GridRow, RunFolder, RunRecord, Status},
 };
 
 /// What to report on.
@@ -89,9 +90,12 @@ pub struct Study {
     pub split: Split,
     /// The data set, when it is at hand.
     pub data: Option<DataSet>,
-    /// All readable runs, by folder name.
+    /// All readable runs, in the order of the paper's tables, what is in none by label, then by
+    /// seed.
     pub runs: Vec<Run>,
-    /// The scored runs grouped over seeds, in the order of their labels' first run.
+    /// Runs of the grid that failed before they left a run folder.
+    pub failed: Vec<GridRow>,
+    /// The scored runs grouped over seeds, in the order of [`Study::runs`].
     pub groups: Vec<Group>,
     /// Ids and true labels of the scored samples, in id order.
     pub samples: Vec<(String, u8)>,
@@ -119,6 +123,11 @@ impl Study {
             request.runs.display(),
             problems.join("; ")
         );
+        runs.sort_by_cached_key(|run| {
+            let r = &run.record;
+            (paper::position(&r.config), r.label.clone(), r.seed, run.name.clone())
+        });
+        let failed = failed(request, &runs, &mut problems);
         let samples = keep_one_test_set(&mut runs, &mut problems);
         ensure!(
             !samples.is_empty(),
@@ -131,7 +140,7 @@ impl Study {
         let demonstration = data.as_ref().is_some_and(|d| is_demonstration(&d.manifest.meta));
         let groups = groups(&runs);
         let (title, split) = (request.title.clone(), request.split);
-        Ok(Study { title, demonstration, split, data, runs, groups, samples, problems })
+        Ok(Study { title, demonstration, split, data, runs, failed, groups, samples, problems })
     }
 
     /// The runs that have answers.
@@ -147,11 +156,39 @@ impl Study {
         &self.runs[group.runs[0]]
     }
 
+    /// The configurations that figures compare: CAER-Net-S (or its attention, in setting (iv) of
+    /// Table 4) above GLAMOR-Net, as the paper's Figures 9 and 10; without both of them the
+    /// first `most`.
+    pub fn rivals(&self, most: usize) -> Vec<&Group> {
+        let of = |row: &paper::PaperRow| self.groups.iter().find(|g| row.holds(&g.config));
+        let [ca, gla] = [paper::SETTING_IV_CA, paper::SETTING_IV_GLA].map(|row| of(&row));
+        match (of(&paper::CAER_NET_S_ROW).or(ca), gla) {
+            (Some(caer), Some(gla)) => vec![caer, gla],
+            _ => self.groups.iter().take(most).collect(),
+        }
+    }
+
     /// The manifest's samples by id.
     pub fn samples_by_id(&self) -> BTreeMap<&str, &Sample> {
         let samples = self.data.iter().flat_map(|d| &d.manifest.samples);
         samples.map(|s| (s.sample_id.as_str(), s)).collect()
     }
+}
+
+/// The runs that the grid lists as failed and that have no folder to speak for them.
+fn failed(request: &Request, runs: &[Run], problems: &mut Vec<String>) -> Vec<GridRow> {
+    let rows = runs::grid(&request.runs).unwrap_or_else(|e| {
+        problems.push(format!("failed runs are not shown: {e:#}"));
+        Vec::new()
+    });
+    let is_lost =
+        |row: &GridRow| row.state == "failed" && runs.iter().all(|run| run.name != row.run);
+    let lost: Vec<GridRow> = rows.into_iter().filter(is_lost).collect();
+    for row in &lost {
+        let error = row.error.as_deref().unwrap_or("no error was recorded");
+        problems.push(format!("run {} failed and has no results: {error}", row.run));
+    }
+    lost
 }
 
 fn name(folder: &RunFolder) -> String {

@@ -245,6 +245,8 @@ fn escape_latex(text: &str) -> String {
             'χ' => out += "$\\chi$",
             '²' => out += "$^2$",
             '≤' => out += "$\\le$",
+            '≈' => out += "$\\approx$",
+            '−' => out += "$-$",
             '→' => out += "$\\to$",
             '·' => out += "$\\cdot$",
             c => out.push(c),

@@ -5,7 +5,7 @@ mod canvas;
 mod confusion;
 mod curves;
 mod fusion;
-mod maps;
+mod pictures;
 mod reliability;
 mod shares;
 
@@ -14,7 +14,7 @@ pub use canvas::Canvas;
 pub use confusion::{confusion, shade};
 pub use curves::{learning_curves, Curve};
 pub use fusion::{fusion, ClassWeights};
-pub use maps::{attention_grid, MapColumn};
+pub use pictures::{picture_grid, Answer, RowHead, Shot, ShotColumn};
 pub use reliability::{reliability, Bin, Panel};
 pub use shares::{shares, Shares};
 

@@ -89,7 +89,7 @@
     ];
     const known = data.pairs[`${Math.min(a, b)}-${Math.max(a, b)}`];
     if (known && a !== b) rows.push(...(a < b ? known.forward : known.backward));
-    else if (a !== b) rows.push(["tests", "only between first seeds of different configurations"]);
+    else if (a !== b) rows.push(["tests", "only between different configurations at the same place in their lists of seeds"]);
     const body = element("tbody");
     for (const [name, text] of rows) {
       body.append(element("tr", {}, element("th", { scope: "row" }, name), element("td", { class: "num" }, String(text))));

@@ -7,9 +7,11 @@ use crate::{
         figure::{self, Figure},
         page::{scrolling, Block, Section},
         study::{Answers, Study},
-        table::escape_html,
     },
 };
+
+/// Configurations with a picture on file.
+const FIGURES: usize = 5;
 
 /// `counts[target][predicted]`.
 pub type Counts = [[u64; NUM_CLASSES]; NUM_CLASSES];
@@ -33,20 +35,49 @@ pub fn section(study: &Study) -> Section {
     section.blocks.push(Block::Html(
         "<p class=\"screen\">Choose a cell to see the samples behind it.</p>\n".into(),
     ));
+    let drawn = drawn(study);
     for (i, group) in study.groups.iter().enumerate() {
         let run = study.first(group);
         let Some(answers) = &run.answers else { continue };
         let (counts, label) = (counts(answers), super::run_label(run));
+        let name = drawn.contains(&i).then(|| file_name(study, i));
         section.blocks.push(Block::Heading(label.clone()));
-        section.blocks.push(Block::Html(html(&counts, i, group.runs[0], &label)));
-        section.blocks.push(Block::FileFigure(Figure {
-            name: format!("confusion-{}", i + 1),
-            caption: format!("Confusion matrix of {label}"),
-            alt: alt(&counts),
-            canvas: figure::confusion(&label, &counts),
+        section.blocks.push(Block::Html(html(&counts, i, group.runs[0], &label, name.as_deref())));
+        section.blocks.extend(name.map(|name| {
+            Block::FileFigure(Figure {
+                name,
+                caption: format!("Confusion matrix of {label}"),
+                alt: alt(&counts),
+                canvas: figure::confusion(&label, &counts),
+            })
         }));
     }
     section
+}
+
+/// The configurations that also get a picture on file: all, or of many those that figures
+/// compare and the first ones.
+fn drawn(study: &Study) -> Vec<usize> {
+    let rivals = study.rivals(0);
+    let is_rival = |i: &usize| rivals.iter().any(|r| std::ptr::eq(*r, &study.groups[*i]));
+    let all = 0..study.groups.len();
+    let mut order: Vec<usize> = all.clone().filter(is_rival).collect();
+    order.extend(all.filter(|i| !is_rival(i)));
+    order.truncate(FIGURES);
+    order
+}
+
+/// `confusion-` and the configuration's label, with its number where another has the same.
+fn file_name(study: &Study, index: usize) -> String {
+    let slug = |i: usize| {
+        let words = study.groups[i].label.split(|c: char| !c.is_ascii_alphanumeric());
+        words.filter(|w| !w.is_empty()).collect::<Vec<_>>().join("-")
+    };
+    let twins = (0..study.groups.len()).filter(|&i| slug(i) == slug(index)).count();
+    match twins {
+        1 => format!("confusion-{}", slug(index)),
+        _ => format!("confusion-{}-{}", slug(index), index + 1),
+    }
 }
 
 fn share(counts: &Counts, target: usize, predicted: usize) -> f64 {
@@ -67,11 +98,14 @@ fn alt(counts: &Counts) -> String {
     format!("Share of each class that is recognised: {}", recalls.join(", "))
 }
 
-fn html(counts: &Counts, index: usize, run: usize, label: &str) -> String {
+fn html(counts: &Counts, index: usize, run: usize, label: &str, file: Option<&str>) -> String {
+    let links = file.map_or_else(String::new, |name| {
+        format!(
+            " (<a href=\"figures/{name}.svg\">SVG</a>, <a href=\"figures/{name}.png\">PNG</a>)"
+        )
+    });
     let mut out = format!(
-        "<table class=\"confusion\" id=\"confusion-{index}\" data-model=\"{run}\"><caption>{} (<a href=\"figures/confusion-{n}.svg\">SVG</a>, <a href=\"figures/confusion-{n}.png\">PNG</a>)</caption><thead><tr><td></td>",
-        escape_html("true class by predicted class"),
-        n = index + 1,
+        "<table class=\"confusion\" id=\"confusion-{index}\" data-model=\"{run}\"><caption>true class by predicted class{links}</caption><thead><tr><td></td>",
     );
     for emotion in Emotion::ALL {
         let _ = write!(out, "<th scope=\"col\">{emotion}</th>");

@@ -17,6 +17,11 @@ pub fn run_label(run: &Run) -> String {
     format!("{}, seed {}", run.record.label, run.record.seed)
 }
 
+/// A run's key: what tables call it, and where it stands in the table of runs.
+pub fn run_key(run: usize) -> String {
+    format!("R{}", run + 1)
+}
+
 /// Two lists of models and the place where the page's script puts their comparison.
 pub fn two_models_html(study: &Study) -> String {
     let list = |id: &str, name: &str, chosen: usize| {

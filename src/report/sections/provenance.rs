@@ -6,7 +6,7 @@ use crate::{
         study::Study,
         table::{Cell, Column, Table},
     },
-    runs::Status,
+    runs::{GridRow, Status},
 };
 
 /// Digits of a digest in the table; `report.json` has them all.
@@ -30,14 +30,15 @@ pub fn runs(study: &Study) -> Section {
 
 fn table(study: &Study) -> Table {
     let short = |text: &str| Cell::words(text.get(..SHORT).unwrap_or(text));
-    let words = ["run", "configuration", "model", "inputs"].map(Column::words);
+    let words = ["key", "run", "configuration", "model", "inputs"].map(Column::words);
     let numbers = ["seed", "parameters", "epoch kept", "validation %", "test looks", "seconds"];
     let digests = ["state", "device", "commit", "manifest", "predictions"].map(Column::words);
-    let rows = study.runs.iter().map(|run| {
+    let rows = study.runs.iter().enumerate().map(|(at, run)| {
         let r = &run.record;
         let selected = r.selected.as_ref();
         let predictions = run.answers.as_ref().map(|a| short(&a.digest));
         vec![
+            Cell::words(super::run_key(at)),
             short(&r.run_id).of(vec![r.run_id.clone()]),
             Cell::words(&r.label),
             Cell::words(&r.model),
@@ -55,10 +56,13 @@ fn table(study: &Study) -> Table {
             predictions.unwrap_or_else(Cell::none),
         ]
     });
+    let mut rows: Vec<Vec<Cell>> = rows.collect();
+    let width = words.len() + numbers.len() + digests.len();
+    rows.extend(study.failed.iter().map(|run| failed(run, width)));
     Table {
         name: "runs".into(),
         caption: "The runs behind this report".into(),
-        rows: rows.collect(),
+        rows,
         columns: words.into_iter().chain(numbers.map(Column::numbers)).chain(digests).collect(),
         notes: vec![
             "Test looks: how often somebody predicted on the test split with this run. More than \
@@ -66,6 +70,16 @@ fn table(study: &Study) -> Table {
                 .into(),
         ],
     }
+}
+
+/// The row of a run that left nothing but its error.
+fn failed(run: &GridRow, width: usize) -> Vec<Cell> {
+    let error = run.error.as_deref().unwrap_or("no error was recorded");
+    let mut cells = vec![Cell::none(); width];
+    cells[2] = Cell::words(&run.label);
+    cells[5] = Cell::count(run.seed);
+    cells[11] = Cell::words(format!("failed: {error}"));
+    cells
 }
 
 fn inputs(config: &serde_json::Value) -> String {

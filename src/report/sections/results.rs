@@ -4,8 +4,8 @@ use crate::{
     report::{
         figure::{self, AccuracyRow, Figure},
         page::{Block, Section},
-        paper::{self, PaperRow, PaperTable},
-        scores::{best, Score, Scores},
+        paper::{self, PaperRow, PaperTable, Set},
+        scores::{verdict, Score, Scores, Verdict},
         study::{Group, Study},
         table::{Cell, Column, Table},
     },
@@ -14,43 +14,60 @@ use crate::{
 /// All configurations, then the paper's tables that hold at least one of them.
 pub fn section(study: &Study, scores: &Scores) -> Section {
     let mut section = Section::new("results", "Results");
-    let first = &study.scored().next().expect("a study has answers").2.rows;
     section.text(format!(
-        "Accuracy on the {} split: {} samples in {} independent videos. Intervals are 95 % and \
-         treat videos, not frames, as units; of several seeds they are those of the mean over \
-         seeds.",
+        "Accuracy on the {} split: {}. Every number in a row and in a table comes from these same \
+         samples; a run on others is refused and named below. Intervals are 95 % and treat \
+         videos, not frames, as units; of several seeds they are those of the mean over seeds, \
+         and ± is the standard deviation over seeds.",
         study.split,
-        first.len(),
-        scores.comparison.clusters
+        test_set(study, scores),
     ));
     section.blocks.push(Block::Table(overview(study, scores)));
     section.blocks.push(Block::Figure(accuracy_figure(study, scores)));
-    for table in [paper::ABLATION, paper::MODELS, paper::FUSION, paper::BACKBONES] {
-        if let Some(table) = layout(study, scores, &table) {
+    for table in paper::TABLES {
+        if let Some(table) = layout(study, scores, table) {
             section.blocks.push(Block::Table(table));
         }
+    }
+    if scores.groups.iter().any(|s| s.runs.len() > 1) {
+        section.blocks.push(Block::Table(seeds(study, scores)));
     }
     section
 }
 
-/// `81.2 [75.1, 86.0]` in percent.
+/// `228 samples from 140 clips, 138 independent videos`
+fn test_set(study: &Study, scores: &Scores) -> String {
+    let rows = &study.scored().next().expect("a study has answers").2.rows;
+    let clips: std::collections::BTreeSet<&str> =
+        rows.iter().map(|r| r.clip_id.as_str()).collect();
+    let videos = scores.groups.first().map_or(0, |s| s.accuracy.clusters);
+    format!("{} samples from {} clips, {videos} independent videos", rows.len(), clips.len())
+}
+
+/// `[75.1, 86.0]` in percent.
 fn interval(score: &Score) -> String {
     let p = |share: f64| format!("{:.1}", 100.0 * share);
     format!("[{}, {}]", p(score.accuracy.lo), p(score.accuracy.hi))
 }
 
-/// Mean in percent, with the standard deviation over seeds where there are several.
-fn mean(score: &Score) -> Cell {
+/// Mean in percent, with the standard deviation over seeds where there are several; bold where
+/// it is the best and its lead survives, marked where it ties with the best.
+fn mean(score: &Score, group: usize, verdict: &Verdict) -> Cell {
     let value = 100.0 * score.accuracy.value;
-    let text = match score.sd {
+    let mut text = match score.sd() {
         Some(sd) => format!("{value:.2} ± {:.2}", 100.0 * sd),
         None => format!("{value:.2}"),
     };
+    if verdict.is_tie(group) {
+        text += " ≈";
+    }
     Cell { text, value: Some(value), runs: score.run_ids.clone(), ..Cell::default() }
+        .strong(verdict.is_strong(group))
 }
 
 fn overview(study: &Study, scores: &Scores) -> Table {
-    let best = best(study, scores);
+    let all: Vec<usize> = (0..study.groups.len()).collect();
+    let verdict = verdict(study, scores, &all);
     let rows = study.groups.iter().zip(&scores.groups).enumerate().map(|(i, (group, score))| {
         let runs = || score.run_ids.clone();
         let optional = |v: Option<f64>, decimals| {
@@ -58,13 +75,14 @@ fn overview(study: &Study, scores: &Scores) -> Table {
         };
         vec![
             Cell::words(&group.label),
-            mean(score).strong(best.survives && best.index == i),
+            mean(score, i, &verdict),
             Cell { value: Some(score.accuracy.lo), ..Cell::words(interval(score)) }.of(runs()),
             optional(score.metric("macro_f1"), 3),
             optional(score.metric("ece"), 3),
             Cell::count(score.accuracy.n as u64),
             Cell::count(score.accuracy.clusters as u64),
             Cell::count(group.runs.len() as u64),
+            key(study, group),
         ]
     });
     let numbers =
@@ -75,65 +93,163 @@ fn overview(study: &Study, scores: &Scores) -> Table {
         rows: rows.collect(),
         columns: std::iter::once(Column::words("configuration"))
             .chain(numbers.map(Column::numbers))
+            .chain([Column::words("runs")])
             .collect(),
         notes: vec![
-            best.note,
-            "Macro F1 and calibration error are those of the first seed.".into(),
+            verdict.note,
+            "Macro F1 and calibration error are those of the first seed. The keys under \"runs\" \
+             are those of the table of runs."
+                .into(),
         ],
     }
 }
 
+/// The runs of a configuration by their keys in the table of runs.
+fn key(study: &Study, group: &Group) -> Cell {
+    let keys: Vec<_> = group.runs.iter().map(|&run| super::run_key(run)).collect();
+    let ids = group.runs.iter().map(|&run| study.runs[run].record.run_id.clone());
+    Cell::words(keys.join(" ")).of(ids.collect())
+}
+
 fn layout(study: &Study, scores: &Scores, table: &PaperTable) -> Option<Table> {
     let place = |row: &PaperRow| study.groups.iter().position(|g| row.holds(&g.config));
-    let twins = |row: &PaperRow| study.groups.iter().filter(|g| row.holds(&g.config)).count();
-    let held = table.rows.iter().filter(|row| place(row).is_some()).count();
-    if held < table.least {
+    let members: Vec<usize> = table.rows.iter().filter_map(place).collect();
+    if members.len() < table.least {
         return None;
     }
+    let verdict = verdict(study, scores, &members);
+    let with_parameters = table.number == paper::BACKBONES.number;
     let cited = |value: Option<f64>| value.map_or(Cell::none(), |v| Cell::number(v, 2));
-    let with_caer_s = table.rows.iter().any(|r| r.caer_s.is_some());
     let rows = table.rows.iter().map(|row| {
-        let ours = place(row).map(|i| &scores.groups[i]);
+        let ours = place(row);
+        let score = |show: &dyn Fn(usize, &Score) -> Cell| {
+            ours.map_or(Cell::none(), |i| show(i, &scores.groups[i]))
+        };
         let mut cells = vec![
             Cell::words(row.setting),
             Cell::words(row.variant),
-            ours.map_or(Cell::none(), mean),
-            ours.map_or(Cell::none(), |s| Cell::words(interval(s)).of(s.run_ids.clone())),
+            score(&|i, s| mean(s, i, &verdict)),
+            score(&|_, s| Cell::words(interval(s)).of(s.run_ids.clone())),
+            score(&|_, s| Cell::count(s.runs.len() as u64).of(s.run_ids.clone())),
         ];
-        if with_caer_s {
+        if with_parameters {
+            cells.push(score(&|i, s| parameters(study, i).of(s.run_ids.clone())));
+        }
+        if table.set != Set::NcaerS {
             cells.push(cited(row.caer_s));
         }
-        cells.push(cited(row.ncaer_s));
+        if table.set != Set::CaerS {
+            cells.push(cited(row.ncaer_s));
+        }
+        cells.push(ours.map_or(Cell::words(""), |i| key(study, &study.groups[i])));
         cells
     });
+    let rows = rows.collect();
+    Some(Table {
+        name: format!("table-{}", table.number),
+        caption: table.caption.into(),
+        columns: columns(table, with_parameters),
+        rows,
+        notes: notes(study, scores, table, &verdict),
+    })
+}
+
+fn columns(table: &PaperTable, with_parameters: bool) -> Vec<Column> {
     let mut columns: Vec<_> = table.heads.iter().copied().map(Column::words).collect();
-    columns.extend(["ours: accuracy %", "ours: 95 % interval"].map(Column::numbers));
-    if with_caer_s {
+    columns.extend(["ours: accuracy %", "ours: 95 % interval", "seeds"].map(Column::numbers));
+    if with_parameters {
+        columns.push(Column::numbers("ours: parameters"));
+    }
+    if table.set != Set::NcaerS {
         columns.push(Column::cited("paper: CAER-S % (cited)"));
     }
-    columns.push(Column::cited("paper: NCAER-S % (cited)"));
-    let mut notes = vec![table.note.to_owned(), "The paper's numbers are cited from other data and other training; they are no baseline for ours.".into()];
-    for row in table.rows.iter().filter(|row| twins(row) > 1) {
+    if table.set != Set::CaerS {
+        columns.push(Column::cited("paper: NCAER-S % (cited)"));
+    }
+    columns.push(Column::words("runs"));
+    columns
+}
+
+fn parameters(study: &Study, group: usize) -> Cell {
+    Cell::count(study.first(&study.groups[group]).record.parameters)
+}
+
+fn notes(study: &Study, scores: &Scores, table: &PaperTable, verdict: &Verdict) -> Vec<String> {
+    let fits = |row: &PaperRow| -> Vec<&Group> {
+        study.groups.iter().filter(|g| row.holds(&g.config)).collect()
+    };
+    let mut notes = vec![
+        format!("Ours: {}. {}", test_set(study, scores), verdict.note),
+        table.note.to_owned(),
+        "The paper's numbers are cited from other data and other training; they are no baseline \
+         for ours."
+            .into(),
+    ];
+    for row in table.rows.iter().filter(|row| fits(row).len() > 1) {
         notes.push(format!(
             "{} {}: {} configurations fit; the first is shown, all stand in the table of results.",
             row.setting,
             row.variant,
-            twins(row)
+            fits(row).len()
         ));
     }
-    Some(Table {
-        name: format!("table-{}", table.number),
-        caption: table.caption.into(),
-        columns,
-        rows: rows.collect(),
+    let held = table.rows.iter().filter_map(|row| fits(row).first().copied());
+    let runs: Vec<usize> = held.flat_map(|g| g.runs.iter().copied()).collect();
+    let name = |&run: &usize| {
+        let record = &study.runs[run].record;
+        let id = record.run_id.get(..10).unwrap_or(&record.run_id);
+        format!("{} {id} (seed {})", super::run_key(run), record.seed)
+    };
+    notes.push(format!("Runs: {}.", runs.iter().map(name).collect::<Vec<_>>().join(", ")));
+    notes
+}
+
+/// What the seeds of every configuration with several of them show.
+fn seeds(study: &Study, scores: &Scores) -> Table {
+    let several = study.groups.iter().zip(&scores.groups).filter(|(_, s)| s.runs.len() > 1);
+    let percent = |v: f64| Cell::number(100.0 * v, 2);
+    let rows = several.clone().filter_map(|(group, score)| {
+        let summary = score.seeds.as_ref()?;
+        let each: Vec<_> = score.runs.iter().map(|a| format!("{:.2}", 100.0 * a)).collect();
+        let across = summary.mean_interval.map_or("–".into(), |i| {
+            format!("[{:.1}, {:.1}]", 100.0 * i.lo.max(0.0), 100.0 * i.hi.min(1.0))
+        });
+        let cells = [
+            Cell::words(each.join(", ")),
+            percent(summary.mean),
+            summary.sd.map_or(Cell::none(), percent),
+            Cell::words(across),
+        ];
+        let cells = cells.map(|cell| cell.of(score.run_ids.clone()));
+        Some(std::iter::once(Cell::words(&group.label)).chain(cells).collect())
+    });
+    let rows = rows.collect();
+    let mut notes: Vec<String> = several
+        .filter_map(|(_, s)| Some(s.seeds.as_ref()?.cannot_show.clone()))
+        .map(|text| format!("What so few seeds cannot show: {text}."))
+        .collect();
+    notes.dedup();
+    notes.insert(
+        0,
+        "The interval here is Student's and treats seeds as units and the samples as given; the \
+         one in the tables above treats videos as units and the seeds as given."
+            .into(),
+    );
+    let numbers = ["accuracy % of every seed", "mean", "sd", "95 % over seeds"];
+    Table {
+        name: "seeds".into(),
+        caption: "Accuracy over seeds".into(),
+        columns: std::iter::once(Column::words("configuration"))
+            .chain(numbers.map(Column::numbers))
+            .collect(),
+        rows,
         notes,
-    })
+    }
 }
 
 /// The paper's number for a configuration on NCAER-S.
 fn cited(group: &Group) -> Option<f64> {
-    let rows = [paper::ABLATION, paper::FUSION, paper::BACKBONES, paper::MODELS];
-    let mut rows = rows.iter().flat_map(|t| t.rows);
+    let mut rows = paper::TABLES.iter().flat_map(|t| t.rows);
     rows.find(|r| r.holds(&group.config)).and_then(|r| r.ncaer_s).map(|v| v / 100.0)
 }
 

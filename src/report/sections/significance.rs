@@ -4,25 +4,35 @@ use crate::{
     report::{
         page::{Block, Section},
         paper,
-        scores::Scores,
+        scores::{MarginScore, PairScore, Scores},
         study::Study,
         table::{Cell, Column, Table},
     },
     stats::{
-        comparison::{Comparison, MarginTests, Pair},
+        comparison::{Options, Pair, CAVEAT},
         tail::PValue,
     },
 };
 
 /// Configurations in one matrix; more would not fit a page.
 const MATRIX: usize = 8;
+/// Warnings in the page.
+const WARNINGS: usize = 12;
 
 /// Table 5's layout, the same with videos as units, and differences of accuracy.
 pub fn section(study: &Study, scores: &Scores) -> Section {
     let mut section = Section::new("significance", "Significance");
-    let comparison = &scores.comparison;
     let shown = shown(study);
-    section.text(comparison.caveat.clone());
+    section.text(CAVEAT);
+    if scores.groups.iter().any(|s| s.runs.len() > 1) {
+        section.text(
+            "Where both configurations have several seeds, the n-th seed of one is set beside the \
+             n-th of the other. Tests that respect videos take the answers of all these seeds on \
+             one video as one unit. The paper's test compares two single models, so it is made \
+             for every seed: the table shows the median p-value, with the smallest and the \
+             largest in brackets.",
+        );
+    }
     if shown.len() < study.groups.len() {
         section.text(format!(
             "The matrices hold {} of {} configurations; all pairs stand in the table of \
@@ -31,19 +41,29 @@ pub fn section(study: &Study, scores: &Scores) -> Section {
             study.groups.len()
         ));
     }
-    section.blocks.push(Block::Table(paper_test(study, comparison, &shown)));
-    section.blocks.push(Block::Table(robust_test(study, comparison, &shown)));
+    section.blocks.push(Block::Table(paper_test(study, scores, &shown)));
+    section.blocks.push(Block::Table(robust_test(study, scores, &shown)));
     if setting_iv(study).len() > 1 {
         section.blocks.push(Block::Table(cited()));
     }
-    if !comparison.pairs.is_empty() {
-        section.blocks.push(Block::Table(differences(study, comparison)));
+    if !scores.pairs.is_empty() {
+        section.blocks.push(Block::Table(differences(study, scores)));
     }
-    let warnings: Vec<_> = comparison.warnings.iter().map(|w| w.message.clone()).collect();
+    let warnings = warnings(scores);
     if !warnings.is_empty() {
         section.blocks.push(Block::List(warnings));
     }
     section
+}
+
+/// What the tests warn of, the first few.
+fn warnings(scores: &Scores) -> Vec<String> {
+    let all = scores.single.first().map_or(&[][..], |level| &level.comparison.warnings);
+    let mut shown: Vec<String> = all.iter().take(WARNINGS).map(|w| w.message.clone()).collect();
+    if all.len() > WARNINGS {
+        shown.push(format!("{} more of the kind", all.len() - WARNINGS));
+    }
+    shown
 }
 
 /// Groups in setting (iv) of Table 4, best attention first as in the paper's Table 5.
@@ -60,30 +80,47 @@ fn shown(study: &Study) -> Vec<usize> {
     (0..study.groups.len().min(MATRIX)).collect()
 }
 
-/// Run ids of the first seeds of two groups.
+/// Run ids of the seeds of two groups that are compared.
 fn runs_of(study: &Study, i: usize, j: usize) -> Vec<String> {
-    let mut ids: Vec<_> =
-        [i, j].map(|g| study.first(&study.groups[g]).record.run_id.clone()).to_vec();
-    ids.dedup();
-    ids
+    let seeds = study.groups[i].runs.len().min(study.groups[j].runs.len());
+    let ids = |g: usize| {
+        let runs = study.groups[g].runs[..seeds].iter();
+        runs.map(|&run| study.runs[run].record.run_id.clone()).collect::<Vec<_>>()
+    };
+    if i == j {
+        ids(i)
+    } else {
+        [ids(i), ids(j)].concat()
+    }
 }
 
-fn p_cell(p: PValue, more: &str) -> Cell {
-    Cell { text: format!("{p}{more}"), value: Some(p.log10()), ..Cell::default() }
+fn p_cell(p: PValue) -> Cell {
+    Cell { text: p.to_string(), value: Some(p.log10()), ..Cell::default() }
+}
+
+/// The median p-value with the smallest and the largest, where there are several.
+fn p_range(found: &[PValue]) -> Cell {
+    let mut sorted = found.to_vec();
+    sorted.sort_by(|a, b| a.log10().total_cmp(&b.log10()));
+    let (Some(low), Some(high)) = (sorted.first(), sorted.last()) else { return Cell::none() };
+    // Of an even number the larger of the two in the middle: the cautious one.
+    let median = sorted[sorted.len() / 2];
+    let range = if sorted.len() > 1 { format!(" [{low}, {high}]") } else { String::new() };
+    Cell { text: format!("{median}{range}"), ..p_cell(median) }
 }
 
 fn matrix(
     study: &Study,
-    comparison: &Comparison,
+    scores: &Scores,
     shown: &[usize],
-    cell: impl Fn(&MarginTests) -> Cell,
+    cell: impl Fn(&MarginScore) -> Cell,
 ) -> (Vec<Column>, Vec<Vec<Cell>>) {
     let label = |&i: &usize| study.groups[i].label.clone();
     let heads = shown.iter().map(|i| Column::numbers(&label(i)));
     let columns = std::iter::once(Column::words("")).chain(heads).collect();
     let rows = shown.iter().enumerate().map(|(row, i)| {
         let cells = shown.iter().enumerate().map(|(column, j)| {
-            let tests = (column >= row).then(|| comparison.margins(*i, *j)).flatten();
+            let tests = (column >= row).then(|| scores.margins(*i, *j)).flatten();
             tests.map_or(Cell::words(""), |t| cell(t).of(runs_of(study, *i, *j)))
         });
         std::iter::once(Cell::words(label(i))).chain(cells).collect()
@@ -91,10 +128,19 @@ fn matrix(
     (columns, rows.collect())
 }
 
-fn paper_test(study: &Study, comparison: &Comparison, shown: &[usize]) -> Table {
-    let cell =
-        |t: &MarginTests| p_cell(t.stuart_maxwell.p, &format!(" (df {})", t.stuart_maxwell.df));
-    let (columns, rows) = matrix(study, comparison, shown, cell);
+fn paper_test(study: &Study, scores: &Scores, shown: &[usize]) -> Table {
+    let cell = |t: &MarginScore| {
+        let p: Vec<PValue> = t.stuart_maxwell.iter().map(|(p, _)| *p).collect();
+        let mut freedoms: Vec<u32> = t.stuart_maxwell.iter().map(|(_, df)| *df).collect();
+        freedoms.sort_unstable();
+        freedoms.dedup();
+        let freedoms: Vec<_> = freedoms.iter().map(u32::to_string).collect();
+        let range = p_range(&p);
+        Cell { text: format!("{} (df {})", range.text, freedoms.join(", ")), ..range }
+    };
+    let (columns, rows) = matrix(study, scores, shown, cell);
+    let accuracy = scores.groups.first().map(|s| s.accuracy);
+    let (n, videos) = accuracy.map_or((0, 0), |a| (a.n, a.clusters));
     Table {
         name: "table-5".into(),
         caption: "Stuart-Maxwell p-values between models, in the layout of Table 5".into(),
@@ -102,16 +148,14 @@ fn paper_test(study: &Study, comparison: &Comparison, shown: &[usize]) -> Table 
         rows,
         notes: vec![format!(
             "The main diagonal tests a model's predictions against the truth. Frames are taken as \
-             independent ({} frames in {} videos), first seeds, not corrected for the number of \
-             tests.",
-            comparison.n, comparison.clusters
+             independent ({n} frames in {videos} videos); not corrected for the number of tests."
         )],
     }
 }
 
-fn robust_test(study: &Study, comparison: &Comparison, shown: &[usize]) -> Table {
-    let cell = |t: &MarginTests| p_cell(t.sign_flip.p, "");
-    let (columns, rows) = matrix(study, comparison, shown, cell);
+fn robust_test(study: &Study, scores: &Scores, shown: &[usize]) -> Table {
+    let (columns, rows) = matrix(study, scores, shown, |t| p_cell(t.sign_flip));
+    let options = scores.single.first().map_or_else(Options::default, |l| l.comparison.options);
     Table {
         name: "table-5-clusters".into(),
         caption: "The same question with videos as units: cluster sign-flip p-values".into(),
@@ -119,7 +163,7 @@ fn robust_test(study: &Study, comparison: &Comparison, shown: &[usize]) -> Table
         rows,
         notes: vec![format!(
             "All signs where few videos differ, else {} random ones; seed {}.",
-            comparison.options.sign_flips, comparison.options.seed
+            options.sign_flips, options.seed
         )],
     }
 }
@@ -144,23 +188,24 @@ fn cited() -> Table {
     }
 }
 
-fn differences(study: &Study, comparison: &Comparison) -> Table {
-    let rows = comparison.pairs.iter().map(|pair| {
+fn differences(study: &Study, scores: &Scores) -> Table {
+    let rows = scores.pairs.iter().map(|pair| {
         let runs = runs_of(study, pair.a, pair.b);
         let label = |i: usize| Cell::words(&study.groups[i].label);
-        let tests = &pair.accuracy;
-        vec![
-            label(pair.a),
-            label(pair.b),
-            difference(pair).of(runs.clone()),
-            p_cell(tests.sign_flip.p, "").of(runs.clone()),
-            p_cell(tests.sign_flip_adjusted.holm, "").of(runs.clone()),
-            p_cell(tests.mcnemar.exact, "").of(runs.clone()),
-            minimum(pair).of(runs),
-        ]
+        let cells = [
+            difference(pair),
+            on_the_side(pair),
+            p_cell(pair.sign_flip),
+            p_cell(pair.holm),
+            p_range(&pair.mcnemar),
+            pair.minimum_detectable.map_or(Cell::none(), |v| Cell::number(100.0 * v, 2)),
+        ];
+        let cells = cells.map(|cell| cell.of(runs.clone()));
+        [label(pair.a), label(pair.b)].into_iter().chain(cells).collect()
     });
     let numbers = [
         "A − B in points",
+        "seeds with A ahead",
         "p, videos",
         "p, videos, Holm",
         "p, McNemar exact, frames",
@@ -168,7 +213,7 @@ fn differences(study: &Study, comparison: &Comparison) -> Table {
     ];
     Table {
         name: "differences".into(),
-        caption: "Differences of accuracy between first seeds".into(),
+        caption: "Differences of accuracy, over the seeds that both have".into(),
         rows: rows.collect(),
         columns: ["A", "B"]
             .map(Column::words)
@@ -176,31 +221,28 @@ fn differences(study: &Study, comparison: &Comparison) -> Table {
             .chain(numbers.map(Column::numbers))
             .collect(),
         notes: vec![
-            "Intervals are 95 % with videos as units. The smallest difference found is the one \
-             that a test on this many videos would detect with 80 % power at 5 %."
+            "Intervals are 95 % with videos as units and seeds as given. A pair with one seed on \
+             either side says nothing about other seeds. Holm's correction is over all pairs of \
+             this table. The smallest difference found is the one that a test on this many videos \
+             would detect with 80 % power at 5 %."
                 .into(),
         ],
     }
 }
 
 /// The difference of accuracies in points with its interval.
-fn difference(pair: &Pair) -> Cell {
+fn difference(pair: &PairScore) -> Cell {
     let points = |v: f64| 100.0 * v;
-    if let Some(e) = pair.accuracy.clustered {
-        let (value, lo, hi) = (points(e.value), points(e.lo), points(e.hi));
-        let text = format!("{value:+.2} [{lo:+.2}, {hi:+.2}]");
-        return Cell { text, value: Some(value), ..Cell::default() };
-    }
-    let naive = pair.accuracy.difference.as_ref().map(|d| points(d.value));
-    naive.map_or(Cell::none(), |v| Cell {
-        text: format!("{v:+.2}"),
-        value: Some(v),
-        ..Cell::default()
-    })
+    let Some(e) = pair.difference else { return Cell::none() };
+    let (value, lo, hi) = (points(e.value), points(e.lo), points(e.hi));
+    let text = format!("{value:+.2} [{lo:+.2}, {hi:+.2}]");
+    Cell { text, value: Some(value), ..Cell::default() }
 }
 
-fn minimum(pair: &Pair) -> Cell {
-    pair.accuracy.minimum_detectable.map_or(Cell::none(), |v| Cell::number(100.0 * v, 2))
+fn on_the_side(pair: &PairScore) -> Cell {
+    let ahead = pair.each.iter().filter(|d| **d > 0.0).count();
+    let text = format!("{ahead} of {}", pair.each.len());
+    Cell { text, value: Some(ahead as f64 / pair.each.len().max(1) as f64), ..Cell::default() }
 }
 
 /// What the page says about a pair when two models are chosen from the lists: name and text, and

@@ -12,16 +12,18 @@ use crate::{
 /// Curves in one figure: as many as there are colours with marks.
 const CURVES_PER_FIGURE: usize = 6;
 
-/// Learning curves of all runs, six to a figure.
+/// Learning curves of the first seeds and of runs without answers, six to a figure.
 pub fn curves(study: &Study) -> Section {
     let mut section = Section::new("curves", "Learning curves");
-    let runs: Vec<_> = study.runs.iter().filter(|r| has_joint(r)).collect();
+    let is_later = |i: usize| study.groups.iter().any(|g| g.runs[1..].contains(&i));
+    let runs = study.runs.iter().enumerate().filter(|(i, r)| has_joint(r) && !is_later(*i));
+    let runs: Vec<_> = runs.map(|(_, run)| run).collect();
     if runs.is_empty() {
         section.text("No run has a learning curve.");
         return section;
     }
     section.text(
-        "Joint training only; the encoders of two-stage models were trained before. The kept \
+        "Joint training of the first seeds; the encoders of two-stage models were trained before. The kept \
          epoch is the one that validation selected, so its validation accuracy is optimistic.",
     );
     for (i, chunk) in runs.chunks(CURVES_PER_FIGURE).enumerate() {
