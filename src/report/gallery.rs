@@ -154,11 +154,10 @@ pub fn figure(study: &Study, thumbs: &Thumbs) -> Option<Figure> {
     let models = models(study);
     let shot = |index: usize| {
         let picture = decode_rgb(thumbs.files.get(&index)?).ok()?;
-        let lines = models.iter().filter_map(|(label, run)| {
+        // The models' names would not fit below; the caption gives their order.
+        let lines = models.iter().filter_map(|(_, run)| {
             let (answer, name, share) = answer(run, index)?;
-            let model = if models.len() == 2 { "" } else { label };
-            let space = if model.is_empty() { "" } else { ": " };
-            Some((answer, format!("{model}{space}{name} {:.0} %", 100.0 * share)))
+            Some((answer, format!("{name} {:.0} %", 100.0 * share)))
         });
         let picture = imageops::resize(&picture, 160, 120, imageops::FilterType::Triangle);
         Some(Shot { picture, lines: lines.collect() })

@@ -106,8 +106,8 @@ mod tests {
             shots: (0..4)
                 .map(|i| {
                     let lines = vec![
-                        (Answer::Wrong, "CAER-Net-S: Surprise 100 %".into()),
-                        (Answer::Right, "GLA: Surprise 100 %".into()),
+                        (Answer::Wrong, "Surprise 100 %".into()),
+                        (Answer::Right, "Disgust 100 %".into()),
                     ];
                     let lines = if i < 2 { Vec::new() } else { lines };
                     (i != 3 || title != "Fear").then(|| Shot { picture: picture(60 * i), lines })
