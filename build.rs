@@ -78,13 +78,18 @@ fn is_crate(manifest: &str, name: &str) -> bool {
 
 /// Compiles what LibTorch can do and tch has no binding for.
 fn compile_native(libtorch: &Path) {
-    println!("cargo:rerun-if-changed=src/train/native.cpp");
+    let files = ["src/train/native.cpp", "src/model/fused.cpp"];
+    files.iter().for_each(|file| println!("cargo:rerun-if-changed={file}"));
     cc::Build::new()
         .cpp(true)
         .pic(true)
         .warnings(false)
         .include(libtorch.join("include"))
         .flag("-std=c++17")
-        .file("src/train/native.cpp")
+        // LibTorch's own threads; a product and a sum may become one instruction.
+        .flags(["-fopenmp", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"])
+        .opt_level(3)
+        .files(files)
         .compile("ncaers_native");
+    println!("cargo:rustc-link-lib=gomp");
 }

@@ -5,7 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ncaers::model::{self, Inputs, Model, ModelConfig, Outputs};
+use ncaers::{
+    model::{self, Inputs, Model, ModelConfig, Outputs},
+    train::{Optimizer, OptimizerKind, Rule},
+};
 use serde::Deserialize;
 use serde_json::{json, Value};
 use tch::{nn, Device, Kind, Tensor};
@@ -251,48 +254,59 @@ fn structure(name: &str, fixture: &Evaluated, rebuilt: &Rebuilt, ledger: &mut Le
     }
 }
 
-/// Gradient descent with momentum in PyTorch's form.
-struct Descent<'a> {
-    fixture: &'a Trained,
-    velocity: BTreeMap<String, Tensor>,
+/// The program's own rule, as the fixture wants it.
+fn descent(fixture: &Trained, store: &nn::VarStore) -> Optimizer {
+    let rule = Rule {
+        kind: OptimizerKind::Sgd,
+        momentum: fixture.momentum,
+        nesterov: false,
+        amsgrad: false,
+        weight_decay: fixture.weight_decay,
+        clip_grad: 0.0,
+    };
+    let named = trainable(store).into_iter().collect();
+    Optimizer::new(rule, vec![(1.0, named)]).expect("an optimizer")
 }
 
-impl Descent<'_> {
-    fn step(&mut self, store: &nn::VarStore) {
-        for (name, mut weight) in trainable(store) {
-            tch::no_grad(|| {
-                let pull = weight.grad() + &weight * self.fixture.weight_decay;
-                let velocity = match self.velocity.get(&name) {
-                    Some(old) => old * self.fixture.momentum + pull,
-                    None => pull,
-                };
-                let _ = weight.g_sub_(&(&velocity * self.fixture.lr));
-                self.velocity.insert(name, velocity);
-                weight.zero_grad();
-            });
-        }
-    }
+/// A tensor of four dimensions in the layout that training uses: channels last.
+fn channels_last(tensor: &Tensor) -> Tensor {
+    tensor.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
 }
 
 fn trainable(store: &nn::VarStore) -> BTreeMap<String, Tensor> {
     store.variables().into_iter().filter(|(_, tensor)| tensor.requires_grad()).collect()
 }
 
+/// Three training steps, in LibTorch's plain layout (its own operations) and channels last (ours).
 fn trained(name: &str, json: Value, expected: &BTreeMap<String, Tensor>, ledger: &mut Ledger) {
     let fixture: Trained = serde_json::from_value(json).expect("a training fixture");
+    for (layout, last) in [("plain", false), ("channels last", true)] {
+        trained_in_layout(&format!("{name} {layout}"), last, &fixture, expected, ledger);
+    }
+}
+
+fn trained_in_layout(
+    name: &str,
+    last: bool,
+    fixture: &Trained,
+    expected: &BTreeMap<String, Tensor>,
+    ledger: &mut Ledger,
+) {
     let mut config = configuration(&fixture.model, &BTreeMap::new()).expect("a known model");
     config.dropout = 0.0;
     let rebuilt = Rebuilt::new(&config, fixture.gain);
-    let pictures: BTreeMap<String, Tensor> = fixture
-        .inputs
-        .iter()
-        .map(|(tag, &shape)| {
-            let input = tag.strip_prefix("train:").unwrap_or(tag);
-            (input.to_owned(), rebuilt::picture(tag, shape))
-        })
-        .collect();
+    let weights = rebuilt.store.variables().into_values();
+    for mut weight in weights.filter(|weight| last && weight.dim() == 4) {
+        weight.set_data(&channels_last(&weight.detach()));
+    }
+    let picture = |(tag, &shape): (&String, &[i64; 4])| {
+        let input = tag.strip_prefix("train:").unwrap_or(tag).to_owned();
+        let plain = rebuilt::picture(tag, shape);
+        (input, if last { channels_last(&plain) } else { plain })
+    };
+    let pictures: BTreeMap<String, Tensor> = fixture.inputs.iter().map(picture).collect();
     let labels = Tensor::from_slice(&fixture.labels);
-    let mut descent = Descent { fixture: &fixture, velocity: BTreeMap::new() };
+    let mut optimizer = descent(fixture, &rebuilt.store);
     for step in 0..3 {
         let logits = rebuilt.run(&pictures, true).logits;
         let loss = logits.cross_entropy_for_logits(&labels);
@@ -306,11 +320,11 @@ fn trained(name: &str, json: Value, expected: &BTreeMap<String, Tensor>, ledger:
         if step == 0 {
             let error = largest_difference(&logits.detach(), &expected["logits_step1"]);
             ledger.check(&format!("{name} logits"), error, fixture.tolerance.logits_step1_abs);
-            first_step(name, &fixture, &rebuilt.store, ledger);
+            first_step(name, fixture, &rebuilt.store, ledger);
         }
-        descent.step(&rebuilt.store);
+        optimizer.step(fixture.lr).expect("steps");
     }
-    sums(name, &fixture, &rebuilt.store, ledger);
+    sums(name, fixture, &rebuilt.store, ledger);
     let after = rebuilt.run(&pictures, false).logits.detach();
     let error = largest_difference(&after, &expected["eval_logits_after_3"]);
     ledger.check(&format!("{name} at the end"), error, fixture.tolerance.eval_logits_after_3_abs);

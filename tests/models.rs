@@ -315,6 +315,44 @@ fn a_frozen_backbone_stays_as_it_is() {
     }
 }
 
+/// The same training pass with our fused normalisation (channels last) and LibTorch's own
+/// operations (plain layout): outputs, gradients and running statistics.
+#[test]
+fn fused_layers_train_as_separate_ones() {
+    let _alone = alone();
+    let last = |x: &Tensor| x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]);
+    for entry in MODELS.iter().filter(|entry| entry.parameters < 12_000_000) {
+        let mut config = ModelConfig::of(entry.name, Preset::Paper);
+        (config.dropout, config.widths) = (0.0, [8, 16, 12, 20, 32]);
+        let pass = |fused: bool| {
+            let mut subject = Subject::new(&config, 3);
+            if fused {
+                let pictures = subject.pictures.iter().map(|(input, x)| (*input, last(x)));
+                subject.pictures = pictures.collect();
+                let weights = subject.store.variables().into_values();
+                weights.filter(|w| w.dim() == 4).for_each(|mut w| w.set_data(&last(&w.detach())));
+            }
+            subject.loss(&Tensor::from_slice(&[0i64, 4, 2])).backward();
+            let gradients: BTreeMap<_, _> = subject.trainable().into_iter().collect();
+            let statistics = subject.store.variables().into_iter();
+            (gradients, statistics.filter(|(name, _)| name.contains(".running_")).collect())
+        };
+        type Tensors = BTreeMap<String, Tensor>;
+        let (ours, our_statistics): (Tensors, Tensors) = pass(true);
+        let (theirs, their_statistics): (Tensors, Tensors) = pass(false);
+        let largest = theirs.values().map(|w| w.grad().abs().max().double_value(&[]));
+        let scale = largest.fold(0.0, f64::max);
+        for (name, weight) in &ours {
+            let error = apart(&weight.grad(), &theirs[name].grad());
+            assert!(error < 1e-3 * scale, "{} {name}: {error} of {scale}", entry.name);
+        }
+        for (name, statistic) in &our_statistics {
+            let error = apart(statistic, &their_statistics[name]);
+            assert!(error < 1e-4, "{} {name}: {error}", entry.name);
+        }
+    }
+}
+
 #[test]
 fn channels_last_changes_nothing_but_rounding() {
     let _alone = alone();

@@ -1,8 +1,6 @@
 //! `ncaers train`: the run folder, resumption to the bit, and everything that it must refuse.
 #![cfg(feature = "torch")]
 mod common;
-#[path = "common/rebuilt.rs"]
-mod rebuilt;
 #[path = "common/runs.rs"]
 mod runs;
 
@@ -13,13 +11,10 @@ use std::{
 
 use common::ncaers;
 use ncaers::{
-    model::{Inputs, ModelConfig, Pass},
     record::Emotion,
     runs::{RunFolder, Status},
-    train::{Network, Optimizer, OptimizerKind, Rule},
 };
 use runs::{refusal, World};
-use tch::{Device, Kind, Reduction, Tensor};
 
 #[test]
 fn a_run_fills_its_folder_and_says_what_it_selected() {
@@ -252,54 +247,4 @@ fn speed_is_measured_as_json() {
     assert!(told["images_per_s"].as_f64().unwrap() > 0.0);
     assert!(told["cpu_s_per_step"].as_f64().unwrap() > 0.0);
     assert_eq!(told["precision"], "bf16");
-}
-
-/// The loop's own network layout and optimizer against three steps computed elsewhere.
-#[test]
-fn three_steps_are_those_of_the_fixtures() {
-    for name in ["train_glamor_original", "train_glamor_original_wd"] {
-        let path = format!("{}/tests/fixtures/models/{name}.json", env!("CARGO_MANIFEST_DIR"));
-        let fixture: serde_json::Value =
-            serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-        let number = |key: &str| fixture[key].as_f64().unwrap();
-        let config = ModelConfig { dropout: 0.0, ..ModelConfig::default() };
-        let network = Network::build(&config, Device::Cpu, 1).unwrap();
-        for (name, mut tensor) in network.tensors() {
-            let value = rebuilt::weight(&name, &tensor.size(), number("gain"));
-            tch::no_grad(|| tensor.copy_(&value));
-        }
-        let rule = Rule {
-            kind: OptimizerKind::Sgd,
-            momentum: number("momentum"),
-            nesterov: false,
-            amsgrad: false,
-            weight_decay: number("weight_decay"),
-            clip_grad: 0.0,
-        };
-        let named = network.tensors().into_iter().filter(|(_, t)| t.requires_grad()).collect();
-        let mut optimizer = Optimizer::new(rule, vec![(1.0, named)]).unwrap();
-        let face = rebuilt::picture("train:face", [4, 3, 96, 96]);
-        let context = rebuilt::picture("train:context", [4, 3, 112, 112]);
-        let inputs = Inputs { face: Some(&face), context: Some(&context), image: None };
-        let labels: Vec<i64> = serde_json::from_value(fixture["labels"].clone()).unwrap();
-        let labels = Tensor::from_slice(&labels);
-        for step in 0..3 {
-            let logits = network.model().run(&inputs, &Pass::new(true)).unwrap().logits;
-            let loss =
-                logits.cross_entropy_loss::<Tensor>(&labels, None, Reduction::Mean, -100, 0.0);
-            let expected = fixture["losses"][step].as_f64().unwrap();
-            let tolerance = fixture["tolerance"]["loss_rel"][step].as_f64().unwrap();
-            let error = (loss.double_value(&[]) - expected).abs() / expected;
-            assert!(error <= tolerance, "{name} loss {step}: off by {error}");
-            loss.backward();
-            optimizer.step(number("lr")).unwrap();
-        }
-        for (name, sum) in fixture["param_sum_after_3"].as_object().unwrap() {
-            let tensor = network.tensors().remove(name).unwrap().to_kind(Kind::Double);
-            let error = (tensor.sum(Kind::Double).double_value(&[]) - sum.as_f64().unwrap()).abs();
-            let scale = tensor.abs().sum(Kind::Double).double_value(&[]);
-            let tolerance = fixture["tolerance"]["param_sum_abs_over_sum_abs"].as_f64().unwrap();
-            assert!(error <= tolerance * scale.max(1.0), "{name}: off by {error}");
-        }
-    }
 }

@@ -173,6 +173,21 @@ fn what_is_written_loads_into_a_fresh_network() {
 }
 
 #[test]
+fn a_checkpoint_of_ours_is_a_weight_file() {
+    let folder = tempfile::tempdir().expect("folder");
+    let (config, store) = narrow();
+    let mut tensors = weights::tensors_of(&store);
+    for aside in ["optimizer.fusion_net.fc1.bias.momentum", "stage1_head.head.bias"] {
+        tensors.insert(aside.into(), Tensor::ones([7], (Kind::Float, Device::Cpu)));
+    }
+    let path = write(folder.path(), &tensors);
+    let other = fresh(&config, 2);
+    let loaded = weights::load(&other, config.name, &wanted(&path)).expect("loads");
+    assert_eq!(snapshot(&other), snapshot(&store));
+    assert_eq!(loaded.ignored.len(), 2);
+}
+
+#[test]
 fn wrapped_names_load() {
     let folder = tempfile::tempdir().expect("folder");
     let (config, store) = narrow();

@@ -49,6 +49,12 @@ impl Experiment {
     /// When the file cannot be read or is no TOML, or a key or value is wrong; names it.
     pub fn read(path: &Path, settings: &[String]) -> Result<Self> {
         let mut given = tree_of(path)?;
+        let is_grid = given.get("run").is_some() || given.get("seeds").is_some();
+        ensure!(
+            !is_grid,
+            "{0} is a grid of runs; train all of it with `ncaers ablation {0}`",
+            path.display()
+        );
         override_with(&mut given, settings)?;
         Self::resolve(&given).with_context(|| path.display().to_string())
     }
@@ -208,6 +214,8 @@ mod tests {
         let message = refusal("[train]\nschedule = { kind = \"linear\", stop = 1 }", &[]);
         assert!(message.contains("train.schedule") && message.contains("stop"), "{message}");
         assert!(refusal("[train\n", &[]).contains("is not TOML"));
+        let message = refusal("seeds = [1]\n[[run]]\nlabel = \"x\"", &[]);
+        assert!(message.contains("is a grid of runs") && message.contains("ablation"), "{message}");
     }
 
     #[test]

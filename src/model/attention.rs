@@ -52,8 +52,7 @@ pub(super) struct ContextAttention {
 impl ContextAttention {
     /// Map `[N, D, H, W]` to weights `[N, H, W]`.
     pub fn forward(&self, map: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let hidden = relu(self.first.forward(map, pass)?)?;
-        over_cells(&relu(self.second.forward(&hidden, pass)?)?)
+        over_cells(&self.second.relu(&self.first.relu(map, pass)?, pass)?)
     }
 }
 
@@ -74,7 +73,7 @@ impl GlobalLocal {
         let from_face = self.fc1.on_vector(face, pass)?.f_unsqueeze(-1)?.f_unsqueeze(-1)?;
         let from_cells = self.fc1.on_cells(map, pass)?;
         let hidden = relu(from_cells.f_add(&from_face)?)?;
-        let hidden = relu(self.norm.forward(&hidden, pass)?)?;
+        let hidden = self.norm.relu(&hidden, pass)?;
         over_cells(&self.fc2.on_map(&hidden, pass)?)
     }
 }

@@ -90,8 +90,7 @@ impl EfficientFace {
         let mut parts = Vec::new();
         for ([first, second], (row, column)) in self.local.iter().zip(QUARTERS) {
             let y = quarter(x, row, column)?;
-            let y = relu(first.forward(&y, pass)?)?;
-            parts.push(relu(second.forward(&y, pass)?)?);
+            parts.push(second.relu(&first.relu(&y, pass)?, pass)?);
         }
         let left = Tensor::f_cat(&parts[..2], 2)?;
         Ok(Tensor::f_cat(&[left, Tensor::f_cat(&parts[2..], 2)?], 3)?)
@@ -120,7 +119,7 @@ impl Model for EfficientFace {
         for stage in rest {
             x = through(stage, &x, pass)?;
         }
-        let vector = average(relu(self.last.forward(&x, pass)?)?)?;
+        let vector = average(self.last.relu(&x, pass)?)?;
         Ok(Outputs::plain(float(&self.fc.forward(&vector, pass)?)?))
     }
 }
@@ -166,16 +165,15 @@ impl Unit {
     fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         let (kept, changed) = match &self.shortcut {
             Some([spread, merge]) => {
-                let kept = merge.forward(&spread.forward(x, pass)?, pass)?;
-                (relu(kept)?, x.shallow_clone())
+                (merge.relu(&spread.forward(x, pass)?, pass)?, x.shallow_clone())
             }
             None => {
                 let half = x.size()[1] / 2;
                 (x.f_narrow(1, 0, half)?, x.f_narrow(1, half, half)?)
             }
         };
-        let y = relu(self.expand.forward(&changed, pass)?)?;
-        let y = relu(self.merge.forward(&self.spread.forward(&y, pass)?, pass)?)?;
+        let y = self.spread.forward(&self.expand.relu(&changed, pass)?, pass)?;
+        let y = self.merge.relu(&y, pass)?;
         // Interleaving the halves is the channel shuffle of two groups.
         Ok(Tensor::f_stack(&[kept, y], 2)?.f_flatten(1, 2)?)
     }
@@ -218,7 +216,7 @@ impl Gate {
         let channel = last.forward(&channel, pass)?.f_unsqueeze(-1)?.f_unsqueeze(-1)?;
         let mut spatial = x.shallow_clone();
         for step in &self.spatial {
-            spatial = relu(step.forward(&spatial, pass)?)?;
+            spatial = step.relu(&spatial, pass)?;
         }
         let gate = channel.f_mul(&self.last.forward(&spatial, pass)?)?.f_sigmoid()?;
         Ok(gate.f_mul(x)?)

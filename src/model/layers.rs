@@ -4,6 +4,8 @@ use std::{borrow::Borrow, cell::RefCell};
 use anyhow::Result;
 use tch::{nn, Device, Kind, Tensor};
 
+use super::fused;
+
 /// One evaluation of a network: training or not, the number format of convolutions and matrix
 /// products, and optionally a record of the layers that were passed.
 #[derive(Debug, Default)]
@@ -368,30 +370,85 @@ pub(super) struct BatchNorm {
 impl BatchNorm {
     /// Same shape out as in.
     pub fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let y = x.f_batch_norm(
+        self.normalise(x, &self.bias, pass)
+    }
+
+    /// Normalises and takes the ReLU.
+    pub fn relu(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        self.activate(x, None, false, pass)
+    }
+
+    /// Normalises `x + ahead`, takes the maximum of 2x2 windows with `pool`, and the ReLU.
+    ///
+    /// The maximum is taken before the ReLU: both orders give the same values and the same
+    /// gradients, this one a quarter of the work.
+    fn activate(
+        &self,
+        x: &Tensor,
+        ahead: Option<&Tensor>,
+        pool: bool,
+        pass: &Pass,
+    ) -> Result<Tensor> {
+        if !self.uses_batch(pass) || !fused::fits(x, pool) {
+            let y = match ahead {
+                Some(shift) => self.forward_shifted(x, shift, pass)?,
+                None => self.forward(x, pass)?,
+            };
+            return relu(if pool { max_pool(&y, 2, 2, 0)? } else { y });
+        }
+        self.record(x, pass);
+        let batch = fused::Batch {
+            weight: &self.weight,
+            bias: &self.bias,
+            ahead,
+            mean: &self.mean,
+            variance: &self.variance,
+            momentum: self.norm.momentum,
+            eps: self.norm.eps,
+        };
+        fused::norm_relu(x, &batch, pool)
+    }
+
+    fn normalise(&self, x: &Tensor, bias: &Tensor, pass: &Pass) -> Result<Tensor> {
+        self.record(x, pass);
+        Ok(x.f_batch_norm(
             Some(&self.weight),
-            Some(&self.bias),
+            Some(bias),
             Some(&self.mean),
             Some(&self.variance),
-            pass.train && !self.frozen,
+            self.uses_batch(pass),
             self.norm.momentum,
             self.norm.eps,
             true,
-        )?;
+        )?)
+    }
+
+    fn record(&self, x: &Tensor, pass: &Pass) {
+        let tensors = [&self.weight, &self.bias, &self.mean, &self.variance].map(Some);
         pass.record(|| Layer {
             name: self.name.clone(),
             kind: "batch norm",
             input: x.size(),
-            output: y.size(),
-            parameters: count(&[
-                Some(&self.weight),
-                Some(&self.bias),
-                Some(&self.mean),
-                Some(&self.variance),
-            ]),
+            output: x.size(),
+            parameters: count(&tensors),
             multiply_adds: 0,
         });
-        Ok(y)
+    }
+
+    /// Whether the batch's own mean and variance are used.
+    fn uses_batch(&self, pass: &Pass) -> bool {
+        pass.train && !self.frozen
+    }
+
+    /// Normalises `x + shift` by the batch's own statistics without adding `shift`: the mean takes
+    /// it away again, so it reaches the running mean only and its gradient is exactly zero.
+    fn forward_shifted(&self, x: &Tensor, shift: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let bias = self.bias.f_add(&shift.f_mul_scalar(0.0)?)?;
+        // Ahead of the update, which keeps 1 - momentum of it: autograd forbids a change after it.
+        let momentum = self.norm.momentum;
+        let moved = shift.f_detach()?.f_mul_scalar(momentum / (1.0 - momentum))?;
+        drop(self.mean.shallow_clone().f_add_(&moved)?);
+        self.normalise(x, &bias, pass)
     }
 }
 
@@ -408,7 +465,32 @@ pub(super) struct ConvNorm {
 
 impl ConvNorm {
     pub fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
-        self.norm.forward(&self.conv.forward(x, pass)?, pass)
+        match self.convolve(x, pass)? {
+            (y, Some(bias)) => self.norm.forward_shifted(&y, bias, pass),
+            (y, None) => self.norm.forward(&y, pass),
+        }
+    }
+
+    /// With a ReLU behind.
+    pub fn relu(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let (y, bias) = self.convolve(x, pass)?;
+        self.norm.activate(&y, bias, false, pass)
+    }
+
+    /// With the maximum of 2x2 windows and a ReLU behind.
+    pub fn relu_pool(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let (y, bias) = self.convolve(x, pass)?;
+        self.norm.activate(&y, bias, true, pass)
+    }
+
+    /// The convolution, and its bias where the normalisation will take it away again.
+    fn convolve(&self, x: &Tensor, pass: &Pass) -> Result<(Tensor, Option<&Tensor>)> {
+        match &self.conv.bias {
+            Some(bias) if self.norm.uses_batch(pass) => {
+                Ok((self.conv.convolve(x, None, pass)?, Some(bias)))
+            }
+            _ => Ok((self.conv.forward(x, pass)?, None)),
+        }
     }
 }
 

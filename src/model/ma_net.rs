@@ -178,7 +178,7 @@ impl Block {
     }
 
     fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let y = relu(self.first.forward(x, pass)?)?;
+        let y = self.first.relu(x, pass)?;
         let y = match &self.second {
             Second::Plain(step) => step.forward(&y, pass)?,
             Second::Scales { up, down } => scales(up, down, &y, pass)?,

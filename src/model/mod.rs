@@ -21,6 +21,8 @@ mod encoder;
 #[cfg(feature = "torch")]
 mod error;
 #[cfg(feature = "torch")]
+mod fused;
+#[cfg(feature = "torch")]
 mod glamor;
 #[cfg(feature = "torch")]
 mod grern;

@@ -135,7 +135,7 @@ impl Block {
         let (last, first) = self.steps.split_last().expect("a block has steps");
         let mut y = x.shallow_clone();
         for step in first {
-            y = relu(step.forward(&y, pass)?)?;
+            y = step.relu(&y, pass)?;
         }
         let mut y = last.forward(&y, pass)?;
         let y = match &self.shortcut {

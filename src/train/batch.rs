@@ -80,6 +80,8 @@ struct Look {
     brightness: f64,
     contrast: f64,
     saturation: f64,
+    /// Share of the colour circle.
+    hue: f64,
     /// Radians.
     rotation: f64,
 }
@@ -209,6 +211,7 @@ impl Look {
             brightness: 1.0,
             contrast: 1.0,
             saturation: 1.0,
+            hue: 0.0,
             rotation: 0.0,
         }
     }
@@ -244,11 +247,12 @@ impl Look {
             contrast: around(augment.contrast, 1.0),
             saturation: around(augment.saturation, 1.0),
             rotation: around(augment.rotation, 0.0).to_radians(),
+            hue: around(augment.hue, 0.0),
         }
     }
 
     fn recolours(&self) -> bool {
-        [self.brightness, self.contrast, self.saturation] != [1.0; 3]
+        [self.brightness, self.contrast, self.saturation] != [1.0; 3] || self.hue != 0.0
     }
 }
 
@@ -372,8 +376,8 @@ fn per_sample(looks: &[Look], device: Device, get: impl Fn(&Look) -> f64) -> Res
     Ok(Tensor::f_from_slice(&values)?.f_to_device(device)?.f_view([-1, 1, 1, 1])?)
 }
 
-/// Brightness, contrast around the mean grey, saturation around the grey picture, in this order
-/// and clipped to 0..=1, as torchvision's transforms (grey = .299 R + .587 G + .114 B).
+/// Brightness, contrast around the mean grey, saturation around the grey picture, hue, in this
+/// order and clipped to 0..=1, as torchvision's transforms (grey = .299 R + .587 G + .114 B).
 fn recoloured(mut x: Tensor, looks: &[Look]) -> Result<Tensor> {
     let device = x.device();
     let grey = |x: &Tensor| -> Result<Tensor> {
@@ -391,7 +395,39 @@ fn recoloured(mut x: Tensor, looks: &[Look]) -> Result<Tensor> {
         x = x.f_sub_(&grey)?.f_mul_(&factor(|l| l.saturation)?)?.f_add_(&grey)?;
         x = x.f_clamp_(0.0, 1.0)?;
     }
-    Ok(x)
+    match looks.iter().any(|look| look.hue != 0.0) {
+        true => turned_in_hue(&x, &factor(|l| l.hue)?),
+        false => Ok(x),
+    }
+}
+
+/// Adds `turn` (`[N, 1, 1, 1]`, shares of the colour circle) to the hue of every pixel, value and
+/// saturation kept: Smith 1978, in the closed form by channel.
+fn turned_in_hue(x: &Tensor, turn: &Tensor) -> Result<Tensor> {
+    let channel = |c: i64| x.f_narrow(1, c, 1);
+    let (red, green, blue) = (channel(0)?, channel(1)?, channel(2)?);
+    let value = x.f_amax([1].as_slice(), true)?;
+    let chroma = value.f_sub(&x.f_amin([1].as_slice(), true)?)?;
+    let span = chroma.f_clamp_min(1e-12)?;
+    // Sixths of the circle: from red, from green, from blue, whichever is largest, in this order.
+    let side = |a: &Tensor, b: &Tensor, from: f64| -> Result<Tensor> {
+        Ok(a.f_sub(b)?.f_div(&span)?.f_add_scalar(from)?)
+    };
+    let hue = side(&green, &blue, 0.0)?.f_where_self(
+        &red.f_eq_tensor(&value)?,
+        &side(&blue, &red, 2.0)?
+            .f_where_self(&green.f_eq_tensor(&value)?, &side(&red, &green, 4.0)?)?,
+    )?;
+    let hue = hue.f_add(&turn.f_mul_scalar(6.0)?)?;
+    let channels = [5.0, 3.0, 1.0].map(|offset| -> Result<Tensor> {
+        let k = hue.f_add_scalar(offset)?.f_remainder(6.0)?;
+        let near = k.f_minimum(&k.f_neg()?.f_add_scalar(4.0)?)?.f_clamp(0.0, 1.0)?;
+        Ok(value.f_sub(&chroma.f_mul(&near)?)?)
+    });
+    let [red, green, blue] = channels;
+    let turned = Tensor::f_cat(&[red?, green?, blue?], 1)?;
+    // Channels last again, as it came.
+    Ok(turned.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])?)
 }
 
 /// Turns every picture around its centre, bilinear; corners that come from outside repeat the
@@ -508,6 +544,25 @@ mod tests {
         let back = x.rot90(-1, [2, 3]);
         let close = |other: &Tensor| (&turned - other).abs().max().double_value(&[]) < 1e-5;
         assert!(close(&expected) || close(&back));
+    }
+
+    #[test]
+    fn hues_move_around_the_circle() {
+        let colours = [[1.0f32, 0.0, 0.0], [0.2, 0.8, 0.2], [0.5, 0.5, 0.5], [0.9, 0.6, 0.3]];
+        let x = Tensor::from_slice(&colours.concat()).view([4, 3, 1, 1]);
+        let turned = |share: f32| {
+            let turns = Tensor::from_slice(&[share; 4]).view([4, 1, 1, 1]);
+            Vec::<f32>::try_from(turned_in_hue(&x, &turns).expect("turns").flatten(0, -1))
+                .expect("values")
+        };
+        // A third of the circle moves every channel on by one place, half of it mirrors.
+        let third = [[0.0, 1.0, 0.0], [0.2, 0.2, 0.8], [0.5, 0.5, 0.5], [0.3, 0.9, 0.6]];
+        let half = [[0.0, 1.0, 1.0], [0.8, 0.2, 0.8], [0.5, 0.5, 0.5], [0.3, 0.6, 0.9]];
+        for (share, expected) in [(1.0 / 3.0, third), (-2.0 / 3.0, third), (0.5, half)] {
+            for (ours, wanted) in turned(share).into_iter().zip(expected.concat()) {
+                assert!((ours - wanted).abs() < 1e-6, "{share}: {ours} is not {wanted}");
+            }
+        }
     }
 
     #[test]

@@ -206,6 +206,8 @@ pub struct Augment {
     pub contrast: f64,
     /// Saturation around the grey picture is multiplied by 1 +- this.
     pub saturation: f64,
+    /// Colours move around the colour circle by this share of it at most.
+    pub hue: f64,
     /// Degrees by which a picture turns at most.
     pub rotation: f64,
 }
@@ -222,6 +224,7 @@ impl Default for Augment {
             brightness: 0.0,
             contrast: 0.0,
             saturation: 0.0,
+            hue: 0.0,
             rotation: 0.0,
         }
     }
@@ -252,6 +255,7 @@ impl TrainConfig {
             ("augment.brightness", augment.brightness, 0.0, 1.0),
             ("augment.contrast", augment.contrast, 0.0, 1.0),
             ("augment.saturation", augment.saturation, 0.0, 1.0),
+            ("augment.hue", augment.hue, 0.0, 0.5),
             ("augment.rotation", augment.rotation, 0.0, 180.0),
         ] {
             ensure!((lo..=hi).contains(&value), "train.{key} is {value}, must be in {lo}..={hi}");

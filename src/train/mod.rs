@@ -20,6 +20,8 @@ mod fit;
 #[cfg(feature = "torch")]
 mod loss;
 #[cfg(feature = "torch")]
+mod memory;
+#[cfg(feature = "torch")]
 mod native;
 #[cfg(feature = "torch")]
 mod network;
@@ -41,6 +43,7 @@ pub use schedule::Schedule;
 pub use self::{
     checkpoint::{Best, Checkpoint, Position},
     fit::{fit, Interrupted, Plan, BEST, LAST},
+    memory::keep_memory,
     network::{device, Network},
     optimizer::{Optimizer, Rule},
     predict::{predict, selected, write_attention},

@@ -28,7 +28,8 @@ pub struct Loaded {
     pub loaded: usize,
     /// Tensors of the network's head that keep their fresh values.
     pub fresh: Vec<String>,
-    /// Tensors of the file that the network has no use for: batch counters and foreign heads.
+    /// Tensors of the file that the network has no use for: batch counters, foreign heads,
+    /// and the optimizer's part of a checkpoint of ours.
     pub ignored: Vec<String>,
 }
 
@@ -45,9 +46,8 @@ const BACKBONE_HEADS: [&str; 2] = ["fc", "classifier"];
 pub fn load(store: &VarStore, network: ModelName, wanted: &Weights) -> Result<Loaded, Error> {
     let path = Path::new(&wanted.path);
     let mut theirs = names::ours(network, read(path)?);
-    let counters = |name: &String| name.ends_with("num_batches_tracked");
-    let mut ignored: Vec<String> = theirs.keys().filter(|name| counters(name)).cloned().collect();
-    theirs.retain(|name, _| !counters(name));
+    let mut ignored: Vec<String> = theirs.keys().filter(|name| is_aside(name)).cloned().collect();
+    theirs.retain(|name, _| !is_aside(name));
     check_finite(path, &theirs)?;
     let head: &[&str] = if wanted.into.is_empty() { entry(network).head } else { &BACKBONE_HEADS };
     let mut copies = Vec::new();
@@ -70,6 +70,14 @@ pub fn load(store: &VarStore, network: ModelName, wanted: &Weights) -> Result<Lo
     ignored.dedup();
     copy(path, &copies)?;
     Ok(Loaded { loaded: copies.len(), fresh, ignored })
+}
+
+/// Whether a tensor is no part of a network: PyTorch's batch counters, and what our own checkpoints
+/// keep beside the weights.
+fn is_aside(name: &str) -> bool {
+    name.ends_with("num_batches_tracked")
+        || name.starts_with("optimizer.")
+        || name.starts_with("stage1_head.")
 }
 
 /// The prefixes that the file's names go below: the given ones, or none.

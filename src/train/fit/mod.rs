@@ -20,7 +20,7 @@ use super::{
     config::{Precision, TrainConfig},
     events::Events,
     loss::Loss,
-    native,
+    memory, native,
     network::{self, Network, Stage},
     optimizer::{Optimizer, Rule},
     predict,
@@ -338,6 +338,11 @@ fn now() -> f64 {
 
 /// Threads, determinism and device as configured.
 pub(super) fn set_up(train: &TrainConfig) -> Result<Device> {
+    memory::keep_memory();
+    if train.deterministic && std::env::var_os("CUBLAS_WORKSPACE_CONFIG").is_none() {
+        // Without it CUDA's products pick their workspace by timing; read when CUDA starts.
+        std::env::set_var("CUBLAS_WORKSPACE_CONFIG", ":4096:8");
+    }
     if train.threads > 0 {
         tch::set_num_threads(train.threads as i32);
     }
