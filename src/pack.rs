@@ -395,6 +395,16 @@ impl Pack {
         self.tensors.get(&input).map(|range| &self.map[range.clone()])
     }
 
+    /// Asks the system to read the pictures of `rows` ahead, without waiting for it.
+    pub fn expect(&self, input: PackInput, rows: &[usize]) {
+        let Some(range) = self.tensors.get(&input) else { return };
+        for row in rows {
+            // Advice only: a system that does not take it reads later.
+            let start = range.start + row * input.stride();
+            let _ = self.map.advise_range(memmap2::Advice::WillNeed, start, input.stride());
+        }
+    }
+
     /// `[N,3,H,W]` of an input.
     pub fn shape(&self, input: PackInput) -> [usize; 4] {
         let (height, width) = input.size();

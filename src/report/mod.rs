@@ -195,8 +195,7 @@ fn page_data(study: &Study, scores: &Scores, thumbs: &Thumbs) -> Value {
     let mut pairs = Map::new();
     for (position, level) in scores.single.iter().enumerate() {
         for pair in &level.comparison.pairs {
-            let [a, b] =
-                [pair.a, pair.b].map(|m| study.groups[level.members[m]].runs[position]);
+            let [a, b] = [pair.a, pair.b].map(|m| study.groups[level.members[m]].runs[position]);
             let rows = sections::significance::pair_rows(pair, a > b);
             pairs.insert(format!("{}-{}", a.min(b), a.max(b)), rows);
         }

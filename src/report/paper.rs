@@ -112,14 +112,11 @@ pub const SYSTEMS_CAER_S: PaperTable = PaperTable {
 };
 
 /// CAER-Net-S in Table 3.
-pub const CAER_NET_S_ROW: PaperRow =
-    row("CAER-Net-S", "scratch", None, Some(44.14), CAER_NET_S);
+pub const CAER_NET_S_ROW: PaperRow = row("CAER-Net-S", "scratch", None, Some(44.14), CAER_NET_S);
 /// CAER-Net-S's attention in setting (iv) of Table 4.
-pub const SETTING_IV_CA: PaperRow =
-    row("(iv) F + mC", "CA", None, Some(44.14), &both("ca"));
+pub const SETTING_IV_CA: PaperRow = row("(iv) F + mC", "CA", None, Some(44.14), &both("ca"));
 /// GLAMOR-Net in setting (iv) of Table 4.
-pub const SETTING_IV_GLA: PaperRow =
-    row("(iv) F + mC", "GLA", None, Some(46.91), &both("gla"));
+pub const SETTING_IV_GLA: PaperRow = row("(iv) F + mC", "GLA", None, Some(46.91), &both("gla"));
 
 /// Table 3: systems on NCAER-S.
 pub const SYSTEMS: PaperTable = PaperTable {
@@ -138,8 +135,7 @@ pub const SYSTEMS: PaperTable = PaperTable {
 };
 
 /// The paper's tables that are laid out again, those of its own experiments first.
-pub const TABLES: [&PaperTable; 5] =
-    [&ABLATION, &FUSION, &BACKBONES, &SYSTEMS, &SYSTEMS_CAER_S];
+pub const TABLES: [&PaperTable; 5] = [&ABLATION, &FUSION, &BACKBONES, &SYSTEMS, &SYSTEMS_CAER_S];
 
 /// Where a configuration stands in the order of [`TABLES`], rows from the top; last when in none.
 pub fn position(config: &Value) -> usize {

@@ -158,8 +158,12 @@ impl Scores {
             .map(|m| counts.contains(&m).then(|| stack(m)).transpose())
             .collect::<Result<Vec<_>>>()?;
         let tests = Tests { single: &single, stacked: &stacked };
-        let groups: Vec<Score> =
-            study.groups.iter().enumerate().map(|(i, g)| score(study, g, tests.truth(i, counts[i]))).collect();
+        let groups: Vec<Score> = study
+            .groups
+            .iter()
+            .enumerate()
+            .map(|(i, g)| score(study, g, tests.truth(i, counts[i])))
+            .collect();
         let mut pairs = Vec::new();
         for a in 0..counts.len() {
             for b in a + 1..counts.len() {
@@ -312,9 +316,8 @@ pub fn verdict(study: &Study, scores: &Scores, members: &[usize]) -> Verdict {
     let mine = pairs.iter().zip(&adjusted).filter(|(p, _)| p.a == best || p.b == best);
     let mine: Vec<_> =
         mine.map(|(p, holm)| (if p.a == best { p.b } else { p.a }, *p, *holm)).collect();
-    let survives = |(_, pair, holm): &&(usize, &PairScore, PValue)| {
-        holm.p() < LEVEL && pair.is_consistent()
-    };
+    let survives =
+        |(_, pair, holm): &&(usize, &PairScore, PValue)| holm.p() < LEVEL && pair.is_consistent();
     let tied: Vec<usize> = mine.iter().filter(|m| !survives(m)).map(|m| m.0).collect();
     let largest = mine.iter().map(|m| m.2).max_by(|a, b| a.p().total_cmp(&b.p()));
     let tested = "cluster sign-flip test over all seeds, Holm's correction over the pairs of this \

@@ -1,14 +1,19 @@
 //! Batches: u8 pictures of a pack become normalised f32 tensors in channels-last layout, with the
 //! augmentation drawn per sample from the seed.
 //!
-//! On the CPU the pack stays memory-mapped and only windows are copied; on CUDA it lies on the
-//! device when it fits and is gathered there. Both give the same bits.
-use std::{collections::BTreeMap, sync::Arc};
+//! On the CPU the pack stays memory-mapped and only windows are copied, the pages of the next batch
+//! asked for ahead. On CUDA it lies on the device when it fits and is gathered there; else it
+//! streams: a thread cuts the next batch while the device works on this one. All give the same bits.
+use std::{cell::RefCell, collections::BTreeMap, sync::Arc, thread::JoinHandle};
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{anyhow, ensure, Context, Result};
 use tch::{Device, Kind, Tensor};
 
-use super::config::{Augment, Flip};
+use super::{
+    colour::{recoloured, rotated},
+    config::{Augment, Flip},
+    native,
+};
 use crate::{
     model::{self, Input, Inputs, ModelConfig, Picture, Slot},
     pack::{Pack, PackInput},
@@ -31,18 +36,41 @@ pub(crate) struct Pictures {
     ids: Vec<String>,
     device: Device,
     scale: Scale,
+    /// Whether the next batch is cut by a thread of its own.
+    streams: bool,
+    ahead: RefCell<Option<Ahead>>,
     // Last, so that the tensors that point into it go first.
-    _pack: Option<Arc<Pack>>,
+    pack: Option<Arc<Pack>>,
+}
+
+/// A batch that a thread is cutting.
+#[derive(Debug)]
+struct Ahead {
+    rows: Vec<usize>,
+    occasion: String,
+    /// The windows of every source.
+    cuts: JoinHandle<Vec<Vec<u8>>>,
 }
 
 /// One input of the network and the pixels that it is cut from.
 #[derive(Debug)]
 struct Source {
     slot: Slot,
-    /// u8 `[N, 3, H, W]`: the map itself on the CPU, a copy on CUDA.
+    /// u8 `[N, 3, H, W]`: the map itself, or a copy on the device.
     pixels: Tensor,
+    geometry: Geometry,
+}
+
+/// The pictures of a source and the windows that are cut out of them.
+#[derive(Clone, Copy, Debug)]
+struct Geometry {
+    input: PackInput,
+    /// Rows and columns of a picture.
     height: i64,
     width: i64,
+    /// Rows and columns of the window: the network's size, or the whole picture when that is
+    /// smaller and will be enlarged.
+    window: (i64, i64),
 }
 
 /// Per-channel `(x - mean) / std` on the 0..=1 scale, `[1, 3, 1, 1]` each.
@@ -73,17 +101,17 @@ impl Batch {
 
 /// How one picture is cut and coloured.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Look {
-    top: i64,
-    left: i64,
-    flip: bool,
-    brightness: f64,
-    contrast: f64,
-    saturation: f64,
+pub(super) struct Look {
+    pub top: i64,
+    pub left: i64,
+    pub flip: bool,
+    pub brightness: f64,
+    pub contrast: f64,
+    pub saturation: f64,
     /// Share of the colour circle.
-    hue: f64,
+    pub hue: f64,
     /// Radians.
-    rotation: f64,
+    pub rotation: f64,
 }
 
 impl Pictures {
@@ -99,7 +127,7 @@ impl Pictures {
     ) -> Result<Self> {
         ensure!(!pack.is_empty(), "the pack holds no samples of this split");
         let source = |&slot| Source::new(&pack, pack_input(slot, config), slot, device);
-        let sources = slots.iter().map(source).collect::<Result<_>>()?;
+        let sources: Vec<Source> = slots.iter().map(source).collect::<Result<_>>()?;
         let (labels, ids) = (pack.labels().to_vec(), pack.sample_ids().to_vec());
         Self::new(sources, labels, ids, config, device, Some(pack))
     }
@@ -112,11 +140,10 @@ impl Pictures {
         device: Device,
     ) -> Result<Self> {
         let source = |&slot| -> Result<Source> {
-            let (height, width) = pack_input(slot, config).size();
-            let (height, width) = (height as i64, width as i64);
-            let shape = [n as i64, 3, height, width];
+            let geometry = Geometry::of(slot, pack_input(slot, config));
+            let shape = [n as i64, 3, geometry.height, geometry.width];
             let pixels = Tensor::f_randint(256, shape, (Kind::Uint8, device))?;
-            Ok(Source { slot, pixels, height, width })
+            Ok(Source { slot, pixels, geometry })
         };
         let sources = slots.iter().map(source).collect::<Result<_>>()?;
         let labels = (0..n).map(|i| (i % NUM_CLASSES) as u8).collect();
@@ -135,7 +162,9 @@ impl Pictures {
         let targets: Vec<i64> = labels.iter().map(|&label| i64::from(label)).collect();
         let targets = Tensor::f_from_slice(&targets)?.f_to_device(device)?;
         let scale = Scale::new(config, device)?;
-        Ok(Pictures { sources, targets, labels, ids, device, scale, _pack: pack })
+        let streams = sources.iter().any(|source| source.pixels.device() != device);
+        let ahead = RefCell::new(None);
+        Ok(Pictures { sources, targets, labels, ids, device, scale, streams, ahead, pack })
     }
 
     /// Number of samples.
@@ -157,7 +186,8 @@ impl Pictures {
 
     /// The samples `rows` as they are evaluated: central windows, nothing changed.
     pub fn plain(&self, rows: &[usize]) -> Result<Batch> {
-        self.batch(rows, |slot, _| Look::central(slot))
+        let looks = self.looks(rows, |slot, _| Look::central(slot));
+        self.batch(rows, &looks, None)
     }
 
     /// The samples `rows` as they are trained on. Every draw depends on the seed, on `occasion`
@@ -169,22 +199,72 @@ impl Pictures {
         seed: u64,
         occasion: &str,
     ) -> Result<Batch> {
-        self.batch(rows, |slot, row| {
+        let looks = self.drawn(rows, augment, seed, occasion);
+        let ahead = self.ahead.take().filter(|a| a.rows == rows && a.occasion == occasion);
+        let cuts = ahead.map(|ahead| ahead.cuts.join());
+        let cuts = cuts.transpose().map_err(|_| anyhow!("the thread that cuts batches died"))?;
+        self.batch(rows, &looks, cuts)
+    }
+
+    /// Says which samples [`Pictures::augmented`] will want next, so that they are at hand by then.
+    pub fn prepare(&self, rows: &[usize], augment: &Augment, seed: u64, occasion: &str) {
+        let Some(pack) = self.pack.clone() else { return };
+        let inputs: Vec<Geometry> = self.sources.iter().map(|source| source.geometry).collect();
+        if !self.streams {
+            if self.device == Device::Cpu {
+                inputs.iter().for_each(|geometry| pack.expect(geometry.input, rows));
+            }
+            return;
+        }
+        let looks = self.drawn(rows, augment, seed, occasion);
+        let (rows, occasion) = (rows.to_vec(), occasion.to_owned());
+        let wanted = rows.clone();
+        let cuts = std::thread::spawn(move || {
+            let cut = |(geometry, looks): (&Geometry, &Vec<Look>)| {
+                let pixels = pack.view(geometry.input).expect("every source is in the pack");
+                geometry.cut(pixels, &wanted, looks)
+            };
+            inputs.iter().zip(&looks).map(cut).collect()
+        });
+        *self.ahead.borrow_mut() = Some(Ahead { rows, occasion, cuts });
+    }
+
+    /// How every row looks to every source.
+    fn looks(&self, rows: &[usize], look: impl Fn(Slot, usize) -> Look) -> Vec<Vec<Look>> {
+        let of = |source: &Source| rows.iter().map(|&row| look(source.slot, row)).collect();
+        self.sources.iter().map(of).collect()
+    }
+
+    fn drawn(
+        &self,
+        rows: &[usize],
+        augment: &Augment,
+        seed: u64,
+        occasion: &str,
+    ) -> Vec<Vec<Look>> {
+        self.looks(rows, |slot, row| {
             Look::drawn(slot, augment, seed, &format!("{occasion}/{}", self.ids[row]))
         })
     }
 
-    fn batch(&self, rows: &[usize], look: impl Fn(Slot, usize) -> Look) -> Result<Batch> {
+    /// `cuts` are the windows of every source where a thread has cut them.
+    fn batch(
+        &self,
+        rows: &[usize],
+        looks: &[Vec<Look>],
+        cuts: Option<Vec<Vec<u8>>>,
+    ) -> Result<Batch> {
         let index: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
         let index = Tensor::f_from_slice(&index)?.f_to_device(self.device)?;
+        let mut cuts = cuts.map(Vec::into_iter);
         let mut pictures = BTreeMap::new();
-        for source in &self.sources {
-            let looks: Vec<Look> = rows.iter().map(|&row| look(source.slot, row)).collect();
-            let cut = match self.device {
-                Device::Cpu => source.cut_on_host(rows, &looks)?,
-                _ => source.cut_on_device(&index, &looks, self.device)?,
+        for (source, looks) in self.sources.iter().zip(looks) {
+            let cut = match cuts.as_mut().and_then(Iterator::next) {
+                Some(cut) => source.geometry.tensor(&cut)?,
+                None if source.pixels.device() == Device::Cpu => source.cut_on_host(rows, looks)?,
+                None => source.cut_on_device(&index, looks, self.device)?,
             };
-            let picture = self.scale.apply(&cut, &looks)?;
+            let picture = self.scale.apply(&cut.f_to_device(self.device)?, looks)?;
             pictures.insert(source.slot.input, source.enlarged(picture)?);
         }
         Ok(Batch { pictures, labels: self.targets.f_index_select(0, &index)? })
@@ -202,7 +282,7 @@ pub(crate) fn pack_input(slot: Slot, config: &ModelConfig) -> PackInput {
 }
 
 impl Look {
-    fn central(slot: Slot) -> Self {
+    pub fn central(slot: Slot) -> Self {
         let (top, left) = if slot.input == Input::Context { CENTRE } else { (0, 0) };
         Look {
             top,
@@ -262,61 +342,40 @@ impl Source {
             format!("the pack has no `{0}`; run `ncaers pack` with --inputs {0}", input.name())
         })?;
         let shape = pack.shape(input).map(|side| side as i64);
+        let geometry = Geometry::of(slot, input);
         // SAFETY: the map is read-only, outlives the tensor (`Pictures` holds both and drops the
         // tensor first) and holds exactly these bytes (checked when the pack was opened).
         let mapped =
             unsafe { Tensor::f_from_blob(bytes.as_ptr(), &shape, &[], Kind::Uint8, Device::Cpu)? };
+        // Half of what is free stays for the network and its activations.
+        let fits = || native::free_device_memory().is_none_or(|free| bytes.len() <= free / 2);
         let pixels = match device {
             Device::Cpu => mapped,
-            _ => mapped.f_to_device(device)?,
+            _ if fits() => mapped.f_to_device(device)?,
+            _ => mapped,
         };
-        Ok(Source { slot, pixels, height: shape[2], width: shape[3] })
+        Ok(Source { slot, pixels, geometry })
     }
 
-    /// Rows and columns of the window: the network's size, or the whole picture when that is
-    /// smaller and will be enlarged.
-    fn window(&self) -> (i64, i64) {
-        (self.slot.height.min(self.height), self.slot.width.min(self.width))
-    }
-
-    /// Cuts the windows of `rows` out of the map, u8 `[N, H, W, 3]`. What lies outside the picture
-    /// repeats its edge.
+    /// Cuts the windows of `rows` on the CPU, u8 `[N, H, W, 3]`.
     fn cut_on_host(&self, rows: &[usize], looks: &[Look]) -> Result<Tensor> {
-        let (height, width) = self.window();
-        let plane = (self.height * self.width) as usize;
         // SAFETY: the tensor is contiguous u8 `[N, 3, H, W]` on the CPU, made by `new`.
         let pixels = unsafe {
             std::slice::from_raw_parts(self.pixels.data_ptr().cast::<u8>(), self.pixels.numel())
         };
-        let mut cut = vec![0u8; rows.len() * (height * width * 3) as usize];
-        let windows = cut.chunks_exact_mut((height * width * 3) as usize);
-        for ((&row, look), window) in rows.iter().zip(looks).zip(windows) {
-            let picture = &pixels[row * 3 * plane..(row + 1) * 3 * plane];
-            let columns = places(look.left, width, self.width, look.flip);
-            let lines = places(look.top, height, self.height, false);
-            for (line, out) in lines.iter().zip(window.chunks_exact_mut(3 * width as usize)) {
-                let start = line * self.width as usize;
-                let line =
-                    |channel: usize| &picture[channel * plane + start..][..self.width as usize];
-                let (red, green, blue) = (line(0), line(1), line(2));
-                for (out, &column) in out.chunks_exact_mut(3).zip(&columns) {
-                    out.copy_from_slice(&[red[column], green[column], blue[column]]);
-                }
-            }
-        }
-        Ok(Tensor::f_from_slice(&cut)?.f_view([rows.len() as i64, height, width, 3])?)
+        self.geometry.tensor(&self.geometry.cut(pixels, rows, looks))
     }
 
     /// The same by one gather on the device; `index` is i64 `[N]`.
     fn cut_on_device(&self, index: &Tensor, looks: &[Look], device: Device) -> Result<Tensor> {
-        let (height, width) = self.window();
-        let n = looks.len() as i64;
+        let ((height, width), n) = (self.geometry.window, looks.len() as i64);
         let spread = |values: Vec<usize>, shape: [i64; 4]| -> Result<Tensor> {
             let values: Vec<i64> = values.into_iter().map(|v| v as i64).collect();
             Ok(Tensor::f_from_slice(&values)?.f_to_device(device)?.f_view(shape)?)
         };
-        let lines = looks.iter().flat_map(|l| places(l.top, height, self.height, false));
-        let columns = looks.iter().flat_map(|l| places(l.left, width, self.width, l.flip));
+        let Geometry { height: lines, width: columns, .. } = self.geometry;
+        let lines = looks.iter().flat_map(|l| places(l.top, height, lines, false));
+        let columns = looks.iter().flat_map(|l| places(l.left, width, columns, l.flip));
         let channels = Tensor::f_arange(3, (Kind::Int64, device))?.f_view([1, 1, 1, 3])?;
         let at = [
             Some(index.f_view([n, 1, 1, 1])?),
@@ -334,6 +393,44 @@ impl Source {
             return Ok(picture);
         }
         Ok(picture.f_upsample_bilinear2d(wanted, false, None, None)?)
+    }
+}
+
+impl Geometry {
+    fn of(slot: Slot, input: PackInput) -> Self {
+        let (height, width) = input.size();
+        let (height, width) = (height as i64, width as i64);
+        Geometry { input, height, width, window: (slot.height.min(height), slot.width.min(width)) }
+    }
+
+    /// Windows as they were cut, u8 `[N, H, W, 3]`.
+    fn tensor(&self, cut: &[u8]) -> Result<Tensor> {
+        let (height, width) = self.window;
+        Ok(Tensor::f_from_slice(cut)?.f_view([-1, height, width, 3])?)
+    }
+
+    /// Cuts the windows of `rows` out of pictures u8 `[N, 3, H, W]`, colours last. What lies
+    /// outside a picture repeats its edge.
+    fn cut(&self, pixels: &[u8], rows: &[usize], looks: &[Look]) -> Vec<u8> {
+        let (height, width) = self.window;
+        let plane = (self.height * self.width) as usize;
+        let mut cut = vec![0u8; rows.len() * (height * width * 3) as usize];
+        let windows = cut.chunks_exact_mut((height * width * 3) as usize);
+        for ((&row, look), window) in rows.iter().zip(looks).zip(windows) {
+            let picture = &pixels[row * 3 * plane..(row + 1) * 3 * plane];
+            let columns = places(look.left, width, self.width, look.flip);
+            let lines = places(look.top, height, self.height, false);
+            for (line, out) in lines.iter().zip(window.chunks_exact_mut(3 * width as usize)) {
+                let start = line * self.width as usize;
+                let line =
+                    |channel: usize| &picture[channel * plane + start..][..self.width as usize];
+                let (red, green, blue) = (line(0), line(1), line(2));
+                for (out, &column) in out.chunks_exact_mut(3).zip(&columns) {
+                    out.copy_from_slice(&[red[column], green[column], blue[column]]);
+                }
+            }
+        }
+        cut
     }
 }
 
@@ -370,88 +467,19 @@ impl Scale {
     }
 }
 
-/// One number per sample as `[N, 1, 1, 1]`.
-fn per_sample(looks: &[Look], device: Device, get: impl Fn(&Look) -> f64) -> Result<Tensor> {
-    let values: Vec<f32> = looks.iter().map(|look| get(look) as f32).collect();
-    Ok(Tensor::f_from_slice(&values)?.f_to_device(device)?.f_view([-1, 1, 1, 1])?)
-}
-
-/// Brightness, contrast around the mean grey, saturation around the grey picture, hue, in this
-/// order and clipped to 0..=1, as torchvision's transforms (grey = .299 R + .587 G + .114 B).
-fn recoloured(mut x: Tensor, looks: &[Look]) -> Result<Tensor> {
-    let device = x.device();
-    let grey = |x: &Tensor| -> Result<Tensor> {
-        let weights = Tensor::f_from_slice(&[0.299f32, 0.587, 0.114])?.f_to_device(device)?;
-        let weighted = x.f_mul(&weights.f_view([1, 3, 1, 1])?)?;
-        Ok(weighted.f_sum_dim_intlist([1].as_slice(), true, Kind::Float)?)
-    };
-    let factor = |get: fn(&Look) -> f64| per_sample(looks, device, get);
-    x = x.f_mul_(&factor(|l| l.brightness)?)?.f_clamp_(0.0, 1.0)?;
-    let middle = grey(&x)?.f_mean_dim([1, 2, 3].as_slice(), true, Kind::Float)?;
-    x = x.f_sub_(&middle)?.f_mul_(&factor(|l| l.contrast)?)?.f_add_(&middle)?;
-    x = x.f_clamp_(0.0, 1.0)?;
-    if looks.iter().any(|look| look.saturation != 1.0) {
-        let grey = grey(&x)?;
-        x = x.f_sub_(&grey)?.f_mul_(&factor(|l| l.saturation)?)?.f_add_(&grey)?;
-        x = x.f_clamp_(0.0, 1.0)?;
-    }
-    match looks.iter().any(|look| look.hue != 0.0) {
-        true => turned_in_hue(&x, &factor(|l| l.hue)?),
-        false => Ok(x),
-    }
-}
-
-/// Adds `turn` (`[N, 1, 1, 1]`, shares of the colour circle) to the hue of every pixel, value and
-/// saturation kept: Smith 1978, in the closed form by channel.
-fn turned_in_hue(x: &Tensor, turn: &Tensor) -> Result<Tensor> {
-    let channel = |c: i64| x.f_narrow(1, c, 1);
-    let (red, green, blue) = (channel(0)?, channel(1)?, channel(2)?);
-    let value = x.f_amax([1].as_slice(), true)?;
-    let chroma = value.f_sub(&x.f_amin([1].as_slice(), true)?)?;
-    let span = chroma.f_clamp_min(1e-12)?;
-    // Sixths of the circle: from red, from green, from blue, whichever is largest, in this order.
-    let side = |a: &Tensor, b: &Tensor, from: f64| -> Result<Tensor> {
-        Ok(a.f_sub(b)?.f_div(&span)?.f_add_scalar(from)?)
-    };
-    let hue = side(&green, &blue, 0.0)?.f_where_self(
-        &red.f_eq_tensor(&value)?,
-        &side(&blue, &red, 2.0)?
-            .f_where_self(&green.f_eq_tensor(&value)?, &side(&red, &green, 4.0)?)?,
-    )?;
-    let hue = hue.f_add(&turn.f_mul_scalar(6.0)?)?;
-    let channels = [5.0, 3.0, 1.0].map(|offset| -> Result<Tensor> {
-        let k = hue.f_add_scalar(offset)?.f_remainder(6.0)?;
-        let near = k.f_minimum(&k.f_neg()?.f_add_scalar(4.0)?)?.f_clamp(0.0, 1.0)?;
-        Ok(value.f_sub(&chroma.f_mul(&near)?)?)
-    });
-    let [red, green, blue] = channels;
-    let turned = Tensor::f_cat(&[red?, green?, blue?], 1)?;
-    // Channels last again, as it came.
-    Ok(turned.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])?)
-}
-
-/// Turns every picture around its centre, bilinear; corners that come from outside repeat the
-/// edge.
-fn rotated(x: &Tensor, looks: &[Look]) -> Result<Tensor> {
-    let size = x.size();
-    let aspect = size[2] as f64 / size[3] as f64;
-    let rows: Vec<f32> = looks
-        .iter()
-        .flat_map(|look| {
-            let (sin, cos) = look.rotation.sin_cos();
-            [cos, -sin * aspect, 0.0, sin / aspect, cos, 0.0].map(|v| v as f32)
-        })
-        .collect();
-    let theta = Tensor::f_from_slice(&rows)?.f_to_device(x.device())?.f_view([-1, 2, 3])?;
-    let grid = Tensor::f_affine_grid_generator(&theta, size.as_slice(), false)?;
-    const BILINEAR: i64 = 0;
-    const EDGE: i64 = 1;
-    Ok(x.f_grid_sampler(&grid, BILINEAR, EDGE, false)?)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use image::{Rgb, RgbImage};
+
     use super::*;
+    use crate::{
+        media::image as picture,
+        output,
+        pack::{self, Preprocessing},
+        record::{Emotion, FaceBox, Sample, Split},
+    };
 
     fn slot(input: Input, side: i64) -> Slot {
         Slot { input, height: side, width: side }
@@ -460,7 +488,9 @@ mod tests {
     fn source(input: Input, side: i64, height: i64, width: i64) -> Source {
         let values: Vec<u8> = (0..4 * 3 * height * width).map(|i| (i * 7919 % 251) as u8).collect();
         let pixels = Tensor::from_slice(&values).view([4, 3, height, width]);
-        Source { slot: slot(input, side), pixels, height, width }
+        let (slot, input) = (slot(input, side), PackInput::ContextMasked);
+        let window = (side.min(height), side.min(width));
+        Source { slot, pixels, geometry: Geometry { input, height, width, window } }
     }
 
     #[test]
@@ -479,6 +509,64 @@ mod tests {
         let by_hand = source.pixels.get(0).narrow(1, top, 112).narrow(2, left, 112);
         let by_hand = if looks[1].flip { by_hand.flip([2]) } else { by_hand };
         assert_eq!(host.get(1).permute([2, 0, 1]), by_hand);
+    }
+
+    /// A pack of three grainy pictures.
+    fn pack(folder: &Path) -> Arc<Pack> {
+        let mut samples = Vec::new();
+        for (i, emotion) in Emotion::ALL.into_iter().take(3).enumerate() {
+            let grain =
+                |x: u32, y: u32| Rgb([x * 3, y * 5, (x + y) * (i as u32 + 2)].map(|v| v as u8));
+            let image = RgbImage::from_fn(200, 150, grain);
+            let bytes = picture::encode_png(&image).expect("encodes");
+            std::fs::write(folder.join(format!("{i}.png")), &bytes).expect("writes");
+            samples.push(Sample {
+                sample_id: i.to_string(),
+                split: Split::Train,
+                emotion,
+                clip_id: i.to_string(),
+                group_id: i.to_string(),
+                segment: None,
+                frame_index: None,
+                frame_ms: None,
+                image_path: format!("{i}.png"),
+                image_sha256: output::sha256_hex(&bytes),
+                width: 200,
+                height: 150,
+                face: Some(FaceBox { x1: 20, y1: 30, x2: 90, y2: 100, score: 1.0 }),
+                face_count: Some(1),
+                detector: "test".into(),
+            });
+        }
+        pack::write(&samples, folder, "digest", &Preprocessing::default(), folder).expect("packs");
+        Arc::new(Pack::open(&pack::path_of(folder, Split::Train)).expect("opens"))
+    }
+
+    #[test]
+    fn a_pack_that_streams_gives_the_bytes_of_one_that_does_not() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let pack = pack(dir.path());
+        let slots = [slot(Input::Face, 96), slot(Input::Context, 112)];
+        let augment = Augment { flip: Flip::Each, brightness: 0.3, ..Augment::default() };
+        let pictures = |streams| {
+            let all = Pictures::of(pack.clone(), &ModelConfig::default(), &slots, Device::Cpu);
+            Pictures { streams, ..all.expect("pictures") }
+        };
+        let (resident, streaming) = (pictures(false), pictures(true));
+        let order = [[2usize, 0], [1, 2], [0, 1]];
+        for (i, rows) in order.iter().enumerate() {
+            let occasion = format!("joint {i}");
+            // The first batch comes unannounced, and of the last another one is announced.
+            if i > 0 {
+                streaming.prepare(&order[i.min(1)], &augment, 7, &occasion);
+            }
+            let expected = resident.augmented(rows, &augment, 7, &occasion).expect("cuts");
+            let found = streaming.augmented(rows, &augment, 7, &occasion).expect("cuts");
+            for (input, picture) in &expected.pictures {
+                assert_eq!(picture, &found.pictures[input], "batch {i}");
+            }
+            assert_eq!(expected.labels, found.labels);
+        }
     }
 
     #[test]
@@ -532,44 +620,5 @@ mod tests {
         assert_eq!((plain.flip, plain.top, plain.left), (more.flip, more.top, more.left));
         assert!(!plain.recolours() && more.recolours());
         assert!((0.7..=1.3).contains(&more.brightness));
-    }
-
-    #[test]
-    fn a_quarter_turn_of_a_square_is_exact() {
-        let x = Tensor::arange(9, (Kind::Float, Device::Cpu)).view([1, 1, 3, 3]);
-        let look =
-            Look { rotation: std::f64::consts::FRAC_PI_2, ..Look::central(slot(Input::Face, 3)) };
-        let turned = rotated(&x, &[look]).expect("turns");
-        let expected = x.rot90(1, [2, 3]);
-        let back = x.rot90(-1, [2, 3]);
-        let close = |other: &Tensor| (&turned - other).abs().max().double_value(&[]) < 1e-5;
-        assert!(close(&expected) || close(&back));
-    }
-
-    #[test]
-    fn hues_move_around_the_circle() {
-        let colours = [[1.0f32, 0.0, 0.0], [0.2, 0.8, 0.2], [0.5, 0.5, 0.5], [0.9, 0.6, 0.3]];
-        let x = Tensor::from_slice(&colours.concat()).view([4, 3, 1, 1]);
-        let turned = |share: f32| {
-            let turns = Tensor::from_slice(&[share; 4]).view([4, 1, 1, 1]);
-            Vec::<f32>::try_from(turned_in_hue(&x, &turns).expect("turns").flatten(0, -1))
-                .expect("values")
-        };
-        // A third of the circle moves every channel on by one place, half of it mirrors.
-        let third = [[0.0, 1.0, 0.0], [0.2, 0.2, 0.8], [0.5, 0.5, 0.5], [0.3, 0.9, 0.6]];
-        let half = [[0.0, 1.0, 1.0], [0.8, 0.2, 0.8], [0.5, 0.5, 0.5], [0.3, 0.6, 0.9]];
-        for (share, expected) in [(1.0 / 3.0, third), (-2.0 / 3.0, third), (0.5, half)] {
-            for (ours, wanted) in turned(share).into_iter().zip(expected.concat()) {
-                assert!((ours - wanted).abs() < 1e-6, "{share}: {ours} is not {wanted}");
-            }
-        }
-    }
-
-    #[test]
-    fn neutral_colour_factors_change_nothing() {
-        let x = Tensor::rand([2, 3, 4, 4], (Kind::Float, Device::Cpu));
-        let looks = [Look::central(slot(Input::Face, 4)); 2];
-        let same = recoloured(x.copy(), &looks).expect("recolours");
-        assert!((same - x).abs().max().double_value(&[]) < 1e-6);
     }
 }

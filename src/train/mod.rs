@@ -12,6 +12,8 @@ mod batch;
 #[cfg(feature = "torch")]
 mod checkpoint;
 #[cfg(feature = "torch")]
+mod colour;
+#[cfg(feature = "torch")]
 mod evaluate;
 #[cfg(feature = "torch")]
 mod events;

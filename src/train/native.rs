@@ -122,6 +122,19 @@ pub(super) fn adam(
     })
 }
 
+/// Bytes that are free on the present CUDA device; `None` where CUDA's run time is not loaded.
+pub(super) fn free_device_memory() -> Option<usize> {
+    type MemGetInfo = unsafe extern "C" fn(*mut usize, *mut usize) -> i32;
+    let (mut free, mut total) = (0, 0);
+    // SAFETY: a function of that name has that type in every version of CUDA's run time.
+    let failed = unsafe {
+        let found = libc::dlsym(libc::RTLD_DEFAULT, c"cudaMemGetInfo".as_ptr());
+        let ask: Option<MemGetInfo> = std::mem::transmute(found);
+        ask?(&mut free, &mut total)
+    };
+    (failed == 0).then_some(free)
+}
+
 /// Refuses operations whose result depends on timing.
 pub(super) fn set_deterministic(on: bool) -> Result<()> {
     // SAFETY: sets a flag of LibTorch's global context.

@@ -101,6 +101,11 @@ impl Optimizer {
         Ok(())
     }
 
+    /// Forgets the gradients without a step.
+    pub(super) fn clear_gradients(&self) -> Result<()> {
+        native::clear_gradients(&self.parameters())
+    }
+
     /// Every parameter, group after group.
     fn parameters(&self) -> Vec<Tensor> {
         self.groups.iter().flat_map(|g| &g.parameters).map(Tensor::shallow_clone).collect()

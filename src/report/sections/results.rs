@@ -38,8 +38,7 @@ pub fn section(study: &Study, scores: &Scores) -> Section {
 /// `228 samples from 140 clips, 138 independent videos`
 fn test_set(study: &Study, scores: &Scores) -> String {
     let rows = &study.scored().next().expect("a study has answers").2.rows;
-    let clips: std::collections::BTreeSet<&str> =
-        rows.iter().map(|r| r.clip_id.as_str()).collect();
+    let clips: std::collections::BTreeSet<&str> = rows.iter().map(|r| r.clip_id.as_str()).collect();
     let videos = scores.groups.first().map_or(0, |s| s.accuracy.clusters);
     format!("{} samples from {} clips, {videos} independent videos", rows.len(), clips.len())
 }

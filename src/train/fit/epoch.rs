@@ -32,14 +32,18 @@ impl Run<'_> {
         let train = &self.plan.train;
         let occasion = format!("{} {}", work.stage.name(), self.position.epoch);
         let batches = batches(self.train.len(), train.batch_size as usize, train.seed, &occasion);
-        let mut pending = Vec::new();
+        let (seed, mut pending) = (train.seed, Vec::new());
         let (mut rate, mut trained) = (0.0, 0);
         let look_every = if self.device == Device::Cpu { 1 } else { LOOK_EVERY };
-        for rows in &batches[self.position.step as usize..] {
+        for at in self.position.step as usize..batches.len() {
+            let rows = &batches[at];
             self.check_stop_with(work, &mut pending)?;
             rate = self.rate(work, batches.len());
             let step = self.step(work, rows, rate, &occasion);
-            pending.push(step.map_err(|e| explain_memory(e, train.batch_size))?);
+            pending.push(step.map_err(|error| self.explain_memory(work, rows, error))?);
+            if let Some(next) = batches.get(at + 1) {
+                self.train.prepare(next, &self.plan.train.augment, seed, &occasion);
+            }
             self.position.step += 1;
             trained += rows.len();
             if pending.len() >= look_every {
@@ -61,16 +65,46 @@ impl Run<'_> {
             "dropout",
             &format!("{occasion} {}", self.position.step),
         );
+        let step = self.passes(work, rows, occasion)?;
+        work.optimizer.step(rate)?;
+        Ok(step)
+    }
+
+    /// A step without its update: the gradients are left with the parameters.
+    fn passes(&self, work: &Work, rows: &[usize], occasion: &str) -> Result<Step> {
+        let train = &self.plan.train;
         let batch = self.train.augmented(rows, &train.augment, train.seed, occasion)?;
         let inputs = batch.inputs();
         let pass = pass_of(train.precision);
         let outputs = work.stage.forward(&self.network, &inputs, &pass)?;
         let loss = work.loss.of(&outputs, &inputs, &batch.labels)?;
         loss.f_backward()?;
-        work.optimizer.step(rate)?;
         let answers = outputs.logits.f_argmax(1, false)?;
         let correct = answers.f_eq_tensor(&batch.labels)?.f_sum(Kind::Int64)?;
         Ok(Step { loss: loss.detach(), correct, samples: rows.len() })
+    }
+
+    /// Where memory ran out, finds the batch that fits by trying halves of this one; the run is
+    /// over by then, so that what the trials change does not matter.
+    fn explain_memory(&self, work: &Work, rows: &[usize], error: anyhow::Error) -> anyhow::Error {
+        let is_memory = |error: &anyhow::Error| {
+            let text = format!("{error:#}");
+            ["out of memory", "can't allocate memory", "bad_alloc"].iter().any(|m| text.contains(m))
+        };
+        if !is_memory(&error) {
+            return error;
+        }
+        let halves = std::iter::successors(Some(rows.len() / 2), |size| Some(size / 2));
+        let fitting = halves.take_while(|&size| size >= 2).find(|&size| {
+            let cleared = work.optimizer.clear_gradients();
+            cleared.and_then(|()| self.passes(work, &rows[..size], "trial")).is_ok()
+        });
+        let advice = match fitting {
+            Some(size) => format!("{size} fits"),
+            None => "not even 2 fit; choose a smaller model.widths or another model".to_owned(),
+        };
+        let given = self.plan.train.batch_size;
+        error.context(format!("memory ran out at train.batch_size = {given}; {advice}"))
     }
 
     /// The learning rate of the next step.
@@ -165,17 +199,6 @@ fn batches(n: usize, size: usize, seed: u64, occasion: &str) -> Vec<Vec<usize>> 
     let mut order: Vec<usize> = (0..n).collect();
     Draws::new(seed, "order", occasion).shuffle(&mut order);
     order.chunks(size).filter(|rows| rows.len() > 1).map(<[usize]>::to_vec).collect()
-}
-
-/// Says which batch size to try when memory ran out.
-fn explain_memory(error: anyhow::Error, batch_size: u32) -> anyhow::Error {
-    let text = format!("{error:#}");
-    if text.contains("out of memory") || text.contains("can't allocate memory") {
-        let smaller = (batch_size / 2).max(2);
-        return error
-            .context(format!("memory ran out at train.batch_size = {batch_size}; try {smaller}"));
-    }
-    error
 }
 
 /// One warning per branch whose mean fusion weight fell to nothing, naming the latest such epoch.

@@ -226,13 +226,25 @@ impl<'a> Run<'a> {
             (train.encoder_lr_scale, self.trainable(&inside)),
         ];
         let optimizer = Optimizer::new(Rule::from(train), groups)?;
-        let teacher = train.teacher.as_deref().map(|folder| {
-            predict::selected(&RunFolder::new(folder.as_ref()), self.device)
-                .map(|(network, _)| network)
-        });
-        let counts = self.train.class_counts();
-        let loss = Loss::new(train, &counts, teacher.transpose()?, self.device)?;
+        let teacher = train.teacher.as_deref().map(|folder| self.teacher(folder)).transpose()?;
+        let loss = Loss::new(train, &self.train.class_counts(), teacher, self.device)?;
         Ok(Work { stage: Stage::Joint, optimizer, loss, epochs: train.epochs })
+    }
+
+    /// The finished run in `folder`, whose answers are the targets.
+    fn teacher(&self, folder: &str) -> Result<Network> {
+        let (network, config) = predict::selected(&RunFolder::new(folder.as_ref()), self.device)
+            .with_context(|| format!("train.teacher = \"{folder}\""))?;
+        // Both are given the same batch.
+        let student = &self.plan.model;
+        let sees = |config: &ModelConfig| {
+            json!([config.picture, config.normalization, config.context]).to_string()
+        };
+        ensure!(
+            network.model().slots() == self.network.model().slots() && sees(&config) == sees(student),
+            "train.teacher = \"{folder}\" does not see its pictures as this model does; set the same model.picture, model.normalization and model.context in both"
+        );
+        Ok(network)
     }
 
     /// The trainable tensors among `names`, by name.

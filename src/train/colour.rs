@@ -1,0 +1,132 @@
+//! Colour jitter and rotation of pictures on the device, one draw per sample.
+use anyhow::Result;
+use tch::{Device, Kind, Tensor};
+
+use super::batch::Look;
+
+/// One number per sample as `[N, 1, 1, 1]`.
+fn per_sample(looks: &[Look], device: Device, get: impl Fn(&Look) -> f64) -> Result<Tensor> {
+    let values: Vec<f32> = looks.iter().map(|look| get(look) as f32).collect();
+    Ok(Tensor::f_from_slice(&values)?.f_to_device(device)?.f_view([-1, 1, 1, 1])?)
+}
+
+/// Brightness, contrast around the mean grey, saturation around the grey picture, hue, in this
+/// order and clipped to 0..=1, as torchvision's transforms (grey = .299 R + .587 G + .114 B).
+pub(super) fn recoloured(mut x: Tensor, looks: &[Look]) -> Result<Tensor> {
+    let device = x.device();
+    let grey = |x: &Tensor| -> Result<Tensor> {
+        let weights = Tensor::f_from_slice(&[0.299f32, 0.587, 0.114])?.f_to_device(device)?;
+        let weighted = x.f_mul(&weights.f_view([1, 3, 1, 1])?)?;
+        Ok(weighted.f_sum_dim_intlist([1].as_slice(), true, Kind::Float)?)
+    };
+    let factor = |get: fn(&Look) -> f64| per_sample(looks, device, get);
+    x = x.f_mul_(&factor(|l| l.brightness)?)?.f_clamp_(0.0, 1.0)?;
+    let middle = grey(&x)?.f_mean_dim([1, 2, 3].as_slice(), true, Kind::Float)?;
+    x = x.f_sub_(&middle)?.f_mul_(&factor(|l| l.contrast)?)?.f_add_(&middle)?;
+    x = x.f_clamp_(0.0, 1.0)?;
+    if looks.iter().any(|look| look.saturation != 1.0) {
+        let grey = grey(&x)?;
+        x = x.f_sub_(&grey)?.f_mul_(&factor(|l| l.saturation)?)?.f_add_(&grey)?;
+        x = x.f_clamp_(0.0, 1.0)?;
+    }
+    match looks.iter().any(|look| look.hue != 0.0) {
+        true => turned_in_hue(&x, &factor(|l| l.hue)?),
+        false => Ok(x),
+    }
+}
+
+/// Adds `turn` (`[N, 1, 1, 1]`, shares of the colour circle) to the hue of every pixel, value and
+/// saturation kept: Smith 1978, in the closed form by channel.
+fn turned_in_hue(x: &Tensor, turn: &Tensor) -> Result<Tensor> {
+    let channel = |c: i64| x.f_narrow(1, c, 1);
+    let (red, green, blue) = (channel(0)?, channel(1)?, channel(2)?);
+    let value = x.f_amax([1].as_slice(), true)?;
+    let chroma = value.f_sub(&x.f_amin([1].as_slice(), true)?)?;
+    let span = chroma.f_clamp_min(1e-12)?;
+    // Sixths of the circle: from red, from green, from blue, whichever is largest, in this order.
+    let side = |a: &Tensor, b: &Tensor, from: f64| -> Result<Tensor> {
+        Ok(a.f_sub(b)?.f_div(&span)?.f_add_scalar(from)?)
+    };
+    let hue = side(&green, &blue, 0.0)?.f_where_self(
+        &red.f_eq_tensor(&value)?,
+        &side(&blue, &red, 2.0)?
+            .f_where_self(&green.f_eq_tensor(&value)?, &side(&red, &green, 4.0)?)?,
+    )?;
+    let hue = hue.f_add(&turn.f_mul_scalar(6.0)?)?;
+    let channels = [5.0, 3.0, 1.0].map(|offset| -> Result<Tensor> {
+        let k = hue.f_add_scalar(offset)?.f_remainder(6.0)?;
+        let near = k.f_minimum(&k.f_neg()?.f_add_scalar(4.0)?)?.f_clamp(0.0, 1.0)?;
+        Ok(value.f_sub(&chroma.f_mul(&near)?)?)
+    });
+    let [red, green, blue] = channels;
+    let turned = Tensor::f_cat(&[red?, green?, blue?], 1)?;
+    // Channels last again, as it came.
+    Ok(turned.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])?)
+}
+
+/// Turns every picture around its centre, bilinear; corners that come from outside repeat the
+/// edge.
+pub(super) fn rotated(x: &Tensor, looks: &[Look]) -> Result<Tensor> {
+    let size = x.size();
+    let aspect = size[2] as f64 / size[3] as f64;
+    let rows: Vec<f32> = looks
+        .iter()
+        .flat_map(|look| {
+            let (sin, cos) = look.rotation.sin_cos();
+            [cos, -sin * aspect, 0.0, sin / aspect, cos, 0.0].map(|v| v as f32)
+        })
+        .collect();
+    let theta = Tensor::f_from_slice(&rows)?.f_to_device(x.device())?.f_view([-1, 2, 3])?;
+    let grid = Tensor::f_affine_grid_generator(&theta, size.as_slice(), false)?;
+    const BILINEAR: i64 = 0;
+    const EDGE: i64 = 1;
+    Ok(x.f_grid_sampler(&grid, BILINEAR, EDGE, false)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Input, Slot};
+
+    fn plain() -> Look {
+        Look::central(Slot { input: Input::Face, height: 4, width: 4 })
+    }
+
+    #[test]
+    fn hues_move_around_the_circle() {
+        let colours = [[1.0f32, 0.0, 0.0], [0.2, 0.8, 0.2], [0.5, 0.5, 0.5], [0.9, 0.6, 0.3]];
+        let x = Tensor::from_slice(&colours.concat()).view([4, 3, 1, 1]);
+        let turned = |share: f32| {
+            let turns = Tensor::from_slice(&[share; 4]).view([4, 1, 1, 1]);
+            Vec::<f32>::try_from(turned_in_hue(&x, &turns).expect("turns").flatten(0, -1))
+                .expect("values")
+        };
+        // A third of the circle moves every channel on by one place, half of it mirrors.
+        let third = [[0.0, 1.0, 0.0], [0.2, 0.2, 0.8], [0.5, 0.5, 0.5], [0.3, 0.9, 0.6]];
+        let half = [[0.0, 1.0, 1.0], [0.8, 0.2, 0.8], [0.5, 0.5, 0.5], [0.3, 0.6, 0.9]];
+        for (share, expected) in [(1.0 / 3.0, third), (-2.0 / 3.0, third), (0.5, half)] {
+            for (ours, wanted) in turned(share).into_iter().zip(expected.concat()) {
+                assert!((ours - wanted).abs() < 1e-6, "{share}: {ours} is not {wanted}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_quarter_turn_of_a_square_is_exact() {
+        let x = Tensor::arange(9, (Kind::Float, Device::Cpu)).view([1, 1, 3, 3]);
+        let look = Look { rotation: std::f64::consts::FRAC_PI_2, ..plain() };
+        let turned = rotated(&x, &[look]).expect("turns");
+        let expected = x.rot90(1, [2, 3]);
+        let back = x.rot90(-1, [2, 3]);
+        let close = |other: &Tensor| (&turned - other).abs().max().double_value(&[]) < 1e-5;
+        assert!(close(&expected) || close(&back));
+    }
+
+    #[test]
+    fn neutral_colour_factors_change_nothing() {
+        let x = Tensor::rand([2, 3, 4, 4], (Kind::Float, Device::Cpu));
+        let looks = [plain(); 2];
+        let same = recoloured(x.copy(), &looks).expect("recolours");
+        assert!((same - x).abs().max().double_value(&[]) < 1e-6);
+    }
+}
