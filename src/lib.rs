@@ -15,7 +15,7 @@
 //!
 //! ```text
 //! 6   cli                                          one file per command
-//! 5   experiment                                   TOML -> runs, grids, executors
+//! 5   experiment  annotate                         TOML -> runs, grids, executors; faces drawn in
 //! 4   build   train   report                       loops and renderers
 //! 3b  corpus   pack   runs                         folders -> clips, samples -> tensors, run folders
 //! 3a  media    face   manifest   weights           disk, child processes, Parquet, weight files
@@ -25,6 +25,8 @@
 //! ```
 #![warn(missing_docs)]
 
+#[cfg(feature = "torch")]
+pub mod annotate;
 pub mod audit;
 pub mod build;
 pub mod cli;

@@ -127,6 +127,7 @@ pub struct GridRow {
     /// Its seed.
     pub seed: u64,
     /// `done`, `done_before`, `failed` or `not_started`.
+    #[serde(default)]
     pub state: String,
     /// What stopped it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

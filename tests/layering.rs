@@ -13,7 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["media", "face", "manifest", "weights"],
     &["corpus", "pack", "runs"],
     &["build", "train", "report"],
-    &["experiment"],
+    &["experiment", "annotate"],
     &["cli"],
 ];
 

@@ -8,6 +8,8 @@ use serde_json::Value;
 #[cfg(feature = "torch")]
 mod ablation;
 #[cfg(feature = "torch")]
+mod annotate;
+#[cfg(feature = "torch")]
 mod bench;
 mod build;
 mod columns;
@@ -64,6 +66,8 @@ macro_rules! commands {
 commands! {
     #[cfg(feature = "torch")]
     Ablation(ablation),
+    #[cfg(feature = "torch")]
+    Annotate(annotate),
     #[cfg(feature = "torch")]
     Bench(bench),
     Build(build),

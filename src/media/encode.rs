@@ -245,7 +245,7 @@ impl ClipWriter {
 }
 
 /// Hands a packet, timed in units of `time_base`, to the muxer.
-fn write_packet(
+pub(super) fn write_packet(
     packet: &mut Packet,
     time_base: Rational,
     output: &mut format::context::Output,
@@ -256,7 +256,7 @@ fn write_packet(
     Ok(packet.write_interleaved(output)?)
 }
 
-fn open_video(format: &ClipFormat, global_header: bool) -> Result<encoder::Video> {
+pub(super) fn open_video(format: &ClipFormat, global_header: bool) -> Result<encoder::Video> {
     let ClipFormat { codec, width, height, fps, .. } = *format;
     ensure!(
         width >= 16 && height >= 16 && width % 2 == 0 && height % 2 == 0,
@@ -298,14 +298,14 @@ fn context_for(name: &str, global_header: bool, fixed_quality: bool) -> Result<c
     Ok(context)
 }
 
-fn scaler(format: &ClipFormat) -> Result<scaling::Context> {
+pub(super) fn scaler(format: &ClipFormat) -> Result<scaling::Context> {
     let (width, height) = (format.width, format.height);
     let flags = scaling::Flags::BILINEAR | scaling::Flags::ACCURATE_RND | scaling::Flags::BITEXACT;
     let to = format.codec.pixel();
     Ok(scaling::Context::get(Pixel::RGB24, width, height, to, width, height, flags)?)
 }
 
-fn rgb_frame(picture: &RgbImage) -> frame::Video {
+pub(super) fn rgb_frame(picture: &RgbImage) -> frame::Video {
     let mut rgb = frame::Video::new(Pixel::RGB24, picture.width(), picture.height());
     let (stride, row) = (rgb.stride(0), picture.width() as usize * 3);
     for (to, from) in rgb.data_mut(0).chunks_mut(stride).zip(picture.as_raw().chunks(row)) {

@@ -59,7 +59,6 @@ fn jpeg(picture: &RgbImage, quality: u8, small: bool) -> Result<Vec<u8>> {
         true => jpeg_encoder::SamplingFactor::R_4_2_0,
         false => jpeg_encoder::SamplingFactor::R_4_4_4,
     });
-    encoder.set_optimized_huffman_tables(small);
     encoder.encode(picture.as_raw(), width, height, jpeg_encoder::ColorType::Rgb)?;
     Ok(bytes)
 }
@@ -228,6 +227,14 @@ mod tests {
         let back = decode_rgb(&encode_jpeg(&red_left, 95).expect("encode")).expect("decode");
         let near = |a: u8, b: i32| (i32::from(a) - b).abs() < 12;
         assert!(near(back.get_pixel(7, 8)[0], 200) && near(back.get_pixel(8, 8)[2], 200));
+    }
+
+    #[test]
+    fn a_thumbnail_looks_like_its_picture() {
+        let picture = ramp(24, 12);
+        let back = decode_rgb(&encode_thumbnail(&picture, 80).expect("encode")).expect("decode");
+        let far = |(a, b): (&u8, &u8)| a.abs_diff(*b) > 24;
+        assert!(!picture.iter().zip(back.iter()).any(far), "colours are off");
     }
 
     #[test]

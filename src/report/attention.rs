@@ -147,7 +147,7 @@ fn column(
 }
 
 /// The map as squares of heat over the part of the picture that the model saw.
-fn overlay(picture: &RgbImage, map: &[f32], rows: usize, columns: usize) -> RgbImage {
+pub fn overlay(picture: &RgbImage, map: &[f32], rows: usize, columns: usize) -> RgbImage {
     let (w, h) = (f64::from(picture.width()), f64::from(picture.height()));
     let [left, top, right, bottom] = [CROP[0] * w, CROP[1] * h, CROP[2] * w, CROP[3] * h];
     let least = EVEN_SHARES / map.len().max(1) as f32;

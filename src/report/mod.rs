@@ -18,6 +18,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 use anyhow::{Context, Result};
 use serde_json::{json, Map, Value};
 
+pub use attention::overlay as heat;
 pub use study::{Request, Study};
 
 use crate::{output, progress::Progress};

@@ -18,6 +18,8 @@ mod evaluate;
 #[cfg(feature = "torch")]
 mod events;
 #[cfg(feature = "torch")]
+mod faces;
+#[cfg(feature = "torch")]
 mod fit;
 #[cfg(feature = "torch")]
 mod loss;
@@ -44,6 +46,7 @@ pub use schedule::Schedule;
 #[cfg(feature = "torch")]
 pub use self::{
     checkpoint::{Best, Checkpoint, Position},
+    faces::{FaceAnswer, FacePixels, FaceReader},
     fit::{fit, Interrupted, Plan, BEST, LAST},
     memory::keep_memory,
     network::{device, Network},

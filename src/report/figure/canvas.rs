@@ -350,6 +350,29 @@ pub fn text_width(text: &str, em: f64, bold: bool) -> f64 {
     f64::from(right - left) / MEASURE * em
 }
 
+/// Writes `text` onto a picture, black or white on a plate of colour `ground` whose left top
+/// corner is `at`; the plate is 1.3 em high and 0.6 em wider than the text. What lies outside the
+/// picture is cut.
+pub fn stamp(picture: &mut RgbImage, text: &str, at: Point, em: f64, ground: [u8; 3]) {
+    let [r, g, b] = ground.map(f64::from);
+    let dark = 0.299 * r + 0.587 * g + 0.114 * b < 140.0;
+    let ink = if dark { WHITE } else { BLACK };
+    let mut mark = Canvas::new(text_width(text, em, false) + 0.6 * em, 1.3 * em);
+    let [r, g, b] = ground;
+    let (w, h) = mark.size();
+    mark.rect((0.0, 0.0), (f64::from(w), f64::from(h)), RGBColor(r, g, b));
+    mark.text(Text::new(text, (0.3 * em, 0.98 * em)).em(em).color(ink));
+    let mut buffer = vec![255; w as usize * h as usize * 3];
+    let drawn = {
+        let root = BitMapBackend::with_buffer(&mut buffer, (w, h)).into_drawing_area();
+        register_fonts().and_then(|()| mark.replay(&root, 1.0, false))
+    };
+    // A font that is part of the program does not fail; a label is not worth a lost picture.
+    if let (Ok(()), Some(plate)) = (drawn, RgbImage::from_raw(w, h, buffer)) {
+        imageops::replace(picture, &plate, at.0.round() as i64, at.1.round() as i64);
+    }
+}
+
 /// `text` cut to `room` units, with an ellipsis where something is missing.
 pub fn fitted(text: &str, em: f64, room: f64) -> String {
     if text_width(text, em, false) <= room {

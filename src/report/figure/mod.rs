@@ -10,7 +10,7 @@ mod reliability;
 mod shares;
 
 pub use accuracy::{accuracy, AccuracyRow};
-pub use canvas::Canvas;
+pub use canvas::{stamp, text_width, Canvas};
 pub use confusion::{confusion, shade};
 pub use curves::{learning_curves, Curve};
 pub use fusion::{fusion, ClassWeights};

@@ -1,0 +1,253 @@
+//! `ncaers annotate IMAGE|VIDEO|DIR --run DIR --out DIR`
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use anyhow::{bail, ensure, Context, Result};
+use serde_json::json;
+
+use super::Done;
+use crate::{
+    annotate::{Annotator, FaceRow, Settings},
+    corpus::EXTENSIONS,
+    experiment::Experiment,
+    face::{self, Request},
+    media::{
+        image::{encode_jpeg, encode_png, load_rgb},
+        redraw,
+    },
+    output,
+    pack::{self, Pack, Preprocessing},
+    record::Split,
+    runs::RunFolder,
+    train::{self, FaceReader},
+};
+
+/// Draw every face's box, label and confidence into pictures and videos, and list them in faces.csv
+///
+/// A folder is taken with all below it. Videos come out as H.264 (MPEG-4 where this FFmpeg lacks
+/// libx264) with their first sound track copied. A label is a model's guess about a picture; it
+/// does not tell what a person feels, and nothing about anybody may be decided by it.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example: ncaers annotate holiday.mp4 --run data/demo/runs/GLA-1 --out annotated --every 5\n\nLabels are guesses of a model, not feelings of people: annotate only whom you may, and decide nothing by it."
+)]
+pub struct Args {
+    /// A picture (.jpg, .png), a video, or a folder of both
+    input: PathBuf,
+    /// The run folder whose selected checkpoint looks
+    #[arg(long)]
+    run: PathBuf,
+    /// Folder to write into: pictures and videos under their names, and faces.csv
+    #[arg(long)]
+    out: PathBuf,
+    /// Look for faces in every n-th frame of a video only, and follow them in between by matching
+    /// their pixels: faster, but a followed box keeps its size and may drift
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    every: u32,
+    /// Lay the model's attention over the picture (the mean over its faces); what the model does
+    /// not see is dim
+    #[arg(long)]
+    attention: bool,
+    /// Write faces.csv only, no pictures and videos
+    #[arg(long)]
+    only_csv: bool,
+    /// seeta or mmod
+    #[arg(long, default_value = "seeta")]
+    detector: String,
+    /// Share by which a face's box grows on every side [default: that of the run's pack, or 0
+    /// where the pack is gone]
+    #[arg(long)]
+    margin: Option<f64>,
+    /// auto, cpu, cuda or cuda:N
+    #[arg(long, default_value = "auto")]
+    device: String,
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+struct Tally {
+    pictures: u64,
+    videos: u64,
+    frames: u64,
+    faces: u64,
+    without_face: u64,
+    video_seconds: f64,
+    problems: Vec<String>,
+}
+
+pub(super) fn run(args: &Args) -> Result<Done> {
+    let files = files(&args.input)?;
+    let folder = RunFolder::new(&args.run);
+    folder.record()?;
+    let reader = FaceReader::open(&folder, train::device(&args.device)?)?;
+    let detector = face::open(&Request::named(&args.detector))?
+        .context("faces cannot be annotated without a detector; take seeta or mmod")?;
+    let mut annotator = Annotator::new(reader, detector, settings(args, &folder));
+    let _lock = output::FolderLock::acquire(&args.out)?;
+    refuse_same_folder(args)?;
+    let mut tally = Tally::default();
+    let csv = args.out.join("faces.csv");
+    output::write_with(&csv, |file| {
+        let mut writer = csv::Writer::from_writer(file);
+        for (path, name) in &files {
+            let mut sink = |row: FaceRow| Ok(writer.serialize(row)?);
+            if let Err(e) = one(args, &mut annotator, path, name, &mut sink, &mut tally) {
+                tally.problems.push(format!("{e:#}"));
+            }
+        }
+        Ok(writer.flush()?)
+    })?;
+    told(args, &tally, &csv)
+}
+
+/// How the run's pack was made, where it is still there.
+fn settings(args: &Args, folder: &RunFolder) -> Settings {
+    let pack = || -> Result<Preprocessing> {
+        let experiment = Experiment::read(&folder.file("config.toml"), &[])?;
+        let pack = Pack::open(&pack::path_of(experiment.pack()?, Split::Train))?;
+        Ok(pack.preprocessing().clone())
+    };
+    let known = pack().unwrap_or_else(|e| {
+        if args.margin.is_none() {
+            eprintln!(
+                "note: the run's pack is not at hand, faces are cut out without a margin: {e:#}"
+            );
+        }
+        Preprocessing::default()
+    });
+    Settings {
+        every: args.every,
+        attention: args.attention,
+        margin: args.margin.unwrap_or(known.margin),
+        mask_value: known.mask_value,
+    }
+}
+
+/// The files to annotate with their names below the output folder, in name order.
+fn files(input: &Path) -> Result<Vec<(PathBuf, PathBuf)>> {
+    let metadata =
+        fs::metadata(input).with_context(|| format!("cannot read {}", input.display()))?;
+    if !metadata.is_dir() {
+        let name = input.file_name().context("the input has no file name")?;
+        return Ok(vec![(input.to_owned(), PathBuf::from(name))]);
+    }
+    let mut found = Vec::new();
+    walk(input, Path::new(""), &mut found)?;
+    found.sort();
+    ensure!(!found.is_empty(), "{} holds no picture and no video", input.display());
+    Ok(found)
+}
+
+fn walk(folder: &Path, below: &Path, found: &mut Vec<(PathBuf, PathBuf)>) -> Result<()> {
+    let entries =
+        fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    for entry in entries {
+        let entry = entry?;
+        let (path, name) = (entry.path(), below.join(entry.file_name()));
+        // Links to folders are not followed: they may lead round in a circle.
+        if entry.file_type()?.is_dir() {
+            walk(&path, &name, found)?;
+        } else if is_video(&path) || has_ending(&path, &["jpg", "jpeg", "png"]) {
+            found.push((path, name));
+        }
+    }
+    Ok(())
+}
+
+fn has_ending(path: &Path, endings: &[&str]) -> bool {
+    let ending = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
+    ending.is_some_and(|ending| endings.contains(&ending.as_str()))
+}
+
+fn is_video(path: &Path) -> bool {
+    has_ending(path, EXTENSIONS)
+}
+
+/// The copy must not replace the original.
+fn refuse_same_folder(args: &Args) -> Result<()> {
+    let from = match args.input.is_dir() {
+        true => args.input.clone(),
+        false => args.input.canonicalize()?.parent().map(Path::to_owned).unwrap_or_default(),
+    };
+    let same = from.canonicalize()? == args.out.canonicalize()?;
+    ensure!(!same, "{} is the folder of the originals; choose another --out", args.out.display());
+    Ok(())
+}
+
+fn one(
+    args: &Args,
+    annotator: &mut Annotator,
+    path: &Path,
+    name: &Path,
+    sink: &mut crate::annotate::Sink,
+    tally: &mut Tally,
+) -> Result<()> {
+    let file = name.to_string_lossy().into_owned();
+    let target = args.out.join(name);
+    if is_video(path) {
+        let copy = (!args.only_csv).then(|| target.with_extension(redraw::extension(path)));
+        if let Some(folder) = copy.as_deref().and_then(Path::parent) {
+            fs::create_dir_all(folder)?;
+        }
+        let start = Instant::now();
+        let reel = annotator.video(&file, path, copy, sink)?;
+        tally.video_seconds += start.elapsed().as_secs_f64();
+        tally.videos += 1;
+        tally.frames += reel.frames;
+        tally.faces += reel.faces;
+        tally.without_face += u64::from(reel.faces == 0);
+        return Ok(());
+    }
+    let mut picture = load_rgb(path)?;
+    let faces = annotator.picture(&file, &mut picture, sink)?;
+    if !args.only_csv {
+        let png = has_ending(path, &["png"]);
+        let bytes = if png { encode_png(&picture)? } else { encode_jpeg(&picture, 95)? };
+        output::write(&target, &bytes)?;
+    }
+    tally.pictures += 1;
+    tally.faces += faces;
+    tally.without_face += u64::from(faces == 0);
+    Ok(())
+}
+
+fn told(args: &Args, tally: &Tally, csv: &Path) -> Result<Done> {
+    if tally.pictures + tally.videos == 0 {
+        bail!("nothing was annotated: {}", tally.problems.join("; "));
+    }
+    for problem in &tally.problems {
+        eprintln!("note: left out: {problem}");
+    }
+    let rate = (tally.frames > 0).then(|| tally.frames as f64 / tally.video_seconds);
+    let mut text = format!(
+        "{} pictures and {} videos ({} frames), {} faces in {}",
+        tally.pictures,
+        tally.videos,
+        tally.frames,
+        tally.faces,
+        args.out.display()
+    );
+    if tally.without_face > 0 {
+        text += &format!("; no face found in {} of them", tally.without_face);
+    }
+    if let Some(rate) = rate {
+        text += &format!("; {rate:.1} frames/s");
+    }
+    if !tally.problems.is_empty() {
+        text += &format!("; {} files left out", tally.problems.len());
+    }
+    let json = json!({
+        "pictures": tally.pictures,
+        "videos": tally.videos,
+        "frames": tally.frames,
+        "faces": tally.faces,
+        "without_face": tally.without_face,
+        "frames_per_s": rate,
+        "problems": tally.problems,
+        "csv": csv,
+    });
+    Ok(Done { text, json, exit: 0 })
+}
