@@ -24,7 +24,7 @@ attention (CA) looks, where global-local attention (GLA) looks, with the predict
 
 ![Accuracy with intervals](reports/demo/figures/accuracy.png)
 
-![Confusion matrix of the GLA model](reports/demo/figures/confusion-2.png)
+![Confusion matrix of the GLA model](reports/demo/figures/confusion-GLA.png)
 
 The whole page, with significance tests, every confusion matrix and the samples behind each cell, is
 [reports/demo/index.html](reports/demo/index.html); the same as Markdown is [reports/demo/report.md](reports/demo/report.md).
