@@ -229,6 +229,30 @@ mod tests {
         assert!(near(back.get_pixel(7, 8)[0], 200) && near(back.get_pixel(8, 8)[2], 200));
     }
 
+    /// Noise over a slope, so that every coefficient is in use.
+    fn rough(width: u32, height: u32, seed: u64) -> RgbImage {
+        let mut draws = crate::seed::Draws::new(seed, "rough picture", "");
+        let span = 1 + 40 * (seed % 7);
+        RgbImage::from_fn(width, height, |x, y| {
+            let mut level = |v: u32| (u64::from(v % 216) + draws.below(span)).min(255) as u8;
+            Rgb([level(x), level(y), level(x + y)])
+        })
+    }
+
+    /// These are the encoder's plain bytes. Its feature `simd` writes others where a processor has
+    /// AVX2, so it stays off.
+    #[test]
+    fn jpeg_bytes_are_the_same_on_every_processor() {
+        let mut bytes = Vec::new();
+        for (seed, quality) in (0..60).zip([95, 30, 75, 100].into_iter().cycle()) {
+            let (width, height) = (1 + seed as u32 * 7 % 61, 1 + seed as u32 * 11 % 53);
+            bytes.extend(encode_jpeg(&rough(width, height, seed), quality).expect("encode"));
+        }
+        bytes.extend(encode_jpeg(&rough(720, 404, 6), 95).expect("encode"));
+        let hash = crate::output::sha256_hex(&bytes);
+        assert_eq!(hash, "d57f51435d1596a28646a65e19ca7731de7a9761eb0f1f2da06463560e669175");
+    }
+
     #[test]
     fn a_thumbnail_looks_like_its_picture() {
         let picture = ramp(24, 12);

@@ -12,7 +12,7 @@ use ffmpeg_next::{
     codec, ffi, format::context::Input, media, Dictionary, Discard, Error, Packet, Rational,
 };
 
-use super::{gather::aspect_words, Rejected};
+use super::{gather::aspect_words, thrift, Rejected};
 
 /// What a clip may be inside. Playlists, image sequences and scripts are left out on purpose: they
 /// would open other files.
@@ -173,10 +173,11 @@ fn open_input(path: &Path) -> Result<Input, Error> {
 }
 
 /// Whether decoding can start without FFmpeg's probing, which decodes frames itself: AVI states
-/// codec, size and rate, and MPEG-4 and intra-only codecs need no look-ahead for their order.
+/// codec, size and rate. What probing finds out beyond that is how many frames H.264 has out of
+/// order; a decoder in strict mode takes that from the stream, or waits as long as its level allows.
 fn header_suffices(input: &Input) -> bool {
     use codec::Id;
-    let known = |id| matches!(id, Id::MPEG4 | Id::MJPEG | Id::RAWVIDEO | Id::FFV1);
+    let known = |id| matches!(id, Id::MPEG4 | Id::H264 | Id::MJPEG | Id::RAWVIDEO | Id::FFV1);
     let mut videos =
         input.streams().filter(|s| s.parameters().medium() == media::Type::Video).peekable();
     input.format().name() == "avi"
@@ -251,6 +252,22 @@ impl Packets {
 
     pub(super) fn rotation(&self) -> i32 {
         self.container.rotation()
+    }
+
+    /// Which packets of an MPEG-4 clip may be left out one by one; `None` for other codecs, for
+    /// clips that are not wholly in memory, and where one packet holds several pictures.
+    pub(super) fn disposable(&self) -> Option<Vec<bool>> {
+        let codec = self.parameters().id();
+        let whole = self.kept.len() as u64 == self.frames;
+        if codec != codec::Id::MPEG4 || !whole {
+            return None;
+        }
+        fn bytes(packet: &Packet) -> &[u8] {
+            packet.data().unwrap_or_default()
+        }
+        let packed = self.kept.iter().any(|packet| thrift::is_packed(bytes(packet)));
+        let disposable = |packet| thrift::is_disposable(codec, bytes(packet));
+        (!packed).then(|| self.kept.iter().map(disposable).collect())
     }
 
     /// Gives every packet in order to `step` until it returns false.

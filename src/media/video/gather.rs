@@ -52,6 +52,14 @@ impl Gather {
         }
     }
 
+    /// The next frame whose pixels are looked at.
+    pub(super) fn next_wanted(&self) -> Option<u64> {
+        if self.first.is_none() {
+            return Some(0);
+        }
+        self.signature.as_ref().map(Signature::next)
+    }
+
     pub(super) fn damaged(&mut self, frame: u64, error: &Error) {
         self.errors += 1;
         self.first_error.get_or_insert_with(|| format!("{error} before frame {frame}"));

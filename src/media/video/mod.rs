@@ -19,10 +19,12 @@ mod container;
 mod convert;
 mod gather;
 mod signature;
+mod thrift;
 
 use container::{Container, Packets};
 use convert::Converter;
 use gather::Gather;
+use thrift::Thrift;
 
 /// Why a clip gives no frames at all.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -136,23 +138,14 @@ pub fn decode(path: &Path, fast: bool, plan: &mut dyn Plan) -> Result<Facts, Fai
     let container = Container::open(path)?;
     let header = container.header();
     let (fps, fps_assumed) = sampling::usable_fps(header.fps);
-    let mut gather = Gather::new(header.rotation, (!fast).then_some(fps));
     let mut packets = Packets::read(container);
-    let counted = packets.frames;
-    let mut targets = plan.targets(counted, fps);
-    let decoded = pass(&mut packets, &targets, fast, plan, Some(&mut gather))?;
-    let at_end = decoded.at_end;
-    let frames = if at_end { decoded.frames } else { counted };
-    if frames == 0 {
-        return Err(Rejected::NoFrames(gather.first_damage()).into());
-    }
-    if frames != counted {
-        let true_targets = plan.targets(frames, fps);
-        if true_targets != targets {
-            targets = true_targets;
-            pass(&mut packets, &targets, true, plan, None)?;
-        }
-    }
+    let (frames, gather) = [true, false]
+        .into_iter()
+        .find_map(|thrifty| {
+            let gather = Gather::new(header.rotation, (!fast).then_some(fps));
+            run(&mut packets, gather, fps, Effort { fast, thrifty }, plan).transpose()
+        })
+        .expect("without thrift nothing is misjudged")?;
     let seen = gather.facts(&packets.damage, container::shortfall(path));
     let facts = Facts {
         codec: header.codec,
@@ -167,10 +160,50 @@ pub fn decode(path: &Path, fast: bool, plan: &mut dyn Plan) -> Result<Facts, Fai
     Ok(facts)
 }
 
+/// How much of a clip to decode.
+#[derive(Clone, Copy)]
+struct Effort {
+    /// Stop after the last target, and leave out frames that nobody sees.
+    fast: bool,
+    /// Do less for frames that nobody sees.
+    thrifty: bool,
+}
+
+/// The clip's frames and what was seen of them; `None` when thrift took a wrong turn and the clip
+/// has to be decoded without.
+fn run(
+    packets: &mut Packets,
+    mut gather: Gather,
+    fps: f64,
+    effort: Effort,
+    plan: &mut dyn Plan,
+) -> Result<Option<(u64, Gather)>, Failure> {
+    let counted = packets.frames;
+    let targets = plan.targets(counted, fps);
+    let decoded = pass(packets, &targets, effort.fast, effort, plan, Some(&mut gather))?;
+    if decoded.misjudged {
+        return Ok(None);
+    }
+    let frames = if decoded.at_end { decoded.frames } else { counted };
+    if frames == 0 {
+        return Err(Rejected::NoFrames(gather.first_damage()).into());
+    }
+    if frames != counted {
+        let true_targets = plan.targets(frames, fps);
+        if true_targets != targets {
+            let thorough = Effort { thrifty: false, ..effort };
+            pass(packets, &true_targets, true, thorough, plan, None)?;
+        }
+    }
+    Ok(Some((frames, gather)))
+}
+
 /// How far a pass came.
 struct Reached {
     frames: u64,
     at_end: bool,
+    /// Whether thrift touched a wanted frame.
+    misjudged: bool,
 }
 
 /// Decodes from the first packet, to the end or (`stop_early`) to the last target.
@@ -178,20 +211,28 @@ fn pass(
     packets: &mut Packets,
     targets: &[u64],
     stop_early: bool,
+    effort: Effort,
     plan: &mut dyn Plan,
     mut gather: Option<&mut Gather>,
 ) -> Result<Reached, Failure> {
+    let decoder = open_decoder(packets.parameters())?;
+    let disposable = (effort.fast && effort.thrifty).then(|| packets.disposable()).flatten();
     let mut decoding = Decoding {
-        decoder: open_decoder(packets.parameters())?,
+        codec: decoder.id(),
+        decoder,
         frames: 0,
+        arrived: 0,
         targets,
         converter: Converter::new(packets.rotation()),
         plan,
+        thrift: disposable.as_deref().map_or_else(Thrift::default, Thrift::with_order),
+        thrifty: effort.thrifty,
+        leaves_out: disposable.is_some(),
     };
     let mut failed = None;
     packets.each(|packet| {
         let step = decoding.send(packet, gather.as_deref_mut());
-        let done = stop_early && decoding.targets.is_empty();
+        let done = stop_early && decoding.targets.is_empty() || decoding.thrift.misjudged;
         failed = step.err();
         failed.is_none() && !done
     })?;
@@ -199,10 +240,11 @@ fn pass(
         return Err(Failure::Keep(error));
     }
     let at_end = !(stop_early && decoding.targets.is_empty());
-    if at_end {
+    if at_end && !decoding.thrift.misjudged {
         decoding.drain(gather).map_err(Failure::Keep)?;
     }
-    Ok(Reached { frames: decoding.frames, at_end })
+    let misjudged = decoding.thrift.misjudged;
+    Ok(Reached { frames: decoding.frames, at_end, misjudged })
 }
 
 /// A bit-exact decoder on one thread.
@@ -215,29 +257,77 @@ fn open_decoder(parameters: codec::Parameters) -> Result<decoder::Video, Rejecte
         let raw = context.as_mut_ptr();
         (*raw).flags |= ffi::AV_CODEC_FLAG_BITEXACT as i32;
         (*raw).thread_count = 1;
+        // Frames of H.264 come out in order although nothing was probed.
+        (*raw).strict_std_compliance = ffi::FF_COMPLIANCE_STRICT;
     }
     context.decoder().video().map_err(missing)
 }
 
 /// A decoder at work: counts its frames and passes on the wanted ones.
 struct Decoding<'a> {
+    codec: codec::Id,
     decoder: decoder::Video,
     /// Frames that came out so far, thus the index of the next.
     frames: u64,
+    /// Packets so far, thus the arrival number of the next.
+    arrived: i64,
     /// Wanted frames that have not come yet, ascending.
     targets: &'a [u64],
     converter: Converter,
     plan: &'a mut dyn Plan,
+    thrift: Thrift,
+    thrifty: bool,
+    /// Whether unseen frames are left out altogether.
+    leaves_out: bool,
 }
 
 impl Decoding<'_> {
     fn send(&mut self, packet: &Packet, mut gather: Option<&mut Gather>) -> anyhow::Result<()> {
-        if let Err(error) = self.decoder.send_packet(packet) {
+        let arrival = self.arrived;
+        self.arrived += 1;
+        let coarse = self.thrifty && self.is_unseen(packet, gather.as_deref());
+        if coarse && self.leaves_out {
+            self.frames += 1;
+            return Ok(());
+        }
+        if coarse {
+            self.thrift.finish_coarsely(arrival);
+        }
+        self.set_care(coarse);
+        let mut stamped = packet.clone();
+        stamped.set_pts(Some(arrival));
+        if let Err(error) = self.decoder.send_packet(&stamped) {
             if let Some(gather) = gather.as_deref_mut() {
                 gather.damaged(self.frames, &error);
             }
         }
         self.receive(gather)
+    }
+
+    /// Whether nothing depends on the packet's frame and nobody wants it.
+    fn is_unseen(&self, packet: &Packet, gather: Option<&Gather>) -> bool {
+        // SAFETY: reading a field of our open context.
+        let waiting = unsafe { (*self.decoder.as_ptr()).has_b_frames };
+        // MPEG-4 gives such a frame at once; H.264 may hold it back behind as many as it reorders.
+        let latest = match self.codec {
+            codec::Id::MPEG4 => self.frames,
+            _ => self.frames + waiting.max(0) as u64 + 1,
+        };
+        let wanted = [self.targets.first().copied(), gather.and_then(Gather::next_wanted)];
+        wanted.into_iter().flatten().all(|next| next > latest)
+            && packet.data().is_some_and(|bytes| thrift::is_disposable(self.codec, bytes))
+    }
+
+    /// Coarse frames go without residuals or smoothing where nothing depends on them.
+    fn set_care(&mut self, coarse: bool) {
+        use ffi::AVDiscard::{AVDISCARD_DEFAULT, AVDISCARD_NONREF};
+        let skip = if coarse { AVDISCARD_NONREF } else { AVDISCARD_DEFAULT };
+        // SAFETY: the context is ours; both fields are the caller's to set before each packet.
+        unsafe {
+            let raw = self.decoder.as_mut_ptr();
+            (*raw).skip_idct = skip;
+            (*raw).skip_loop_filter = skip;
+        }
     }
 
     fn drain(&mut self, gather: Option<&mut Gather>) -> anyhow::Result<()> {
@@ -272,6 +362,11 @@ impl Decoding<'_> {
     fn take(&mut self, picture: &frame::Video, gather: Option<&mut Gather>) -> anyhow::Result<()> {
         let index = self.frames;
         self.frames += 1;
+        let wanted =
+            [self.targets.first().copied(), gather.as_deref().and_then(Gather::next_wanted)];
+        if wanted.into_iter().flatten().any(|next| next <= index) {
+            self.thrift.check(index, picture.pts());
+        }
         if let Some(gather) = gather {
             gather.see(index, picture, &mut self.converter);
         }

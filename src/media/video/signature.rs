@@ -14,10 +14,15 @@ impl Signature {
         Signature { fps, hashes: Vec::new() }
     }
 
+    /// The next frame on the grid.
+    pub(super) fn next(&self) -> u64 {
+        let at = self.hashes.len() as f64 * GRID_SECONDS * self.fps;
+        (at + 0.5).floor() as u64
+    }
+
     /// Whether frame `index` is the next on the grid.
     pub(super) fn wants(&self, index: u64) -> bool {
-        let at = self.hashes.len() as f64 * GRID_SECONDS * self.fps;
-        index >= (at + 0.5).floor() as u64
+        index >= self.next()
     }
 
     pub(super) fn push(&mut self, hash: u64) {
