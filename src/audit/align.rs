@@ -17,7 +17,7 @@ pub struct Alignment {
 /// Least share of the shorter signature's informative positions that must be overlaid.
 const LEAST_OVERLAP: f64 = 0.75;
 /// Mean differing bits at most. Half-way between the worst copy (1.33) and the nearest other take
-/// of the same scene (4.33) on a planted corpus of 24 drawn clips: few and synthetic.
+/// of the same scene (4.33) on one half of a planted corpus; see `docs/audit.md`.
 pub const MOST_MEAN: f64 = 2.8;
 
 /// The alignment with the smallest mean distance when it counts as the same video, else `None`.

@@ -35,19 +35,6 @@ pub const UNINFORMATIVE: u64 = 0;
 /// Everything a hash depends on; hashes of different settings must not be compared.
 pub const SETTINGS: &str = "dct-sign/1 cells=32 frequencies=10 bits=64 gate=24x0.5 grid_ms=500";
 
-/// A brightness plane; any range, any offset.
-#[derive(Clone, Copy, Debug)]
-pub struct Plane<'a> {
-    /// Rows of `stride` bytes, the first `width` of which are pixels.
-    pub pixels: &'a [u8],
-    /// Pixels per row.
-    pub width: usize,
-    /// Rows.
-    pub height: usize,
-    /// Bytes from one row to the next.
-    pub stride: usize,
-}
-
 /// The brightness (BT.601 weights, full range) of interleaved RGB bytes.
 pub fn luma(rgb: &[u8]) -> Vec<u8> {
     let grey = |p: &[u8]| {
@@ -56,11 +43,35 @@ pub fn luma(rgb: &[u8]) -> Vec<u8> {
     rgb.chunks_exact(3).map(grey).collect()
 }
 
-/// The hash, or [`UNINFORMATIVE`] when the picture is too plain (or the plane is empty or shorter
-/// than its sizes say).
-pub fn hash(plane: &Plane<'_>) -> u64 {
-    let Some(cells) = cells::<CELLS>(plane) else { return UNINFORMATIVE };
-    let coefficients = transform(&cells);
+/// A picture averaged to 32 x 32 cells: all that the hash sees of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Thumbnail(Vec<u16>);
+
+impl Thumbnail {
+    /// The averages of a brightness plane (any range, any offset) of which `row(y)` is line `y`,
+    /// `width` pixels long; `None` when a side is 0.
+    pub fn new<'a>(width: usize, height: usize, row: impl Fn(usize) -> &'a [u8]) -> Option<Self> {
+        (width > 0 && height > 0).then(|| Thumbnail(cells(width, height, CELLS, row)))
+    }
+
+    /// The same of `height` rows of `width` bytes; `None` also when there are fewer bytes.
+    pub fn of_pixels(pixels: &[u8], width: usize, height: usize) -> Option<Self> {
+        let enough = width.checked_mul(height).is_some_and(|n| n <= pixels.len());
+        if !enough {
+            return None;
+        }
+        Self::new(width, height, |y| &pixels[y * width..(y + 1) * width])
+    }
+
+    /// Cell averages in 1/256 levels, `[32, 32]` in row order.
+    pub fn cells(&self) -> &[u16] {
+        &self.0
+    }
+}
+
+/// The hash, or [`UNINFORMATIVE`] when the picture is too plain.
+pub fn hash(thumbnail: &Thumbnail) -> u64 {
+    let coefficients = transform(&thumbnail.0);
     let informative = coefficients.iter().filter(|c| c.amplitude >= LEAST_AMPLITUDE).count();
     if informative < LEAST_COEFFICIENTS {
         return UNINFORMATIVE;
@@ -88,25 +99,21 @@ pub fn mirrored(hash: u64) -> u64 {
     }
 }
 
-/// The plane averaged to `N` x `N` cells in row order, with exact shares of cut pixels, in
-/// 1/256 levels; `None` when the plane is empty or its bytes are fewer than its sizes say.
-pub fn cells<const N: usize>(plane: &Plane<'_>) -> Option<Vec<u16>> {
-    let Plane { pixels, width, height, stride } = *plane;
-    if width == 0 || height == 0 || stride < width || pixels.len() < stride * (height - 1) + width {
-        return None;
-    }
-    let mut sums = vec![0u64; N * N];
-    for (y, row) in pixels.chunks(stride).take(height).enumerate() {
-        let across: [u64; N] = std::array::from_fn(|x| share(&row[..width], x, N));
+/// The plane averaged to `n` x `n` cells in row order, with exact shares of cut pixels, in
+/// 1/256 levels.
+fn cells<'a>(width: usize, height: usize, n: usize, row: impl Fn(usize) -> &'a [u8]) -> Vec<u16> {
+    let mut sums = vec![0u64; n * n];
+    for y in 0..height {
+        let across: Vec<u64> = (0..n).map(|x| share(row(y), x, n)).collect();
         // A row reaches into one row of cells, or into two and more when there are few rows.
-        for cell in (y * N / height)..=(((y + 1) * N - 1) / height) {
-            let weight = overlap(cell * height, (cell + 1) * height, y * N, (y + 1) * N);
-            let line = &mut sums[cell * N..(cell + 1) * N];
+        for cell in (y * n / height)..=(((y + 1) * n - 1) / height) {
+            let weight = overlap(cell * height, (cell + 1) * height, y * n, (y + 1) * n);
+            let line = &mut sums[cell * n..(cell + 1) * n];
             line.iter_mut().zip(&across).for_each(|(sum, a)| *sum += weight as u64 * a);
         }
     }
     let area = (width * height) as u64;
-    Some(sums.into_iter().map(|sum| ((sum << CELL_BITS) / area) as u16).collect())
+    sums.into_iter().map(|sum| ((sum << CELL_BITS) / area) as u16).collect()
 }
 
 /// The pixels of cell `x` of `n`, each weighted by n times the share that lies in the cell.
@@ -202,25 +209,18 @@ mod tests {
     }
 
     fn of(pixels: &[u8], width: usize, height: usize) -> u64 {
-        hash(&Plane { pixels, width, height, stride: width })
+        hash(&Thumbnail::of_pixels(pixels, width, height).expect("fits"))
     }
 
     #[test]
     fn cells_are_exact_averages() {
         // 3 x 1 pixels into 2 x 2 cells: each cell holds one and a half pixels.
-        let plane = Plane { pixels: &[0, 90, 240], width: 3, height: 1, stride: 3 };
         let [left, right] = [30 * 256, 190 * 256]; // (0 + 45) / 1.5 and (45 + 240) / 1.5
-        assert_eq!(cells::<2>(&plane).expect("fits"), [left, right, left, right]);
-        let padded = Plane { pixels: &[8, 9, 8, 9], width: 1, height: 2, stride: 2 };
-        assert_eq!(cells::<1>(&padded).expect("fits"), [8 * 256]);
-        for bad in [
-            Plane { height: 3, ..padded },
-            Plane { width: 0, ..padded },
-            Plane { stride: 0, ..padded },
-        ] {
-            assert_eq!(cells::<2>(&bad), None);
-            assert_eq!(hash(&bad), UNINFORMATIVE);
-        }
+        assert_eq!(cells(3, 1, 2, |_| &[0, 90, 240]), [left, right, left, right]);
+        assert_eq!(cells(1, 2, 1, |y| [&[8], &[9]][y]), [8 * 256 + 128]);
+        assert_eq!(Thumbnail::of_pixels(&[1, 2, 3], 2, 2), None);
+        assert_eq!(Thumbnail::of_pixels(&[], 0, 2), None);
+        assert_eq!(Thumbnail::of_pixels(&[], usize::MAX, 2), None);
     }
 
     #[test]
@@ -232,12 +232,12 @@ mod tests {
             .map(|i| (100.0 + 50.0 * wave(i % 256, u).cos() * wave(i / 256, v).cos()) as u16)
             .collect();
         let pixels: Vec<u8> = cells.iter().map(|&c| c as u8).collect();
-        let plane = Plane { pixels: &pixels, width: 256, height: 256, stride: 256 };
-        let found = transform(&super::cells::<CELLS>(&plane).expect("fits"));
+        let thumbnail = Thumbnail::of_pixels(&pixels, 256, 256).expect("fits");
+        let found = transform(&thumbnail.0);
         assert!((found[rank].amplitude - 50.0).abs() < 0.5 && found[rank].positive);
         assert_eq!(found.iter().filter(|c| c.amplitude > 0.3).count(), 1);
         // one frequency alone is no picture
-        assert_eq!(hash(&plane), UNINFORMATIVE);
+        assert_eq!(hash(&thumbnail), UNINFORMATIVE);
     }
 
     #[test]

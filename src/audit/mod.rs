@@ -11,6 +11,7 @@ pub mod align;
 pub mod groups;
 pub mod hash;
 pub mod pairs;
+pub mod stills;
 
 pub use align::{align, Alignment};
 pub use groups::{groups, Grouping, Link, Member, Reason};

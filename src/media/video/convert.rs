@@ -9,7 +9,7 @@ use anyhow::{ensure, Context as _, Result};
 use ffmpeg_next::{color, ffi, format::Pixel, frame};
 use image::{imageops, RgbImage};
 
-use crate::audit::hash::{self, Plane};
+use crate::audit::hash::{self, Thumbnail};
 
 /// Matrix and range of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -241,24 +241,14 @@ impl Converter {
 
     /// The perceptual hash of the upright picture.
     pub(super) fn hash(&mut self, picture: &frame::Video) -> u64 {
-        if let Some(plane) = self.luma_plane(picture) {
-            return hash::hash(&plane);
-        }
-        let Ok(rgb) = self.rgb(picture) else { return hash::UNINFORMATIVE };
-        let (width, height) = (rgb.width() as usize, rgb.height() as usize);
-        let pixels = hash::luma(rgb.as_raw());
-        hash::hash(&Plane { pixels: &pixels, width, height, stride: width })
-    }
-
-    /// The frame's own luma, where it lies in a plane of its own and the right way up.
-    fn luma_plane<'a>(&self, picture: &'a frame::Video) -> Option<Plane<'a>> {
-        let (width, height) = (picture.width() as usize, picture.height() as usize);
-        // SAFETY: reading a field of a live frame.
-        let stride = usize::try_from(unsafe { (*picture.as_ptr()).linesize[0] }).ok()?;
-        if self.rotation != 0 || stride < width || !has_luma_plane(picture.format()) {
-            return None;
-        }
-        let pixels = row(picture, 0, stride * (height - 1) + width);
-        Some(Plane { pixels, width, height, stride })
+        let thumbnail = if self.rotation == 0 && has_luma_plane(picture.format()) {
+            let (width, height) = (picture.width() as usize, picture.height() as usize);
+            Thumbnail::new(width, height, |y| row(picture, y, width))
+        } else {
+            let Ok(rgb) = self.rgb(picture) else { return hash::UNINFORMATIVE };
+            let (width, height) = (rgb.width() as usize, rgb.height() as usize);
+            Thumbnail::of_pixels(&hash::luma(rgb.as_raw()), width, height)
+        };
+        thumbnail.map_or(hash::UNINFORMATIVE, |t| hash::hash(&t))
     }
 }
