@@ -7,11 +7,13 @@ use serde_json::Value;
 
 #[cfg(feature = "torch")]
 mod ablation;
+mod audit;
 #[cfg(feature = "torch")]
 mod annotate;
 #[cfg(feature = "torch")]
 mod bench;
 mod build;
+mod clean;
 mod columns;
 mod compare;
 mod completions;
@@ -66,6 +68,7 @@ macro_rules! commands {
 commands! {
     #[cfg(feature = "torch")]
     Ablation(ablation),
+    Audit(audit),
     #[cfg(feature = "torch")]
     Annotate(annotate),
     #[cfg(feature = "torch")]
