@@ -95,3 +95,52 @@ fn what_is_no_prediction_file_is_named() {
     let twice = answers::save(dir.path(), "twice", &twice);
     assert!(refused(common::ncaers().arg("evaluate").arg(twice)).contains("twice"));
 }
+
+#[test]
+fn an_audit_tells_how_much_of_the_score_is_leak() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let rows = answers::rows("a", 40, 0.4);
+    let file = answers::save(dir.path(), "a", &rows);
+    // Everything that the model has right and half of the rest leaks.
+    let leaks = |i: usize| rows[i].target == rows[i].predicted || i % 2 == 0;
+    let verdicts = |known: usize| {
+        let mut table =
+            "sample_id,split,near_duplicate,same_video,partner_id,distance\n".to_owned();
+        for (i, row) in rows.iter().enumerate().take(known) {
+            table.push_str(&format!("{},test,{},false,,\n", row.sample_id, leaks(i)));
+        }
+        fs::write(dir.path().join("clean.csv"), table).expect("writable");
+    };
+    let run = |json: bool| {
+        let mut command = common::ncaers();
+        command.args(json.then_some("--json")).arg("evaluate").arg(&file);
+        command.arg("--clean").arg(dir.path());
+        command
+    };
+    verdicts(rows.len());
+    let right = rows.iter().filter(|r| r.target == r.predicted).count() as f64 / 200.0;
+    let found = json(&mut run(true))["clean"].clone();
+    let near = &found["without_near_duplicates"];
+    assert_eq!(
+        (&near["all"]["value"], &near["kept"]["value"]),
+        (&Value::from(right), &Value::from(0.0))
+    );
+    assert_eq!(near["difference"]["value"], right);
+    assert!(near["difference"]["lo"].as_f64() > Some(0.0) && near["all"]["clusters"] == 40);
+    assert_eq!(found["without_same_video"]["difference"]["value"], 0.0);
+    let text = stdout(&mut run(false));
+    assert!(text.contains("without near-duplicates in train") && text.contains("0.00"), "{text}");
+    let out = dir.path().join("out");
+    stdout(run(false).arg("--out").arg(&out));
+    assert!(read(&out, "clean.json").contains("without_same_video"));
+    assert!(refused(common::ncaers().arg("evaluate").arg(&file).arg("--out").arg(&out))
+        .contains("clean"));
+    verdicts(199);
+    let message = refused(&mut run(false));
+    assert!(
+        message.contains(&rows[199].sample_id) && message.contains("audit the manifest"),
+        "{message}"
+    );
+    fs::remove_file(dir.path().join("clean.csv")).expect("was there");
+    assert!(refused(&mut run(false)).contains("clean.csv"));
+}

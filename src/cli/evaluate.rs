@@ -1,10 +1,11 @@
-//! `ncaers evaluate PREDICTIONS [--out DIR]`
+//! `ncaers evaluate PREDICTIONS [--clean AUDIT_DIR] [--out DIR]`
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use serde_json::json;
 
 use super::{
+    clean::CleanAccuracy,
     columns::{self, row},
     predictions::{self, Answers},
     Done,
@@ -26,6 +27,9 @@ pub struct Args {
     /// Which predictions of a run folder
     #[arg(long, default_value = "test")]
     split: Split,
+    /// An audit of the predicted manifest: accuracy also without what its train part holds
+    #[arg(long, value_name = "AUDIT_DIR")]
+    clean: Option<PathBuf>,
     /// A folder for metrics.json and the CSV files
     #[arg(long)]
     out: Option<PathBuf>,
@@ -40,25 +44,45 @@ pub(super) fn run(args: &Args) -> Result<Done> {
     pairing::pair(&[(answers.name.clone(), answers.rows.clone())])?;
     let mut evaluation = Evaluation::of(&answers.rows, args.seed);
     evaluation.warnings.extend(warning::test_looks(&answers.name, answers.test_looks));
+    let clean = args.clean.as_ref().map(|audit| CleanAccuracy::of(&answers.rows, audit));
+    let clean = clean.transpose()?;
     let mut text = text(&answers, &evaluation);
-    if let Some(out) = &args.out {
-        text.push_str(&save(out, &answers, &evaluation)?);
+    if let Some(clean) = &clean {
+        text.push_str(&format!("\n{}\n", clean.text()));
     }
-    Ok(Done { text, json: serde_json::to_value(&evaluation)?, exit: 0 })
+    if let Some(out) = &args.out {
+        text.push_str(&save(out, &answers, &evaluation, clean.as_ref())?);
+    }
+    let mut json = serde_json::to_value(&evaluation)?;
+    if let Some(clean) = &clean {
+        json["clean"] = serde_json::to_value(clean)?;
+    }
+    Ok(Done { text, json, exit: 0 })
 }
 
 /// Writes the files unless they are there; says which.
-fn save(out: &Path, answers: &Answers, evaluation: &Evaluation) -> Result<String> {
-    let configuration = json!({
+fn save(
+    out: &Path,
+    answers: &Answers,
+    evaluation: &Evaluation,
+    clean: Option<&CleanAccuracy>,
+) -> Result<String> {
+    let mut configuration = json!({
         "command": "evaluate", "predictions": answers.digest, "seed": evaluation.seed,
         "draws": evaluation.draws,
     });
+    if let Some(clean) = clean {
+        configuration["clean"] = json!(clean.audit);
+    }
     let _lock = output::FolderLock::acquire(out)?;
     if output::state(out, &configuration)? == output::State::Finished {
         return Ok(format!("\nalready done: {}\n", out.display()));
     }
     output::begin(out, &configuration)?;
     output::write_json(&out.join("metrics.json"), evaluation)?;
+    if let Some(clean) = clean {
+        output::write_json(&out.join("clean.json"), clean)?;
+    }
     columns::write_csv(&out.join("metrics.csv"), &metric_rows(evaluation))?;
     columns::write_csv(&out.join("classes.csv"), &class_rows(evaluation))?;
     columns::write_csv(&out.join("confusion.csv"), &confusion_rows(evaluation))?;

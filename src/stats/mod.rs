@@ -20,6 +20,7 @@ pub mod pairing;
 pub mod resample;
 pub mod seeds;
 pub mod signflip;
+pub mod subset;
 pub mod table;
 pub mod tail;
 pub mod warning;
