@@ -1,173 +1,372 @@
 //! Recall and precision of the audit on planted copies of a corpus's clips.
 //!
-//! `cargo run --release --example audit_planted -- CORPUS [MOST_CLIPS]`
+//! `cargo run --release --example audit_planted -- CORPUS MOST_CLIPS [CACHE]`
 //!
 //! CORPUS is a folder as `ncaers demo-corpus` writes it (`truth.csv` names show and person of every
-//! clip). Thresholds are looked for on every other clip and reported on the rest.
+//! clip). Half of the clips are swung as by a moving camera. People take turns between two halves;
+//! thresholds are looked for on the first and recall and precision reported on the second. CACHE is
+//! a JSON file that keeps what the encoded copies became.
 use std::{collections::BTreeMap, path::Path};
 
-use ncaers::audit::{align, hash, Member};
+use image::RgbImage;
+use ncaers::{
+    audit::{
+        align::{self, Phase},
+        hash, stills, Member,
+    },
+    media::{encode::Codec, image::decode_rgb, image::encode_jpeg},
+};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 #[path = "../tests/common/planted.rs"]
 mod planted;
-use planted::{copy, hash_of, take, Kind, Take, KINDS};
+use planted::{copy, encoded, hash_of, swung, take, Kind, Take, KINDS};
 
-/// A clip without its pictures.
-struct Original {
-    scene: String,
+/// JPEG qualities of the stills' own kind of copy.
+const JPEG: [u8; 2] = [75, 30];
+/// Shares that are cut off all around for the hashes of a still's middle.
+const MIDDLES: [f64; 2] = [0.05, 0.1];
+/// Kinds that come of the video; those of stills follow.
+const VIDEO: usize = KINDS.len();
+
+/// What a clip became.
+#[derive(Serialize, Deserialize)]
+struct Seen {
     signature: Vec<u64>,
-    /// Hash of the picture in the middle.
-    still: u64,
-    /// Hashes of the first picture and of those one and two seconds later.
-    moments: Vec<u64>,
+    still: Still,
 }
 
-/// A copy beside its original: which kind, and what it became.
-struct Planted {
-    origin: usize,
-    kind: usize,
-    signature: Vec<u64>,
-    still: u64,
+/// The picture in the middle of a clip.
+#[derive(Serialize, Deserialize)]
+struct Still {
+    whole: u64,
+    middles: Vec<u64>,
+    cells: Vec<u8>,
+}
+
+/// A clip with its copies, by kind.
+#[derive(Serialize, Deserialize)]
+struct Original {
+    show: String,
+    person: String,
+    swung: bool,
+    own: Seen,
+    /// Hashes of the first picture and of those one and two seconds later.
+    moments: Vec<u64>,
+    copies: Vec<(usize, Seen)>,
 }
 
 fn main() {
-    let mut arguments = std::env::args().skip(1);
-    let corpus = arguments.next().expect("usage: planted CORPUS [MOST_CLIPS]");
-    let most = arguments.next().map_or(usize::MAX, |n| n.parse().expect("a number"));
-    let folder = tempfile::tempdir().expect("temp dir");
-    let rows = rows(Path::new(&corpus), most);
-    let plant = |(origin, row): (usize, &BTreeMap<String, String>)| {
-        let take = take(&Path::new(&corpus).join(&row["path"]), &row["path"], &row["person"]);
-        let copies: Vec<Planted> = (0..KINDS.len())
-            .filter_map(|kind| {
-                let copy = copy(&take, KINDS[kind].1, &folder.path().join(kind.to_string()))?;
-                let still = middle(&copy);
-                Some(Planted { origin, kind, signature: copy.signature, still })
-            })
-            .collect();
-        let second = take.fps.round() as usize;
-        let moments = take.frames.iter().step_by(second).take(3).map(hash_of).collect();
-        let still = middle(&take);
-        (Original { scene: take.scene, signature: take.signature, still, moments }, copies)
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [corpus, most, cache @ ..] = arguments.as_slice() else {
+        panic!("usage: audit_planted CORPUS MOST_CLIPS [CACHE]");
     };
-    let (takes, planted): (Vec<Original>, Vec<Vec<Planted>>) =
-        rows.par_iter().enumerate().map(plant).unzip();
-    let planted: Vec<Planted> = planted.into_iter().flatten().collect();
-    for half in 0..2 {
-        println!("\n# clips, half {half}");
-        clips(&takes, &planted, half);
-        println!("\n# stills, half {half}");
-        stills(&takes, &planted, half);
+    let cache = cache.first().map(Path::new);
+    let all: Vec<Original> = match cache.filter(|c| c.exists()) {
+        Some(cache) => {
+            serde_json::from_slice(&std::fs::read(cache).expect("readable")).expect("a cache")
+        }
+        None => plant(Path::new(corpus), most.parse().expect("a number")),
+    };
+    if let Some(cache) = cache.filter(|c| !c.exists()) {
+        std::fs::write(cache, serde_json::to_vec(&all).expect("JSON")).expect("writable");
     }
+    let mut people: Vec<&str> = all.iter().map(|o| &*o.person).collect();
+    people.dedup();
+    let halves = [0, 1].map(|half| {
+        let of =
+            |o: &&Original| people.iter().position(|p| *p == o.person).expect("known") % 2 == half;
+        all.iter().filter(of).collect::<Vec<_>>()
+    });
+    report::clips(&halves);
+    report::stills(&halves);
 }
 
-fn middle(take: &Take) -> u64 {
-    hash_of(&take.frames[take.frames.len() / 2])
+/// Encodes and decodes all copies.
+fn plant(corpus: &Path, most: usize) -> Vec<Original> {
+    let folder = tempfile::tempdir().expect("temp dir");
+    let rows = rows(corpus, most);
+    rows.par_iter().enumerate().map(|(i, row)| original(corpus, folder.path(), i, row)).collect()
 }
 
-/// At most `most` clips, evenly over the corpus.
+/// At most `most` clips, those of one person together, people with several clips first.
 fn rows(corpus: &Path, most: usize) -> Vec<BTreeMap<String, String>> {
     let mut truth = csv::Reader::from_path(corpus.join("truth.csv")).expect("truth.csv");
     let rows: Vec<BTreeMap<String, String>> =
         truth.deserialize().collect::<Result<_, _>>().expect("rows");
-    let step = rows.len().div_ceil(most.min(rows.len()));
-    rows.into_iter().step_by(step).collect()
+    let mut by_person: BTreeMap<String, Vec<_>> = BTreeMap::new();
+    rows.into_iter().for_each(|r| by_person.entry(r["person"].clone()).or_default().push(r));
+    let mut people: Vec<Vec<_>> = by_person.into_values().collect();
+    people.sort_by_key(|takes| std::cmp::Reverse(takes.len()));
+    people.into_iter().flatten().take(most).collect()
 }
 
-/// Distances of positives and negatives of one kind.
-#[derive(Default)]
-struct Scores {
-    copies: Vec<f64>,
-    hard: Vec<f64>,
-    easy: Vec<f64>,
-}
-
-impl Scores {
-    fn line(&mut self, name: &str) -> String {
-        let quantile = |values: &mut Vec<f64>, q: f64| {
-            values.sort_by(f64::total_cmp);
-            values
-                .get(((values.len() as f64 - 1.0) * q).round() as usize)
-                .copied()
-                .unwrap_or(f64::NAN)
-        };
-        let [p50, p95, p99, max] = [0.5, 0.95, 0.99, 1.0].map(|q| quantile(&mut self.copies, q));
-        let [h0, h1, h5] = [0.0, 0.01, 0.05].map(|q| quantile(&mut self.hard, q));
-        let [e0, e1] = [0.0, 0.01].map(|q| quantile(&mut self.easy, q));
-        format!(
-            "{name:34} copies {:4} p50 {p50:5.2} p95 {p95:5.2} p99 {p99:5.2} max {max:5.2} | hard {:5} min {h0:5.2} p1 {h1:5.2} p5 {h5:5.2} | easy {:6} min {e0:5.2} p1 {e1:5.2}",
-            self.copies.len(), self.hard.len(), self.easy.len()
-        )
+fn original(corpus: &Path, folder: &Path, i: usize, row: &BTreeMap<String, String>) -> Original {
+    let mut film = take(&corpus.join(&row["path"]), &format!("{i}"), &row["person"]);
+    let swung_too = i % 4 >= 2;
+    if swung_too {
+        let frames = swung(&film.frames, film.fps);
+        film = encoded(&film, frames, Codec::Mpeg4, 4, folder).expect("pictures");
+    }
+    let video = (0..VIDEO).filter_map(|kind| {
+        let folder = folder.join(kind.to_string());
+        Some((kind, seen(&copy(&film, KINDS[kind].1, &folder)?)))
+    });
+    let middle = &film.frames[film.frames.len() / 2];
+    let jpeg = JPEG.iter().enumerate().map(|(k, &quality)| {
+        let picture = decode_rgb(&encode_jpeg(middle, quality).expect("JPEG")).expect("JPEG");
+        (VIDEO + k, Seen { signature: Vec::new(), still: still(&picture) })
+    });
+    let second = film.fps.round() as usize;
+    Original {
+        show: row["show"].clone(),
+        person: row["person"].clone(),
+        swung: swung_too,
+        moments: film.frames.iter().step_by(second).take(3).map(hash_of).collect(),
+        copies: video.chain(jpeg).collect(),
+        own: seen(&film),
     }
 }
 
-fn clips(takes: &[Original], planted: &[Planted], half: usize) {
-    let mut joined = BTreeMap::<&str, [usize; 4]>::new();
-    for (k, (family, kind)) in KINDS.iter().enumerate() {
-        let mut scores = Scores::default();
-        let counts = joined.entry(family).or_default();
-        for p in planted.iter().filter(|p| p.kind == k && p.origin % 2 == half) {
-            for (t, take) in takes.iter().enumerate().filter(|(t, _)| t % 2 == half) {
-                let Some(found) = align::best(&take.signature, &p.signature) else { continue };
-                let linked = linked(&take.signature, &p.signature);
-                if t == p.origin {
-                    scores.copies.push(found.mean_distance);
-                    counts[0] += 1;
-                    counts[1] += usize::from(linked);
-                } else if take.scene == takes[p.origin].scene {
-                    scores.hard.push(found.mean_distance);
-                    counts[2] += usize::from(linked);
-                } else {
-                    scores.easy.push(found.mean_distance);
-                    counts[3] += usize::from(linked);
-                }
+fn seen(film: &Take) -> Seen {
+    let still = still(&film.frames[film.frames.len() / 2]);
+    Seen { signature: film.signature.clone(), still }
+}
+
+fn still(picture: &RgbImage) -> Still {
+    let middle = |share| {
+        hash_of(&planted::changed(std::slice::from_ref(picture), Kind::Cropped(share), 1.0)[0])
+    };
+    let cells = planted::thumbnail(picture).cells().iter().map(|c| (c >> 8) as u8).collect();
+    Still { whole: hash_of(picture), middles: MIDDLES.map(middle).to_vec(), cells }
+}
+
+/// The name and family of a kind.
+fn kind_of(kind: usize) -> (String, String) {
+    match KINDS.get(kind) {
+        Some((family, kind)) => ((*family).to_owned(), format!("{kind:?}")),
+        None => ("jpeg".to_owned(), format!("quality {}", JPEG[kind - VIDEO])),
+    }
+}
+
+mod report {
+    //! Tables of what was found, by half.
+    use super::*;
+
+    /// How alike a copy and an original are that it was or was not made of.
+    struct Pair {
+        kind: usize,
+        /// Made of it.
+        copy: bool,
+        /// Not made of it, but of the same set and actor.
+        hard: bool,
+        on: f64,
+        between: f64,
+        found: bool,
+    }
+
+    pub fn clips(halves: &[Vec<&Original>; 2]) {
+        println!("\n## Clips");
+        let [chosen, reported] = halves.each_ref().map(|half| {
+            pairs(
+                half,
+                |own, other| {
+                    let mean = |phase| {
+                        let found = align::best(&own.signature, &other.signature, phase);
+                        found.map_or(f64::INFINITY, |a| a.mean_distance)
+                    };
+                    let linked = linked(&own.signature, &other.signature);
+                    (mean(Phase::On), mean(Phase::Between), linked)
+                },
+                VIDEO,
+            )
+        });
+        let in_phase = |p: &&Pair| {
+            let first_four = kind_of(p.kind).0;
+            let whole = matches!(KINDS[p.kind].1, Kind::Trimmed(s, _) if s % 0.5 != 0.0);
+            !whole && ["re-encoded", "trimmed", "brightness", "mirrored"].contains(&&*first_four)
+        };
+        let off_phase =
+            |p: &&Pair| matches!(KINDS[p.kind].1, Kind::Trimmed(s, _) if s % 0.5 != 0.0);
+        threshold("on", &chosen, in_phase, |p| p.on);
+        threshold("between", &chosen, off_phase, |p| p.between);
+        println!("in use: {} and {}", align::MOST_MEAN, align::MOST_MEAN_BETWEEN);
+        table("first half (thresholds chosen here)", &chosen);
+        table("second half", &reported);
+        spread(&reported);
+    }
+
+    pub fn stills(halves: &[Vec<&Original>; 2]) {
+        println!("\n## Stills");
+        let [chosen, reported] = halves.each_ref().map(|half| {
+            let all = pairs(
+                half,
+                |own, other| {
+                    let whole = nearest(own.still.whole, other.still.whole);
+                    let cut = |a: &Still, b: &Still| {
+                        a.middles.iter().map(|m| nearest(*m, b.whole)).min().unwrap_or(64)
+                    };
+                    let middle = cut(&own.still, &other.still).min(cut(&other.still, &own.still));
+                    let found = whole <= stills::RADIUS;
+                    (f64::from(whole), f64::from(middle), found)
+                },
+                VIDEO + JPEG.len(),
+            );
+            all.into_iter()
+                .filter(|p| p.kind >= VIDEO || !matches!(KINDS[p.kind].1, Kind::Trimmed(..)))
+                .collect::<Vec<_>>()
+        });
+        let plain = |p: &&Pair| {
+            !kind_of(p.kind).0.starts_with("cropped") && !kind_of(p.kind).0.starts_with("logo")
+        };
+        let cropped = |p: &&Pair| kind_of(p.kind).0.starts_with("cropped 5");
+        threshold("whole", &chosen, plain, |p| p.on);
+        threshold("middle", &chosen, cropped, |p| p.between);
+        println!("in use: {}", stills::RADIUS);
+        table("first half (thresholds chosen here)", &chosen);
+        table("second half", &reported);
+        spread(&reported);
+        for (name, swung) in [("still camera", false), ("swinging camera", true)] {
+            let mut later: Vec<u32> = halves
+                .iter()
+                .flatten()
+                .filter(|o| o.swung == swung)
+                .flat_map(|o| o.moments[1..].iter().map(|h| hash::distance(o.moments[0], *h)))
+                .collect();
+            later.sort_unstable();
+            let q = |q: f64| later[((later.len() - 1) as f64 * q) as usize];
+            println!(
+                "same shot 1 to 2 s later, {name}: median {} p95 {} of {}",
+                q(0.5),
+                q(0.95),
+                later.len()
+            );
+        }
+    }
+
+    fn nearest(a: u64, b: u64) -> u32 {
+        hash::distance(a, b).min(hash::distance(a, hash::mirrored(b)))
+    }
+
+    fn pairs(
+        half: &[&Original],
+        measure: impl Fn(&Seen, &Seen) -> (f64, f64, bool) + Sync,
+        kinds: usize,
+    ) -> Vec<Pair> {
+        let of = |origin: usize| {
+            let copies = half[origin].copies.iter().filter(|(kind, _)| *kind < kinds);
+            copies
+                .flat_map(|(kind, seen)| {
+                    half.iter()
+                        .enumerate()
+                        .map(|(t, other)| {
+                            let (on, between, found) = measure(&other.own, seen);
+                            let hard = other.person == half[origin].person && t != origin;
+                            Pair { kind: *kind, copy: t == origin, hard, on, between, found }
+                        })
+                        .collect::<Vec<_>>()
+                })
+                .collect::<Vec<_>>()
+        };
+        (0..half.len()).into_par_iter().flat_map_iter(of).collect()
+    }
+
+    /// The middle of the widest gap among thresholds with the best F1.
+    fn threshold<'a>(
+        name: &str,
+        pairs: &'a [Pair],
+        of: impl Fn(&&'a Pair) -> bool,
+        score: impl Fn(&Pair) -> f64,
+    ) {
+        let mut scores: Vec<(f64, bool)> =
+            pairs.iter().filter(of).map(|p| (score(p), p.copy)).collect();
+        scores.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let copies = scores.iter().filter(|s| s.1).count() as f64;
+        let (mut hits, mut best) = (0.0, (0.0, 0.0, 0.0));
+        for (i, (value, copy)) in scores.iter().enumerate() {
+            hits += f64::from(u8::from(*copy));
+            let next = scores.get(i + 1).map_or(*value, |n| n.0);
+            let f1 = 2.0 * hits / (copies + i as f64 + 1.0);
+            if next > *value && f1 > best.0 {
+                best = (f1, *value, next);
             }
         }
-        println!("{}", scores.line(&format!("{family} {kind:?}")));
-    }
-    println!("kind          copies  found  recall  false(hard)  false(other)  precision");
-    for (family, [copies, found, hard, easy]) in joined {
-        let precision = found as f64 / (found + hard + easy).max(1) as f64;
-        let recall = found as f64 / copies as f64;
         println!(
-            "{family:12} {copies:7} {found:6}  {recall:6.4} {hard:12} {easy:13}  {precision:9.4}"
+            "{name}: best F1 {:.4} from {:.3} up to {:.3}: {:.3}",
+            best.0,
+            best.1,
+            best.2,
+            (best.1 + best.2) / 2.0
         );
     }
-}
 
-/// Whether grouping joins the two.
-fn linked(a: &[u64], b: &[u64]) -> bool {
-    let member = |clip_id, signature| Member { clip_id, sha256: None, signature: Some(signature) };
-    ncaers::audit::groups(&[member("a", a), member("b", b)]).first[1] == 0
-}
-
-fn stills(takes: &[Original], planted: &[Planted], half: usize) {
-    for (k, (family, kind)) in KINDS.iter().enumerate() {
-        if matches!(kind, Kind::Trimmed(..)) {
-            continue;
+    fn table(title: &str, pairs: &[Pair]) {
+        println!("\n{title}\n\n| kind | copies | found | recall | false, same set and actor | false, others | precision |");
+        println!("| --- | --: | --: | --: | --: | --: | --: |");
+        let mut families: Vec<(String, [usize; 6])> = Vec::new();
+        for pair in pairs {
+            let family = kind_of(pair.kind).0;
+            let at = families.iter().position(|(f, _)| *f == family).unwrap_or_else(|| {
+                families.push((family, [0; 6]));
+                families.len() - 1
+            });
+            let counts = &mut families[at].1;
+            let slot = if pair.copy {
+                0
+            } else if pair.hard {
+                2
+            } else {
+                4
+            };
+            counts[slot] += 1;
+            counts[slot + 1] += usize::from(pair.found);
         }
-        let mut scores = Scores::default();
-        for p in planted.iter().filter(|p| p.kind == k && p.origin % 2 == half) {
-            for (t, take) in takes.iter().enumerate().filter(|(t, _)| t % 2 == half) {
-                let d = hash::distance(take.still, p.still)
-                    .min(hash::distance(take.still, hash::mirrored(p.still)));
-                let list = if t == p.origin {
-                    &mut scores.copies
-                } else if take.scene == takes[p.origin].scene {
-                    &mut scores.hard
-                } else {
-                    &mut scores.easy
+        for (family, [copies, found, hard, false_hard, easy, false_easy]) in families {
+            let precision = found as f64 / (found + false_hard + false_easy).max(1) as f64;
+            let recall = found as f64 / copies as f64;
+            println!("| {family} | {copies} | {found} | {recall:.4} | {false_hard} of {hard} | {false_easy} of {easy} | {precision:.4} |");
+        }
+    }
+
+    fn spread(pairs: &[Pair]) {
+        println!("\n| kind | measure | median copy | p95 | p99 | max | min, same set and actor | p1 | min, others |\n| --- | --- | --: | --: | --: | --: | --: | --: | --: |");
+        let kinds: std::collections::BTreeSet<usize> = pairs.iter().map(|p| p.kind).collect();
+        for kind in kinds {
+            for (name, score) in
+                [("first", (|p: &Pair| p.on) as fn(&Pair) -> f64), ("second", |p| p.between)]
+            {
+                let sorted = |of: fn(&Pair) -> bool| {
+                    let mut v: Vec<f64> =
+                        pairs.iter().filter(|p| p.kind == kind && of(p)).map(score).collect();
+                    v.sort_by(f64::total_cmp);
+                    move |q: f64| {
+                        v.get(((v.len() as f64 - 1.0) * q).round() as usize)
+                            .copied()
+                            .unwrap_or(f64::NAN)
+                    }
                 };
-                list.push(f64::from(d));
+                let (copies, hard) = (sorted(|p| p.copy), sorted(|p| p.hard));
+                let easy = sorted(|p| !p.copy && !p.hard);
+                println!(
+                    "| {} | {name} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} |",
+                    kind_of(kind).1,
+                    copies(0.5),
+                    copies(0.95),
+                    copies(0.99),
+                    copies(1.0),
+                    hard(0.0),
+                    hard(0.01),
+                    easy(0.0)
+                );
             }
         }
-        println!("{}", scores.line(&format!("{family} {kind:?}")));
     }
-    let mut moments = Scores::default();
-    for take in takes.iter().skip(half).step_by(2) {
-        let later = take.moments[1..].iter();
-        moments.hard.extend(later.map(|h| f64::from(hash::distance(take.moments[0], *h))));
+
+    /// Whether grouping joins the two.
+    fn linked(a: &[u64], b: &[u64]) -> bool {
+        let member =
+            |clip_id, signature| Member { clip_id, sha256: None, signature: Some(signature) };
+        ncaers::audit::groups(&[member("a", a), member("b", b)]).first[1] == 0
     }
-    println!("{}", moments.line("same shot, 1 to 2 s later"));
 }

@@ -60,7 +60,7 @@ fn hashes(size: usize) -> Vec<u64> {
     while all.len() < size {
         // Every fourth bit of every other video is set three times of four.
         let skew = draws.bits() | draws.bits() & 0x1111_1111_1111_1111;
-        let mut hash = if all.len() / VIDEO % 2 == 0 { skew } else { draws.bits() };
+        let mut hash = if (all.len() / VIDEO).is_multiple_of(2) { skew } else { draws.bits() };
         for _ in 0..VIDEO {
             all.push(hash);
             (0..draws.below(4)).for_each(|_| hash ^= 1 << draws.below(64));

@@ -102,7 +102,7 @@ fn an_audit_tells_how_much_of_the_score_is_leak() {
     let rows = answers::rows("a", 40, 0.4);
     let file = answers::save(dir.path(), "a", &rows);
     // Everything that the model has right and half of the rest leaks.
-    let leaks = |i: usize| rows[i].target == rows[i].predicted || i % 2 == 0;
+    let leaks = |i: usize| rows[i].target == rows[i].predicted || i.is_multiple_of(2);
     let verdicts = |known: usize| {
         let mut table =
             "sample_id,split,near_duplicate,same_video,partner_id,distance\n".to_owned();

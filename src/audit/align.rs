@@ -1,14 +1,31 @@
 //! Whether two signatures (hashes on the 0.5 s grid) are the same video, perhaps trimmed.
+//!
+//! A copy that lost 0.25 s at its start was hashed half-way between the moments of the original.
+//! Bits are signs of amplitudes that change steadily, so a bit on which two neighbouring moments
+//! agree holds between them too: such a copy is recognised by the bits in which it differs from
+//! both neighbours, out of those on which they agree.
 use super::hash::{distance, mirrored, UNINFORMATIVE};
+
+/// How the moments of two signatures lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// On each other.
+    On,
+    /// Each between two of the other's.
+    Between,
+}
 
 /// The best way to lay one signature over another.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Alignment {
     /// Grid steps by which the second starts later in the first; negative the other way round.
+    /// Half a step is to be added when the moments lie between each other.
     pub shift: i64,
+    /// How the moments lie.
+    pub phase: Phase,
     /// Grid positions where both are informative.
     pub overlap: usize,
-    /// Mean differing bits over these.
+    /// Mean differing bits over these, of 64 that can tell.
     pub mean_distance: f64,
     /// Whether the second is mirrored.
     pub mirrored: bool,
@@ -18,36 +35,107 @@ pub struct Alignment {
 const LEAST_OVERLAP: f64 = 0.75;
 /// Mean differing bits at most. Half-way between the worst copy (1.33) and the nearest other take
 /// of the same scene (4.33) on one half of a planted corpus; see `docs/audit.md`.
-pub const MOST_MEAN: f64 = 2.8;
+pub const MOST_MEAN: f64 = 2.5;
+/// The same for moments that lie between each other.
+pub const MOST_MEAN_BETWEEN: f64 = 1.5;
+/// Bits that may change from one moment to the next, at most, for the time between them to be
+/// judged: beyond it there is a cut or a swing of the camera.
+const MOST_CHANGE: u32 = 24;
 
 /// The alignment with the smallest mean distance when it counts as the same video, else `None`.
 pub fn align(a: &[u64], b: &[u64]) -> Option<Alignment> {
-    best(a, b).filter(|x| x.mean_distance <= MOST_MEAN)
+    let on = best(a, b, Phase::On).filter(|x| x.mean_distance <= MOST_MEAN);
+    on.or_else(|| best(a, b, Phase::Between).filter(|x| x.mean_distance <= MOST_MEAN_BETWEEN))
 }
 
-/// The alignment with the smallest mean distance, whatever that is. Every shift is tried, so that
-/// a clip is also found inside a longer one. `None` when nothing informative can be overlaid.
-pub fn best(a: &[u64], b: &[u64]) -> Option<Alignment> {
+/// The alignment of a phase with the smallest mean distance, whatever that is. Every shift is
+/// tried, so that a clip is also found inside a longer one. `None` when nothing informative can be
+/// overlaid.
+pub fn best(a: &[u64], b: &[u64], phase: Phase) -> Option<Alignment> {
     let informative = |s: &[u64]| s.iter().filter(|h| **h != UNINFORMATIVE).count();
     let shorter = informative(a).min(informative(b));
-    let least = ((shorter as f64 * LEAST_OVERLAP).ceil() as usize).max(1);
+    let whole = (shorter as f64 * LEAST_OVERLAP).ceil() as usize;
+    // Between the moments of n there are n - 1 intervals.
+    let least = whole.saturating_sub(usize::from(phase == Phase::Between)).max(1);
     let shifts = 1 - b.len() as i64..a.len() as i64;
     let tries = [false, true].into_iter().flat_map(|m| shifts.clone().map(move |s| (m, s)));
-    let laid = tries.filter_map(|(mirror, shift)| lay(a, b, shift, mirror));
-    laid.filter(|x| x.overlap >= least).min_by(|x, y| x.mean_distance.total_cmp(&y.mean_distance))
+    let laid = tries.filter_map(|(mirrored, shift)| {
+        let sums = match phase {
+            Phase::On => on(a, b, shift, mirrored),
+            Phase::Between => between(a, b, shift, mirrored),
+        };
+        let mean_distance = 64.0 * f64::from(sums.differing) / f64::from(sums.telling);
+        (sums.positions >= least).then_some(Alignment {
+            shift,
+            phase,
+            overlap: sums.positions,
+            mean_distance,
+            mirrored,
+        })
+    });
+    laid.min_by(|x, y| x.mean_distance.total_cmp(&y.mean_distance))
 }
 
-/// One shift; `None` when nothing informative is laid over anything informative.
-fn lay(a: &[u64], b: &[u64], shift: i64, mirror: bool) -> Option<Alignment> {
-    let (skip_a, skip_b) = (shift.max(0) as usize, (-shift).max(0) as usize);
-    let both = a.iter().skip(skip_a).zip(b.iter().skip(skip_b));
-    let (mut overlap, mut sum) = (0usize, 0u32);
-    for (&x, &y) in both.filter(|(x, y)| **x != UNINFORMATIVE && **y != UNINFORMATIVE) {
-        overlap += 1;
-        sum += distance(x, if mirror { mirrored(y) } else { y });
+/// What is counted under one shift.
+#[derive(Default)]
+struct Sums {
+    positions: usize,
+    /// Bits that differ.
+    differing: u32,
+    /// Bits that can tell.
+    telling: u32,
+}
+
+/// Moments on each other.
+fn on(a: &[u64], b: &[u64], shift: i64, mirror: bool) -> Sums {
+    let mut sums = Sums::default();
+    for (i, &y) in b.iter().enumerate() {
+        let (x, y) = (at(a, i as i64 + shift), turned(y, mirror));
+        if x != UNINFORMATIVE && y != UNINFORMATIVE {
+            sums.positions += 1;
+            sums.differing += distance(x, y);
+            sums.telling += 64;
+        }
     }
-    let mean_distance = f64::from(sum) / overlap as f64;
-    (overlap > 0).then_some(Alignment { shift, overlap, mean_distance, mirrored: mirror })
+    sums
+}
+
+/// The second's moments half a step later than the first's: each of either between two.
+fn between(a: &[u64], b: &[u64], shift: i64, mirror: bool) -> Sums {
+    let (mut sums, mut terms) = (Sums::default(), 0);
+    let mut judge = |middle: u64, before: u64, after: u64| {
+        if [middle, before, after].contains(&UNINFORMATIVE) {
+            return;
+        }
+        let change = distance(before, after);
+        if change <= MOST_CHANGE {
+            terms += 1;
+            sums.differing += ((middle ^ before) & (middle ^ after)).count_ones();
+            sums.telling += 64 - change;
+        }
+    };
+    for (j, &y) in b.iter().enumerate() {
+        let (i, y) = (j as i64 + shift, turned(y, mirror));
+        let (x, after_x) = (at(a, i), at(a, i + 1));
+        judge(y, x, after_x);
+        judge(after_x, y, turned(at(b, j as i64 + 1), mirror));
+    }
+    sums.positions = usize::div_ceil(terms, 2);
+    sums
+}
+
+/// The hash at a position, [`UNINFORMATIVE`] beyond the ends.
+fn at(signature: &[u64], position: i64) -> u64 {
+    let found = usize::try_from(position).ok().and_then(|i| signature.get(i));
+    found.copied().unwrap_or(UNINFORMATIVE)
+}
+
+fn turned(hash: u64, mirror: bool) -> u64 {
+    if mirror {
+        mirrored(hash)
+    } else {
+        hash
+    }
 }
 
 #[cfg(test)]

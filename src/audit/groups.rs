@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 
 use super::{
-    align::{align, MOST_MEAN},
+    align::align,
     hash::{mirrored, UNINFORMATIVE},
     pairs::{Index, Radius},
 };
 
-/// Bits in which the nearest frames of two clips may differ for the clips to be compared at all:
-/// no mean is below its smallest part, so nothing is missed.
-const CANDIDATE_RADIUS: u32 = MOST_MEAN as u32;
+/// Bits in which the nearest frames of two clips may differ for the clips to be compared at all.
+/// No mean is below its smallest part, so nothing is missed whose moments lie on each other; of
+/// copies with moments between each other those whose every moment is in quick motion are.
+const CANDIDATE_RADIUS: u32 = 6;
 
 /// What grouping needs to know of a clip or still.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -26,27 +26,33 @@ pub enum Kind {
     Mirrored,
     /// This share of width and height removed, half on each side.
     Cropped(f64),
+    /// This share of width and height removed, all at the left and the top.
+    CroppedCorner(f64),
     /// A logo of this share of the width in the upper right corner.
     Logo(f64),
 }
 
 /// Every kind with its family, in the order of the report.
-pub const KINDS: [(&str, Kind); 15] = [
+pub const KINDS: [(&str, Kind); 19] = [
     ("re-encoded", Kind::Encoded(Codec::Mpeg4, 12)),
     ("re-encoded", Kind::Encoded(Codec::H264, 34)),
     ("re-encoded", Kind::Scaled(0.5)),
     ("re-encoded", Kind::Scaled(1.3)),
     ("trimmed", Kind::Trimmed(0.1, 0.0)),
     ("trimmed", Kind::Trimmed(0.25, 0.0)),
+    ("trimmed", Kind::Trimmed(0.4, 0.0)),
     ("trimmed", Kind::Trimmed(0.5, 0.0)),
     ("trimmed", Kind::Trimmed(0.0, 0.5)),
+    ("trimmed", Kind::Trimmed(0.2, 0.3)),
     ("brightness", Kind::Brightness(0.9)),
     ("brightness", Kind::Brightness(1.1)),
     ("mirrored", Kind::Mirrored),
-    ("cropped", Kind::Cropped(0.05)),
-    ("cropped", Kind::Cropped(0.1)),
-    ("logo", Kind::Logo(0.12)),
-    ("logo", Kind::Logo(0.2)),
+    ("cropped 5 %", Kind::Cropped(0.05)),
+    ("cropped 5 %", Kind::CroppedCorner(0.05)),
+    ("cropped 10 %", Kind::Cropped(0.1)),
+    ("cropped 10 %", Kind::CroppedCorner(0.1)),
+    ("logo 12 %", Kind::Logo(0.12)),
+    ("logo 20 %", Kind::Logo(0.2)),
 ];
 
 /// All pictures of a clip.
@@ -97,18 +103,33 @@ pub fn take(path: &Path, name: &str, scene: &str) -> Take {
 
 /// The hash of one picture.
 pub fn hash_of(picture: &RgbImage) -> u64 {
+    hash(&thumbnail(picture))
+}
+
+/// What the hash sees of a picture.
+pub fn thumbnail(picture: &RgbImage) -> Thumbnail {
     let (width, height) = (picture.width() as usize, picture.height() as usize);
-    hash(&Thumbnail::of_pixels(&luma(picture.as_raw()), width, height).expect("not empty"))
+    Thumbnail::of_pixels(&luma(picture.as_raw()), width, height).expect("not empty")
 }
 
 /// Encodes and decodes the copy of a take; what has no frame left is `None`.
 pub fn copy(original: &Take, kind: Kind, folder: &Path) -> Option<Take> {
-    let frames = changed(&original.frames, kind, original.fps);
-    let first = frames.first()?;
     let (codec, quality) = match kind {
         Kind::Encoded(codec, quality) => (codec, quality),
         _ => (Codec::H264, 26),
     };
+    encoded(original, changed(&original.frames, kind, original.fps), codec, quality, folder)
+}
+
+/// What becomes of pictures as a clip like `original`; `None` when there are none.
+pub fn encoded(
+    original: &Take,
+    frames: Vec<RgbImage>,
+    codec: Codec,
+    quality: u32,
+    folder: &Path,
+) -> Option<Take> {
+    let first = frames.first()?;
     let format = ClipFormat {
         codec,
         width: first.width(),
@@ -158,9 +179,26 @@ fn picture(frame: &RgbImage, kind: Kind) -> RgbImage {
             let (w, h) = scaled(1.0 - share);
             imageops::crop_imm(frame, (width - w) / 2, (height - h) / 2, w, h).to_image()
         }
+        Kind::CroppedCorner(share) => {
+            let (w, h) = scaled(1.0 - share);
+            imageops::crop_imm(frame, width - w, height - h, w, h).to_image()
+        }
         Kind::Logo(share) => logo(frame, (f64::from(width) * share) as u32),
         Kind::Encoded(..) | Kind::Trimmed(..) => frame.clone(),
     }
+}
+
+/// The same take by a swinging camera: a window of 80 % that goes to and fro in four seconds, at
+/// most 16 % of the width per second.
+pub fn swung(frames: &[RgbImage], fps: f64) -> Vec<RgbImage> {
+    let window = |(t, frame): (usize, &RgbImage)| {
+        let (width, height) = frame.dimensions();
+        let (w, h) = (width * 2 / 5 * 2, height * 2 / 5 * 2);
+        let swing = 0.5 + 0.5 * (t as f64 / fps * std::f64::consts::FRAC_PI_2).sin();
+        let x = (f64::from(width - w) * swing).round() as u32;
+        imageops::crop_imm(frame, x, (height - h) / 2, w, h).to_image()
+    };
+    frames.iter().enumerate().map(window).collect()
 }
 
 /// A white disc with a dark bar on a half-transparent plate.
