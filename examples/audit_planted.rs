@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 #[path = "../tests/common/planted.rs"]
 mod planted;
-use planted::{copy, encoded, hash_of, swung, take, Kind, Take, KINDS};
+use planted::{copy, encoded, hash_of, take, Kind, Take, KINDS};
 
 /// JPEG qualities of the stills' own kind of copy.
 const JPEG: [u8; 2] = [75, 30];
@@ -140,6 +140,19 @@ fn still(picture: &RgbImage) -> Still {
     };
     let cells = planted::thumbnail(picture).cells().iter().map(|c| (c >> 8) as u8).collect();
     Still { whole: hash_of(picture), middles: MIDDLES.map(middle).to_vec(), cells }
+}
+
+/// The same take by a swinging camera: a window of 80 % that goes to and fro in four seconds, at
+/// most 16 % of the width per second.
+fn swung(frames: &[RgbImage], fps: f64) -> Vec<RgbImage> {
+    let window = |(t, frame): (usize, &RgbImage)| {
+        let (width, height) = frame.dimensions();
+        let (w, h) = (width * 2 / 5 * 2, height * 2 / 5 * 2);
+        let swing = 0.5 + 0.5 * (t as f64 / fps * std::f64::consts::FRAC_PI_2).sin();
+        let x = (f64::from(width - w) * swing).round() as u32;
+        image::imageops::crop_imm(frame, x, (height - h) / 2, w, h).to_image()
+    };
+    frames.iter().enumerate().map(window).collect()
 }
 
 /// The name and family of a kind.

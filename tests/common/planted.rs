@@ -188,19 +188,6 @@ fn picture(frame: &RgbImage, kind: Kind) -> RgbImage {
     }
 }
 
-/// The same take by a swinging camera: a window of 80 % that goes to and fro in four seconds, at
-/// most 16 % of the width per second.
-pub fn swung(frames: &[RgbImage], fps: f64) -> Vec<RgbImage> {
-    let window = |(t, frame): (usize, &RgbImage)| {
-        let (width, height) = frame.dimensions();
-        let (w, h) = (width * 2 / 5 * 2, height * 2 / 5 * 2);
-        let swing = 0.5 + 0.5 * (t as f64 / fps * std::f64::consts::FRAC_PI_2).sin();
-        let x = (f64::from(width - w) * swing).round() as u32;
-        imageops::crop_imm(frame, x, (height - h) / 2, w, h).to_image()
-    };
-    frames.iter().enumerate().map(window).collect()
-}
-
 /// A white disc with a dark bar on a half-transparent plate.
 fn logo(frame: &RgbImage, side: u32) -> RgbImage {
     let mut out = frame.clone();
