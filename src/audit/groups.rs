@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::{
     align::align,
     hash::{mirrored, UNINFORMATIVE},
-    pairs::{Index, Radius},
+    pairs::Index,
 };
 
 /// Bits in which the nearest frames of two clips may differ for the clips to be compared at all.
@@ -130,16 +130,16 @@ fn distinct(members: &[Member<'_>], sets: &mut Sets) -> Vec<usize> {
 fn near(members: &[Member<'_>], kept: &[usize]) -> Vec<Link> {
     let signature = |k: usize| members[kept[k]].signature.unwrap_or_default();
     let frames = (0..kept.len()).flat_map(|k| signature(k).iter().map(move |h| (*h, k)));
-    let (hashes, owner): (Vec<u64>, Vec<usize>) = frames.unzip();
-    let index = Index::new(&hashes);
-    let radius = Radius::new(CANDIDATE_RADIUS);
+    let (hashes, owner): (Vec<u64>, Vec<u32>) = frames.map(|(h, k)| (h, k as u32)).unzip();
+    let index = Index::new(&hashes, CANDIDATE_RADIUS);
     let of_one = |k: usize| {
         let mut partners: Vec<usize> = Vec::new();
+        let behind = owner.partition_point(|o| *o as usize <= k);
         for hash in signature(k) {
             for query in [*hash, mirrored(*hash)] {
-                index.near(query, &radius, |frame, _| {
-                    let other = owner[frame as usize];
-                    if other > k && partners.last() != Some(&other) {
+                index.near(query, behind, |frame, _| {
+                    let other = owner[frame as usize] as usize;
+                    if partners.last() != Some(&other) {
                         partners.push(other);
                     }
                 });

@@ -1,17 +1,21 @@
 //! All pairs of 64-bit hashes within a Hamming distance, without comparing all pairs.
 //!
 //! Multi-index hashing (Norouzi, Punjani and Fleet, "Fast exact search in Hamming space with
-//! multi-index hashing", 2014): a hash is cut into four bands of 16 bits. When two hashes differ
-//! in at most r bits and the bands' own radii t satisfy `sum(t + 1) = r + 1`, some band differs in
-//! at most its own t bits (pigeonhole), so looking up every band's neighbourhood misses nothing.
+//! multi-index hashing", 2014): a hash is cut into up to four bands. When two hashes differ in at
+//! most r bits and the bands' own radii t satisfy `sum(t + 1) = r + 1`, some band differs in at
+//! most its own t bits (pigeonhole), so looking up every band's neighbourhood misses nothing.
+//! Below four bits there are r + 1 bands, longer ones, each of which has to be equal: a million
+//! hashes then share a value with a few others instead of with dozens.
 use rayon::prelude::*;
 
 use super::hash::{distance, mirrored, UNINFORMATIVE};
 
-/// Bands per hash.
-const BANDS: usize = 4;
-/// Values of a band.
-const KEYS: usize = 1 << 16;
+/// Bands per hash at most.
+const BANDS: u32 = 4;
+/// Bits of a band that are looked up where others differ in some of them.
+const NEAR_KEY_BITS: u32 = 16;
+/// Bits of a band that are looked up where all must be equal, at most: 16 MB of starts.
+const EQUAL_KEY_BITS: u32 = 22;
 /// Hashes per unit of parallel work.
 const CHUNK: usize = 1024;
 
@@ -28,102 +32,111 @@ pub struct Pair {
     pub mirrored: bool,
 }
 
-/// Hashes that can be searched by nearness.
+/// Hashes that can be searched for those within a radius.
 #[derive(Debug)]
-pub struct Index {
+pub struct Index<'a> {
+    hashes: &'a [u64],
+    bits: u32,
     bands: Vec<Band>,
 }
 
-/// The hashes in the order of one band's value.
+/// The positions of the hashes in the order of one band's key.
 #[derive(Debug)]
 struct Band {
+    cut: Cut,
+    /// What a key is changed by to reach its neighbourhood.
+    flips: Vec<usize>,
     starts: Vec<u32>,
-    entries: Vec<(u64, u32)>,
+    positions: Vec<u32>,
 }
 
-impl Index {
-    /// Indexes `hashes` by position; uninformative ones are left out. At most 2^32 - 1 of them.
-    pub fn new(hashes: &[u64]) -> Self {
-        let band = |b| Band::new(hashes, b);
-        Index { bands: (0..BANDS).into_par_iter().map(band).collect() }
+/// Where a band lies in a hash, and in how many bits of its key two hashes may differ.
+#[derive(Clone, Copy, Debug)]
+struct Cut {
+    low: u32,
+    key_bits: u32,
+    own: u32,
+}
+
+impl<'a> Index<'a> {
+    /// Indexes `hashes` by position for searches within `bits` differing bits, 0..=64;
+    /// uninformative ones are left out. At most 2^32 - 1 hashes; work grows steeply beyond 12 bits.
+    pub fn new(hashes: &'a [u64], bits: u32) -> Self {
+        let bands = cuts(bits, hashes.len()).into_par_iter().map(|cut| Band::new(hashes, cut));
+        Index { hashes, bits, bands: bands.collect() }
     }
 
-    /// Calls `found(position, distance)` once for every hash within `radius` of `hash`, in no
-    /// order that means anything. Nothing is near to [`UNINFORMATIVE`].
-    pub fn near(&self, hash: u64, radius: &Radius, mut found: impl FnMut(u32, u32)) {
+    /// Calls `found(position, distance)` once for every hash at `from` or behind that is within
+    /// the radius of `hash`, in no order that means anything. Nothing is near to
+    /// [`UNINFORMATIVE`].
+    pub fn near(&self, hash: u64, from: usize, mut found: impl FnMut(u32, u32)) {
         if hash == UNINFORMATIVE {
             return;
         }
         for (b, band) in self.bands.iter().enumerate() {
-            let key = key(hash, b);
-            for flip in &radius.flips[b] {
-                for &(other, position) in band.at(key ^ flip) {
+            for flip in &band.flips {
+                let descending = band.at(band.cut.key(hash) ^ flip).iter().rev();
+                for &position in descending.take_while(|position| **position as usize >= from) {
+                    let other = self.hashes[position as usize];
                     let bits = distance(hash, other);
-                    if bits <= radius.bits && radius.first_band(hash ^ other) == b {
+                    if bits <= self.bits && self.first_band(hash ^ other) == b {
                         found(position, bits);
                     }
                 }
             }
         }
     }
-}
-
-impl Band {
-    fn new(hashes: &[u64], b: usize) -> Self {
-        let mut starts = vec![0u32; KEYS + 1];
-        let informative = || hashes.iter().enumerate().filter(|(_, h)| **h != UNINFORMATIVE);
-        informative().for_each(|(_, h)| starts[usize::from(key(*h, b)) + 1] += 1);
-        (0..KEYS).for_each(|k| starts[k + 1] += starts[k]);
-        let mut next = starts.clone();
-        let mut entries = vec![(0, 0); starts[KEYS] as usize];
-        for (position, &hash) in informative() {
-            let slot = &mut next[usize::from(key(hash, b))];
-            entries[*slot as usize] = (hash, position as u32);
-            *slot += 1;
-        }
-        Band { starts, entries }
-    }
-
-    fn at(&self, key: u16) -> &[(u64, u32)] {
-        let key = usize::from(key);
-        &self.entries[self.starts[key] as usize..self.starts[key + 1] as usize]
-    }
-}
-
-fn key(hash: u64, band: usize) -> u16 {
-    (hash >> (16 * band)) as u16
-}
-
-/// A search radius with the neighbourhoods that it asks for in every band.
-#[derive(Debug)]
-pub struct Radius {
-    bits: u32,
-    /// `None`: the band is not looked at (its share of the pigeonhole sum is nothing).
-    own: [Option<u32>; BANDS],
-    flips: Vec<Vec<u16>>,
-}
-
-impl Radius {
-    /// The radius of `bits` differing bits, 0..=64; work grows steeply beyond 12.
-    pub fn new(bits: u32) -> Self {
-        let own: [Option<u32>; BANDS] = std::array::from_fn(|b| {
-            let share =
-                (bits + 1) / BANDS as u32 + u32::from((b as u32) < (bits + 1) % BANDS as u32);
-            share.checked_sub(1)
-        });
-        let within = |most: Option<u32>| match most {
-            None => Vec::new(),
-            Some(most) => (0..=u16::MAX).filter(|flip| flip.count_ones() <= most).collect(),
-        };
-        Radius { bits, own, flips: own.into_iter().map(within).collect() }
-    }
 
     /// The first band in which a difference stays within the band's own radius, so that a pair
     /// that several bands find is told once.
     fn first_band(&self, difference: u64) -> usize {
-        let fits =
-            |b: &usize| self.own[*b].is_some_and(|most| key(difference, *b).count_ones() <= most);
-        (0..BANDS).find(fits).unwrap_or(BANDS)
+        let fits = |b: &Band| b.cut.key(difference).count_ones() <= b.cut.own;
+        self.bands.iter().position(fits).unwrap_or(self.bands.len())
+    }
+}
+
+/// The bands for a radius of `bits`, and for `n` hashes to tell apart.
+fn cuts(bits: u32, n: usize) -> Vec<Cut> {
+    let bands = BANDS.min(bits + 1);
+    let enough = (usize::BITS - n.leading_zeros()).clamp(8, EQUAL_KEY_BITS);
+    let cut = |b: u32| {
+        let own = (bits + 1) / bands + u32::from(b < (bits + 1) % bands) - 1;
+        let (low, high) = (b * u64::BITS / bands, (b + 1) * u64::BITS / bands);
+        let most = if own == 0 { enough } else { NEAR_KEY_BITS };
+        Cut { low, key_bits: most.min(high - low), own }
+    };
+    (0..bands).map(cut).collect()
+}
+
+impl Cut {
+    fn key(self, hash: u64) -> usize {
+        (hash >> self.low) as usize & ((1 << self.key_bits) - 1)
+    }
+}
+
+impl Band {
+    fn new(hashes: &[u64], cut: Cut) -> Self {
+        let keys = 1usize << cut.key_bits;
+        let mut starts = vec![0u32; keys + 1];
+        let informative = || hashes.iter().enumerate().filter(|(_, h)| **h != UNINFORMATIVE);
+        informative().for_each(|(_, h)| starts[cut.key(*h) + 1] += 1);
+        (0..keys).for_each(|k| starts[k + 1] += starts[k]);
+        let mut next = starts.clone();
+        let mut positions = vec![0; starts[keys] as usize];
+        for (position, &hash) in informative() {
+            let slot = &mut next[cut.key(hash)];
+            positions[*slot as usize] = position as u32;
+            *slot += 1;
+        }
+        let flips = match cut.own {
+            0 => vec![0],
+            own => (0..keys).filter(|flip| flip.count_ones() <= own).collect(),
+        };
+        Band { cut, flips, starts, positions }
+    }
+
+    fn at(&self, key: usize) -> &[u32] {
+        &self.positions[self.starts[key] as usize..self.starts[key + 1] as usize]
     }
 }
 
@@ -149,18 +162,15 @@ pub fn links(hashes: &[u64], radius: u32, mirror: bool) -> Vec<Pair> {
 }
 
 fn between_distinct(distinct: &[u64], firsts: &[u32], radius: u32, mirror: bool) -> Vec<Pair> {
-    let index = Index::new(distinct);
-    let radius = Radius::new(radius);
+    let index = Index::new(distinct, radius);
     let search = |i: usize, found: &mut Vec<Pair>| {
         let mut note = |mirrored: bool, j: u32, distance: u32| {
-            if (j as usize) > i {
-                let (x, y) = (firsts[i], firsts[j as usize]);
-                found.push(Pair { a: x.min(y), b: x.max(y), distance, mirrored });
-            }
+            let (x, y) = (firsts[i], firsts[j as usize]);
+            found.push(Pair { a: x.min(y), b: x.max(y), distance, mirrored });
         };
-        index.near(distinct[i], &radius, |j, d| note(false, j, d));
+        index.near(distinct[i], i + 1, |j, d| note(false, j, d));
         if mirror {
-            index.near(mirrored(distinct[i]), &radius, |j, d| note(true, j, d));
+            index.near(mirrored(distinct[i]), i + 1, |j, d| note(true, j, d));
         }
     };
     let starts: Vec<usize> = (0..distinct.len()).step_by(CHUNK).collect();
@@ -229,7 +239,7 @@ mod tests {
             let hashes: Vec<u64> =
                 flips.iter().map(|f| f.iter().fold(hash, |h, bit| h ^ 1 << bit)).collect();
             let mut found = Vec::new();
-            Index::new(&hashes).near(hash, &Radius::new(radius), |i, d| found.push((i as usize, d)));
+            Index::new(&hashes, radius).near(hash, 0, |i, d| found.push((i as usize, d)));
             found.sort_unstable();
             let want: Vec<_> = hashes.iter().enumerate()
                 .filter(|(_, h)| **h != UNINFORMATIVE)
@@ -240,10 +250,13 @@ mod tests {
 
     #[test]
     fn the_radii_of_the_bands_fill_the_pigeonhole_sum() {
-        for bits in 0..=16 {
-            let radius = Radius::new(bits);
-            let sum: u32 = radius.own.iter().flatten().map(|t| t + 1).sum();
-            assert_eq!(sum, bits + 1);
+        for (bits, n) in (0..=16).flat_map(|bits| [(bits, 0), (bits, 5_000_000)]) {
+            let cuts = cuts(bits, n);
+            assert_eq!(cuts.iter().map(|cut| cut.own + 1).sum::<u32>(), bits + 1);
+            let ends = cuts.iter().skip(1).map(|cut| cut.low).chain([u64::BITS]);
+            for (cut, end) in cuts.iter().zip(ends) {
+                assert!(cut.low + cut.key_bits <= end, "{cut:?} runs into the next band");
+            }
         }
     }
 

@@ -5,8 +5,9 @@ use std::{fmt::Write as _, path::Path};
 use anyhow::Result;
 use serde_json::{json, Value};
 
-use super::{merge::Parts, Config, Options, Summary};
+use super::{Config, Options, Summary};
 use crate::{
+    corpus::Listing,
     manifest::Manifest,
     output,
     record::{Emotion, Split},
@@ -21,18 +22,19 @@ const RECORD: &str = "build.json";
 /// Writes the dataset card; depends on the rows alone, so that equal builds have equal cards.
 pub(super) fn write(
     out: &Path,
-    parts: &Parts<'_>,
+    config: &Config,
+    listing: &Listing,
     manifest: &Manifest,
     summary: &Summary,
 ) -> Result<()> {
     let mut text = String::from("# Emotion frames drawn from video clips\n\n");
-    text.push_str(&intro(parts, manifest, summary));
+    text.push_str(&intro(config, listing, manifest, summary));
     text.push_str("\n## Samples\n\n");
     text.push_str(&class_table(summary));
     text.push_str("\n## Left out\n\n");
     text.push_str(&left_out_table(summary));
     text.push_str("\n## How it was made\n\n");
-    text.push_str(&choices(parts.config, manifest));
+    text.push_str(&choices(config, manifest));
     text.push_str(CITATION);
     output::write(&out.join(CARD), text.as_bytes())
 }
@@ -43,7 +45,7 @@ const CITATION: &str = "\n## How to cite\n\n\
     - N. Le, K. Nguyen, A. Nguyen, B. Le: Global-local attention for emotion recognition, Neural Computing and Applications, 2021 (the construction rule);\n\
     - ncaers and its version (this rebuild), with the seed and the digest above.\n";
 
-fn intro(parts: &Parts<'_>, manifest: &Manifest, summary: &Summary) -> String {
+fn intro(config: &Config, listing: &Listing, manifest: &Manifest, summary: &Summary) -> String {
     let digest = manifest.meta.get("input_digest").map_or("", |d| d);
     format!(
         "{} samples from {} of {} clips of a corpus laid out as `{}`, rebuilt by ncaers {} with \
@@ -53,10 +55,10 @@ fn intro(parts: &Parts<'_>, manifest: &Manifest, summary: &Summary) -> String {
         summary.total(),
         summary.clips_used,
         summary.clips,
-        parts.listing.corpus,
+        listing.corpus,
         env!("CARGO_PKG_VERSION"),
-        parts.config.seed,
-        parts.config.segment_seconds,
+        config.seed,
+        config.segment_seconds,
     )
 }
 

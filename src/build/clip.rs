@@ -68,14 +68,20 @@ pub(super) enum Answer {
 
 /// What came of a clip; a line of the journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct ClipResult {
+pub struct ClipResult {
+    /// The clip.
     pub clip_id: String,
+    /// SHA-256 of its file, when it could be read.
     pub sha256: Option<String>,
+    /// How decoding ended.
     pub status: ClipStatus,
     /// Reason code of a rejected clip.
     pub code: Option<String>,
+    /// What was wrong with it, in words.
     pub reason: Option<String>,
+    /// What decoding told; `None` for a rejected clip.
     pub facts: Option<DecodedFacts>,
+    /// The saved frames, in order.
     pub samples: Vec<Taken>,
     /// Segments whose frame could not be turned into a picture, with the reason.
     pub lost: Vec<(u32, String)>,
@@ -85,33 +91,55 @@ pub(super) struct ClipResult {
 
 /// [`Facts`] without what the status says; the rate as bits, since JSON may round it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct DecodedFacts {
+pub struct DecodedFacts {
+    /// Codec as FFmpeg calls it.
     pub codec: String,
+    /// Pixel format as FFmpeg calls it.
     pub pixel_format: String,
+    /// Width in pixels, after rotation.
     pub width: u32,
+    /// Height in pixels, after rotation.
     pub height: u32,
+    /// Sample aspect ratio as `n:d`.
     pub sample_aspect_ratio: Option<String>,
+    /// Clockwise degrees that were applied.
     pub rotation: i32,
+    /// YUV matrix used for RGB.
     pub color_matrix: String,
+    /// `limited` or `full`.
     pub color_range: String,
+    /// Whether any frame was marked interlaced.
     pub interlaced: bool,
+    /// Frames per second, the bits of an f64.
     pub fps_bits: u64,
+    /// Frames that came out of the decoder.
     pub frames: u64,
+    /// What the header claims.
     pub frames_header: Option<u64>,
+    /// Whether the stream reorders frames.
     pub has_b_frames: bool,
+    /// Perceptual hashes, one every 0.5 s.
     pub signature: Option<Vec<u64>>,
 }
 
 /// A saved frame.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Taken {
+pub struct Taken {
+    /// The part of the clip.
     pub segment: Segment,
+    /// The n-th frame out of the decoder, from 0.
     pub frame: u64,
+    /// The picture, relative to the build's folder.
     pub image_path: String,
+    /// SHA-256 of the picture file.
     pub image_sha256: String,
+    /// Width of the picture in pixels.
     pub width: u32,
+    /// Height of the picture in pixels.
     pub height: u32,
+    /// The chosen face.
     pub face: Option<FaceBox>,
+    /// Faces found; `None` when nobody looked.
     pub face_count: Option<u32>,
 }
 

@@ -58,8 +58,9 @@ impl Journal {
         self.results.len()
     }
 
-    pub(super) fn results(&self) -> &BTreeMap<String, ClipResult> {
-        &self.results
+    /// Hands the results over; the file stays.
+    pub(super) fn take_results(&mut self) -> BTreeMap<String, ClipResult> {
+        std::mem::take(&mut self.results)
     }
 
     /// Forgets clips whose pictures are not all there, so that they are done again.

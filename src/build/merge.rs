@@ -21,31 +21,46 @@ use crate::{
 pub(super) const IMAGES: &str = "images";
 
 /// Everything that the finished folder is made from.
-pub(super) struct Parts<'a> {
+#[derive(Debug)]
+pub struct Parts<'a> {
+    /// The build's configuration.
     pub config: &'a Config,
+    /// All clips of the corpus.
     pub listing: &'a Listing,
-    pub results: &'a BTreeMap<String, ClipResult>,
+    /// What came of those that were opened, by clip_id.
+    pub results: BTreeMap<String, ClipResult>,
+}
+
+/// The tables of the data set: clips grouped, split where the corpus has no split, freed of leaks
+/// and balanced. Pure.
+///
+/// # Errors
+/// When a clip has no result, or the policy for leaks is to fail and there are any.
+pub fn tables(parts: Parts<'_>) -> Result<Manifest> {
+    for clip in parts.listing.clips.iter().filter(|c| c.refused.is_none()) {
+        ensure!(parts.results.contains_key(&clip.clip_id), "clip {} has no result", clip.clip_id);
+    }
+    let (config, listing) = (parts.config, parts.listing);
+    let mut manifest = rows::rows(parts)?;
+    manifest.meta = meta(config, listing, &manifest)?;
+    Ok(manifest)
 }
 
 /// Writes the tables and the card, and removes pictures that no row names.
 ///
 /// # Errors
 /// When a clip has no result, or the folder cannot be written.
-pub(super) fn write(parts: &Parts<'_>, out: &Path) -> Result<Summary> {
+pub(super) fn write(parts: Parts<'_>, out: &Path) -> Result<Summary> {
     let start = Instant::now();
-    for clip in parts.listing.clips.iter().filter(|c| c.refused.is_none()) {
-        ensure!(parts.results.contains_key(&clip.clip_id), "clip {} has no result", clip.clip_id);
+    let (config, listing) = (parts.config, parts.listing);
+    let mut stage_seconds: BTreeMap<String, f64> = BTreeMap::new();
+    for (stage, seconds) in parts.results.values().flat_map(|result| &result.seconds) {
+        *stage_seconds.entry(stage.clone()).or_default() += seconds;
     }
-    let mut manifest = rows::rows(parts)?;
-    manifest.meta = meta(parts, &manifest)?;
+    let manifest = tables(parts)?;
     manifest.write(out)?;
-    let mut summary = summarise(&manifest);
-    for result in parts.results.values() {
-        for (stage, seconds) in &result.seconds {
-            *summary.stage_seconds.entry(stage.clone()).or_default() += seconds;
-        }
-    }
-    card::write(out, parts, &manifest, &summary)?;
+    let mut summary = Summary { stage_seconds, ..summarise(&manifest) };
+    card::write(out, config, listing, &manifest, &summary)?;
     croissant::write(out, &manifest)?;
     remove_orphans(out, &manifest)?;
     summary.stage_seconds.insert("merge".into(), start.elapsed().as_secs_f64());
@@ -53,12 +68,12 @@ pub(super) fn write(parts: &Parts<'_>, out: &Path) -> Result<Summary> {
 }
 
 /// What the tables carry beside their rows: part of the byte promise.
-fn meta(parts: &Parts<'_>, manifest: &Manifest) -> Result<Meta> {
+fn meta(config: &Config, listing: &Listing, manifest: &Manifest) -> Result<Meta> {
     Ok(Meta::from([
-        ("configuration".into(), serde_json::to_string(parts.config)?),
-        ("corpus".into(), parts.listing.corpus.clone()),
+        ("configuration".into(), serde_json::to_string(config)?),
+        ("corpus".into(), listing.corpus.clone()),
         ("input_digest".into(), input_digest(manifest)),
-        ("seed".into(), parts.config.seed.to_string()),
+        ("seed".into(), config.seed.to_string()),
         ("signature_settings".into(), crate::audit::hash::SETTINGS.to_owned()),
     ]))
 }
@@ -154,8 +169,8 @@ pub fn merge_shards(folders: &[PathBuf], out: &Path) -> Result<super::Outcome> {
         bring_pictures(&shard.path, out, &part)?;
         results.extend(part);
     }
-    let parts = Parts { config: &config, listing: &listing, results: &results };
-    let mut summary = write(&parts, out)?;
+    let parts = Parts { config: &config, listing: &listing, results };
+    let mut summary = write(parts, out)?;
     summary.seconds = start.elapsed().as_secs_f64();
     card::write_merge_record(out, &config, shards.len(), &summary)?;
     output::finish(out)?;

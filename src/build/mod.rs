@@ -36,8 +36,8 @@ mod pool;
 mod rows;
 pub mod verify;
 
-pub use clip::serve;
-pub use merge::merge_shards;
+pub use clip::{serve, ClipResult, DecodedFacts, Taken};
+pub use merge::{merge_shards, tables, Parts};
 
 /// Everything that the bytes of a data set depend on, beside the clips.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -300,8 +300,8 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome> {
         output::finish(&options.out)?;
         return Ok(Outcome::Shard { clips: journal.len() });
     }
-    let parts = merge::Parts { config, listing: &listing, results: journal.results() };
-    let mut summary = merge::write(&parts, &options.out)?;
+    let parts = merge::Parts { config, listing: &listing, results: journal.take_results() };
+    let mut summary = merge::write(parts, &options.out)?;
     summary.seconds = start.elapsed().as_secs_f64();
     card::write_build_record(&options.out, config, options, &summary)?;
     output::finish(&options.out)?;

@@ -8,6 +8,7 @@ use anyhow::Result;
 use super::{
     clip::{ClipResult, Taken},
     merge::Parts,
+    Config,
 };
 use crate::{
     audit,
@@ -23,57 +24,71 @@ use crate::{
 ///
 /// # Errors
 /// When the policy for leaks is to fail and there are any.
-pub(super) fn rows(parts: &Parts<'_>) -> Result<Manifest> {
-    let mut clips: Vec<Clip> = parts.listing.clips.iter().map(|c| clip_row(parts, c)).collect();
+pub(super) fn rows(mut parts: Parts<'_>) -> Result<Manifest> {
     let mut ledger: Vec<LedgerEntry> = parts
         .listing
         .clips
         .iter()
         .filter_map(|c| rejection(c, parts.results.get(&c.clip_id)))
         .collect();
+    let mut clips: Vec<Clip> =
+        parts.listing.clips.iter().map(|c| clip_row(&mut parts.results, c)).collect();
     group(&mut clips);
     if !parts.listing.has_split {
-        assign_splits(parts, &mut clips)?;
+        assign_splits(parts.config, &mut clips)?;
     }
-    let samples = drawn(parts, &clips, &mut ledger);
-    let samples = without_leaks(parts, &clips, samples, &mut ledger)?;
-    let samples = balanced(parts, samples, &mut ledger)?;
+    let mut samples = drawn(parts.config, parts.results, &clips, &mut ledger);
+    remove_leaks(parts.config, &clips, &mut samples, &mut ledger)?;
+    balance(parts.config, &mut samples, &mut ledger)?;
     note_empty_clips(&clips, &samples, &mut ledger);
     let mut manifest = Manifest { samples, clips, ledger, ..Manifest::default() };
     manifest.sort();
     Ok(manifest)
 }
 
-fn clip_row(parts: &Parts<'_>, source: &Source) -> Clip {
-    let result = parts.results.get(&source.clip_id);
-    let facts = result.and_then(|r| r.facts.as_ref());
-    let fps = facts.map(|f| f64::from_bits(f.fps_bits));
+/// Moves what the row needs out of the clip's result.
+fn clip_row(results: &mut BTreeMap<String, ClipResult>, source: &Source) -> Clip {
+    let mut result = results.get_mut(&source.clip_id);
+    let facts = result.as_mut().and_then(|r| r.facts.take());
+    let fps = facts.as_ref().map(|f| f64::from_bits(f.fps_bits));
+    let frames = facts.as_ref().map(|f| f.frames);
     let refusal = source.refused.as_ref().map(|r| r.detail.clone());
-    Clip {
+    let mut row = Clip {
         clip_id: source.clip_id.clone(),
         path: source.shown.clone(),
-        sha256: result.and_then(|r| r.sha256.clone()),
+        sha256: None,
         split: source.split.unwrap_or(Split::Train),
         emotion: source.emotion,
-        codec: facts.map(|f| f.codec.clone()),
-        pixel_format: facts.map(|f| f.pixel_format.clone()),
-        width: facts.map(|f| f.width),
-        height: facts.map(|f| f.height),
-        sample_aspect_ratio: facts.and_then(|f| f.sample_aspect_ratio.clone()),
-        rotation: facts.map(|f| f.rotation),
-        color_matrix: facts.map(|f| f.color_matrix.clone()),
-        color_range: facts.map(|f| f.color_range.clone()),
-        interlaced: facts.map(|f| f.interlaced),
+        codec: None,
+        pixel_format: None,
+        width: facts.as_ref().map(|f| f.width),
+        height: facts.as_ref().map(|f| f.height),
+        sample_aspect_ratio: None,
+        rotation: facts.as_ref().map(|f| f.rotation),
+        color_matrix: None,
+        color_range: None,
+        interlaced: facts.as_ref().map(|f| f.interlaced),
         fps,
-        frames_decoded: facts.map(|f| f.frames),
-        frames_header: facts.and_then(|f| f.frames_header),
-        duration_ms: facts.zip(fps).map(|(f, fps)| 1000.0 * f.frames as f64 / fps),
-        has_b_frames: facts.map(|f| f.has_b_frames),
-        status: result.map_or(ClipStatus::Rejected, |r| r.status),
-        reason: refusal.or_else(|| result.and_then(|r| r.reason.clone())),
+        frames_decoded: frames,
+        frames_header: facts.as_ref().and_then(|f| f.frames_header),
+        duration_ms: frames.zip(fps).map(|(frames, fps)| 1000.0 * frames as f64 / fps),
+        has_b_frames: facts.as_ref().map(|f| f.has_b_frames),
+        status: result.as_ref().map_or(ClipStatus::Rejected, |r| r.status),
+        reason: None,
         group_id: source.clip_id.clone(),
-        signature: facts.and_then(|f| f.signature.clone()),
+        signature: None,
+    };
+    if let Some(facts) = facts {
+        row.codec = Some(facts.codec);
+        row.pixel_format = Some(facts.pixel_format);
+        row.sample_aspect_ratio = facts.sample_aspect_ratio;
+        row.color_matrix = Some(facts.color_matrix);
+        row.color_range = Some(facts.color_range);
+        row.signature = facts.signature;
     }
+    row.sha256 = result.as_mut().and_then(|r| r.sha256.take());
+    row.reason = refusal.or_else(|| result.and_then(|r| r.reason.take()));
+    row
 }
 
 /// The ledger row of a clip that gives nothing.
@@ -113,34 +128,41 @@ fn group(clips: &mut [Clip]) {
     }
 }
 
-fn assign_splits(parts: &Parts<'_>, clips: &mut [Clip]) -> Result<()> {
-    let shares: Shares = parts.config.split.parse()?;
+fn assign_splits(config: &Config, clips: &mut [Clip]) -> Result<()> {
+    let shares: Shares = config.split.parse()?;
     let unsplit: Vec<_> = clips
         .iter()
         .map(|c| split::Unsplit { group_id: &c.group_id, emotion: c.emotion })
         .collect();
-    let splits = split::assign(&unsplit, shares, parts.config.seed);
+    let splits = split::assign(&unsplit, shares, config.seed);
     clips.iter_mut().zip(splits).for_each(|(clip, split)| clip.split = split);
     Ok(())
 }
 
 /// Every drawn sample that has what it needs; the others go to the ledger.
-fn drawn(parts: &Parts<'_>, clips: &[Clip], ledger: &mut Vec<LedgerEntry>) -> Vec<Sample> {
-    let mut samples = Vec::new();
-    for clip in clips {
-        let Some(result) = parts.results.get(&clip.clip_id) else { continue };
-        for (segment, reason) in &result.lost {
+fn drawn(
+    config: &Config,
+    results: BTreeMap<String, ClipResult>,
+    clips: &[Clip],
+    ledger: &mut Vec<LedgerEntry>,
+) -> Vec<Sample> {
+    let mut samples = Vec::with_capacity(results.values().map(|r| r.samples.len()).sum());
+    for (clip_id, result) in results {
+        // Clips are in id order, as they were listed.
+        let place = clips.binary_search_by(|clip| clip.clip_id.cmp(&clip_id));
+        let Ok(clip) = place.map(|place| &clips[place]) else { continue };
+        for (segment, reason) in result.lost {
             ledger.push(LedgerEntry {
                 kind: LedgerKind::Segment,
-                id: sampling::sample_id(&clip.clip_id, *segment),
+                id: sampling::sample_id(&clip.clip_id, segment),
                 reason: "not_convertible".into(),
-                detail: reason.clone(),
+                detail: reason,
                 partner_id: None,
             });
         }
-        for taken in &result.samples {
-            let sample = sample(parts, clip, taken);
-            if parts.config.require_face && sample.face.is_none() {
+        for taken in result.samples {
+            let sample = sample(config, clip, taken);
+            if config.require_face && sample.face.is_none() {
                 ledger.push(left_out(&sample, "no_face", "no face was found".into(), None));
             } else {
                 samples.push(sample);
@@ -150,8 +172,8 @@ fn drawn(parts: &Parts<'_>, clips: &[Clip], ledger: &mut Vec<LedgerEntry>) -> Ve
     samples
 }
 
-fn sample(parts: &Parts<'_>, clip: &Clip, taken: &Taken) -> Sample {
-    let detected = parts.config.detector != face::NONE;
+fn sample(config: &Config, clip: &Clip, taken: Taken) -> Sample {
+    let detected = config.detector != face::NONE;
     Sample {
         sample_id: sampling::sample_id(&clip.clip_id, taken.segment.index),
         split: clip.split,
@@ -161,13 +183,13 @@ fn sample(parts: &Parts<'_>, clip: &Clip, taken: &Taken) -> Sample {
         segment: Some(taken.segment),
         frame_index: Some(taken.frame),
         frame_ms: clip.fps.map(|fps| 1000.0 * taken.frame as f64 / fps),
-        image_path: taken.image_path.clone(),
-        image_sha256: taken.image_sha256.clone(),
+        image_path: taken.image_path,
+        image_sha256: taken.image_sha256,
         width: taken.width,
         height: taken.height,
         face: taken.face.filter(|_| detected),
         face_count: taken.face_count.filter(|_| detected),
-        detector: parts.config.detector_settings.clone(),
+        detector: config.detector_settings.clone(),
     }
 }
 
@@ -182,13 +204,13 @@ fn left_out(sample: &Sample, reason: &str, detail: String, partner: Option<&str>
 }
 
 /// Applies the grouping rule to the clips that provide samples.
-fn without_leaks(
-    parts: &Parts<'_>,
+fn remove_leaks(
+    config: &Config,
     clips: &[Clip],
-    samples: Vec<Sample>,
+    samples: &mut Vec<Sample>,
     ledger: &mut Vec<LedgerEntry>,
-) -> Result<Vec<Sample>> {
-    let policy: OnLeak = parts.config.on_leak.parse()?;
+) -> Result<()> {
+    let policy: OnLeak = config.on_leak.parse()?;
     let providing: BTreeSet<&str> = samples.iter().map(|s| &*s.clip_id).collect();
     let members: Vec<split::Member<'_>> = clips
         .iter()
@@ -207,42 +229,39 @@ fn without_leaks(
             partner_id: Some(partner.clip_id.to_owned()),
         });
     }
-    let mut kept = Vec::new();
-    for sample in samples {
-        match partners.get(&*sample.clip_id) {
-            None => kept.push(sample),
-            Some(partner) => {
-                let detail = format!("its video is also in {}", partner.split);
-                ledger.push(left_out(&sample, "leak", detail, Some(partner.clip_id)));
-            }
-        }
-    }
-    Ok(kept)
+    samples.retain(|sample| {
+        let Some(partner) = partners.get(&*sample.clip_id) else { return true };
+        let detail = format!("its video is also in {}", partner.split);
+        ledger.push(left_out(sample, "leak", detail, Some(partner.clip_id)));
+        false
+    });
+    Ok(())
 }
 
-fn balanced(
-    parts: &Parts<'_>,
-    mut samples: Vec<Sample>,
+fn balance(
+    config: &Config,
+    samples: &mut Vec<Sample>,
     ledger: &mut Vec<LedgerEntry>,
-) -> Result<Vec<Sample>> {
-    let policy: Balance = parts.config.balance.parse()?;
-    samples.sort_by(|a, b| a.sample_id.cmp(&b.sample_id));
+) -> Result<()> {
+    let policy: Balance = config.balance.parse()?;
+    samples.sort_unstable_by(|a, b| a.sample_id.cmp(&b.sample_id));
     let rows: Vec<split::Row<'_>> = samples
         .iter()
         .map(|s| split::Row { split: s.split, emotion: s.emotion, clip_id: &s.clip_id })
         .collect();
     let dropped = split::balance(&rows, policy);
     let mut dropped = dropped.into_iter().peekable();
-    let mut kept = Vec::with_capacity(samples.len());
-    for (i, sample) in samples.into_iter().enumerate() {
-        if dropped.next_if_eq(&i).is_none() {
-            kept.push(sample);
-            continue;
+    let mut positions = 0..;
+    samples.retain(|sample| {
+        let position = positions.next().expect("positions do not end");
+        if dropped.next_if_eq(&position).is_none() {
+            return true;
         }
         let detail = format!("{} in {} is cut to {policy}", sample.emotion, sample.split);
-        ledger.push(left_out(&sample, "balance", detail, None));
-    }
-    Ok(kept)
+        ledger.push(left_out(sample, "balance", detail, None));
+        false
+    });
+    Ok(())
 }
 
 /// Every clip is used or in the ledger: names those of which no sample is left.

@@ -112,9 +112,10 @@ pub struct Manifest {
 impl Manifest {
     /// Sorts the rows into id order, the order of the files.
     pub fn sort(&mut self) {
-        self.samples.sort_by(|a, b| a.sample_id.cmp(&b.sample_id));
-        self.clips.sort_by(|a, b| a.clip_id.cmp(&b.clip_id));
-        self.ledger.sort();
+        // Ids are unique, and an unstable sort needs no room beside the rows.
+        self.samples.sort_unstable_by(|a, b| a.sample_id.cmp(&b.sample_id));
+        self.clips.sort_unstable_by(|a, b| a.clip_id.cmp(&b.clip_id));
+        self.ledger.sort_unstable();
     }
 
     /// Writes the three tables into `folder`; rows must be in id order.
@@ -122,16 +123,11 @@ impl Manifest {
     /// # Errors
     /// When the folder cannot be written.
     pub fn write(&self, folder: &Path) -> anyhow::Result<()> {
-        let put = |name: &'static str, columns| {
-            table::write(
-                &folder.join(format!("{name}.parquet")),
-                columns,
-                &tagged(name, &self.meta),
-            )
-        };
-        put("clips", rows::clip_columns(&self.clips))?;
-        put("ledger", rows::ledger_columns(&self.ledger))?;
-        put("samples", rows::sample_columns(&self.samples))
+        let path = |name: &str| folder.join(format!("{name}.parquet"));
+        let meta = |name: &str| tagged(name, &self.meta);
+        table::write(&path("clips"), &self.clips, rows::clip_columns, &meta("clips"))?;
+        table::write(&path("ledger"), &self.ledger, rows::ledger_columns, &meta("ledger"))?;
+        table::write(&path("samples"), &self.samples, rows::sample_columns, &meta("samples"))
     }
 
     /// Reads the manifest in `folder` (or beside `samples.parquet` when a file is named).
@@ -178,7 +174,7 @@ pub fn digest(folder: &Path) -> anyhow::Result<String> {
 /// # Errors
 /// When the file cannot be written.
 pub fn write_predictions(path: &Path, rows: &[Prediction], meta: &Meta) -> anyhow::Result<()> {
-    table::write(path, rows::prediction_columns(rows), &tagged("predictions", meta))
+    table::write(path, rows, rows::prediction_columns, &tagged("predictions", meta))
 }
 
 /// Reads a prediction file with its metadata.
@@ -344,18 +340,21 @@ mod tests {
         assert!(read().contains("cannot read"));
         std::fs::write(&path, "PAR1 not really").expect("write");
         assert!(read().contains("not a readable Parquet file"));
-        table::write(&path, rows::sample_columns(&[sample()]), &Meta::new()).expect("write");
+        table::write(&path, &[sample()], rows::sample_columns, &Meta::new()).expect("write");
         assert!(read().contains("no ncaers schema version"));
         let old = Meta::from([(VERSION_KEY.into(), "0".into())]);
-        table::write(&path, rows::sample_columns(&[sample()]), &old).expect("write");
+        table::write(&path, &[sample()], rows::sample_columns, &old).expect("write");
         assert!(read().contains("schema version 0"));
         let meta = tagged("clips", &Meta::new());
-        table::write(&path, rows::sample_columns(&[sample()]), &meta).expect("write");
+        table::write(&path, &[sample()], rows::sample_columns, &meta).expect("write");
         assert!(read().contains("holds the table `clips`"));
-        let mut columns = rows::sample_columns(&[sample()]);
-        let removed = columns.remove(3);
-        assert_eq!(removed.name(), "label");
-        table::write(&path, columns, &tagged("samples", &Meta::new())).expect("write");
+        let unlabelled = |rows: &[Sample]| {
+            let mut columns = rows::sample_columns(rows);
+            assert_eq!(columns.remove(3).name(), "label");
+            columns
+        };
+        let meta = tagged("samples", &Meta::new());
+        table::write(&path, &[sample()], unlabelled, &meta).expect("write");
         assert!(read().contains("lacks the column `label`"));
     }
 }

@@ -54,7 +54,7 @@ pub(super) fn sample_columns(rows: &[Sample]) -> Vec<Column> {
 }
 
 pub(super) fn clip_columns(rows: &[Clip]) -> Vec<Column> {
-    let signatures: Vec<_> = rows.iter().map(|c| c.signature.clone()).collect();
+    let signatures: Vec<_> = rows.iter().map(|c| c.signature.as_deref()).collect();
     vec![
         text("clip_id", rows, |c| Some(&c.clip_id)),
         text("path", rows, |c| Some(&c.path)),

@@ -20,23 +20,28 @@ pub(super) struct Table {
     pub meta: BTreeMap<String, String>,
 }
 
-/// Writes columns in the given order. The bytes depend on nothing but the arguments.
-pub(super) fn write(
+/// Writes rows, a row group at a time so that never all columns are in memory at once; `columns`
+/// makes the columns of some rows, in order. The bytes depend on nothing but the arguments.
+pub(super) fn write<T>(
     path: &Path,
-    columns: Vec<Column>,
+    rows: &[T],
+    columns: impl Fn(&[T]) -> Vec<Column>,
     meta: &BTreeMap<String, String>,
 ) -> anyhow::Result<()> {
-    let height = columns.first().map_or(0, Column::len);
-    let mut frame = DataFrame::new(height, columns)?;
+    let frame = |rows: &[T]| DataFrame::new(rows.len(), columns(rows));
     let pairs = meta.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+    let schema = frame(&[])?.schema().clone();
     crate::output::write_with(path, |out| {
-        ParquetWriter::new(out)
+        let mut writer = ParquetWriter::new(out)
             .with_compression(ParquetCompression::Zstd(None))
             .with_statistics(StatisticsOptions::default())
-            .with_row_group_size(Some(ROW_GROUP))
             .set_parallel(false)
             .with_key_value_metadata(Some(KeyValueMetadata::from_static(pairs)))
-            .finish(&mut frame)?;
+            .batched(&schema)?;
+        for group in rows.chunks(ROW_GROUP) {
+            writer.write_batch(&frame(group)?)?;
+        }
+        writer.finish()?;
         Ok(())
     })
 }
@@ -150,8 +155,8 @@ where
 }
 
 /// A column of u64 lists.
-pub(super) fn u64_list_column(name: &str, rows: &[Option<Vec<u64>>]) -> Column {
-    let total = rows.iter().flatten().map(Vec::len).sum();
+pub(super) fn u64_list_column(name: &str, rows: &[Option<&[u64]>]) -> Column {
+    let total = rows.iter().flatten().map(|row| row.len()).sum();
     let mut builder = ListPrimitiveChunkedBuilder::<UInt64Type>::new(
         name.into(),
         rows.len(),
@@ -159,7 +164,7 @@ pub(super) fn u64_list_column(name: &str, rows: &[Option<Vec<u64>>]) -> Column {
         DataType::UInt64,
     );
     for row in rows {
-        builder.append_opt_slice(row.as_deref());
+        builder.append_opt_slice(*row);
     }
     builder.finish().into_series().into()
 }

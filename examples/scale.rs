@@ -1,0 +1,172 @@
+//! The figures of `docs/scaling.md`: what the steps of a build cost that touch every row but no
+//! video (segments, grouping by content, split, leaks, balance, Parquet), on made-up clips.
+//!
+//! `cargo run --release --example scale -- ROWS [native|split]`: one line with the seconds of
+//! every step and the most memory that the process ever held. `split` leaves the corpus without
+//! a split of its own, so that `ncaers` makes one.
+use std::{collections::BTreeMap, time::Instant};
+
+use ncaers::{
+    build::{self, ClipResult, Config, DecodedFacts, Parts, Taken},
+    corpus::{Listing, Source},
+    face,
+    record::{ClipStatus, Emotion, FaceBox, Split},
+    sampling,
+    seed::Draws,
+};
+
+/// Frames per second of every clip.
+const FPS: f64 = 25.0;
+/// Every so many clips, one is a copy of an earlier one, as sets in the field have.
+const COPY_EVERY: usize = 25;
+
+fn main() -> anyhow::Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let rows: usize = arguments.next().and_then(|n| n.parse().ok()).unwrap_or(10_000);
+    let has_split = arguments.next().is_none_or(|kind| kind == "native");
+    let config = Config::new(1, &face::Request::named("none"))?;
+    let start = Instant::now();
+    let (listing, results) = corpus(&config, rows, has_split);
+    let made = start.elapsed().as_secs_f64();
+    let start = Instant::now();
+    let drawn: usize = results.values().map(|r| r.samples.len()).sum();
+    let tables = build::tables(Parts { config: &config, listing: &listing, results })?;
+    let assembled = start.elapsed().as_secs_f64();
+    let folder = tempfile::tempdir()?;
+    let start = Instant::now();
+    tables.write(folder.path())?;
+    let written = start.elapsed().as_secs_f64();
+    println!(
+        "{drawn} rows of {} clips, {} kept: make and segment {made:.2} s, group to balance \
+         {assembled:.2} s, write {written:.2} s; at most {:.0} MB",
+        listing.clips.len(),
+        tables.samples.len(),
+        peak_megabytes()
+    );
+    Ok(())
+}
+
+/// Made-up clips with about `rows` segments in total, CAER's length of some ten seconds each.
+fn corpus(
+    config: &Config,
+    rows: usize,
+    has_split: bool,
+) -> (Listing, BTreeMap<String, ClipResult>) {
+    let mut draws = Draws::new(config.seed, "scale", "clips");
+    let (mut clips, mut results) = (Vec::new(), BTreeMap::new());
+    let mut drawn = 0;
+    let mut earlier: Option<Vec<u64>> = None;
+    while drawn < rows {
+        let source = source(clips.len(), has_split, &mut draws);
+        let frames = 75 + draws.below(350);
+        let mut signature = signature(frames, &mut draws);
+        if clips.len() % COPY_EVERY == COPY_EVERY - 1 {
+            signature = earlier.take().unwrap_or(signature);
+        } else if draws.chance(0.1) {
+            earlier = Some(signature.clone());
+        }
+        let result = result(config, &source.clip_id, frames, signature, &mut draws);
+        drawn += result.samples.len();
+        results.insert(source.clip_id.clone(), result);
+        clips.push(source);
+    }
+    clips.sort_by(|a, b| a.clip_id.cmp(&b.clip_id));
+    (Listing { corpus: "made up".into(), has_split, clips }, results)
+}
+
+fn source(number: usize, has_split: bool, draws: &mut Draws) -> Source {
+    let split = match draws.below(10) {
+        0..=6 => Split::Train,
+        7 => Split::Val,
+        _ => Split::Test,
+    };
+    let split = has_split.then_some(split);
+    // The first classes are larger, so that balancing has something to do.
+    let emotion = Emotion::ALL[draws.below(7).min(draws.below(9)) as usize];
+    let folder = split.map_or("all", Split::name);
+    let shown = format!("{folder}/{emotion}/{number:07}.avi");
+    Source {
+        clip_id: format!("{folder}/{emotion}/{number:07}"),
+        split,
+        emotion,
+        path: shown.clone().into(),
+        shown,
+        refused: None,
+    }
+}
+
+/// Hashes every half second; from one to the next a third of the bits changes.
+fn signature(frames: u64, draws: &mut Draws) -> Vec<u64> {
+    let mut hash = draws.bits();
+    let steps = (frames as f64 / FPS / 0.5).ceil() as usize;
+    let mut next = || {
+        hash ^= draws.bits() & draws.bits() | draws.bits() & draws.bits() & draws.bits();
+        hash
+    };
+    (0..steps).map(|_| next()).collect()
+}
+
+fn result(
+    config: &Config,
+    clip_id: &str,
+    frames: u64,
+    signature: Vec<u64>,
+    draws: &mut Draws,
+) -> ClipResult {
+    let segments = sampling::segments(frames, FPS, config.segment_seconds);
+    let targets = sampling::targets(config.seed, clip_id, &segments);
+    let taken = |(segment, frame): (_, u64)| Taken {
+        segment,
+        frame,
+        // As from a journal: no string holds more than its text.
+        image_path: format!("images/{clip_id}_{frame:03}_0123abcd.jpg").into_boxed_str().into(),
+        image_sha256: digest(draws),
+        width: 720,
+        height: 400,
+        face: draws.chance(0.9).then_some(FaceBox { x1: 10, y1: 20, x2: 110, y2: 140, score: 9.0 }),
+        face_count: Some(1),
+    };
+    let samples = segments.into_iter().zip(targets).map(taken).collect();
+    ClipResult {
+        clip_id: clip_id.to_owned(),
+        sha256: Some(digest(draws)),
+        status: ClipStatus::Ok,
+        code: None,
+        reason: None,
+        facts: Some(facts(frames, signature)),
+        samples,
+        lost: Vec::new(),
+        seconds: BTreeMap::new(),
+    }
+}
+
+fn digest(draws: &mut Draws) -> String {
+    (0..4).map(|_| format!("{:016x}", draws.bits())).collect::<String>().into_boxed_str().into()
+}
+
+fn facts(frames: u64, signature: Vec<u64>) -> DecodedFacts {
+    DecodedFacts {
+        codec: "mpeg4".into(),
+        pixel_format: "yuv420p".into(),
+        width: 720,
+        height: 400,
+        sample_aspect_ratio: None,
+        rotation: 0,
+        color_matrix: "bt601".into(),
+        color_range: "limited".into(),
+        interlaced: false,
+        fps_bits: FPS.to_bits(),
+        frames,
+        frames_header: Some(frames),
+        has_b_frames: true,
+        signature: Some(signature),
+    }
+}
+
+/// `VmHWM` of this process.
+fn peak_megabytes() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).unwrap_or_default();
+    let kilobytes: f64 = line.trim().trim_end_matches(" kB").parse().unwrap_or(f64::NAN);
+    kilobytes / 1000.0
+}
