@@ -163,6 +163,12 @@ impl std::str::FromStr for Shard {
     }
 }
 
+impl std::fmt::Display for Shard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.index, self.count)
+    }
+}
+
 /// How to build: nothing here changes a byte of the result.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -228,8 +234,26 @@ const LISTING: &str = "listing.json";
 
 /// What a folder's configuration record says; compared before anything is written.
 fn record(config: &Config, listing_digest: &str, corpus: &str, shard: Option<Shard>) -> Value {
-    let shard = shard.map(|s| format!("{}/{}", s.index, s.count));
+    let shard = shard.map(|s| s.to_string());
     json!({"build": config, "corpus": corpus, "clips": listing_digest, "shard": shard})
+}
+
+/// What [`run`] records in a folder before it fills it: two builds with the same are the same.
+///
+/// # Errors
+/// When corpus or configuration are unusable.
+pub fn identity(config: &Config, options: &Options) -> Result<Value> {
+    config.check()?;
+    let listing = corpus::scan(&options.corpus)?;
+    let digest = listing_digest(&options.corpus, &listing);
+    Ok(record(config, &digest, &listing.corpus, options.shard))
+}
+
+/// The same for one shard of the build.
+pub fn shard_identity(identity: &Value, shard: Shard) -> Value {
+    let mut identity = identity.clone();
+    identity["shard"] = json!(shard.to_string());
+    identity
 }
 
 /// SHA-256 over the names and sizes of all clips: another list of clips is another build.

@@ -12,10 +12,13 @@ use std::{
 use anyhow::{bail, Context, Result};
 use serde_json::{json, Value};
 
-use super::Done;
+use super::{
+    slurm::{self, SlurmArgs, Work},
+    Done,
+};
 use crate::{
     experiment::{
-        executor::{Executor, Local, Outcome, Task},
+        executor::{slurm::folder_beside, Executor, Local, Outcome, Task},
         forecast::{self, spoken, Forecast},
         Grid, GridRun,
     },
@@ -50,6 +53,11 @@ pub struct Args {
     /// Change a key of every run, such as data.pack=DIR or train.epochs=10
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Train nothing: report what is finished and name what is missing
+    #[arg(long)]
+    report_only: bool,
+    #[command(flatten)]
+    slurm: SlurmArgs,
 }
 
 /// Set by the first Ctrl-C: running runs save and end, no other starts.
@@ -59,21 +67,77 @@ pub(super) fn run(args: &Args) -> Result<Done> {
     let name = args.grid.file_stem().context("the grid has no file name")?;
     let out = args.out.clone().unwrap_or_else(|| Path::new("runs").join(name));
     let report = args.report.clone().unwrap_or_else(|| Path::new("reports").join(name));
-    let runs = Grid::read(&args.grid, &args.set)?.runs;
+    let Grid { runs, slurm } = Grid::read(&args.grid, &args.set)?;
     let jobs = usize::from(args.jobs);
     let standings: Vec<Standing> = runs.iter().map(|run| standing(&out, run)).collect();
     if args.dry_run {
         return Ok(listing(&runs, &standings, jobs));
     }
+    if args.slurm.is_asked()? {
+        return run_on_cluster(args, &slurm, &runs, &out, &report);
+    }
+    if args.report_only {
+        return report_only(&runs, &standings, &out, &report);
+    }
     let _lock = output::FolderLock::acquire(&out)?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = (cores / jobs).max(1) as u32;
     let mut tasks = Vec::new();
     for (run, _) in open(&runs, &standings) {
-        tasks.push(task(run, &out, jobs)?);
+        tasks.push(task(run, &out, threads)?);
     }
     let course = Course::new(&runs, &standings, jobs);
     let outcomes = execute(&tasks, jobs, &course)?;
     write_status(&out, &runs, &tasks, &outcomes)?;
     finish(&out, &report, runs.len(), &tasks, &outcomes)
+}
+
+/// A run per task, and the report behind them.
+fn run_on_cluster(
+    args: &Args,
+    slurm: &Value,
+    runs: &[GridRun],
+    out: &Path,
+    report: &Path,
+) -> Result<Done> {
+    let resources = args.slurm.resources(slurm)?;
+    let folder = folder_beside(out)?;
+    let tasks = runs.iter().map(|run| task(run, out, resources.cpus));
+    let tasks = tasks.collect::<Result<Vec<_>>>()?;
+    let mut words = slurm::own_words("ablation", &["report-only"]);
+    words.push("--report-only".into());
+    let last = Task { name: "report".into(), commands: vec![words], log: folder.join("logs") };
+    let is_complete = |run: &GridRun| matches!(standing(out, run), Standing::Complete { .. });
+    let is_done = |task: &Task| match runs.iter().find(|run| run.folder == task.name) {
+        Some(run) => is_complete(run),
+        None => runs.iter().all(is_complete) && is_reported(out, report, runs.len()),
+    };
+    let work = Work { purpose: "ablation", folder, tasks, last, is_done: &is_done, result: report };
+    slurm::run(&args.slurm, resources, work)
+}
+
+/// Whether the report is younger than what it tells of, as `--report-only` leaves it.
+fn is_reported(out: &Path, report: &Path, total: usize) -> bool {
+    let time = |path: &Path| std::fs::metadata(path).and_then(|found| found.modified()).ok();
+    let rows = runs::grid(out).unwrap_or_default();
+    let all = rows.len() == total && rows.iter().all(|row| row.state.starts_with("done"));
+    let page = time(&report.join("index.html"));
+    all && page.is_some() && page >= time(&out.join("grid/status.json"))
+}
+
+/// `--report-only`: the report of what is finished, and an error that names what is not.
+fn report_only(
+    runs: &[GridRun],
+    standings: &[Standing],
+    out: &Path,
+    report: &Path,
+) -> Result<Done> {
+    let missing: Vec<Task> = open(runs, standings)
+        .map(|(run, _)| Task { name: run.folder.clone(), commands: Vec::new(), log: PathBuf::new() })
+        .collect();
+    let outcomes = vec![Outcome::NotStarted; missing.len()];
+    write_status(out, runs, &missing, &outcomes)?;
+    finish(out, report, runs.len(), &missing, &outcomes)
 }
 
 /// Where a run of the grid stands before anything is started.
@@ -184,13 +248,12 @@ fn measure(run: &GridRun) -> Result<f64> {
 }
 
 /// The commands of one run: train (or go on), then predict both splits.
-fn task(run: &GridRun, out: &Path, jobs: usize) -> Result<Task> {
+fn task(run: &GridRun, out: &Path, threads: u32) -> Result<Task> {
     let folder = out.join(&run.folder);
     let file = out.join("grid").join(format!("{}.toml", run.folder));
     let mut experiment = run.experiment.clone();
     if experiment.train.threads == 0 {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        experiment.train.threads = (cores / jobs).max(1) as u32;
+        experiment.train.threads = threads;
     }
     let manifest = experiment.data.manifest.clone().context(
         "no manifest is named; set data.manifest in the grid or with --set data.manifest=DIR",
@@ -294,13 +357,15 @@ fn finish(
         .map(|(task, _)| task.name.as_str())
         .collect();
     if failed.len() == total {
-        bail!("every run failed; see {}", out.join("grid").display());
+        bail!("no run of the grid is finished; see {}", out.join("grid").display());
     }
     super::report::render(out, report)?;
     if !failed.is_empty() {
+        let tried = outcomes.iter().any(|outcome| matches!(outcome, Outcome::Failed { .. }));
         bail!(
-            "{} of {total} runs failed ({}); the report {} holds the others",
+            "{} of {total} runs {} ({}); the report {} holds the others",
             failed.len(),
+            if tried { "failed" } else { "are not finished" },
             failed.join(", "),
             report.display()
         );

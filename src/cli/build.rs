@@ -1,16 +1,26 @@
 //! `ncaers build --corpus DIR --out DIR --seed N`
-use std::{fmt::Write as _, path::PathBuf, time::Duration};
+use std::{
+    ffi::OsString,
+    fmt::Write as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde_json::json;
 
-use super::{Done, Usage};
+use super::{
+    slurm::{self, SlurmArgs, Work},
+    Done, Usage,
+};
 use crate::{
     build::{self, Config, ImageFormat, Options, Outcome, Shard, Summary},
+    experiment::executor::{slurm::folder_beside, Task},
     face::{
         self,
         mmod::{ChannelOrder, Settings, MAX_UPSAMPLE},
         Choice,
     },
+    output::{self, State},
     split::{Balance, OnLeak, Shares},
 };
 
@@ -62,7 +72,15 @@ pub struct Args {
     /// Say what would be done and stop
     #[arg(long)]
     dry_run: bool,
+    /// Parts into which --executor slurm cuts the build, a task each [default: 8]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    shards: Option<u32>,
+    #[command(flatten)]
+    slurm: SlurmArgs,
 }
+
+/// Shards of a build on a cluster when nobody says how many.
+const SHARDS: u32 = 8;
 
 /// How faces are found and which one is taken
 #[derive(Debug, clap::Args)]
@@ -125,11 +143,80 @@ impl FaceArgs {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
     let (config, options) = choices(args)?;
+    let on_cluster = args.slurm.is_asked()?;
+    let misplaced = match (on_cluster, options.shard, args.shards) {
+        (true, Some(_), _) => Some("--executor slurm makes the shards itself, with --shards N"),
+        (false, _, Some(_)) => Some("--shards is for --executor slurm; one part is --shard I/N"),
+        _ => None,
+    };
+    if let Some(words) = misplaced {
+        return Err(Usage(words.into()).into());
+    }
     if args.dry_run {
         let (text, json) = build::plan(&config, &options)?;
         return Ok(Done { text, json, exit: 0 });
     }
+    if on_cluster {
+        return run_on_cluster(args, &config, &options);
+    }
     Ok(done(build::run(&config, &options)?, &args.out))
+}
+
+/// A shard per task into a folder beside `--out`, and a merge behind them.
+fn run_on_cluster(args: &Args, config: &Config, options: &Options) -> anyhow::Result<Done> {
+    let resources = args.slurm.resources(&serde_json::Value::Null)?;
+    let identity = build::identity(config, options)?;
+    let is_merged = || matches!(output::state(&args.out, &identity), Ok(State::Finished));
+    output::state(&args.out, &identity)?;
+    let folder = folder_beside(&args.out)?;
+    let count = args.shards.unwrap_or(SHARDS) as usize;
+    let of_folder = json!({"build": identity, "shards": count});
+    if output::state(&folder, &of_folder)? == State::Empty {
+        output::ensure_ours(&folder)?;
+        output::begin(&folder, &of_folder)?;
+    }
+    let shards: Vec<Shard> = (1..=count).map(|index| Shard { index, count }).collect();
+    let place = |shard: &Shard| folder.join("shards").join(shard.index.to_string());
+    let tasks: Vec<Task> = shards
+        .iter()
+        .map(|shard| shard_task(shard, place(shard), resources.cpus, &folder))
+        .collect();
+    let is_done = |task: &Task| {
+        let at = tasks_position(&task.name, &shards);
+        at.map_or_else(is_merged, |shard| {
+            let identity = build::shard_identity(&identity, *shard);
+            is_merged() || matches!(output::state(&place(shard), &identity), Ok(State::Finished))
+        })
+    };
+    let mut merge: Vec<OsString> = vec!["merge".into()];
+    merge.extend(shards.iter().map(|shard| place(shard).into_os_string()));
+    merge.extend(["--out".into(), args.out.clone().into_os_string()]);
+    let last = Task { name: "merge".into(), commands: vec![merge], log: folder.join("logs") };
+    let work = Work {
+        purpose: "build",
+        folder: folder.clone(),
+        tasks: tasks.clone(),
+        last,
+        is_done: &is_done,
+        result: &args.out,
+    };
+    slurm::run(&args.slurm, resources, work)
+}
+
+fn tasks_position<'a>(name: &str, shards: &'a [Shard]) -> Option<&'a Shard> {
+    shards.iter().find(|shard| shard_name(shard) == name)
+}
+
+fn shard_name(shard: &Shard) -> String {
+    format!("shard {shard}")
+}
+
+/// This command once more, for one shard.
+fn shard_task(shard: &Shard, out: PathBuf, cpus: u32, folder: &Path) -> Task {
+    let mut words = slurm::own_words("build", &["out", "shards", "workers"]);
+    words.extend(["--shard".into(), shard.to_string().into(), "--out".into(), out.into()]);
+    words.extend(["--workers".into(), cpus.to_string().into()]);
+    Task { name: shard_name(shard), commands: vec![words], log: folder.join("logs") }
 }
 
 fn choices(args: &Args) -> anyhow::Result<(Config, Options)> {

@@ -27,6 +27,7 @@ mod pack;
 mod predict;
 mod predictions;
 mod report;
+mod slurm;
 #[cfg(feature = "torch")]
 mod train;
 mod verify;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{bail, ensure, Context, Result};
 use serde_json::{json, Map, Value};
 
-use super::{keys, tree_of, Experiment};
+use super::{executor::slurm::Resources, keys, tree_of, Experiment};
 use crate::output;
 
 /// A grid of runs, in the order in which they are to be made: every difference for its first
@@ -13,6 +13,9 @@ use crate::output;
 pub struct Grid {
     /// The runs; no two resolve to the same configuration and seed.
     pub runs: Vec<GridRun>,
+    /// The table `[slurm]`, this file's over the base's over those of included grids; `Null` where
+    /// there is none.
+    pub slurm: Value,
 }
 
 /// One cell of a grid.
@@ -39,7 +42,9 @@ impl Grid {
     /// # Errors
     /// When a file cannot be read, or a key or value is wrong; names the run and the key.
     pub fn read(path: &Path, settings: &[String]) -> Result<Self> {
-        let rows = rows_of(path, &mut Vec::new())?;
+        let mut slurm = Value::Null;
+        let rows = rows_of(path, &mut Vec::new(), &mut slurm)?;
+        Resources::of(&slurm).with_context(|| path.display().to_string())?;
         let most = rows.iter().map(|row| row.seeds.len()).max().unwrap_or(0);
         let mut runs: Vec<GridRun> = Vec::new();
         for position in 0..most {
@@ -52,7 +57,7 @@ impl Grid {
             }
         }
         refuse_twins(&runs)?;
-        Ok(Grid { runs })
+        Ok(Grid { runs, slurm })
     }
 }
 
@@ -94,8 +99,8 @@ fn slug(label: &str) -> String {
 }
 
 /// The rows of a grid file, those of the grids that it includes first; `open` names the files
-/// that are being read.
-fn rows_of(path: &Path, open: &mut Vec<PathBuf>) -> Result<Vec<Row>> {
+/// that are being read, and `slurm` collects the tables of that name, this file's over the others.
+fn rows_of(path: &Path, open: &mut Vec<PathBuf>, slurm: &mut Value) -> Result<Vec<Row>> {
     ensure!(!open.iter().any(|p| p == path), "{} includes itself", path.display());
     let Value::Object(mut top) = tree_of(path)? else { bail!("{} is not a table", path.display()) };
     let folder = path.parent().unwrap_or(Path::new(""));
@@ -104,12 +109,14 @@ fn rows_of(path: &Path, open: &mut Vec<PathBuf>) -> Result<Vec<Row>> {
         Some(other) => bail!("base is {other}, must be the name of an experiment file"),
         None => json!({}),
     };
+    let own = [super::take_slurm(&mut common), top.remove("slurm").unwrap_or(Value::Null)];
     open.push(path.to_owned());
     let mut rows = Vec::new();
     for name in included(top.remove("include"))? {
-        rows.append(&mut rows_of(&folder.join(name), open)?);
+        rows.append(&mut rows_of(&folder.join(name), open, slurm)?);
     }
     open.pop();
+    own.iter().filter(|table| !table.is_null()).for_each(|table| keys::merge(slurm, table));
     let own_seeds = top.remove("seeds").map(seeds).transpose()?;
     let entries = entries(top.remove("run"))?;
     keys::merge(&mut common, &Value::Object(top));
@@ -283,6 +290,16 @@ mod tests {
         let paper: std::collections::BTreeSet<_> =
             shipped("ablation.toml").runs.into_iter().map(|r| r.label).collect();
         assert!(paper.iter().all(|label| runs.iter().any(|r| r.label == *label)));
+    }
+
+    #[test]
+    fn the_clusters_table_is_no_part_of_a_run() {
+        let text = format!("{TWO}[slurm]\ncpus = 3\ntime = \"01:00:00\"\n");
+        let slurm = grid(&text).expect("reads").slurm;
+        assert_eq!(slurm, json!({"cpus": 3, "time": "01:00:00"}));
+        assert_eq!(grid(&text).expect("reads").runs, grid(TWO).expect("reads").runs);
+        let message = format!("{:#}", grid(&format!("{TWO}[slurm]\ncpu = 3\n")).expect_err("no"));
+        assert!(message.contains("did you mean `slurm.cpus`?"), "{message}");
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub mod forecast;
 mod grid;
 mod keys;
 
+use executor::slurm::Resources;
 pub use grid::{Grid, GridRun};
 
 /// Section `[data]`: what is trained on. Paths are relative to the working directory.
@@ -55,6 +56,8 @@ impl Experiment {
             "{0} is a grid of runs; train all of it with `ncaers ablation {0}`",
             path.display()
         );
+        let slurm = take_slurm(&mut given);
+        Resources::of(&slurm).with_context(|| path.display().to_string())?;
         override_with(&mut given, settings)?;
         Self::resolve(&given).with_context(|| path.display().to_string())
     }
@@ -146,6 +149,11 @@ fn tree_of(path: &Path) -> Result<Value> {
     let tree = serde_json::to_value(table)?;
     ensure!(tree.is_object(), "{} is empty", path.display());
     Ok(tree)
+}
+
+/// Takes the table `[slurm]` out of a tree; where a run is made is no part of what it is.
+fn take_slurm(tree: &mut Value) -> Value {
+    tree.as_object_mut().and_then(|table| table.remove("slurm")).unwrap_or(Value::Null)
 }
 
 fn override_with(tree: &mut Value, settings: &[String]) -> Result<()> {

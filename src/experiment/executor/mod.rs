@@ -1,5 +1,7 @@
-//! Who runs the tasks of a grid. A task is a list of command lines of this program, each
-//! resumable by being run again; an executor only decides where and when they run.
+//! Who runs the tasks of a grid or a build. A task is a list of command lines of this program,
+//! each resumable by being run again; an executor only decides where and when they run.
+//! [`Local`] runs them here and waits; [`slurm::Batch`] hands them to a cluster, which goes on
+//! when this process has ended.
 use std::{
     ffi::OsString,
     fs::{self, File},
@@ -14,6 +16,8 @@ use std::{
 
 use anyhow::{bail, Context, Result};
 use serde::{Deserialize, Serialize};
+
+pub mod slurm;
 
 /// One cell of a grid as command lines, run one after the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
