@@ -54,6 +54,6 @@ test:
 test-only NAME *ARGS:
     shift; cargo test --release --locked --test {{ NAME }} -- "$@"
 
-# Tests with a real browser
+# Tests with a real browser and a real Slurm (started for the test; its part needs root)
 test-system:
-    cargo test --release --locked --test browser -- --ignored --test-threads=1
+    cargo test --release --locked --test browser --test slurm -- --ignored --test-threads=1

@@ -27,7 +27,7 @@ fn main() -> anyhow::Result<()> {
     let config = Config::new(1, &face::Request::named("none"))?;
     let start = Instant::now();
     let (listing, results) = corpus(&config, rows, has_split);
-    let made = start.elapsed().as_secs_f64();
+    let (made, held) = (start.elapsed().as_secs_f64(), peak_megabytes());
     let start = Instant::now();
     let drawn: usize = results.values().map(|r| r.samples.len()).sum();
     let tables = build::tables(Parts { config: &config, listing: &listing, results })?;
@@ -38,7 +38,7 @@ fn main() -> anyhow::Result<()> {
     let written = start.elapsed().as_secs_f64();
     println!(
         "{drawn} rows of {} clips, {} kept: make and segment {made:.2} s, group to balance \
-         {assembled:.2} s, write {written:.2} s; at most {:.0} MB",
+         {assembled:.2} s, write {written:.2} s; at most {:.0} MB, {held:.0} MB before grouping",
         listing.clips.len(),
         tables.samples.len(),
         peak_megabytes()

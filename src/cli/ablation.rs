@@ -133,7 +133,11 @@ fn report_only(
     report: &Path,
 ) -> Result<Done> {
     let missing: Vec<Task> = open(runs, standings)
-        .map(|(run, _)| Task { name: run.folder.clone(), commands: Vec::new(), log: PathBuf::new() })
+        .map(|(run, _)| Task {
+            name: run.folder.clone(),
+            commands: Vec::new(),
+            log: PathBuf::new(),
+        })
         .collect();
     let outcomes = vec![Outcome::NotStarted; missing.len()];
     write_status(out, runs, &missing, &outcomes)?;

@@ -56,6 +56,7 @@ pub(super) fn run(args: &Args) -> Result<Done> {
         return Ok(told(&folder, args.split, rows, "already done"));
     }
     let device = train::device(&args.device)?;
+    train::use_threads_of(&record);
     let (rows, attention) = train::predict(&folder, &pack_folder, args.split, device)?;
     if let Some(maps) = &attention {
         train::write_attention(&folder, args.split, maps)?;

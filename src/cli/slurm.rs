@@ -262,7 +262,8 @@ mod tests {
 
     #[test]
     fn flags_are_dropped_with_their_values_and_values_are_no_flags() {
-        let words = "build --wait --out=a --corpus --out --cpus 3 --seed 1 x --time=9 --fast --out b";
+        let words =
+            "build --wait --out=a --corpus --out --cpus 3 --seed 1 x --time=9 --fast --out b";
         let drop = BTreeSet::from(["wait", "out", "cpus", "time"]);
         let takes = |name: &str| !["wait", "fast"].contains(&name);
         let kept = without(words.split(' ').map(OsString::from), &drop, &takes);

@@ -51,6 +51,6 @@ pub use self::{
     memory::keep_memory,
     network::{device, Network},
     optimizer::{Optimizer, Rule},
-    predict::{predict, selected, write_attention},
+    predict::{predict, selected, use_threads_of, write_attention},
     speed::{speed, Speed},
 };

@@ -15,8 +15,16 @@ use crate::{
     model::ModelConfig,
     pack::{self, Pack},
     record::{Prediction, Split},
-    runs::RunFolder,
+    runs::{RunFolder, RunRecord},
 };
+
+/// Computes with as many threads per operation as the run did: their number decides the last bits
+/// of a sum, and predictions should not depend on the machine that makes them.
+pub fn use_threads_of(record: &RunRecord) {
+    if record.threads > 0 {
+        tch::set_num_threads(record.threads as i32);
+    }
+}
 
 /// Builds the network of a run's selected checkpoint.
 ///

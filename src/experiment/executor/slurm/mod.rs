@@ -35,7 +35,6 @@ mod standing;
 pub use resources::Resources;
 pub use standing::{Standing, Table};
 
-use queue::Phase;
 use script::{Script, Work};
 
 /// Asks in vain for the queue before following ends; the jobs themselves go on.
@@ -288,8 +287,8 @@ impl Batch<'_> {
 /// # Errors
 /// When the path cannot be made absolute or has no name.
 pub fn folder_beside(out: &Path) -> Result<PathBuf> {
-    let out = std::path::absolute(out)
-        .with_context(|| format!("cannot resolve {}", out.display()))?;
+    let out =
+        std::path::absolute(out).with_context(|| format!("cannot resolve {}", out.display()))?;
     let mut name =
         out.file_name().with_context(|| format!("{} has no name", out.display()))?.to_owned();
     name.push(".slurm");

@@ -12,7 +12,10 @@ pub(super) fn word(word: &OsStr) -> Result<String> {
         format!("`{}` is not UTF-8, so no Slurm script can name it", word.to_string_lossy())
     })?;
     if text.chars().any(char::is_control) {
-        bail!("`{}` holds a control character, so no Slurm script can name it", text.escape_debug());
+        bail!(
+            "`{}` holds a control character, so no Slurm script can name it",
+            text.escape_debug()
+        );
     }
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./=,:@%+".contains(c);
     if !text.is_empty() && text.chars().all(plain) {

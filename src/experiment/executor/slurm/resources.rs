@@ -137,8 +137,7 @@ impl Resources {
 
     /// The lines that ask for the resources; the job behind the array needs no GPU.
     pub(super) fn directives(&self, with_gpus: bool) -> Vec<String> {
-        let mut lines =
-            vec!["--ntasks=1".to_owned(), format!("--cpus-per-task={}", self.cpus)];
+        let mut lines = vec!["--ntasks=1".to_owned(), format!("--cpus-per-task={}", self.cpus)];
         let gpus = self.gpus.as_ref().filter(|_| with_gpus);
         for (name, value) in [
             ("partition", self.partition.as_ref()),

@@ -45,13 +45,13 @@ impl Script<'_> {
             Work::Array(_) => "$SLURM_ARRAY_TASK_ID",
             Work::Single(name, _) => name,
         };
+        let requeues = self.resources.requeues;
         let _ = write!(
             text,
-            "\nprogram={program}\nfolder={folder}\ntask={task}\nrequeues={}\n{START}cd {workplace} || exit 1\n",
-            self.resources.requeues
+            "\nprogram={program}\nfolder={folder}\ntask={task}\nrequeues={requeues}\n{START}"
         );
+        let _ = writeln!(text, "cd {workplace} || give_up 'cannot enter the working folder'");
         self.write_setup(&mut text)?;
-        text.push_str(FUNCTIONS);
         self.write_commands(&mut text)?;
         text.push_str(END);
         Ok(text)
@@ -82,7 +82,8 @@ impl Script<'_> {
             text.push_str(FIND_MODULE);
         }
         for module in &self.resources.modules {
-            let _ = writeln!(text, "module load {} || exit 1", quote::word(module.as_ref())?);
+            let module = quote::word(module.as_ref())?;
+            let _ = writeln!(text, "module load {module} || give_up 'cannot load module '{module}");
         }
         for line in &self.resources.setup {
             let _ = writeln!(text, "{line}");
@@ -139,23 +140,25 @@ pub(super) fn by_hand(folder: &Path, array: &str, last: &str) -> Result<String> 
     ))
 }
 
-const START: &str = r#"
-# The log of a task that is queued again holds all its attempts.
-echo "--- task $task, job $SLURM_JOB_ID on ${SLURMD_NODENAME:-?}, attempt $((${SLURM_RESTART_COUNT:-0} + 1))"
-"#;
-
 const FIND_MODULE: &str = r#"if ! type module > /dev/null 2>&1; then
   for file in /etc/profile.d/*mod*.sh; do [ -r "$file" ] && . "$file"; done
 fi
 "#;
 
-const FUNCTIONS: &str = r#"
+const START: &str = r#"
 # The state is written beside and renamed: whoever reads sees all of it or the one before.
 mark() {
   printf '%s\n' "$*" > "$folder/state/.$task.$SLURM_JOB_ID" &&
     mv -f "$folder/state/.$task.$SLURM_JOB_ID" "$folder/state/$task"
 }
 
+give_up() {
+  echo "error: $1"
+  mark failed 1
+  exit 1
+}
+
+stopped= child=
 # Time is nearly up: the program saves and ends, and the task is queued again.
 trap 'stopped=time; [ -z "$child" ] || kill -TERM "$child" 2> /dev/null' USR1
 # Slurm has told the program too.
@@ -176,7 +179,8 @@ run() {
   return "$status"
 }
 
-stopped= child=
+# The log of a task that is queued again holds all its attempts.
+echo "--- task $task, job $SLURM_JOB_ID on ${SLURMD_NODENAME:-?}, attempt $((${SLURM_RESTART_COUNT:-0} + 1))"
 mark running "$SLURM_JOB_ID" "${SLURMD_NODENAME:-?}"
 "#;
 
@@ -252,7 +256,12 @@ mod tests {
         let dir = tempfile::tempdir().expect("temp dir");
         let path = dir.path().join("x.sbatch");
         std::fs::write(&path, text).expect("write");
-        assert!(std::process::Command::new("bash").arg("-n").arg(&path).status().unwrap().success());
+        assert!(std::process::Command::new("bash")
+            .arg("-n")
+            .arg(&path)
+            .status()
+            .unwrap()
+            .success());
     }
 
     #[test]

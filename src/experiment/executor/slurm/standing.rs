@@ -224,9 +224,10 @@ mod tests {
     #[test]
     fn results_win_over_the_queue_and_the_queue_over_files() {
         let of = |done, entry, state| of(done, entry, state, || None);
-        assert_eq!(of(true, Some(Some(&pending())), Some("failed 1")), Standing::Done);
+        let waiting = pending();
+        assert_eq!(of(true, Some(Some(&waiting)), Some("failed 1")), Standing::Done);
         assert_eq!(of(true, None, None), Standing::Done);
-        let waits = of(false, Some(Some(&pending())), Some("failed 1"));
+        let waits = of(false, Some(Some(&waiting)), Some("failed 1"));
         assert_eq!(waits, Standing::Pending { reason: "Priority".into() });
         let runs = of(false, Some(Some(&Phase::Running)), Some("running 7 n3"));
         assert_eq!(runs, Standing::Running { node: Some("n3".into()) });
