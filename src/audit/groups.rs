@@ -131,7 +131,7 @@ fn near(members: &[Member<'_>], kept: &[usize]) -> Vec<Link> {
     let signature = |k: usize| members[kept[k]].signature.unwrap_or_default();
     let frames = (0..kept.len()).flat_map(|k| signature(k).iter().map(move |h| (*h, k)));
     let (hashes, owner): (Vec<u64>, Vec<u32>) = frames.map(|(h, k)| (h, k as u32)).unzip();
-    let index = Index::new(&hashes, CANDIDATE_RADIUS);
+    let index = Index::new(hashes, CANDIDATE_RADIUS);
     let of_one = |k: usize| {
         let mut partners: Vec<usize> = Vec::new();
         let behind = owner.partition_point(|o| *o as usize <= k);

@@ -34,8 +34,8 @@ pub struct Pair {
 
 /// Hashes that can be searched for those within a radius.
 #[derive(Debug)]
-pub struct Index<'a> {
-    hashes: &'a [u64],
+pub struct Index {
+    hashes: Vec<u64>,
     bits: u32,
     bands: Vec<Band>,
 }
@@ -58,12 +58,12 @@ struct Cut {
     own: u32,
 }
 
-impl<'a> Index<'a> {
+impl Index {
     /// Indexes `hashes` by position for searches within `bits` differing bits, 0..=64;
     /// uninformative ones are left out. At most 2^32 - 1 hashes; work grows steeply beyond 12 bits.
-    pub fn new(hashes: &'a [u64], bits: u32) -> Self {
-        let bands = cuts(bits, hashes.len()).into_par_iter().map(|cut| Band::new(hashes, cut));
-        Index { hashes, bits, bands: bands.collect() }
+    pub fn new(hashes: Vec<u64>, bits: u32) -> Self {
+        let bands = cuts(bits, hashes.len()).into_par_iter().map(|cut| Band::new(&hashes, cut));
+        Index { bits, bands: bands.collect(), hashes }
     }
 
     /// Calls `found(position, distance)` once for every hash at `from` or behind that is within
@@ -162,7 +162,7 @@ pub fn links(hashes: &[u64], radius: u32, mirror: bool) -> Vec<Pair> {
 }
 
 fn between_distinct(distinct: &[u64], firsts: &[u32], radius: u32, mirror: bool) -> Vec<Pair> {
-    let index = Index::new(distinct, radius);
+    let index = Index::new(distinct.to_vec(), radius);
     let search = |i: usize, found: &mut Vec<Pair>| {
         let mut note = |mirrored: bool, j: u32, distance: u32| {
             let (x, y) = (firsts[i], firsts[j as usize]);
@@ -239,7 +239,7 @@ mod tests {
             let hashes: Vec<u64> =
                 flips.iter().map(|f| f.iter().fold(hash, |h, bit| h ^ 1 << bit)).collect();
             let mut found = Vec::new();
-            Index::new(&hashes, radius).near(hash, 0, |i, d| found.push((i as usize, d)));
+            Index::new(hashes.clone(), radius).near(hash, 0, |i, d| found.push((i as usize, d)));
             found.sort_unstable();
             let want: Vec<_> = hashes.iter().enumerate()
                 .filter(|(_, h)| **h != UNINFORMATIVE)

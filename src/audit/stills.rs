@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::{
     groups::Sets,
     hash::{distance, mirrored, Thumbnail, UNINFORMATIVE},
-    pairs::{links, Index, Radius},
+    pairs::{links, Index},
 };
 use crate::{
     record::{Emotion, Split},
@@ -293,7 +293,6 @@ struct Lookup<'a> {
     positions: &'a [usize],
     index: Index,
     bytes: BTreeMap<&'a str, Vec<usize>>,
-    radius: Radius,
 }
 
 impl<'a> Lookup<'a> {
@@ -303,7 +302,7 @@ impl<'a> Lookup<'a> {
         for &i in positions {
             bytes.entry(&stills[i].sha256).or_default().push(i);
         }
-        Lookup { stills, positions, index: Index::new(&hashes), bytes, radius: Radius::new(radius) }
+        Lookup { stills, positions, index: Index::new(hashes, radius), bytes }
     }
 
     /// The number of partners of a still, and the nearest of them.
@@ -316,7 +315,7 @@ impl<'a> Lookup<'a> {
             found.insert(partner, twin);
         }
         for (query, mirrored) in [(own.hash, false), (mirrored(own.hash), true)] {
-            self.index.near(query, &self.radius, |at, distance| {
+            self.index.near(query, 0, |at, distance| {
                 let partner = self.positions[at as usize];
                 let twin = Twin { distance, mirrored, still, partner, same_bytes: false };
                 let best = found.entry(partner).or_insert(twin);

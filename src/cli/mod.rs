@@ -7,9 +7,9 @@ use serde_json::Value;
 
 #[cfg(feature = "torch")]
 mod ablation;
-mod audit;
 #[cfg(feature = "torch")]
 mod annotate;
+mod audit;
 #[cfg(feature = "torch")]
 mod bench;
 mod build;
