@@ -6,6 +6,8 @@ cache := env("NCAERS_CACHE", env("XDG_CACHE_HOME", env("HOME") / ".cache") / "nc
 export LIBTORCH := env("LIBTORCH", cache / "libtorch-2.11.0")
 # Outside the clone, so that a second clone compiles only ncaers itself.
 export CARGO_TARGET_DIR := env("CARGO_TARGET_DIR", cache / "target")
+# Runs record the commit of the program that made them.
+export NCAERS_COMMIT := `git rev-parse HEAD 2>/dev/null || true`
 export NCAERS := CARGO_TARGET_DIR / "release" / "ncaers"
 
 # List the recipes

@@ -398,7 +398,7 @@ fn new_record(plan: &Plan, network: &Network, pack: &Pack, device: Device) -> Ru
         manifest_digest: pack.manifest_digest().to_owned(),
         pack_digest: pack.digest(),
         program_version: env!("CARGO_PKG_VERSION").to_owned(),
-        commit: option_env!("NCAERS_COMMIT").map(str::to_owned),
+        commit: option_env!("NCAERS_COMMIT").filter(|c| !c.is_empty()).map(str::to_owned),
         device: network::device_name(device),
         threads: tch::get_num_threads() as u32,
         parameters: network.parameters(),
