@@ -38,6 +38,10 @@ report *ARGS: build
 fetch-mmod:
     scripts/fetch-mmod.sh
 
+# Training speed on the GPU beside PyTorch, eager and compiled: PYTHON=python with torch 2.11.0 BATCHES=64,256,1024
+bench-gpu *ARGS: build
+    scripts/bench-gpu.sh "$@"
+
 # Put the numbers of the committed reports into README.md
 readme:
     scripts/readme.sh

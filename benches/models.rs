@@ -1,13 +1,15 @@
 //! Forward and backward of one network on random pictures; one JSON line.
 //!
 //! `cargo bench --bench models -- --model glamor --batch 32 --steps 5 --windows 3 --threads 2
-//! --precision fp32 --channels-last`. `benches/models.py` runs it beside PyTorch.
+//! --precision fp32 --channels-last`. `benches/compare.py --part passes` runs it beside PyTorch.
+//! `--faces N` instead measures N faces of one picture, its context encoded once and N times.
 #[cfg(not(feature = "torch"))]
 fn main() {}
 
 #[cfg(feature = "torch")]
 fn main() {
     let options = speed::Options::parse(std::env::args().skip(1));
+    ncaers::train::keep_memory();
     println!("{}", speed::measure(&options));
 }
 
@@ -15,7 +17,7 @@ fn main() {
 mod speed {
     use std::{collections::BTreeMap, time::Instant};
 
-    use ncaers::model::{self, Input, Inputs, ModelConfig, Pass};
+    use ncaers::model::{self, Input, Inputs, Model, ModelConfig, Pass};
     use serde_json::json;
     use tch::{nn, Device, Kind, Tensor};
 
@@ -86,6 +88,9 @@ mod speed {
             })
             .collect();
         let labels = Tensor::randint(7, [batch], (Kind::Int64, Device::Cpu));
+        if options.0.contains_key("faces") {
+            return shared_context(net.as_ref(), options.number("faces", 8));
+        }
         let step = || {
             let of = |input| pictures.get(&input);
             let inputs = Inputs {
@@ -111,10 +116,33 @@ mod speed {
             })
             .collect();
         let least = |at: usize| windows.iter().map(|w| w[at]).fold(f64::INFINITY, f64::min);
+        let mut rates: Vec<f64> = windows.iter().map(|w| batch as f64 / w[0]).collect();
+        rates.sort_by(f64::total_cmp);
+        let cpu = windows.iter().map(|w| w[1]).sum::<f64>() / windows.len() as f64;
         json!({
+            "images_per_s": rates[rates.len() / 2], "cpu_s_per_step": cpu,
             "tool": "ncaers", "model": name, "batch": batch, "precision": precision,
             "channels_last": last, "threads": tch::get_num_threads(),
-            "wall_s_per_step": least(0), "cpu_s_per_step": least(1), "windows": windows,
+            "wall_s_per_step": least(0), "windows": windows,
         })
+    }
+
+    /// Milliseconds for N faces of one picture, least of five.
+    fn shared_context(net: &dyn Model, faces: i64) -> serde_json::Value {
+        let draw = |n, side| Tensor::randn([n, 3, side, side], (Kind::Float, Device::Cpu));
+        let (context, faces_of_it) = (draw(1, 112), draw(faces, 96));
+        let repeated = context.repeat([faces, 1, 1, 1]);
+        let inputs = Inputs { face: Some(&faces_of_it), context: Some(&repeated), image: None };
+        let least = |run: &dyn Fn()| {
+            let time = |_| {
+                let start = Instant::now();
+                tch::no_grad(run);
+                start.elapsed().as_secs_f64() * 1e3
+            };
+            (0..6).map(time).fold(f64::INFINITY, f64::min)
+        };
+        let once = least(&|| drop(net.forward_faces(&context, &faces_of_it).expect("evaluates")));
+        let each = least(&|| drop(net.forward(&inputs, false).expect("evaluates")));
+        json!({"faces": faces, "context_once_ms": once, "context_each_ms": each})
     }
 }

@@ -611,6 +611,26 @@ mod tests {
     }
 
     #[test]
+    fn flips_mirror_what_they_name() {
+        let flips = |flip, input, side| -> Vec<bool> {
+            let augment = Augment { flip, ..Augment::default() };
+            let look = |i: i32| Look::drawn(slot(input, side), &augment, 3, &i.to_string());
+            (0..200).map(|i| look(i).flip).collect()
+        };
+        let (face, context) = ((Input::Face, 96), (Input::Context, 112));
+        let of = |flip, (input, side)| flips(flip, input, side);
+        let (never, coin) = (vec![false; 200], of(Flip::Both, face));
+        let heads = coin.iter().filter(|&&heads| heads).count();
+        assert!((70..130).contains(&heads), "{heads} of 200");
+        assert_eq!((of(Flip::None, face), of(Flip::None, context)), (never.clone(), never.clone()));
+        assert_eq!((of(Flip::Face, face), of(Flip::Face, context)), (coin.clone(), never.clone()));
+        assert_eq!((of(Flip::Context, face), of(Flip::Context, context)), (never, coin.clone()));
+        assert_eq!(of(Flip::Both, context), coin);
+        assert_eq!(of(Flip::Each, face), coin);
+        assert_ne!(of(Flip::Each, context), coin);
+    }
+
+    #[test]
     fn options_do_not_change_each_others_draws() {
         let drawn = |augment: &Augment| {
             Look::drawn(slot(Input::Face, 96), augment, 9, "joint 3/train/Sad/0001/000")

@@ -93,6 +93,57 @@ fn balanced(counts: &[usize; NUM_CLASSES]) -> [f32; NUM_CLASSES] {
 mod tests {
     use super::*;
 
+    const LOCAL: [f64; 7] = [2.0, 0.5, -1.0, 0.0, 0.3, 0.0, 1.0];
+    const GLOBAL: [f64; 7] = [0.0, 1.0, 0.0, -2.0, 0.0, 0.7, 0.1];
+
+    fn tensor(values: &[f64]) -> Tensor {
+        Tensor::from_slice(values).to_kind(Kind::Float).view([-1, 7])
+    }
+
+    fn outputs(logits: &[f64]) -> Outputs {
+        let named = vec![("logits_local", tensor(&LOCAL)), ("logits_global", tensor(&GLOBAL))];
+        Outputs { logits: tensor(logits), attention: None, fusion_weights: None, named }
+    }
+
+    /// Logarithms of the softmax, in f64.
+    fn log_softmax(logits: &[f64]) -> Vec<f64> {
+        let sum: f64 = logits.iter().map(|v| v.exp()).sum();
+        logits.iter().map(|v| v - sum.ln()).collect()
+    }
+
+    fn loss_of(config: &TrainConfig, counts: [usize; 7], logits: &[f64], labels: &[i64]) -> f64 {
+        let loss = Loss::new(config, &counts, None, Device::Cpu).expect("a loss");
+        let labels = Tensor::from_slice(labels);
+        loss.of(&outputs(logits), &Inputs::default(), &labels).expect("a value").double_value(&[])
+    }
+
+    #[test]
+    fn smoothing_spreads_its_share_over_all_classes() {
+        let config = TrainConfig { label_smoothing: 0.1, ..TrainConfig::default() };
+        let log = log_softmax(&LOCAL);
+        let expected = -(0.9 * log[2] + 0.1 / 7.0 * log.iter().sum::<f64>());
+        assert!((loss_of(&config, [1; 7], &LOCAL, &[2]) - expected).abs() < 1e-6);
+    }
+
+    #[test]
+    fn rare_classes_weigh_more() {
+        let config =
+            TrainConfig { class_weights: ClassWeights::Balanced, ..TrainConfig::default() };
+        let counts = [10, 20, 10, 10, 10, 10, 10];
+        let log = log_softmax(&LOCAL);
+        // Class 0 is half as frequent as class 1 and weighs twice as much.
+        let expected = -(2.0 * log[0] + log[1]) / 3.0;
+        let both = [LOCAL, LOCAL].concat();
+        assert!((loss_of(&config, counts, &both, &[0, 1]) - expected).abs() < 1e-6);
+    }
+
+    #[test]
+    fn two_heads_share_six_to_four() {
+        let config = TrainConfig { loss: LossKind::LocalGlobal, ..TrainConfig::default() };
+        let expected = -(0.6 * log_softmax(&LOCAL)[1] + 0.4 * log_softmax(&GLOBAL)[1]);
+        assert!((loss_of(&config, [1; 7], &[0.0; 7], &[1]) - expected).abs() < 1e-6);
+    }
+
     #[test]
     fn balanced_weights_average_to_one_over_samples() {
         let counts = [10, 20, 30, 40, 50, 60, 70];

@@ -8,6 +8,7 @@ use super::{
     super::{
         checkpoint::Best,
         evaluate::Answers,
+        memory,
         network::{self, Stage},
     },
     now, pass_of, Run, Work, BEST, LAST,
@@ -94,15 +95,12 @@ impl Run<'_> {
         if !is_memory(&error) {
             return error;
         }
-        let halves = std::iter::successors(Some(rows.len() / 2), |size| Some(size / 2));
-        let fitting = halves.take_while(|&size| size >= 2).find(|&size| {
+        let advice = what_fits(rows.len(), |&size| {
             let cleared = work.optimizer.clear_gradients();
+            // LibTorch's compiled kernels need pages of their own.
+            memory::return_memory();
             cleared.and_then(|()| self.passes(work, &rows[..size], "trial")).is_ok()
         });
-        let advice = match fitting {
-            Some(size) => format!("{size} fits"),
-            None => "not even 2 fit; choose a smaller model.widths or another model".to_owned(),
-        };
         let given = self.plan.train.batch_size;
         error.context(format!("memory ran out at train.batch_size = {given}; {advice}"))
     }
@@ -201,6 +199,15 @@ fn batches(n: usize, size: usize, seed: u64, occasion: &str) -> Vec<Vec<usize>> 
     order.chunks(size).filter(|rows| rows.len() > 1).map(<[usize]>::to_vec).collect()
 }
 
+/// Advice after a batch of `rows` did not fit: the largest of its halves that does.
+fn what_fits(rows: usize, fits: impl FnMut(&usize) -> bool) -> String {
+    let halves = std::iter::successors(Some(rows / 2), |size| Some(size / 2));
+    match halves.take_while(|&size| size >= 2).find(fits) {
+        Some(size) => format!("{size} fits"),
+        None => "not even 2 fit; choose a smaller model.widths or another model".to_owned(),
+    }
+}
+
 /// One warning per branch whose mean fusion weight fell to nothing, naming the latest such epoch.
 pub(super) fn collapses(rows: &[EpochRow]) -> Vec<String> {
     let of = |branch: &str, weight: fn(&EpochRow) -> Option<f64>| {
@@ -255,6 +262,18 @@ mod tests {
         let told = collapses(&[row(1, Some(0.001)), row(2, Some(0.015)), row(3, Some(0.5))]);
         assert_eq!(told, ["the fusion ignores the face: mean weight 0.015 in epoch 2"]);
         assert!(collapses(&[row(1, Some(0.99))])[0].contains("ignores the context"));
+    }
+
+    #[test]
+    fn a_batch_that_does_not_fit_is_told_with_the_half_that_does() {
+        let mut tried = Vec::new();
+        let advice = what_fits(64, |&size| {
+            tried.push(size);
+            size <= 16
+        });
+        assert_eq!((advice.as_str(), tried), ("16 fits", vec![32, 16]));
+        assert!(what_fits(64, |_| false).starts_with("not even 2 fit"));
+        assert!(what_fits(3, |_| true).starts_with("not even 2 fit"));
     }
 
     #[test]
