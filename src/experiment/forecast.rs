@@ -36,7 +36,9 @@ impl Forecast {
         let seconds: Option<Vec<f64>> = labels.map(|label| self.seconds(label)).collect();
         let seconds = seconds?;
         let longest = seconds.iter().copied().fold(0.0, f64::max);
-        Some((seconds.iter().sum::<f64>() / jobs.max(1) as f64).max(longest))
+        // Not `sum`: that of nothing is -0.
+        let total = seconds.iter().fold(0.0, |sum, s| sum + s);
+        Some((total / jobs.max(1) as f64).max(longest))
     }
 }
 

@@ -316,11 +316,11 @@ fn register_fonts() -> Result<()> {
     Ok(())
 }
 
-/// 32 levels a channel, black and white among them: what nobody sees fills a third of a file.
+/// 64 levels a channel, black and white among them: what nobody sees fills a third of a file.
 fn coarse(picture: &mut RgbImage) {
     picture.iter_mut().for_each(|v| {
-        let level = (u16::from(*v) * 31 + 127) / 255;
-        *v = ((level * 255 + 15) / 31) as u8;
+        let level = (u16::from(*v) * 63 + 127) / 255;
+        *v = ((level * 255 + 31) / 63) as u8;
     });
 }
 
