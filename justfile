@@ -46,6 +46,10 @@ bench-gpu *ARGS: build
 readme:
     scripts/readme.sh
 
+# The speed of every part on this machine, as JSON lines: CORPUS=folder of clips (the demo's without it)
+bench *ARGS: build
+    scripts/bench.sh "$@"
+
 # Formatting and clippy; warnings are errors
 lint:
     cargo fmt --all --check

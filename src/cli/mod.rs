@@ -10,7 +10,6 @@ mod ablation;
 #[cfg(feature = "torch")]
 mod annotate;
 mod audit;
-#[cfg(feature = "torch")]
 mod bench;
 mod build;
 mod clean;
@@ -69,10 +68,9 @@ macro_rules! commands {
 commands! {
     #[cfg(feature = "torch")]
     Ablation(ablation),
-    Audit(audit),
     #[cfg(feature = "torch")]
     Annotate(annotate),
-    #[cfg(feature = "torch")]
+    Audit(audit),
     Bench(bench),
     Build(build),
     Compare(compare),

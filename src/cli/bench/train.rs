@@ -2,26 +2,10 @@
 use anyhow::Result;
 use serde_json::json;
 
-use super::Done;
-use crate::{experiment::Experiment, train};
-
-/// Measure the speed of one part on this machine
-#[derive(Debug, clap::Args)]
-#[command(after_help = "Example: ncaers bench train --model glamor --batch 32 --precision bf16")]
-pub struct Args {
-    #[command(subcommand)]
-    part: Part,
-}
-
-#[derive(Debug, clap::Subcommand)]
-enum Part {
-    /// Joint training steps on resident pictures of noise: images per second
-    #[command(after_help = "Example: ncaers bench train --model glamor --batch 32 --steps 40")]
-    Train(Train),
-}
+use crate::{cli::Done, experiment::Experiment, train};
 
 #[derive(Debug, clap::Args)]
-struct Train {
+pub(super) struct Args {
     /// The network, as in `ncaers model list`
     #[arg(long, default_value = "glamor")]
     model: String,
@@ -46,7 +30,6 @@ struct Train {
 }
 
 pub(super) fn run(args: &Args) -> Result<Done> {
-    let Part::Train(args) = &args.part;
     let given = json!({
         "model": {"name": args.model},
         "train": {
