@@ -7,7 +7,7 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use ncaers::{
-    build::{self, ClipResult, Config, DecodedFacts, Parts, Taken},
+    build::{self, ClipResult, Config, Configuration, DecodedFacts, Parts, Taken},
     corpus::{Listing, Source},
     face,
     record::{ClipStatus, Emotion, FaceBox, Split},
@@ -30,6 +30,7 @@ fn main() -> anyhow::Result<()> {
     let (made, held) = (start.elapsed().as_secs_f64(), peak_megabytes());
     let start = Instant::now();
     let drawn: usize = results.values().map(|r| r.samples.len()).sum();
+    let config = Configuration::Build(config);
     let tables = build::tables(Parts { config: &config, listing: &listing, results })?;
     let assembled = start.elapsed().as_secs_f64();
     let folder = tempfile::tempdir()?;
@@ -92,6 +93,7 @@ fn source(number: usize, has_split: bool, draws: &mut Draws) -> Source {
         path: shown.clone().into(),
         shown,
         refused: None,
+        group: None,
     }
 }
 
@@ -137,6 +139,7 @@ fn result(
         samples,
         lost: Vec::new(),
         seconds: BTreeMap::new(),
+        still: None,
     }
 }
 

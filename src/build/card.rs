@@ -5,7 +5,7 @@ use std::{fmt::Write as _, path::Path};
 use anyhow::Result;
 use serde_json::{json, Value};
 
-use super::{Config, Options, Summary};
+use super::{rules::Configuration, Config, ImportConfig, Options, Summary};
 use crate::{
     corpus::Listing,
     manifest::Manifest,
@@ -22,19 +22,30 @@ const RECORD: &str = "build.json";
 /// Writes the dataset card; depends on the rows alone, so that equal builds have equal cards.
 pub(super) fn write(
     out: &Path,
-    config: &Config,
+    config: &Configuration,
     listing: &Listing,
     manifest: &Manifest,
     summary: &Summary,
 ) -> Result<()> {
-    let mut text = String::from("# Emotion frames drawn from video clips\n\n");
-    text.push_str(&intro(config, listing, manifest, summary));
+    let (title, intro, choices) = match config {
+        Configuration::Build(config) => (
+            "# Emotion frames drawn from video clips",
+            intro(config, listing, manifest, summary),
+            choices(config, manifest),
+        ),
+        Configuration::Import(config) => (
+            "# Emotion stills",
+            imported_intro(config, manifest, summary),
+            imported_choices(config, manifest),
+        ),
+    };
+    let mut text = format!("{title}\n\n{intro}");
     text.push_str("\n## Samples\n\n");
     text.push_str(&class_table(summary));
     text.push_str("\n## Left out\n\n");
     text.push_str(&left_out_table(summary));
     text.push_str("\n## How it was made\n\n");
-    text.push_str(&choices(config, manifest));
+    text.push_str(&choices);
     text.push_str(CITATION);
     output::write(&out.join(CARD), text.as_bytes())
 }
@@ -92,6 +103,38 @@ fn left_out_table(summary: &Summary) -> String {
     text
 }
 
+fn imported_intro(config: &ImportConfig, manifest: &Manifest, summary: &Summary) -> String {
+    let digest = manifest.meta.get("input_digest").map_or("", |d| d);
+    format!(
+        "{} of {} stills laid out as `{}`, imported by ncaers {} with seed {}. Pictures are as \
+         they were; no group of like pictures crosses splits unless the policy below keeps \
+         it.\n\nInput digest: `{digest}`.\n",
+        summary.total(),
+        summary.clips,
+        config.layout,
+        env!("CARGO_PKG_VERSION"),
+        config.seed,
+    )
+}
+
+/// How the pictures of an import became samples.
+fn imported_choices(config: &ImportConfig, manifest: &Manifest) -> String {
+    let faces = manifest.samples.iter().filter(|s| s.face.is_some()).count();
+    let remarks = manifest.clips.iter().filter(|c| c.reason.is_some()).count();
+    format!(
+        "- faces: {}; {faces} samples have one\n- choice of face: {}, its box widened by {} on \
+         every side\n- face required: {}\n- balance of classes in a split: {}\n- like pictures in \
+         two splits: {}\n- stills with a remark in `clips.parquet` (a missing or overhanging box, \
+         or damage): {remarks}\n",
+        config.detector_settings,
+        config.choose,
+        config.margin,
+        config.require_face,
+        config.balance,
+        config.on_leak,
+    )
+}
+
 fn choices(config: &Config, manifest: &Manifest) -> String {
     let faces = manifest.samples.iter().filter(|s| s.face.is_some()).count();
     let partial = manifest.clips.iter().filter(|c| c.status.name() == "partial").count();
@@ -145,7 +188,21 @@ pub(super) fn write_merge_record(
     write_record(out, config, json!({"merged_shards": shards}), summary)
 }
 
-fn write_record(out: &Path, config: &Config, run: Value, summary: &Summary) -> Result<()> {
+/// Writes how, when and where an import ran.
+pub(super) fn write_import_record(
+    out: &Path,
+    config: &Configuration,
+    summary: &Summary,
+) -> Result<()> {
+    write_record(out, config, json!({"imported": true}), summary)
+}
+
+fn write_record(
+    out: &Path,
+    config: &impl serde::Serialize,
+    run: Value,
+    summary: &Summary,
+) -> Result<()> {
     let finished = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());

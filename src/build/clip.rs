@@ -41,8 +41,8 @@ impl Setup {
                 .with_context(|| format!("cannot resolve {}", path.display()))
         };
         let mut detector = options.detector.clone();
-        if let Some(weights) = &mut detector.mmod_weights {
-            *weights = absolute(weights)?.into();
+        if let Some(file) = &mut detector.file {
+            *file = absolute(file)?.into();
         }
         let (corpus, out) = (absolute(&options.corpus)?, absolute(&options.out)?);
         Ok(Setup { config: config.clone(), detector, corpus, out })
@@ -87,6 +87,9 @@ pub struct ClipResult {
     pub lost: Vec<(u32, String)>,
     /// Seconds per stage.
     pub seconds: BTreeMap<String, f64>,
+    /// The picture, where the clip is a still.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub still: Option<Still>,
 }
 
 /// [`Facts`] without what the status says; the rate as bits, since JSON may round it.
@@ -120,6 +123,25 @@ pub struct DecodedFacts {
     pub has_b_frames: bool,
     /// Perceptual hashes, one every 0.5 s.
     pub signature: Option<Vec<u64>>,
+}
+
+/// A still that stands for a clip.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Still {
+    /// `png` or `jpeg`.
+    pub codec: String,
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// One perceptual hash.
+    pub signature: Vec<u64>,
+    /// Relative to the output folder.
+    pub image_path: String,
+    /// The chosen face, clipped to the picture.
+    pub face: Option<FaceBox>,
+    /// Faces found; `None` when nobody looked.
+    pub face_count: Option<u32>,
 }
 
 /// A saved frame.
@@ -156,6 +178,7 @@ impl ClipResult {
             samples: Vec::new(),
             lost: Vec::new(),
             seconds: BTreeMap::new(),
+            still: None,
         }
     }
 }
@@ -200,6 +223,7 @@ impl Worker {
             config: &self.setup.config,
             out: Path::new(&self.setup.out),
             clip_id: &job.clip_id,
+            clip_path: &job.path.to_string_lossy(),
             detector: self.detector.as_deref_mut(),
             targets: Vec::new(),
             taken: BTreeMap::new(),
@@ -226,6 +250,8 @@ struct Taking<'a> {
     config: &'a Config,
     out: &'a Path,
     clip_id: &'a str,
+    /// In the corpus.
+    clip_path: &'a str,
     detector: Option<&'a mut (dyn Detector + 'static)>,
     targets: Vec<(Segment, u64)>,
     /// By segment.
@@ -247,7 +273,11 @@ impl Plan for Taking<'_> {
     fn keep(&mut self, frame: u64, picture: RgbImage) -> Result<()> {
         let Some(segment) = self.segment_of(frame) else { return Ok(()) };
         let start = Instant::now();
-        let faces = self.detector.as_mut().map(|d| d.detect(&picture)).transpose()?;
+        let detect = |detector: &mut &mut (dyn Detector + 'static)| {
+            detector.next_is(self.clip_path, frame);
+            detector.detect(&picture)
+        };
+        let faces = self.detector.as_mut().map(detect).transpose()?;
         self.spent("face", start.elapsed().as_secs_f64());
         let start = Instant::now();
         let bytes = match self.config.image_format {
@@ -328,6 +358,7 @@ impl Taking<'_> {
             samples: self.taken.into_values().collect(),
             lost: self.lost,
             seconds: self.seconds,
+            still: None,
         }
     }
 }

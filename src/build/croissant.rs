@@ -57,28 +57,20 @@ pub(super) fn write(out: &Path, manifest: &Manifest) -> Result<()> {
 
 fn document(manifest: &Manifest, files: Vec<Value>) -> Value {
     let seed = manifest.meta.get("seed").map_or("", |s| s);
+    let stills = manifest.samples.first().is_some_and(|s| s.segment.is_none());
     json!({
-        "@context": {
-            "@language": "en",
-            "@vocab": "https://schema.org/",
-            "sc": "https://schema.org/",
-            "cr": "http://mlcommons.org/croissant/",
-            "dct": "http://purl.org/dc/terms/",
-            "conformsTo": "dct:conformsTo",
-            "data": {"@id": "cr:data", "@type": "@json"},
-            "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
-            "extract": "cr:extract", "field": "cr:field", "column": "cr:column",
-            "fileObject": "cr:fileObject", "includes": "cr:includes", "key": "cr:key",
-            "recordSet": "cr:recordSet", "references": "cr:references", "source": "cr:source",
-        },
+        "@context": context(),
         "@type": "sc:Dataset",
         "conformsTo": "http://mlcommons.org/croissant/1.1",
         "name": "emotion-frames",
-        "description": format!(
+        "description": if stills { format!(
+            "{} of {} stills of seven emotions, imported as they were",
+            manifest.samples.len(), manifest.clips.len()
+        ) } else { format!(
             "{} frames drawn from {} video clips of seven emotions by the construction rule of \
              NCAER-S, seed {seed}; a rebuild, not the authors' release",
             manifest.samples.len(), manifest.clips.len()
-        ),
+        ) },
         "version": env!("CARGO_PKG_VERSION"),
         "identifier": manifest.meta.get("input_digest"),
         "citeAs": "Lee et al., Context-aware emotion recognition networks, ICCV 2019; Le et al., \
@@ -86,6 +78,29 @@ fn document(manifest: &Manifest, files: Vec<Value>) -> Value {
         "distribution": files,
         "recordSet": [splits(), classes(), samples()],
     })
+}
+
+/// The vocabulary, as the specification prints it: a key that is missing here is not read.
+fn context() -> Value {
+    let mut context = json!({
+        "@language": "en",
+        "@vocab": "https://schema.org/",
+        "sc": "https://schema.org/",
+        "cr": "http://mlcommons.org/croissant/",
+        "rai": "http://mlcommons.org/croissant/RAI/",
+        "dct": "http://purl.org/dc/terms/",
+        "conformsTo": "dct:conformsTo",
+        "data": {"@id": "cr:data", "@type": "@json"},
+        "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+        "examples": {"@id": "cr:examples", "@type": "@json"},
+    });
+    let own = "citeAs column equivalentProperty extract field fileProperty fileObject fileSet format includes \
+        isLiveDataset jsonPath key md5 parentField path recordSet references regex repeated replace \
+        samplingRate separator source subField transform";
+    for name in own.split_whitespace() {
+        context[name] = format!("cr:{name}").into();
+    }
+    context
 }
 
 /// The splits by their roles.

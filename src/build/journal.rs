@@ -65,7 +65,11 @@ impl Journal {
 
     /// Forgets clips whose pictures are not all there, so that they are done again.
     pub(super) fn forget_incomplete(&mut self, folder: &Path) {
-        self.results.retain(|_, r| r.samples.iter().all(|s| folder.join(&s.image_path).is_file()));
+        self.results.retain(|_, r| {
+            let stills = r.still.iter().map(|s| &s.image_path);
+            let mut paths = r.samples.iter().map(|s| &s.image_path).chain(stills);
+            paths.all(|path| folder.join(path).is_file())
+        });
     }
 
     /// Writes a result and remembers it.

@@ -9,7 +9,10 @@ use std::{
 use anyhow::{bail, ensure, Context, Result};
 use serde_json::Value;
 
-use super::{card, clip::ClipResult, croissant, journal::Journal, rows, Config, Shard, Summary};
+use super::{
+    card, clip::ClipResult, croissant, journal::Journal, rows, rules::Configuration, Config, Shard,
+    Summary,
+};
 use crate::{
     corpus::Listing,
     manifest::{Manifest, Meta},
@@ -23,8 +26,8 @@ pub(super) const IMAGES: &str = "images";
 /// Everything that the finished folder is made from.
 #[derive(Debug)]
 pub struct Parts<'a> {
-    /// The build's configuration.
-    pub config: &'a Config,
+    /// What it was built or imported with.
+    pub config: &'a Configuration,
     /// All clips of the corpus.
     pub listing: &'a Listing,
     /// What came of those that were opened, by clip_id.
@@ -68,12 +71,12 @@ pub(super) fn write(parts: Parts<'_>, out: &Path) -> Result<Summary> {
 }
 
 /// What the tables carry beside their rows: part of the byte promise.
-fn meta(config: &Config, listing: &Listing, manifest: &Manifest) -> Result<Meta> {
+fn meta(config: &Configuration, listing: &Listing, manifest: &Manifest) -> Result<Meta> {
     Ok(Meta::from([
         ("configuration".into(), serde_json::to_string(config)?),
         ("corpus".into(), listing.corpus.clone()),
         ("input_digest".into(), input_digest(manifest)),
-        ("seed".into(), config.seed.to_string()),
+        ("seed".into(), config.rules().seed.to_string()),
         ("signature_settings".into(), crate::audit::hash::SETTINGS.to_owned()),
     ]))
 }
@@ -169,7 +172,8 @@ pub fn merge_shards(folders: &[PathBuf], out: &Path) -> Result<super::Outcome> {
         bring_pictures(&shard.path, out, &part)?;
         results.extend(part);
     }
-    let parts = Parts { config: &config, listing: &listing, results };
+    let configuration = Configuration::Build(config.clone());
+    let parts = Parts { config: &configuration, listing: &listing, results };
     let mut summary = write(parts, out)?;
     summary.seconds = start.elapsed().as_secs_f64();
     card::write_merge_record(out, &config, shards.len(), &summary)?;

@@ -30,14 +30,20 @@ use crate::{
 mod card;
 mod clip;
 mod croissant;
+mod export;
+mod import;
 mod journal;
 mod merge;
 mod pool;
 mod rows;
+mod rules;
 pub mod verify;
 
-pub use clip::{serve, ClipResult, DecodedFacts, Taken};
+pub use clip::{serve, ClipResult, DecodedFacts, Still, Taken};
+pub use export::{export, Exported, LAYOUTS};
+pub use import::{import, Faces, ImportConfig};
 pub use merge::{merge_shards, tables, Parts};
+pub use rules::{Configuration, Rules};
 
 /// Everything that the bytes of a data set depend on, beside the clips.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -324,7 +330,9 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome> {
         output::finish(&options.out)?;
         return Ok(Outcome::Shard { clips: journal.len() });
     }
-    let parts = merge::Parts { config, listing: &listing, results: journal.take_results() };
+    let configuration = Configuration::Build(config.clone());
+    let parts =
+        merge::Parts { config: &configuration, listing: &listing, results: journal.take_results() };
     let mut summary = merge::write(parts, &options.out)?;
     summary.seconds = start.elapsed().as_secs_f64();
     card::write_build_record(&options.out, config, options, &summary)?;

@@ -6,14 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 
 use super::{
-    clip::{ClipResult, Taken},
+    clip::{ClipResult, Still, Taken},
     merge::Parts,
-    Config,
+    rules::Rules,
 };
 use crate::{
     audit,
-    corpus::Source,
-    face,
+    corpus::{Listing, Source},
     manifest::Manifest,
     record::{Clip, ClipStatus, LedgerEntry, LedgerKind, Sample, Split},
     sampling,
@@ -33,13 +32,14 @@ pub(super) fn rows(mut parts: Parts<'_>) -> Result<Manifest> {
         .collect();
     let mut clips: Vec<Clip> =
         parts.listing.clips.iter().map(|c| clip_row(&mut parts.results, c)).collect();
-    group(&mut clips);
+    group(parts.listing, &mut clips);
+    let rules = parts.config.rules();
     if !parts.listing.has_split {
-        assign_splits(parts.config, &mut clips)?;
+        assign_splits(&rules, &mut clips)?;
     }
-    let mut samples = drawn(parts.config, parts.results, &clips, &mut ledger);
-    remove_leaks(parts.config, &clips, &mut samples, &mut ledger)?;
-    balance(parts.config, &mut samples, &mut ledger)?;
+    let mut samples = drawn(&rules, parts.results, &clips, &mut ledger);
+    remove_leaks(&rules, &clips, &mut samples, &mut ledger)?;
+    balance(&rules, &mut samples, &mut ledger)?;
     note_empty_clips(&clips, &samples, &mut ledger);
     let mut manifest = Manifest { samples, clips, ledger, ..Manifest::default() };
     manifest.sort();
@@ -86,6 +86,11 @@ fn clip_row(results: &mut BTreeMap<String, ClipResult>, source: &Source) -> Clip
         row.color_range = Some(facts.color_range);
         row.signature = facts.signature;
     }
+    if let Some(still) = result.as_ref().and_then(|r| r.still.as_ref()) {
+        row.codec = Some(still.codec.clone());
+        (row.width, row.height) = (Some(still.width), Some(still.height));
+        row.signature = Some(still.signature.clone());
+    }
     row.sha256 = result.as_mut().and_then(|r| r.sha256.take());
     row.reason = refusal.or_else(|| result.and_then(|r| r.reason.take()));
     row
@@ -108,8 +113,9 @@ fn rejection(source: &Source, result: Option<&ClipResult>) -> Option<LedgerEntry
     Some(entry(code, result.reason.clone().unwrap_or_default(), None))
 }
 
-/// Gives every usable clip the smallest clip_id among the clips that are one video by content.
-fn group(clips: &mut [Clip]) {
+/// Gives every usable clip the smallest clip_id among the clips that are one video, by content or
+/// by the corpus's own list.
+fn group(listing: &Listing, clips: &mut [Clip]) {
     let usable: Vec<usize> =
         (0..clips.len()).filter(|&i| clips[i].status != ClipStatus::Rejected).collect();
     let members: Vec<audit::Member<'_>> = usable
@@ -121,27 +127,35 @@ fn group(clips: &mut [Clip]) {
         })
         .collect();
     let grouping = audit::groups(&members);
+    let mut sets = audit::groups::Sets::new(members.len());
+    grouping.first.iter().enumerate().for_each(|(k, &first)| sets.join(k, first));
+    let mut listed: BTreeMap<&str, usize> = BTreeMap::new();
+    for (k, &i) in usable.iter().enumerate() {
+        let Some(group) = listing.clips[i].group.as_deref() else { continue };
+        sets.join(*listed.entry(group).or_insert(k), k);
+    }
+    // Clips stand in the listing's order: the smaller position is the smaller id.
     let ids: Vec<String> =
-        (0..members.len()).map(|k| grouping.group_id(&members, k).to_owned()).collect();
+        (0..members.len()).map(|k| members[sets.root(k)].clip_id.to_owned()).collect();
     for (i, id) in usable.into_iter().zip(ids) {
         clips[i].group_id = id;
     }
 }
 
-fn assign_splits(config: &Config, clips: &mut [Clip]) -> Result<()> {
-    let shares: Shares = config.split.parse()?;
+fn assign_splits(rules: &Rules<'_>, clips: &mut [Clip]) -> Result<()> {
+    let shares: Shares = rules.split.parse()?;
     let unsplit: Vec<_> = clips
         .iter()
         .map(|c| split::Unsplit { group_id: &c.group_id, emotion: c.emotion })
         .collect();
-    let splits = split::assign(&unsplit, shares, config.seed);
+    let splits = split::assign(&unsplit, shares, rules.seed);
     clips.iter_mut().zip(splits).for_each(|(clip, split)| clip.split = split);
     Ok(())
 }
 
 /// Every drawn sample that has what it needs; the others go to the ledger.
 fn drawn(
-    config: &Config,
+    rules: &Rules<'_>,
     results: BTreeMap<String, ClipResult>,
     clips: &[Clip],
     ledger: &mut Vec<LedgerEntry>,
@@ -160,9 +174,10 @@ fn drawn(
                 partner_id: None,
             });
         }
-        for taken in result.samples {
-            let sample = sample(config, clip, taken);
-            if config.require_face && sample.face.is_none() {
+        let still = result.still.map(|still| still_sample(rules, clip, still));
+        let taken = result.samples.into_iter().map(|taken| sample(rules, clip, taken));
+        for sample in still.into_iter().chain(taken) {
+            if rules.require_face && sample.face.is_none() {
                 ledger.push(left_out(&sample, "no_face", "no face was found".into(), None));
             } else {
                 samples.push(sample);
@@ -172,8 +187,8 @@ fn drawn(
     samples
 }
 
-fn sample(config: &Config, clip: &Clip, taken: Taken) -> Sample {
-    let detected = config.detector != face::NONE;
+fn sample(rules: &Rules<'_>, clip: &Clip, taken: Taken) -> Sample {
+    let detected = rules.detected();
     Sample {
         sample_id: sampling::sample_id(&clip.clip_id, taken.segment.index),
         split: clip.split,
@@ -189,7 +204,27 @@ fn sample(config: &Config, clip: &Clip, taken: Taken) -> Sample {
         height: taken.height,
         face: taken.face.filter(|_| detected),
         face_count: taken.face_count.filter(|_| detected),
-        detector: config.detector_settings.clone(),
+        detector: rules.detector.to_owned(),
+    }
+}
+
+fn still_sample(rules: &Rules<'_>, clip: &Clip, still: Still) -> Sample {
+    Sample {
+        sample_id: clip.clip_id.clone(),
+        split: clip.split,
+        emotion: clip.emotion,
+        clip_id: clip.clip_id.clone(),
+        group_id: clip.group_id.clone(),
+        segment: None,
+        frame_index: None,
+        frame_ms: None,
+        image_path: still.image_path,
+        image_sha256: clip.sha256.clone().unwrap_or_default(),
+        width: still.width,
+        height: still.height,
+        face: still.face,
+        face_count: still.face_count,
+        detector: rules.detector.to_owned(),
     }
 }
 
@@ -205,12 +240,12 @@ fn left_out(sample: &Sample, reason: &str, detail: String, partner: Option<&str>
 
 /// Applies the grouping rule to the clips that provide samples.
 fn remove_leaks(
-    config: &Config,
+    rules: &Rules<'_>,
     clips: &[Clip],
     samples: &mut Vec<Sample>,
     ledger: &mut Vec<LedgerEntry>,
 ) -> Result<()> {
-    let policy: OnLeak = config.on_leak.parse()?;
+    let policy: OnLeak = rules.on_leak.parse()?;
     let providing: BTreeSet<&str> = samples.iter().map(|s| &*s.clip_id).collect();
     let members: Vec<split::Member<'_>> = clips
         .iter()
@@ -239,11 +274,11 @@ fn remove_leaks(
 }
 
 fn balance(
-    config: &Config,
+    rules: &Rules<'_>,
     samples: &mut Vec<Sample>,
     ledger: &mut Vec<LedgerEntry>,
 ) -> Result<()> {
-    let policy: Balance = config.balance.parse()?;
+    let policy: Balance = rules.balance.parse()?;
     samples.sort_unstable_by(|a, b| a.sample_id.cmp(&b.sample_id));
     let rows: Vec<split::Row<'_>> = samples
         .iter()

@@ -9,13 +9,16 @@ use std::{
 use anyhow::{Context, Result};
 use rayon::prelude::*;
 
-use super::{merge::IMAGES, Config};
+use super::{
+    merge::IMAGES,
+    rules::{Configuration, Rules},
+};
 use crate::{
     face,
     manifest::{self, Manifest},
     output,
     progress::Progress,
-    record::{Clip, ClipStatus, LedgerKind, Sample, Split},
+    record::{Clip, ClipStatus, LedgerKind, Sample, Segment, Split},
     sampling,
     split::{Balance, OnLeak},
 };
@@ -61,7 +64,8 @@ pub fn verify(path: &Path) -> Result<Report> {
     };
     let config = manifest::configuration(&manifest.meta)
         .ok()
-        .and_then(|value| serde_json::from_value::<Config>(value).ok());
+        .and_then(|value| serde_json::from_value::<Configuration>(value).ok());
+    let config = config.as_ref().map(Configuration::rules);
     let clips: BTreeMap<&str, &Clip> = manifest.clips.iter().map(|c| (&*c.clip_id, c)).collect();
     order(&manifest, &mut report);
     for sample in &manifest.samples {
@@ -177,7 +181,12 @@ fn ids(manifest: &Manifest, kind: LedgerKind) -> Vec<&str> {
 }
 
 /// Segments and frames are those that seed and clip give, and each is a sample or in the ledger.
-fn draws(manifest: &Manifest, config: &Config, clips: &BTreeMap<&str, &Clip>, report: &mut Report) {
+fn draws(
+    manifest: &Manifest,
+    config: &Rules<'_>,
+    clips: &BTreeMap<&str, &Clip>,
+    report: &mut Report,
+) {
     let mut left_out = ids(manifest, LedgerKind::Sample);
     left_out.extend(ids(manifest, LedgerKind::Segment));
     let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
@@ -185,9 +194,14 @@ fn draws(manifest: &Manifest, config: &Config, clips: &BTreeMap<&str, &Clip>, re
     kept.chain(left_out).for_each(|id| *seen.entry(id).or_default() += 1);
     let mut expected = BTreeSet::new();
     for clip in clips.values().filter(|c| c.status != ClipStatus::Rejected) {
-        let (Some(frames), Some(fps)) = (clip.frames_decoded, clip.fps) else { continue };
-        for segment in sampling::segments(frames, fps, config.segment_seconds) {
-            let id = sampling::sample_id(&clip.clip_id, segment.index);
+        let drawn = match (clip.frames_decoded, clip.fps, config.segment_seconds) {
+            (Some(frames), Some(fps), Some(seconds)) => sampling::segments(frames, fps, seconds),
+            (_, _, Some(_)) => continue,
+            (_, _, None) => Vec::new(),
+        };
+        let of_segment = |s: &Segment| sampling::sample_id(&clip.clip_id, s.index);
+        let still = config.segment_seconds.is_none().then(|| clip.clip_id.clone());
+        for id in drawn.iter().map(of_segment).chain(still) {
             let times = seen.get(&*id).copied().unwrap_or(0);
             report.check(times == 1, || format!("{id}: is {times} times kept or left out"));
             expected.insert(id);
@@ -201,11 +215,15 @@ fn draws(manifest: &Manifest, config: &Config, clips: &BTreeMap<&str, &Clip>, re
     }
 }
 
-fn drawn(sample: &Sample, config: &Config, clip: Option<&Clip>, report: &mut Report) {
+fn drawn(sample: &Sample, config: &Rules<'_>, clip: Option<&Clip>, report: &mut Report) {
     let facts = clip.and_then(|c| Some((c.frames_decoded?, c.fps?)));
-    let (Some(segment), Some((frames, fps))) = (sample.segment, facts) else { return };
+    let (Some(segment), Some((frames, fps)), Some(seconds)) =
+        (sample.segment, facts, config.segment_seconds)
+    else {
+        return;
+    };
     let id = &sample.sample_id;
-    let cut = sampling::segments(frames, fps, config.segment_seconds);
+    let cut = sampling::segments(frames, fps, seconds);
     report.check(cut.contains(&segment), || format!("{id}: {segment:?} is no cut of its clip"));
     if segment.end_frame > segment.start_frame {
         let frame = sampling::frame(config.seed, id, &segment);
@@ -220,9 +238,9 @@ fn drawn(sample: &Sample, config: &Config, clip: Option<&Clip>, report: &mut Rep
 }
 
 /// What the configuration promises: faces, balance.
-fn rules(manifest: &Manifest, config: &Config, report: &mut Report) {
+fn rules(manifest: &Manifest, config: &Rules<'_>, report: &mut Report) {
     for sample in &manifest.samples {
-        report.check(sample.detector == config.detector_settings, || {
+        report.check(sample.detector == config.detector, || {
             format!("{}: detector is not the configured one", sample.sample_id)
         });
         report.check(!config.require_face || sample.face.is_some(), || {
@@ -250,7 +268,7 @@ fn input_digest(manifest: &Manifest, report: &mut Report) {
 }
 
 /// No clip and no group gives samples to two splits.
-fn disjoint(manifest: &Manifest, config: Option<&Config>, report: &mut Report) {
+fn disjoint(manifest: &Manifest, config: Option<&Rules<'_>>, report: &mut Report) {
     let keep = config.is_some_and(|c| c.on_leak == OnLeak::Keep.to_string());
     let mut first: BTreeMap<&str, &Sample> = BTreeMap::new();
     for sample in &manifest.samples {

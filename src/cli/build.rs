@@ -86,7 +86,7 @@ const SHARDS: u32 = 8;
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Faces")]
 struct FaceArgs {
-    /// Face detector: seeta (the default), mmod (dlib's network) or none
+    /// Face detector: seeta (the default), mmod (dlib's network), boxes=FILE (a list) or none
     #[arg(long, value_name = "NAME")]
     detector: Option<String>,
     /// Face settings of a published program
@@ -123,6 +123,10 @@ impl FaceArgs {
         let (detector, channels) =
             if compatible { ("mmod", ChannelOrder::Bgr) } else { ("seeta", ChannelOrder::Rgb) };
         let detector = self.detector.as_deref().unwrap_or(detector);
+        let (detector, list) = match detector.split_once('=') {
+            Some((name, file)) if name == "boxes" => (name, Some(PathBuf::from(file))),
+            _ => (detector, None),
+        };
         let for_mmod =
             self.upsample.is_some() || self.channel_order.is_some() || self.mmod_weights.is_some();
         if for_mmod && detector != "mmod" {
@@ -135,7 +139,7 @@ impl FaceArgs {
         };
         Ok(face::Request {
             mmod: settings,
-            mmod_weights: self.mmod_weights.clone(),
+            file: list.or_else(|| self.mmod_weights.clone()),
             ..face::Request::named(detector)
         })
     }

@@ -18,6 +18,8 @@ mod compare;
 mod completions;
 mod demo_corpus;
 mod evaluate;
+mod export;
+mod import;
 mod merge;
 #[cfg(feature = "torch")]
 mod model;
@@ -77,6 +79,8 @@ commands! {
     Completions(completions),
     DemoCorpus(demo_corpus),
     Evaluate(evaluate),
+    Export(export),
+    Import(import),
     Merge(merge),
     #[cfg(feature = "torch")]
     Model(model),

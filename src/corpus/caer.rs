@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::Result;
 
-use super::{class_folders, subfolders, Candidate, Entry};
+use super::{class_folders, is_clip_name, subfolders, Candidate, Entry, Wanted};
 use crate::record::Split;
 
 pub(super) const ENTRY: Entry = Entry {
@@ -24,6 +24,16 @@ pub(super) const ENTRY: Entry = Entry {
 const NESTING: usize = 4;
 
 fn clips(root: &Path) -> Result<Option<Vec<Candidate>>> {
+    split_folders(root, &["caer"], is_clip_name)
+}
+
+/// The wanted files in split and class folders, which may lie in folders of the names `nested`;
+/// `None` when there are no split folders.
+pub(super) fn split_folders(
+    root: &Path,
+    nested: &[&str],
+    wanted: Wanted,
+) -> Result<Option<Vec<Candidate>>> {
     let mut base = PathBuf::new();
     for _ in 0..=NESTING {
         let folders = subfolders(root, &base)?;
@@ -34,12 +44,14 @@ fn clips(root: &Path) -> Result<Option<Vec<Candidate>>> {
         if !splits.is_empty() {
             let mut found = Vec::new();
             for (name, split) in splits {
-                found.extend(class_folders(root, &base.join(name), Some(split))?);
+                found.extend(class_folders(root, &base.join(name), Some(split), wanted)?);
             }
             return Ok(Some(found));
         }
-        let nested = folders.iter().find(|name| name.as_bytes().eq_ignore_ascii_case(b"caer"));
-        match nested {
+        let inner = folders.iter().find(|name| {
+            nested.iter().any(|known| name.as_bytes().eq_ignore_ascii_case(known.as_bytes()))
+        });
+        match inner {
             Some(name) => base.push(name),
             None => return Ok(None),
         }

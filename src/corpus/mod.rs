@@ -15,10 +15,13 @@ use serde::{Deserialize, Serialize};
 use crate::record::{Emotion, Split};
 
 mod caer;
+mod caer_s;
+mod csv_list;
 pub mod demo;
 mod folders;
+pub mod ncaer_s;
 
-/// A kind of corpus that `build` can read.
+/// A kind of corpus that `build` or `import` can read.
 #[derive(Debug)]
 pub struct Entry {
     /// Its name in messages and metadata.
@@ -32,6 +35,12 @@ pub struct Entry {
 /// The layouts that are recognised, tried in this order.
 pub const CORPORA: &[&Entry] = &[&demo::ENTRY, &caer::ENTRY, &folders::ENTRY];
 
+/// The layouts of stills that `import` knows by name.
+pub const STILLS: &[&Entry] = &[&caer_s::ENTRY, &ncaer_s::ENTRY, &csv_list::ENTRY];
+
+/// Endings of pictures in any case; those that cannot be decoded become rows that say so.
+const PICTURES: &[&str] = &["png", "jpg", "jpeg", "bmp", "gif", "webp", "tif", "tiff"];
+
 /// Containers that clips come in, by the name's ending in any case.
 pub const EXTENSIONS: &[&str] = &["avi", "mp4", "mkv", "mov", "ts", "webm"];
 
@@ -41,6 +50,18 @@ struct Candidate {
     emotion: Emotion,
     /// Below the root.
     path: PathBuf,
+    /// What the identity ends in, where that is not the file's own stem.
+    stem: Option<String>,
+    /// What the list says must not be torn apart.
+    group: Option<String>,
+    /// Set when the file must not be touched.
+    refused: Option<Refusal>,
+}
+
+impl Candidate {
+    fn new(split: Option<Split>, emotion: Emotion, path: PathBuf) -> Self {
+        Candidate { split, emotion, path, stem: None, group: None, refused: None }
+    }
 }
 
 /// One clip of a corpus, not yet opened.
@@ -58,6 +79,9 @@ pub struct Source {
     pub shown: String,
     /// Set when the clip is out before it is opened: reason code, words, partner.
     pub refused: Option<Refusal>,
+    /// What the corpus's own list says belongs together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
 }
 
 /// Why a clip is not even opened.
@@ -110,6 +134,35 @@ pub fn scan(root: &Path) -> Result<Listing> {
     )
 }
 
+/// Lists the stills below `root`, laid out as `layout` says.
+///
+/// # Errors
+/// When nobody knows the layout, when `root` is missing or laid out in another way, or when it
+/// names a class that nobody knows.
+pub fn scan_stills(layout: &str, root: &Path) -> Result<Listing> {
+    let known = || STILLS.iter().map(|e| e.name).collect::<Vec<_>>().join(", ");
+    let entry = STILLS.iter().find(|e| e.name == layout);
+    let entry = entry.with_context(|| format!("layout `{layout}` is none of {}", known()))?;
+    fs::metadata(root).with_context(|| format!("no pictures at {}", root.display()))?;
+    let candidates = (entry.clips)(root)?;
+    let candidates = candidates.with_context(|| {
+        format!("{} is not laid out as {layout}: {}", root.display(), entry.about)
+    })?;
+    ensure!(!candidates.is_empty(), "no picture in {}", root.display());
+    let has_split = candidates.iter().all(|c| c.split.is_some());
+    let clips = name(&folder_of(root), candidates);
+    Ok(Listing { corpus: layout.to_owned(), has_split, clips })
+}
+
+/// The folder that paths of a layout are relative to: `root`, or the folder of a list.
+pub fn folder_of(root: &Path) -> PathBuf {
+    if root.is_dir() {
+        return root.to_owned();
+    }
+    let folder = root.parent().filter(|p| !p.as_os_str().is_empty());
+    folder.unwrap_or(Path::new(".")).to_owned()
+}
+
 /// Gives every candidate its identity; of two with the same stem the later by name is refused.
 fn name(root: &Path, mut candidates: Vec<Candidate>) -> Vec<Source> {
     candidates.sort_by(|a, b| {
@@ -121,8 +174,9 @@ fn name(root: &Path, mut candidates: Vec<Candidate>) -> Vec<Source> {
         let part = |name: Option<&std::ffi::OsStr>| shown(name.unwrap_or_default().as_bytes());
         let folder =
             format!("{}/{}", candidate.split.map_or("all", Split::name), candidate.emotion.name());
-        let first = format!("{folder}/{}", part(candidate.path.file_stem()));
-        let mut refused = irregular(&root.join(&candidate.path));
+        let stem = candidate.stem.unwrap_or_else(|| part(candidate.path.file_stem()));
+        let first = format!("{folder}/{stem}");
+        let mut refused = candidate.refused.or_else(|| irregular(&root.join(&candidate.path)));
         let mut clip_id = first.clone();
         if let Some(earlier) = named.get(&first) {
             refused = Some(Refusal {
@@ -142,6 +196,7 @@ fn name(root: &Path, mut candidates: Vec<Candidate>) -> Vec<Source> {
             shown: shown_path(&candidate.path),
             path: candidate.path.into_os_string(),
             refused,
+            group: candidate.group,
         };
         named.insert(clip_id, source);
     }
@@ -207,18 +262,35 @@ fn subfolders(root: &Path, below: &Path) -> Result<Vec<OsString>> {
     Ok(names)
 }
 
+/// Tells files that belong to a corpus by their names.
+type Wanted = fn(&OsString) -> bool;
+
 /// Whether a name has one of the endings of clips.
 fn is_clip_name(name: &OsString) -> bool {
     let hidden = name.as_bytes().starts_with(b".");
-    let ending = Path::new(name).extension().and_then(|e| e.to_str());
-    !hidden && ending.is_some_and(|e| EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(e)))
+    !hidden && ends_in(name, EXTENSIONS)
 }
 
-/// The clips in the class folders of `root/below`.
+/// Whether a name has one of the endings of pictures.
+fn is_picture_name(name: &OsString) -> bool {
+    !name.as_bytes().starts_with(b".") && ends_in(name, PICTURES)
+}
+
+fn ends_in(name: &OsString, endings: &[&str]) -> bool {
+    let ending = Path::new(name).extension().and_then(|e| e.to_str());
+    ending.is_some_and(|e| endings.iter().any(|known| known.eq_ignore_ascii_case(e)))
+}
+
+/// The files with a wanted name in the class folders of `root/below`.
 ///
 /// # Errors
 /// When a class folder has a name that nobody knows.
-fn class_folders(root: &Path, below: &Path, split: Option<Split>) -> Result<Vec<Candidate>> {
+fn class_folders(
+    root: &Path,
+    below: &Path,
+    split: Option<Split>,
+    wanted: Wanted,
+) -> Result<Vec<Candidate>> {
     let mut found = Vec::new();
     for class in subfolders(root, below)? {
         let folder = below.join(&class);
@@ -226,8 +298,8 @@ fn class_folders(root: &Path, below: &Path, split: Option<Split>) -> Result<Vec<
             .to_string_lossy()
             .parse()
             .with_context(|| format!("class folder {}", root.join(&folder).display()))?;
-        let names = entries(&root.join(&folder))?.into_iter().filter(is_clip_name);
-        found.extend(names.map(|n| Candidate { split, emotion, path: folder.join(n) }));
+        let names = entries(&root.join(&folder))?.into_iter().filter(wanted);
+        found.extend(names.map(|n| Candidate::new(split, emotion, folder.join(n))));
     }
     Ok(found)
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::record::FaceBox;
 
+pub mod boxes;
 pub mod mmod;
 pub mod seeta;
 
@@ -21,6 +22,10 @@ pub trait Detector {
     /// When the detector itself fails; a picture without a face is no error.
     fn detect(&mut self, image: &RgbImage) -> Result<Vec<FaceBox>>;
 
+    /// Tells which picture comes next: the clip's path in the corpus, `/` between its parts, and
+    /// the frame from 0. Only lists of boxes need to know.
+    fn next_is(&mut self, _clip_path: &str, _frame: u64) {}
+
     /// Name, version and every setting that changes its answers.
     fn name(&self) -> String;
 }
@@ -28,18 +33,19 @@ pub trait Detector {
 /// A detector by name, and the settings of those that have some.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Request {
-    /// `seeta`, `mmod` or `none`.
+    /// `seeta`, `mmod`, `boxes` or `none`.
     pub detector: String,
     /// What `mmod` searches for, and how.
     pub mmod: mmod::Settings,
-    /// The weights of `mmod`; where `just fetch-mmod` puts them when `None`.
-    pub mmod_weights: Option<PathBuf>,
+    /// The weights of `mmod` (where `just fetch-mmod` puts them when `None`) or the list of
+    /// `boxes`.
+    pub file: Option<PathBuf>,
 }
 
 impl Request {
     /// The detector of that name with its own settings.
     pub fn named(detector: &str) -> Self {
-        Request { detector: detector.to_owned(), mmod: Default::default(), mmod_weights: None }
+        Request { detector: detector.to_owned(), mmod: Default::default(), file: None }
     }
 }
 
@@ -49,7 +55,11 @@ type Open = fn(&Request) -> Result<Box<dyn Detector>>;
 /// The detectors that `--detector` knows by name, beside `none`.
 const DETECTORS: &[(&str, Open)] = &[
     ("seeta", |_| Ok(Box::new(seeta::Seeta::new(Default::default())?))),
-    ("mmod", |request| mmod::open(request.mmod, request.mmod_weights.as_deref())),
+    ("mmod", |request| mmod::open(request.mmod, request.file.as_deref())),
+    ("boxes", |request| match &request.file {
+        Some(list) => boxes::open(list),
+        None => bail!("boxes need a file, as in boxes=FILE"),
+    }),
 ];
 
 /// The name of having no detector.
@@ -152,7 +162,7 @@ mod tests {
     fn unknown_detectors_are_named_with_the_known_ones() {
         let open = |name| open(&Request::named(name));
         let Err(error) = open("setta") else { panic!("must be refused") };
-        assert_eq!(error.to_string(), "unknown detector `setta` (known: seeta, mmod, none)");
+        assert_eq!(error.to_string(), "unknown detector `setta` (known: seeta, mmod, boxes, none)");
         assert!(open("none").expect("known").is_none());
         assert!(full_name(&Request::named("seeta")).expect("opens").starts_with("seeta("));
     }
@@ -160,7 +170,7 @@ mod tests {
     #[test]
     fn missing_weights_are_named_with_the_way_to_get_them() {
         let weights = Some(PathBuf::from("/nowhere/weights.dat"));
-        let request = Request { mmod_weights: weights, ..Request::named("mmod") };
+        let request = Request { file: weights, ..Request::named("mmod") };
         let Err(error) = open(&request) else { panic!("must be refused") };
         let message = format!("{error:#}");
         if cfg!(feature = "torch") {

@@ -1,0 +1,86 @@
+//! `ncaers import --layout caer-s|ncaer-s|csv --root DIR --out DIR`
+use std::path::PathBuf;
+
+use super::{build::done, Done, Usage};
+use crate::{
+    build::{self, Faces, ImportConfig},
+    corpus,
+    face::{self, boxes::Format, Choice},
+    split::{Balance, OnLeak, Shares},
+};
+
+/// Turn stills that exist into a manifest, with somebody's boxes or a detector's
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example: ncaers import --layout caer-s --root data/CAER-S --boxes caers-annotation=train.txt --out manifests/caer-s"
+)]
+pub struct Args {
+    /// How the stills lie: caer-s, ncaer-s, or csv (samples.csv with path,label[,split[,group]])
+    #[arg(long)]
+    layout: String,
+    /// The folder of the stills, or the CSV list itself
+    #[arg(long)]
+    root: PathBuf,
+    /// The folder to fill with tables, pictures and card
+    #[arg(long)]
+    out: PathBuf,
+    /// Box files: glamor (a folder), caer-net-s, caers-annotation, coco or ncaers
+    #[arg(long, value_name = "FORMAT=PATH")]
+    boxes: Option<String>,
+    /// Find faces instead: seeta or mmod
+    #[arg(long, value_name = "NAME", conflicts_with = "boxes", default_value = "none")]
+    detector: String,
+    /// Which of several faces is the sample's: highest (score), largest or central
+    #[arg(long, value_name = "WHICH", default_value = "highest")]
+    choose: Choice,
+    /// Widen the chosen box by this share of its size on every side
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    margin: f64,
+    /// Leave out stills without a face
+    #[arg(long)]
+    require_face: bool,
+    /// Largest class at most R times the smallest: ratio=R, equal or none
+    #[arg(long, default_value = "none")]
+    balance: String,
+    /// Shares of train, validation and test, used where the stills have no split of their own
+    #[arg(long, default_value = "70/10/20", value_name = "SHARES")]
+    split: String,
+    /// What to do with like pictures in two splits: remove-eval, remove-train, keep or fail
+    #[arg(long, default_value = "remove-eval", value_name = "POLICY")]
+    on_leak: String,
+    /// Seed of the split
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
+    let usage = |error: anyhow::Error| Usage(format!("{error:#}"));
+    if !(0.0..=4.0).contains(&args.margin) {
+        return Err(Usage(format!("--margin {} is not between 0 and 4", args.margin)).into());
+    }
+    let config = ImportConfig {
+        choose: args.choose,
+        margin: args.margin,
+        require_face: args.require_face,
+        balance: args.balance.parse::<Balance>().map_err(usage)?.to_string(),
+        split: args.split.parse::<Shares>().map_err(usage)?.to_string(),
+        on_leak: args.on_leak.parse::<OnLeak>().map_err(usage)?.to_string(),
+        ..ImportConfig::new(args.seed, &args.layout)
+    };
+    let outcome = build::import(&config, &args.root, &faces(args).map_err(usage)?, &args.out)?;
+    Ok(done(outcome, &args.out))
+}
+
+fn faces(args: &Args) -> anyhow::Result<Faces> {
+    if let Some(boxes) = &args.boxes {
+        let (format, path) = boxes
+            .split_once('=')
+            .ok_or_else(|| anyhow::anyhow!("--boxes `{boxes}` is not of the form FORMAT=PATH"))?;
+        return Ok(Faces::Boxes(format.parse()?, PathBuf::from(path)));
+    }
+    let release = corpus::ncaer_s::crops(&args.root);
+    match release.filter(|_| args.layout == "ncaer-s" && args.detector == face::NONE) {
+        Some(crops) => Ok(Faces::Boxes(Format::Glamor, crops)),
+        None => Ok(Faces::Detector(face::Request::named(&args.detector))),
+    }
+}
