@@ -112,6 +112,46 @@ fn shards_merge_to_the_bytes_of_one_build() {
     assert!(refused(&[root]).contains("no folder of a build"));
 }
 
+/// Who leaves under every policy, with the partner that stays; every sample of a clip that left
+/// names it too.
+#[test]
+fn a_video_in_two_splits_is_dealt_with_as_asked() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let root = dir.path().join("corpus");
+    corpus(&root);
+    let (original, copy) = ("train/Anger/0001", "test/Fear/copy");
+    for (policy, leaves) in [
+        ("remove-eval", Some((copy, original))),
+        ("remove-train", Some((original, copy))),
+        ("keep", None),
+    ] {
+        let out = dir.path().join(policy);
+        build(&root, &out).args(["--on-leak", policy]).assert().success();
+        ncaers().arg("verify").arg(&out).assert().success();
+        let manifest = Manifest::read(&out).expect("reads");
+        let left: Vec<_> = manifest.ledger.iter().filter(|e| e.reason == "leak").collect();
+        let Some((gone, partner)) = leaves else {
+            assert!(left.is_empty(), "{left:?}");
+            for clip in [original, copy] {
+                assert!(manifest.samples.iter().any(|s| s.clip_id == clip), "{clip}");
+            }
+            continue;
+        };
+        assert!(left.iter().all(|e| e.partner_id.as_deref() == Some(partner)), "{left:?}");
+        let clips: Vec<_> =
+            left.iter().filter(|e| e.kind == LedgerKind::Clip).map(|e| &*e.id).collect();
+        assert_eq!(clips, [gone], "{policy}");
+        assert!(left.len() > 1, "samples are told as well");
+        assert!(manifest.samples.iter().all(|s| s.clip_id != gone));
+        assert!(manifest.samples.iter().any(|s| s.clip_id == partner));
+    }
+    let out = dir.path().join("fail");
+    let text = stderr_of(build(&root, &out).args(["--on-leak", "fail"]), 1);
+    assert!(text.contains(original) && text.contains(copy), "{text}");
+    assert!(text.contains("--on-leak") && text.trim().lines().count() == 1, "{text}");
+    assert!(!out.join("samples.parquet").exists());
+}
+
 /// Starts a build with one worker and nobody waiting for it.
 fn start(corpus: &Path, out: &Path, more: &[&str]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_ncaers"))
