@@ -46,7 +46,7 @@ pub(super) fn write(out: &Path, manifest: &Manifest) -> Result<()> {
         let file = format!("{table}.parquet");
         let sha256 = output::sha256_file(&out.join(&file))?;
         files.push(json!({"@type": "cr:FileObject", "@id": file, "name": file,
-            "contentUrl": file, "encodingFormat": "application/vnd.apache.parquet",
+            "contentUrl": file, "encodingFormat": "application/x-parquet",
             "sha256": sha256}));
     }
     files.push(json!({"@type": "cr:FileSet", "@id": IMAGES, "name": IMAGES,
