@@ -57,7 +57,7 @@ struct Cli {
 macro_rules! commands {
     ($($(#[$meta:meta])* $variant:ident($module:ident),)*) => {
         #[derive(Debug, Subcommand)]
-        enum Command { $($(#[$meta])* $variant($module::Args),)* }
+        enum Command { $($(#[$meta])* $variant(Box<$module::Args>),)* }
 
         impl Command {
             fn run(&self) -> anyhow::Result<Done> {
