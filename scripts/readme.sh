@@ -30,3 +30,13 @@ The whole page, with significance tests, every confusion matrix and the samples 
 [reports/demo/index.html](reports/demo/index.html); the same as Markdown is [reports/demo/report.md](reports/demo/report.md).
 END
 } | splice demo
+{
+  sed -n '/^| /p' reports/ablation-demo/tables/table-4.md
+  cat <<'END'
+
+≈ marks a tie with the best; the paper's numbers, in italics, are cited from other data. Everything else, with Tables 6
+and 7 and Table 5's tests, is in [reports/ablation-demo/report.md](reports/ablation-demo/report.md).
+
+![Attention maps: the drawn picture, the masked one, CAER-Net-S, GLAMOR-Net](reports/ablation-demo/figures/attention.png)
+END
+} | splice ablation
