@@ -1,15 +1,16 @@
 //! How the search for near-duplicates grows.
 //!
-//! `cargo run --release --example audit_scale [RADIUS] > scale.csv`
+//! `cargo run --release --example audit_scale FOLDER` writes `audit-scale.csv` and `audit-scale.svg`.
 //!
 //! Hashes come in videos of eight that differ in up to three bits from their neighbour, half of the
 //! videos with skewed bits, as pictures have: what all pictures share fills some buckets of the
 //! index more than others. One size per process, so that peak memory is that of the size: the
 //! program starts itself.
-use std::{process::Command, time::Instant};
+use std::{path::Path, process::Command, time::Instant};
 
 use ncaers::{
     audit::{groups, pairs::links, stills, Member},
+    report::figure::{growth, Growth},
     seed::Draws,
 };
 
@@ -20,17 +21,36 @@ const SIZES: [usize; 5] = [10_000, 70_000, 100_000, 300_000, 1_000_000];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [radius, size] = arguments.as_slice() {
-        measure(radius.parse().expect("bits"), size.parse().expect("a number"));
-        return;
-    }
-    let radius = arguments.first().cloned().unwrap_or_else(|| stills::RADIUS.to_string());
-    println!("hashes,radius,links,links_s,groups_s,peak_mb");
+    let folder = match arguments.as_slice() {
+        [radius, size] => {
+            return measure(radius.parse().expect("bits"), size.parse().expect("a number"))
+        }
+        [folder] => Path::new(folder),
+        _ => panic!("usage: audit_scale FOLDER"),
+    };
+    let mut csv = String::from("hashes,radius,links,links_s,groups_s,peak_mb\n");
     for size in SIZES {
         let own = std::env::current_exe().expect("a path");
-        let done = Command::new(own).args([&radius, &size.to_string()]).status().expect("starts");
-        assert!(done.success());
+        let words = [stills::RADIUS.to_string(), size.to_string()];
+        let done = Command::new(own).args(words).output().expect("starts");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        csv += &String::from_utf8(done.stdout).expect("text");
     }
+    print!("{csv}");
+    std::fs::write(folder.join("audit-scale.csv"), &csv).expect("writable");
+    std::fs::write(folder.join("audit-scale.svg"), figure(&csv)).expect("writable");
+}
+
+/// Seconds over size.
+fn figure(csv: &str) -> String {
+    let rows = || csv.lines().skip(1).map(|row| row.split(',').collect::<Vec<_>>());
+    let number = |cell: &str| cell.parse::<f64>().expect("our own numbers");
+    let line = |label: &str, column: usize| Growth {
+        label: label.into(),
+        points: rows().map(|cells| (number(cells[0]), number(cells[column]))).collect(),
+    };
+    let lines = [line("all near pairs of hashes", 3), line("groups of clips", 4)];
+    growth(&lines, "hashes", "seconds").svg().expect("draws")
 }
 
 fn measure(radius: u32, size: usize) {
