@@ -18,7 +18,8 @@ const QUALITY: u8 = 70;
 const STYLE: &str = "body{font:15px/1.5 sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem}\
     table{border-collapse:collapse}td,th{padding:.2rem .7rem;border-bottom:1px solid #ccc;text-align:right}\
     td:first-child,th:first-child{text-align:left}figure{display:inline-block;margin:.5rem;vertical-align:top}\
-    figcaption{max-width:240px;overflow-wrap:anywhere;font-size:.8rem}section{border-top:1px solid #ccc}";
+    figcaption{max-width:240px;overflow-wrap:anywhere;font-size:.8rem}section{border-top:1px solid #ccc}\
+    pre{white-space:pre-wrap}";
 
 /// Writes `index.html`.
 pub(super) fn write(out: &Path, all: &Gathered, findings: &Findings) -> Result<()> {
