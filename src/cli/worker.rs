@@ -16,10 +16,10 @@ pub(super) fn run(_: &Args) -> anyhow::Result<Done> {
 /// Lets the allocator keep what one clip frees for the next: decoders take and give back some
 /// 10 MB a clip, and fresh pages cost 5 % of the whole work.
 fn keep_memory() {
-    const KEPT_BYTES: libc::c_int = 64 << 20;
-    // SAFETY: plain settings of the allocator, before any other thread starts.
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: plain settings of the allocator, before any other thread starts.
     unsafe {
+        const KEPT_BYTES: libc::c_int = 64 << 20;
         libc::mallopt(libc::M_MMAP_THRESHOLD, KEPT_BYTES);
         libc::mallopt(libc::M_TRIM_THRESHOLD, KEPT_BYTES);
     }

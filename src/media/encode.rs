@@ -138,7 +138,7 @@ where
     for picture in frames {
         clip.push(&picture)?;
     }
-    ensure!(clip.count > 0, "a clip needs at least one picture");
+    ensure!(clip.pictures.count() > 0, "a clip needs at least one picture");
     let count = clip.finish()?;
     Ok((buffer.into_bytes(), count as u64))
 }
@@ -173,75 +173,127 @@ impl Seek for Buffer {
     }
 }
 
+/// The pictures of a file under construction: one after the other at a constant rate, as its
+/// first track.
+pub(super) struct Pictures {
+    encoder: encoder::Video,
+    scaler: scaling::Context,
+    frame_time: Rational,
+    count: i64,
+}
+
+impl Pictures {
+    /// Opens the encoder and adds its track to `output`, which has none yet.
+    pub(super) fn open(format: &ClipFormat, output: &mut format::context::Output) -> Result<Self> {
+        let encoder = open_video(format, wants_global_header(output))?;
+        let frame_time = Rational(format.fps.1, format.fps.0);
+        let mut track = output.add_stream_with(&encoder)?;
+        track.set_time_base(frame_time);
+        track.set_avg_frame_rate(frame_time.invert());
+        Ok(Pictures { encoder, scaler: scaler(format)?, frame_time, count: 0 })
+    }
+
+    /// Encodes the next picture, which has the format's size.
+    pub(super) fn push(
+        &mut self,
+        picture: &RgbImage,
+        output: &mut format::context::Output,
+    ) -> Result<()> {
+        let mut converted = frame::Video::empty();
+        self.scaler.run(&rgb_frame(picture), &mut converted)?;
+        converted.set_pts(Some(self.count));
+        self.encoder.send_frame(&converted)?;
+        self.count += 1;
+        self.write_ready(output)
+    }
+
+    /// Writes what the encoder still holds.
+    pub(super) fn finish(&mut self, output: &mut format::context::Output) -> Result<()> {
+        self.encoder.send_eof()?;
+        self.write_ready(output)
+    }
+
+    fn write_ready(&mut self, output: &mut format::context::Output) -> Result<()> {
+        let mut packet = Packet::empty();
+        while self.encoder.receive_packet(&mut packet).is_ok() {
+            packet.set_stream(0);
+            packet.set_duration(1);
+            write_packet(&mut packet, self.frame_time, output)?;
+        }
+        Ok(())
+    }
+
+    /// Pictures so far.
+    pub(super) fn count(&self) -> i64 {
+        self.count
+    }
+
+    /// Seconds that they last.
+    pub(super) fn seconds(&self) -> f64 {
+        self.count as f64 * f64::from(self.frame_time)
+    }
+
+    /// Width and height in pixels.
+    pub(super) fn size(&self) -> (u32, u32) {
+        (self.encoder.width(), self.encoder.height())
+    }
+}
+
+fn wants_global_header(output: &format::context::Output) -> bool {
+    output.format().flags().contains(format::Flags::GLOBAL_HEADER)
+}
+
 /// A muxer with its encoders, fed one picture at a time.
 struct ClipWriter {
     output: format::context::Output,
-    video: encoder::Video,
-    scaler: scaling::Context,
+    pictures: Pictures,
     sound: Option<Sound>,
-    frame_time: Rational,
-    count: i64,
 }
 
 impl ClipWriter {
     fn open(buffer: &Buffer, container: &str, format: &ClipFormat) -> Result<Self> {
         let stream = format::context::StreamIo::from_write_seek(buffer.clone())?;
         let mut output = format::output_to_stream(stream, None, Some(container))?;
-        let global = output.format().flags().contains(format::Flags::GLOBAL_HEADER);
-        let video = open_video(format, global)?;
-        let frame_time = Rational(format.fps.1, format.fps.0);
-        let mut track = output.add_stream_with(&video)?;
-        track.set_time_base(frame_time);
-        track.set_avg_frame_rate(frame_time.invert());
+        let global = wants_global_header(&output);
+        let pictures = Pictures::open(format, &mut output)?;
         let sound = format.tone_hz.map(|hz| Sound::open(hz, global)).transpose()?;
         if let Some(sound) = &sound {
             output.add_stream_with(&sound.encoder)?.set_time_base((1, SOUND_RATE));
         }
-        let mut options = Dictionary::new();
-        options.set("fflags", "+bitexact");
-        output.write_header_with(options)?;
-        let scaler = scaler(format)?;
-        Ok(ClipWriter { output, video, scaler, sound, frame_time, count: 0 })
+        write_header(&mut output)?;
+        Ok(ClipWriter { output, pictures, sound })
     }
 
     fn push(&mut self, picture: &RgbImage) -> Result<()> {
-        let (width, height) = (self.video.width(), self.video.height());
+        let (width, height) = self.pictures.size();
         ensure!(
             picture.dimensions() == (width, height),
             "picture {} is {}x{}, not {width}x{height}",
-            self.count,
+            self.pictures.count(),
             picture.width(),
             picture.height()
         );
-        let mut converted = frame::Video::empty();
-        self.scaler.run(&rgb_frame(picture), &mut converted)?;
-        converted.set_pts(Some(self.count));
-        self.video.send_frame(&converted)?;
-        self.count += 1;
-        self.write_video()?;
-        let seconds = self.count as f64 * f64::from(self.frame_time);
+        self.pictures.push(picture, &mut self.output)?;
+        let seconds = self.pictures.seconds();
         self.sound.as_mut().map_or(Ok(()), |sound| sound.write_until(seconds, &mut self.output))
     }
 
-    fn write_video(&mut self) -> Result<()> {
-        let mut packet = Packet::empty();
-        while self.video.receive_packet(&mut packet).is_ok() {
-            packet.set_stream(0);
-            packet.set_duration(1);
-            write_packet(&mut packet, self.frame_time, &mut self.output)?;
-        }
-        Ok(())
-    }
-
     fn finish(mut self) -> Result<i64> {
-        self.video.send_eof()?;
-        self.write_video()?;
+        self.pictures.finish(&mut self.output)?;
         if let Some(sound) = &mut self.sound {
             sound.finish(&mut self.output)?;
         }
         self.output.write_trailer()?;
-        Ok(self.count)
+        Ok(self.pictures.count())
     }
+}
+
+/// Writes a header that names no program and no time.
+pub(super) fn write_header(output: &mut format::context::Output) -> Result<()> {
+    let mut options = Dictionary::new();
+    options.set("fflags", "+bitexact");
+    output.write_header_with(options)?;
+    Ok(())
 }
 
 /// Hands a packet, timed in units of `time_base`, to the muxer.
@@ -256,7 +308,7 @@ pub(super) fn write_packet(
     Ok(packet.write_interleaved(output)?)
 }
 
-pub(super) fn open_video(format: &ClipFormat, global_header: bool) -> Result<encoder::Video> {
+fn open_video(format: &ClipFormat, global_header: bool) -> Result<encoder::Video> {
     let ClipFormat { codec, width, height, fps, .. } = *format;
     ensure!(
         width >= 16 && height >= 16 && width % 2 == 0 && height % 2 == 0,
@@ -298,14 +350,14 @@ fn context_for(name: &str, global_header: bool, fixed_quality: bool) -> Result<c
     Ok(context)
 }
 
-pub(super) fn scaler(format: &ClipFormat) -> Result<scaling::Context> {
+fn scaler(format: &ClipFormat) -> Result<scaling::Context> {
     let (width, height) = (format.width, format.height);
     let flags = scaling::Flags::BILINEAR | scaling::Flags::ACCURATE_RND | scaling::Flags::BITEXACT;
     let to = format.codec.pixel();
     Ok(scaling::Context::get(Pixel::RGB24, width, height, to, width, height, flags)?)
 }
 
-pub(super) fn rgb_frame(picture: &RgbImage) -> frame::Video {
+fn rgb_frame(picture: &RgbImage) -> frame::Video {
     let mut rgb = frame::Video::new(Pixel::RGB24, picture.width(), picture.height());
     let (stride, row) = (rgb.stride(0), picture.width() as usize * 3);
     for (to, from) in rgb.data_mut(0).chunks_mut(stride).zip(picture.as_raw().chunks(row)) {

@@ -8,12 +8,12 @@ use anyhow::{ensure, Context, Result};
 use ffmpeg_next::{
     self as ffmpeg, codec, encoder,
     format::{self, context::Input},
-    frame, media, Dictionary, Packet, Rational,
+    media, Packet, Rational,
 };
 use image::{imageops, RgbImage};
 use tempfile::NamedTempFile;
 
-use super::encode::{open_video, rgb_frame, scaler, write_packet, ClipFormat, Codec};
+use super::encode::{write_header, write_packet, ClipFormat, Codec, Pictures};
 
 /// Quality of H.264 (CRF): near to invisible loss.
 const CRF: u32 = 20;
@@ -37,12 +37,8 @@ pub fn extension(original: &Path) -> &'static str {
 pub struct Redrawn {
     file: NamedTempFile,
     output: format::context::Output,
-    video: encoder::Video,
-    scaler: ffmpeg::software::scaling::Context,
+    pictures: Pictures,
     sound: Option<Sound>,
-    frame_time: Rational,
-    size: (u32, u32),
-    count: i64,
 }
 
 impl Redrawn {
@@ -62,20 +58,10 @@ impl Redrawn {
         let stream: File = file.reopen()?;
         let stream = format::context::StreamIo::from_write_seek(stream)?;
         let mut output = format::output_to_stream(stream, None, Some(container))?;
-        let global = output.format().flags().contains(format::Flags::GLOBAL_HEADER);
-        let format = clip_format(size, fps);
-        let video = open_video(&format, global)?;
-        let frame_time = Rational(format.fps.1, format.fps.0);
-        let mut track = output.add_stream_with(&video)?;
-        track.set_time_base(frame_time);
-        track.set_avg_frame_rate(frame_time.invert());
+        let pictures = Pictures::open(&clip_format(size, fps), &mut output)?;
         let sound = Sound::open(original, &mut output)?;
-        let mut options = Dictionary::new();
-        options.set("fflags", "+bitexact");
-        output.write_header_with(options)?;
-        let scaler = scaler(&format)?;
-        let size = (format.width, format.height);
-        Ok(Redrawn { file, output, video, scaler, sound, frame_time, size, count: 0 })
+        write_header(&mut output)?;
+        Ok(Redrawn { file, output, pictures, sound })
     }
 
     /// Adds the next picture; one of another size is resized.
@@ -83,35 +69,20 @@ impl Redrawn {
     /// # Errors
     /// When encoding or writing fails.
     pub fn push(&mut self, picture: &RgbImage) -> Result<()> {
-        let (width, height) = self.size;
+        let (width, height) = self.pictures.size();
         let fitted;
-        let picture = if picture.dimensions() == self.size {
+        let picture = if picture.dimensions() == (width, height) {
             picture
         } else {
             fitted = fit(picture, width, height);
             &fitted
         };
-        let mut converted = frame::Video::empty();
-        self.scaler.run(&rgb_frame(picture), &mut converted)?;
-        converted.set_pts(Some(self.count));
-        self.video.send_frame(&converted)?;
-        self.count += 1;
-        self.write_video()?;
-        let seconds = self.count as f64 * f64::from(self.frame_time);
+        self.pictures.push(picture, &mut self.output)?;
+        let seconds = self.pictures.seconds();
         match &mut self.sound {
             Some(sound) => sound.copy_until(seconds, &mut self.output),
             None => Ok(()),
         }
-    }
-
-    fn write_video(&mut self) -> Result<()> {
-        let mut packet = Packet::empty();
-        while self.video.receive_packet(&mut packet).is_ok() {
-            packet.set_stream(0);
-            packet.set_duration(1);
-            write_packet(&mut packet, self.frame_time, &mut self.output)?;
-        }
-        Ok(())
     }
 
     /// Writes the end and puts the file at `path`; returns the number of pictures and whether
@@ -120,10 +91,9 @@ impl Redrawn {
     /// # Errors
     /// When there was no picture, or writing fails.
     pub fn finish(mut self, path: &Path) -> Result<(u64, bool)> {
-        ensure!(self.count > 0, "a video needs at least one picture");
-        self.video.send_eof()?;
-        self.write_video()?;
-        let end = self.count as f64 * f64::from(self.frame_time);
+        ensure!(self.pictures.count() > 0, "a video needs at least one picture");
+        self.pictures.finish(&mut self.output)?;
+        let end = self.pictures.seconds();
         if let Some(sound) = &mut self.sound {
             sound.copy_until(end, &mut self.output)?;
         }
@@ -133,7 +103,7 @@ impl Redrawn {
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
         self.file.as_file().set_permissions(mode)?;
         self.file.persist(path).with_context(|| format!("cannot write {}", path.display()))?;
-        Ok((self.count as u64, self.sound.is_some()))
+        Ok((self.pictures.count() as u64, self.sound.is_some()))
     }
 }
 

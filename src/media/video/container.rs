@@ -38,6 +38,8 @@ pub(super) struct Container {
     input: Input,
     stream: usize,
     path: PathBuf,
+    /// Packets that were given out.
+    arrived: i64,
 }
 
 /// Refuses what is no regular, readable file with bytes in it before FFmpeg sees it.
@@ -87,7 +89,7 @@ impl Container {
                     if keep { Discard::Default } else { Discard::All }.into();
             }
         }
-        Ok(Container { input, stream, path: path.to_owned() })
+        Ok(Container { input, stream, path: path.to_owned(), arrived: 0 })
     }
 
     pub(super) fn header(&self) -> Header {
@@ -136,12 +138,18 @@ impl Container {
         ((-turned / 90.0).round() as i32).rem_euclid(4) * 90
     }
 
-    /// The next packet of the video stream; `None` at the end, `Err` where reading breaks off.
+    /// The next packet of the video stream that holds anything, its time stamp replaced by its
+    /// number from 0; `None` at the end, `Err` where reading breaks off. AVI marks a repeated frame
+    /// by an empty chunk, for which no frame comes out.
     fn next(&mut self) -> Result<Option<Packet>, Error> {
         loop {
             let mut packet = Packet::empty();
             match packet.read(&mut self.input) {
-                Ok(()) if packet.stream() == self.stream => return Ok(Some(packet)),
+                Ok(()) if packet.stream() == self.stream && packet.size() > 0 => {
+                    packet.set_pts(Some(self.arrived));
+                    self.arrived += 1;
+                    return Ok(Some(packet));
+                }
                 Ok(()) => {}
                 Err(Error::Eof) => return Ok(None),
                 Err(error) => return Err(error),
@@ -227,8 +235,6 @@ impl Packets {
                     packets.damage.push(format!("reading broke off: {error}"));
                     break;
                 }
-                // AVI marks a repeated frame by an empty chunk, for which no frame comes out.
-                Ok(Some(packet)) if packet.size() == 0 => {}
                 Ok(Some(packet)) => {
                     corrupt += u64::from(packet.is_corrupt());
                     packets.frames += 1;
@@ -284,9 +290,6 @@ impl Packets {
         let mut skip = self.kept.len();
         // Where reading breaks off is known from the first time.
         while let Ok(Some(packet)) = rest.next() {
-            if packet.size() == 0 {
-                continue;
-            }
             if skip > 0 {
                 skip -= 1;
             } else if !step(&packet) {

@@ -163,9 +163,9 @@ pub fn decode(path: &Path, fast: bool, plan: &mut dyn Plan) -> Result<Facts, Fai
 /// How much of a clip to decode.
 #[derive(Clone, Copy)]
 struct Effort {
-    /// Stop after the last target, and leave out frames that nobody sees.
+    /// Stop after the last target.
     fast: bool,
-    /// Do less for frames that nobody sees.
+    /// Do less for frames that nobody sees; nothing at all where it is fast.
     thrifty: bool,
 }
 
@@ -180,7 +180,7 @@ fn run(
 ) -> Result<Option<(u64, Gather)>, Failure> {
     let counted = packets.frames;
     let targets = plan.targets(counted, fps);
-    let decoded = pass(packets, &targets, effort.fast, effort, plan, Some(&mut gather))?;
+    let decoded = pass(packets, &targets, effort, plan, Some(&mut gather))?;
     if decoded.misjudged {
         return Ok(None);
     }
@@ -191,8 +191,8 @@ fn run(
     if frames != counted {
         let true_targets = plan.targets(frames, fps);
         if true_targets != targets {
-            let thorough = Effort { thrifty: false, ..effort };
-            pass(packets, &true_targets, true, thorough, plan, None)?;
+            let thorough = Effort { fast: true, thrifty: false };
+            pass(packets, &true_targets, thorough, plan, None)?;
         }
     }
     Ok(Some((frames, gather)))
@@ -206,11 +206,10 @@ struct Reached {
     misjudged: bool,
 }
 
-/// Decodes from the first packet, to the end or (`stop_early`) to the last target.
+/// Decodes from the first packet, to the end or (`fast`) to the last target.
 fn pass(
     packets: &mut Packets,
     targets: &[u64],
-    stop_early: bool,
     effort: Effort,
     plan: &mut dyn Plan,
     mut gather: Option<&mut Gather>,
@@ -221,7 +220,6 @@ fn pass(
         codec: decoder.id(),
         decoder,
         frames: 0,
-        arrived: 0,
         targets,
         converter: Converter::new(packets.rotation()),
         plan,
@@ -232,14 +230,14 @@ fn pass(
     let mut failed = None;
     packets.each(|packet| {
         let step = decoding.send(packet, gather.as_deref_mut());
-        let done = stop_early && decoding.targets.is_empty() || decoding.thrift.misjudged;
+        let done = effort.fast && decoding.targets.is_empty() || decoding.thrift.misjudged;
         failed = step.err();
         failed.is_none() && !done
     })?;
     if let Some(error) = failed {
         return Err(Failure::Keep(error));
     }
-    let at_end = !(stop_early && decoding.targets.is_empty());
+    let at_end = !(effort.fast && decoding.targets.is_empty());
     if at_end && !decoding.thrift.misjudged {
         decoding.drain(gather).map_err(Failure::Keep)?;
     }
@@ -269,8 +267,6 @@ struct Decoding<'a> {
     decoder: decoder::Video,
     /// Frames that came out so far, thus the index of the next.
     frames: u64,
-    /// Packets so far, thus the arrival number of the next.
-    arrived: i64,
     /// Wanted frames that have not come yet, ascending.
     targets: &'a [u64],
     converter: Converter,
@@ -283,20 +279,16 @@ struct Decoding<'a> {
 
 impl Decoding<'_> {
     fn send(&mut self, packet: &Packet, mut gather: Option<&mut Gather>) -> anyhow::Result<()> {
-        let arrival = self.arrived;
-        self.arrived += 1;
         let coarse = self.thrifty && self.is_unseen(packet, gather.as_deref());
         if coarse && self.leaves_out {
             self.frames += 1;
             return Ok(());
         }
-        if coarse {
+        if let (true, Some(arrival)) = (coarse, packet.pts()) {
             self.thrift.finish_coarsely(arrival);
         }
         self.set_care(coarse);
-        let mut stamped = packet.clone();
-        stamped.set_pts(Some(arrival));
-        if let Err(error) = self.decoder.send_packet(&stamped) {
+        if let Err(error) = self.decoder.send_packet(packet) {
             if let Some(gather) = gather.as_deref_mut() {
                 gather.damaged(self.frames, &error);
             }
@@ -313,9 +305,14 @@ impl Decoding<'_> {
             codec::Id::MPEG4 => self.frames,
             _ => self.frames + waiting.max(0) as u64 + 1,
         };
-        let wanted = [self.targets.first().copied(), gather.and_then(Gather::next_wanted)];
-        wanted.into_iter().flatten().all(|next| next > latest)
+        self.next_wanted(gather).is_none_or(|next| next > latest)
             && packet.data().is_some_and(|bytes| thrift::is_disposable(self.codec, bytes))
+    }
+
+    /// The next frame that anybody looks at.
+    fn next_wanted(&self, gather: Option<&Gather>) -> Option<u64> {
+        let wanted = [self.targets.first().copied(), gather.and_then(Gather::next_wanted)];
+        wanted.into_iter().flatten().min()
     }
 
     /// Coarse frames go without residuals or smoothing where nothing depends on them.
@@ -362,9 +359,7 @@ impl Decoding<'_> {
     fn take(&mut self, picture: &frame::Video, gather: Option<&mut Gather>) -> anyhow::Result<()> {
         let index = self.frames;
         self.frames += 1;
-        let wanted =
-            [self.targets.first().copied(), gather.as_deref().and_then(Gather::next_wanted)];
-        if wanted.into_iter().flatten().any(|next| next <= index) {
+        if self.next_wanted(gather.as_deref()).is_some_and(|next| next <= index) {
             self.thrift.check(index, picture.pts());
         }
         if let Some(gather) = gather {

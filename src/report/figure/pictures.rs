@@ -48,7 +48,7 @@ pub struct ShotColumn {
 const GAP: f64 = 14.0;
 const LABEL_ROOM: f64 = 210.0;
 /// Em of the lines below pictures.
-const SMALL: f64 = 0.8 * EM;
+const SMALL: f64 = 0.7 * EM;
 
 /// Draws the grid.
 pub fn picture_grid(rows: &[RowHead], columns: &[ShotColumn]) -> Canvas {
@@ -120,6 +120,8 @@ mod tests {
             .map(|(name, lines)| RowHead { name: name.into(), lines });
         let canvas = picture_grid(&heads, &columns);
         super::super::tests::show("pictures", &canvas);
-        assert_eq!(canvas.svg().expect("svg").matches("data:image/jpeg").count(), 27);
+        let svg = canvas.svg().expect("svg");
+        assert_eq!(svg.matches("data:image/jpeg").count(), 27);
+        assert!(svg.contains("≠ Surprise 100 %"), "the longest line is cut");
     }
 }
