@@ -18,11 +18,11 @@ use crate::{
         image::{encode_jpeg, encode_png, load_rgb},
         redraw,
     },
-    output,
+    model, output,
     pack::{self, Pack, Preprocessing},
     record::Split,
     runs::RunFolder,
-    train::{self, FaceReader},
+    train::FaceReader,
 };
 
 /// Draw every face's box, label and confidence into pictures and videos, and list them in faces.csv
@@ -82,7 +82,7 @@ pub(super) fn run(args: &Args) -> Result<Done> {
     let files = files(&args.input)?;
     let folder = RunFolder::new(&args.run);
     folder.record()?;
-    let reader = FaceReader::open(&folder, train::device(&args.device)?)?;
+    let reader = FaceReader::open(&folder, model::device(&args.device)?)?;
     let detector = face::open(&Request::named(&args.detector))?
         .context("faces cannot be annotated without a detector; take seeta or mmod")?;
     let mut annotator = Annotator::new(reader, detector, settings(args, &folder));

@@ -11,7 +11,7 @@ use super::{train::refuse_stale, Done};
 use crate::{
     experiment::Experiment,
     manifest::{self, Meta},
-    output,
+    model, output,
     pack::{self, Pack},
     record::Split,
     runs::{RunFolder, RunRecord, TestLook},
@@ -55,7 +55,7 @@ pub(super) fn run(args: &Args) -> Result<Done> {
     if let Some(rows) = earlier(&folder, args.split, &meta) {
         return Ok(told(&folder, args.split, rows, "already done"));
     }
-    let device = train::device(&args.device)?;
+    let device = model::device(&args.device)?;
     train::use_threads_of(&record);
     let (rows, attention) = train::predict(&folder, &pack_folder, args.split, device)?;
     if let Some(maps) = &attention {

@@ -1,9 +1,11 @@
 //! Batch normalisation, maximum of 2x2 windows and ReLU as one operation (`fused.cpp`).
-use std::ffi::{c_char, CStr};
+use std::ffi::c_char;
 
-use anyhow::{bail, Result};
+use anyhow::Result;
 use tch::{Device, Kind, Tensor};
 use torch_sys::C_tensor;
+
+use super::checked;
 
 extern "C" {
     fn ncaers_norm_relu(
@@ -71,12 +73,8 @@ pub(super) fn norm_relu(x: &Tensor, batch: &Batch, pool: bool) -> Result<Tensor>
             batch.eps,
             pool,
         );
-        if message.is_null() {
-            return Ok(Tensor::from_ptr(out));
-        }
-        let text = CStr::from_ptr(message).to_string_lossy().into_owned();
-        libc::free(message.cast());
-        bail!("{}", text.lines().next().unwrap_or("LibTorch failed"))
+        checked(message)?;
+        Ok(Tensor::from_ptr(out))
     }
 }
 

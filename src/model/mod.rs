@@ -15,6 +15,8 @@ mod attention;
 #[cfg(feature = "torch")]
 mod caer_net;
 #[cfg(feature = "torch")]
+mod device;
+#[cfg(feature = "torch")]
 mod efficientface;
 #[cfg(feature = "torch")]
 mod encoder;
@@ -40,7 +42,10 @@ mod resnet;
 mod vgg;
 
 #[cfg(feature = "torch")]
+pub(crate) use self::device::checked;
+#[cfg(feature = "torch")]
 pub use self::{
+    device::{allow_tf32, device, device_name},
     error::InputError,
     interface::{build, entry, Branch, Entry, Input, Inputs, Model, Outputs, Slot},
     layers::{Layer, Pass},

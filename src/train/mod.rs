@@ -49,7 +49,7 @@ pub use self::{
     faces::{FaceAnswer, FacePixels, FaceReader},
     fit::{fit, Interrupted, Plan, BEST, LAST},
     memory::keep_memory,
-    network::{device, Network},
+    network::Network,
     optimizer::{Optimizer, Rule},
     predict::{predict, selected, use_threads_of, write_attention},
     speed::{speed, Speed},

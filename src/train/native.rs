@@ -1,9 +1,11 @@
 //! Calls into `native.cpp`: the few operations of LibTorch that tch has no binding for.
-use std::ffi::{c_char, CStr};
+use std::ffi::c_char;
 
-use anyhow::{bail, Result};
+use anyhow::Result;
 use tch::Tensor;
 use torch_sys::C_tensor;
+
+use crate::model::checked;
 
 type List = *const *const C_tensor;
 
@@ -32,21 +34,6 @@ extern "C" {
         decoupled: bool,
     ) -> *mut c_char;
     fn ncaers_deterministic(on: bool) -> *mut c_char;
-    fn ncaers_allow_tf32(on: bool) -> *mut c_char;
-}
-
-/// Turns the answer of a native call into a result, taking over the string.
-fn checked(message: *mut c_char) -> Result<()> {
-    if message.is_null() {
-        return Ok(());
-    }
-    // SAFETY: native functions return null or a string from strdup that is ours to free.
-    let text = unsafe {
-        let text = CStr::from_ptr(message).to_string_lossy().into_owned();
-        libc::free(message.cast());
-        text
-    };
-    bail!("{}", text.lines().next().unwrap_or("LibTorch failed"))
 }
 
 fn pointers(tensors: &[Tensor]) -> Vec<*const C_tensor> {
@@ -139,10 +126,4 @@ pub(super) fn free_device_memory() -> Option<usize> {
 pub(super) fn set_deterministic(on: bool) -> Result<()> {
     // SAFETY: sets a flag of LibTorch's global context.
     checked(unsafe { ncaers_deterministic(on) })
-}
-
-/// Allows CUDA's shortened fp32 products, for networks that run in bf16 anyway.
-pub(super) fn allow_tf32(on: bool) -> Result<()> {
-    // SAFETY: sets a flag of LibTorch's global context.
-    checked(unsafe { ncaers_allow_tf32(on) })
 }

@@ -10,10 +10,14 @@ use super::{
     config::TrainConfig,
     fit,
     loss::Loss,
-    network::{device_name, Network, Stage},
+    network::{Network, Stage},
     optimizer::{Optimizer, Rule},
 };
-use crate::{model::ModelConfig, record::NUM_CLASSES, seed::Draws};
+use crate::{
+    model::{device_name, ModelConfig},
+    record::NUM_CLASSES,
+    seed::Draws,
+};
 
 /// Resident pictures, as in the comparison with PyTorch.
 const RESIDENT: usize = 256;

@@ -10,13 +10,16 @@ use super::{
         checkpoint::Position,
         config::{LossKind, TrainConfig},
         loss::Loss,
-        network::{self, Head, Network, Stage},
+        network::{Head, Network, Stage},
         optimizer::{Optimizer, Rule},
         shared,
     },
     now, Run, Work, LAST,
 };
-use crate::{model::Branch, runs::EpochRow};
+use crate::{
+    model::{self, Branch},
+    runs::EpochRow,
+};
 
 impl Run<'_> {
     /// Trains every encoder that has not been trained, sharing where the plan says so. What
@@ -104,7 +107,7 @@ impl Run<'_> {
         ];
         drop_keys(&mut train, &joint);
         drop_keys(&mut model, &["attention", "fusion", "branches", "cls_hidden", "dropout"]);
-        let device = network::device_name(self.device);
+        let device = model::device_name(self.device);
         json!([
             branch.name(),
             self.epochs_of(branch),

@@ -21,12 +21,12 @@ use super::{
     events::Events,
     loss::Loss,
     memory, native,
-    network::{self, Network, Stage},
+    network::{Network, Stage},
     optimizer::{Optimizer, Rule},
     predict,
 };
 use crate::{
-    model::{Branch, ModelConfig, Pass},
+    model::{self, Branch, ModelConfig, Pass},
     pack::{self, Pack},
     progress::Progress,
     record::{Emotion, Split},
@@ -358,9 +358,9 @@ pub(super) fn set_up(train: &TrainConfig) -> Result<Device> {
     if train.threads > 0 {
         tch::set_num_threads(train.threads as i32);
     }
-    let device = network::device(&train.device)?;
+    let device = model::device(&train.device).context("train.device")?;
     native::set_deterministic(train.deterministic)?;
-    native::allow_tf32(train.precision == Precision::Bf16)?;
+    model::allow_tf32(train.precision == Precision::Bf16)?;
     Ok(device)
 }
 
@@ -399,7 +399,7 @@ fn new_record(plan: &Plan, network: &Network, pack: &Pack, device: Device) -> Ru
         pack_digest: pack.digest(),
         program_version: env!("CARGO_PKG_VERSION").to_owned(),
         commit: option_env!("NCAERS_COMMIT").filter(|c| !c.is_empty()).map(str::to_owned),
-        device: network::device_name(device),
+        device: model::device_name(device),
         threads: tch::get_num_threads() as u32,
         parameters: network.parameters(),
         selected: None,
