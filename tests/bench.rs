@@ -43,6 +43,11 @@ fn a_detector_is_timed_per_picture() {
     let seeta = json_of(&["detect", ".", "--rounds", "1"], dir.path());
     assert_eq!((seeta["pictures"].as_u64(), seeta["rounds"].as_u64()), (Some(2), Some(1)));
     assert!(seeta["cpu_ms_per_picture"].as_f64().is_some_and(|ms| ms > 0.0), "{seeta}");
+    assert!(seeta["images_per_s"].as_f64().is_some_and(|rate| rate > 0.0), "{seeta}");
+    let sized = ["detect", ".", "--size", "320x200", "--batch", "3", "--min-face", "80"];
+    let seeta = json_of(&sized, dir.path());
+    assert_eq!((seeta["batch"].as_u64(), seeta["megapixels"].as_f64()), (Some(3), Some(0.064)));
+    assert!(seeta["detector"].as_str().is_some_and(|name| name.contains("min_face 80")), "{seeta}");
 }
 
 #[test]
@@ -55,6 +60,10 @@ fn nothing_to_measure_is_one_line() {
     };
     refused(&["detect", "."], 1, "no .jpg or .png below .");
     refused(&["detect", ".", "--detector", "none"], 2, "finds nothing to measure");
+    refused(&["detect", ".", "--detector", "seeta", "--upsample", "1"], 2, "for --detector mmod");
     refused(&["detect", "absent.png"], 1, "absent.png");
     refused(&["build", "--corpus", "absent"], 1, "absent");
+    let size = ncaers().args(["bench", "detect", ".", "--size", "12"]).assert().code(2);
+    let text = String::from_utf8_lossy(&size.get_output().stderr).into_owned();
+    assert!(text.contains("`12` is not of the form 712x400"), "{text}");
 }

@@ -7,6 +7,7 @@ mod common;
 
 use std::{
     env,
+    io::{self, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -150,7 +151,12 @@ fn draw_face(image: &mut RgbImage, left: i32, top: i32, size: i32) {
 fn weights() -> Option<PathBuf> {
     let path = mmod::default_weights()?;
     if !path.exists() {
-        eprintln!("SKIPPED: {} is missing; run `just fetch-mmod`", path.display());
+        // Not eprintln, which the test harness swallows.
+        let _ = writeln!(
+            io::stderr(),
+            "SKIPPED: {} is missing, run `just fetch-mmod`; not tested: dlib's detector",
+            path.display()
+        );
         return None;
     }
     Some(path)
@@ -158,7 +164,7 @@ fn weights() -> Option<PathBuf> {
 
 fn open(upsample: u32, channels: &str) -> Option<Mmod> {
     let channels: ChannelOrder = channels.parse().expect("known");
-    let settings = Settings { upsample, channels };
+    let settings = Settings { upsample, channels, ..Default::default() };
     Some(Mmod::open(&weights()?, settings, tch::Device::Cpu).expect("published weights"))
 }
 
@@ -179,7 +185,7 @@ fn every_box_is_dlibs_box() {
     for case in &golden {
         let image = picture(&case.picture);
         assert_eq!(sha256_hex(image.as_raw()), case.sha256, "{}", case.picture);
-        let mmod = open(case.upsample, &case.channels).expect("has weights");
+        let mut mmod = open(case.upsample, &case.channels).expect("has weights");
         let faces = mmod.detect_unclipped(&image).expect("runs");
         let found: Vec<_> = faces.iter().map(inclusive).collect();
         let right: Vec<_> = case.boxes.iter().map(|&(l, t, r, b, _)| (l, t, r, b)).collect();
@@ -269,7 +275,7 @@ fn wrong_weights_and_settings_are_refused_in_one_line() {
 #[ignore = "measures speed"]
 fn speed() {
     tch::set_num_threads(1);
-    let Some(mmod) = open(1, "rgb") else { return };
+    let Some(mut mmod) = open(1, "rgb") else { return };
     let image = picture("rustface crop 833 0 712 400");
     let mut seconds = [0.0; 6].map(|_: f64| {
         let start = cpu_seconds();
@@ -309,6 +315,9 @@ fn a_build_records_the_detector_and_the_choice() {
         command.args(["build", "--seed", "1", "--preset", "glamor-compat"]).args(more);
         command.arg("--corpus").arg(&from).arg("--out").arg(&out).assert()
     };
+    let planned = build(&["--dry-run", "--min-face", "64"]).success();
+    let planned = String::from_utf8_lossy(&planned.get_output().stdout).into_owned();
+    assert!(planned.contains("upsample 1, channels bgr, min_face 64)"), "{planned}");
     build(&["--choose", "largest", "--margin", "0.25"]).success();
     let (samples, meta) = read_samples(&out.join("samples.parquet")).expect("a manifest");
     assert_eq!(samples.len(), 1);
@@ -326,6 +335,25 @@ fn a_build_records_the_detector_and_the_choice() {
     assert!(message.contains("upsample 1") && message.contains("upsample 0"), "{message}");
 }
 
+/// The most that a machine without a GPU can show: the figure that a GPU is asked for, on the
+/// processor.
+#[test]
+fn batches_are_timed_with_the_settings_named() {
+    if weights().is_none() {
+        return;
+    }
+    let batch = ["--detector", "mmod", "--batch", "3", "--device", "cpu", "--min-face", "50"];
+    let mut command = ncaers();
+    command.args(["--json", "bench", "detect", "--rounds", "1", "--size", "150x160"]).args(batch);
+    let run = command.arg(fixtures().join("astronaut.png")).assert().success();
+    let json: serde_json::Value =
+        serde_json::from_slice(&run.get_output().stdout).expect("one JSON object");
+    let name = "mmod(dlib cnn, weights 4cb19393, upsample 1, channels rgb, min_face 50)";
+    assert_eq!(json["detector"], name);
+    assert_eq!((json["batch"].as_u64(), json["faces"].as_u64()), (Some(3), Some(1)));
+    assert!(json["images_per_s"].as_f64().is_some_and(|rate| rate > 0.0), "{json}");
+}
+
 #[test]
 fn face_options_that_make_no_sense_are_wrong_usage() {
     let folder = tempfile::tempdir().expect("temporary folder");
@@ -338,9 +366,23 @@ fn face_options_that_make_no_sense_are_wrong_usage() {
     };
     assert_eq!(
         refusal(&["--upsample", "1"]),
-        "error: --upsample, --channel-order and --mmod-weights are for --detector mmod, \
+        "error: --upsample, --channel-order, --mmod-weights and --device are for --detector mmod, \
          and --detector is seeta\n"
     );
+    let device = refusal(&["--device", "cuda", "--detector", "none"]);
+    assert!(device.contains("for --detector mmod, and --detector is none"), "{device}");
+    let smallest = refusal(&["--min-face", "80", "--detector", "none"]);
+    assert_eq!(
+        smallest,
+        "error: --min-face is for --detector seeta and mmod, and --detector is none\n"
+    );
+    assert_eq!(
+        refusal(&["--min-face", "39"]),
+        "error: smallest face is 39 pixels, at least 40 needed\n"
+    );
+    assert!(refusal(&["--min-face", "0"]).contains("0 is not in 1..=100000"));
+    let device = refusal(&["--detector", "mmod", "--device", "gpu"]);
+    assert!(device.contains("`gpu` must be auto, cpu, cuda or cuda:N"), "{device}");
     assert!(refusal(&["--detector", "mmod", "--upsample", "3"]).contains("3 is not in 0..=2"));
     assert!(refusal(&["--channel-order", "gbr"]).contains("`gbr` is neither rgb nor bgr"));
     assert!(refusal(&["--choose", "best"]).contains("`best` is none of highest"));

@@ -9,17 +9,14 @@ use std::{
 use serde_json::json;
 
 use super::{
+    face::DetectorArgs,
     slurm::{self, SlurmArgs, Work},
     Done, Usage,
 };
 use crate::{
     build::{self, Config, ImageFormat, Options, Outcome, Shard, Summary},
     experiment::executor::{slurm::folder_beside, Task},
-    face::{
-        self,
-        mmod::{ChannelOrder, Settings, MAX_UPSAMPLE},
-        Choice,
-    },
+    face::{self, mmod::ChannelOrder, Choice},
     output::{self, State},
     split::{Balance, OnLeak, Shares},
 };
@@ -86,21 +83,11 @@ const SHARDS: u32 = 8;
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Faces")]
 struct FaceArgs {
-    /// Face detector: seeta (the default), mmod (dlib's network), boxes=FILE (a list) or none
-    #[arg(long, value_name = "NAME")]
-    detector: Option<String>,
+    #[command(flatten)]
+    detector: DetectorArgs,
     /// Face settings of a published program
     #[arg(long, value_enum)]
     preset: Option<Preset>,
-    /// The file mmod_human_face_detector.dat; where `just fetch-mmod` puts it when absent
-    #[arg(long, value_name = "FILE")]
-    mmod_weights: Option<PathBuf>,
-    /// How often mmod doubles a picture first: finds faces from 80, 40 (the default) or 20 pixels
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=i64::from(MAX_UPSAMPLE)))]
-    upsample: Option<u32>,
-    /// Order in which mmod gets the channels: rgb (the default), or bgr as OpenCV's users give it
-    #[arg(long, value_name = "ORDER")]
-    channel_order: Option<ChannelOrder>,
     /// Which of several faces is the sample's: highest (score), largest or central
     #[arg(long, value_name = "WHICH", default_value = "highest")]
     choose: Choice,
@@ -118,30 +105,11 @@ enum Preset {
 
 impl FaceArgs {
     /// The detector with its settings; what is said alone wins over the preset.
-    fn request(&self) -> anyhow::Result<face::Request> {
-        let compatible = self.preset == Some(Preset::GlamorCompat);
-        let (detector, channels) =
-            if compatible { ("mmod", ChannelOrder::Bgr) } else { ("seeta", ChannelOrder::Rgb) };
-        let detector = self.detector.as_deref().unwrap_or(detector);
-        let (detector, list) = match detector.split_once('=') {
-            Some((name, file)) if name == "boxes" => (name, Some(PathBuf::from(file))),
-            _ => (detector, None),
-        };
-        let for_mmod =
-            self.upsample.is_some() || self.channel_order.is_some() || self.mmod_weights.is_some();
-        if for_mmod && detector != "mmod" {
-            let what = "--upsample, --channel-order and --mmod-weights are for --detector mmod";
-            return Err(Usage(format!("{what}, and --detector is {detector}")).into());
+    fn request(&self) -> Result<face::Request, Usage> {
+        match self.preset {
+            Some(Preset::GlamorCompat) => self.detector.request("mmod", ChannelOrder::Bgr),
+            None => self.detector.request("seeta", ChannelOrder::Rgb),
         }
-        let settings = Settings {
-            upsample: self.upsample.unwrap_or(Settings::default().upsample),
-            channels: self.channel_order.unwrap_or(channels),
-        };
-        Ok(face::Request {
-            mmod: settings,
-            file: list.or_else(|| self.mmod_weights.clone()),
-            ..face::Request::named(detector)
-        })
     }
 }
 

@@ -19,6 +19,7 @@ mod completions;
 mod demo_corpus;
 mod evaluate;
 mod export;
+mod face;
 mod import;
 mod merge;
 #[cfg(feature = "torch")]

@@ -22,6 +22,14 @@ pub trait Detector {
     /// When the detector itself fails; a picture without a face is no error.
     fn detect(&mut self, image: &RgbImage) -> Result<Vec<FaceBox>>;
 
+    /// The faces of several pictures, as [`Detector::detect`] finds them one after the other.
+    ///
+    /// # Errors
+    /// As [`Detector::detect`].
+    fn detect_batch(&mut self, images: &[RgbImage]) -> Result<Vec<Vec<FaceBox>>> {
+        images.iter().map(|image| self.detect(image)).collect()
+    }
+
     /// Tells which picture comes next: the clip's path in the corpus, `/` between its parts, and
     /// the frame from 0. Only lists of boxes need to know.
     fn next_is(&mut self, _clip_path: &str, _frame: u64) {}
@@ -35,8 +43,13 @@ pub trait Detector {
 pub struct Request {
     /// `seeta`, `mmod`, `boxes` or `none`.
     pub detector: String,
-    /// What `mmod` searches for, and how.
+    /// Edge in pixels of the smallest face that `seeta` or `mmod` looks for; each has a default of
+    /// its own.
+    pub min_face: Option<u32>,
+    /// What else `mmod` searches for, and how; its smallest face is the one above.
     pub mmod: mmod::Settings,
+    /// Where `mmod` runs: `cpu` (when `None`), `cuda` or `cuda:N`.
+    pub device: Option<String>,
     /// The weights of `mmod` (where `just fetch-mmod` puts them when `None`) or the list of
     /// `boxes`.
     pub file: Option<PathBuf>,
@@ -45,7 +58,13 @@ pub struct Request {
 impl Request {
     /// The detector of that name with its own settings.
     pub fn named(detector: &str) -> Self {
-        Request { detector: detector.to_owned(), mmod: Default::default(), file: None }
+        Request {
+            detector: detector.to_owned(),
+            min_face: None,
+            mmod: Default::default(),
+            device: None,
+            file: None,
+        }
     }
 }
 
@@ -54,8 +73,16 @@ type Open = fn(&Request) -> Result<Box<dyn Detector>>;
 
 /// The detectors that `--detector` knows by name, beside `none`.
 const DETECTORS: &[(&str, Open)] = &[
-    ("seeta", |_| Ok(Box::new(seeta::Seeta::new(Default::default())?))),
-    ("mmod", |request| mmod::open(request.mmod, request.file.as_deref())),
+    ("seeta", |request| {
+        let default = seeta::Settings::default();
+        let min_face = request.min_face.unwrap_or(default.min_face);
+        Ok(Box::new(seeta::Seeta::new(seeta::Settings { min_face, ..default })?))
+    }),
+    ("mmod", |request| {
+        let min_face = request.min_face.unwrap_or(request.mmod.min_face);
+        let settings = mmod::Settings { min_face, ..request.mmod };
+        mmod::open(settings, request.file.as_deref(), request.device.as_deref())
+    }),
     ("boxes", |request| match &request.file {
         Some(list) => boxes::open(list),
         None => bail!("boxes need a file, as in boxes=FILE"),
@@ -165,6 +192,15 @@ mod tests {
         assert_eq!(error.to_string(), "unknown detector `setta` (known: seeta, mmod, boxes, none)");
         assert!(open("none").expect("known").is_none());
         assert!(full_name(&Request::named("seeta")).expect("opens").starts_with("seeta("));
+    }
+
+    #[test]
+    fn the_smallest_face_is_part_of_the_name() {
+        let seeta = |min_face| full_name(&Request { min_face, ..Request::named("seeta") });
+        assert!(seeta(None).expect("opens").contains("min_face 56"));
+        assert!(seeta(Some(80)).expect("opens").contains("min_face 80"));
+        let error = seeta(Some(39)).expect_err("below the window").to_string();
+        assert_eq!(error, "smallest face is 39 pixels, at least 40 needed");
     }
 
     #[test]

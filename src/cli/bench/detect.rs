@@ -1,14 +1,18 @@
 //! `ncaers bench detect`
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use anyhow::{ensure, Context, Result};
+use image::RgbImage;
 use serde_json::json;
 
 use super::cpu::{self, Whose};
 use crate::{
-    cli::{Done, Usage},
-    face,
-    media::image::load_rgb,
+    cli::{face::DetectorArgs, Done, Usage},
+    face::{self, mmod::ChannelOrder, Detector},
+    media::image::{load_rgb, resize_bilinear},
 };
 
 #[derive(Debug, clap::Args)]
@@ -16,20 +20,32 @@ pub(super) struct Args {
     /// Pictures, or folders of pictures
     #[arg(required = true)]
     pictures: Vec<PathBuf>,
-    /// Face detector: seeta or mmod
-    #[arg(long, default_value = "seeta")]
-    detector: String,
-    /// How often mmod doubles a picture first
-    #[arg(long)]
-    upsample: Option<u32>,
+    #[command(flatten)]
+    detector: DetectorArgs,
     /// How often to go over the pictures
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
+    /// Pictures per call, of one size; mmod takes them through its network together
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    batch: u32,
+    /// Bring every picture to this size first
+    #[arg(long, value_name = "WxH", value_parser = size)]
+    size: Option<(u32, u32)>,
+}
+
+/// What the detector did so far.
+#[derive(Default)]
+struct Measured {
+    /// Pictures that were searched while the clocks ran.
+    searches: usize,
+    pixels: f64,
+    faces: usize,
+    cpu_s: f64,
+    wall_s: f64,
 }
 
 pub(super) fn run(args: &Args) -> Result<Done> {
-    let mut request = face::Request::named(&args.detector);
-    request.mmod.upsample = args.upsample.unwrap_or(request.mmod.upsample);
+    let request = args.detector.request("seeta", ChannelOrder::Rgb)?;
     let mut detector = face::open(&request)?
         .ok_or_else(|| Usage("--detector none finds nothing to measure".into()))?;
     let mut files = Vec::new();
@@ -38,28 +54,68 @@ pub(super) fn run(args: &Args) -> Result<Done> {
     }
     files.sort();
     ensure!(!files.is_empty(), "no .jpg or .png below {}", args.pictures[0].display());
-    let (mut seconds, mut faces, mut pixels) = (0.0, 0, 0.0);
+    let mut measured = Measured::default();
+    let mut waiting: Vec<RgbImage> = Vec::new();
     for file in &files {
         let picture = load_rgb(file)?;
-        pixels += f64::from(picture.width() * picture.height());
-        faces += detector.detect(&picture)?.len();
-        let before = cpu::seconds(Whose::Own);
-        for _ in 0..args.rounds {
-            detector.detect(&picture)?;
+        let picture = args.size.map_or(picture.clone(), |(w, h)| resize_bilinear(&picture, w, h));
+        let other = waiting.first().is_some_and(|p| p.dimensions() != picture.dimensions());
+        if other || waiting.len() == args.batch as usize {
+            measured.search(&mut *detector, &mut waiting, args)?;
         }
-        seconds += cpu::seconds(Whose::Own) - before;
+        waiting.push(picture);
     }
-    let count = files.len() as f64;
-    let ms = 1e3 * seconds / (count * f64::from(args.rounds));
-    let megapixels = pixels / count / 1e6;
-    let name = detector.name();
-    let text = format!(
-        "{name}: {ms:.1} ms CPU per picture of {megapixels:.2} megapixels, {faces} faces in {} pictures",
-        files.len()
-    );
-    let json = json!({"detector": name, "cpu_ms_per_picture": ms, "pictures": files.len(),
-        "megapixels": megapixels, "faces": faces, "rounds": args.rounds});
-    Ok(Done { text, json, exit: 0 })
+    measured.search(&mut *detector, &mut waiting, args)?;
+    Ok(measured.told(&detector.name(), files.len(), args))
+}
+
+impl Measured {
+    /// Searches pictures of one size once to warm up, then in every round; too few for a batch are
+    /// repeated in it.
+    fn search(
+        &mut self,
+        detector: &mut dyn Detector,
+        pictures: &mut Vec<RgbImage>,
+        args: &Args,
+    ) -> Result<()> {
+        self.pixels += pictures.iter().map(|p| f64::from(p.width() * p.height())).sum::<f64>();
+        let distinct = pictures.len();
+        let batch: Vec<_> = pictures.iter().cycle().take(args.batch as usize).cloned().collect();
+        pictures.clear();
+        self.faces +=
+            detector.detect_batch(&batch)?[..distinct].iter().map(Vec::len).sum::<usize>();
+        let (start, before) = (Instant::now(), cpu::seconds(Whose::Own));
+        for _ in 0..args.rounds {
+            detector.detect_batch(&batch)?;
+        }
+        self.cpu_s += cpu::seconds(Whose::Own) - before;
+        self.wall_s += start.elapsed().as_secs_f64();
+        self.searches += batch.len() * args.rounds as usize;
+        Ok(())
+    }
+
+    fn told(&self, name: &str, pictures: usize, args: &Args) -> Done {
+        let searches = self.searches as f64;
+        let (ms, per_s) = (1e3 * self.cpu_s / searches, searches / self.wall_s);
+        let megapixels = self.pixels / pictures as f64 / 1e6;
+        let text = format!(
+            "{name}: {ms:.1} ms CPU per picture of {megapixels:.2} megapixels, {per_s:.1} images/s \
+             in batches of {}, {} faces in {pictures} pictures",
+            args.batch, self.faces
+        );
+        let json = json!({"detector": name, "cpu_ms_per_picture": ms, "images_per_s": per_s,
+            "batch": args.batch, "pictures": pictures, "megapixels": megapixels,
+            "faces": self.faces, "rounds": args.rounds});
+        Done { text, json, exit: 0 }
+    }
+}
+
+/// `712x400`.
+fn size(text: &str) -> Result<(u32, u32), String> {
+    let edge = |text: &str| text.parse().ok().filter(|edge| (1..=16_384).contains(edge));
+    text.split_once('x')
+        .and_then(|(w, h)| Some((edge(w)?, edge(h)?)))
+        .ok_or_else(|| format!("`{text}` is not of the form 712x400"))
 }
 
 /// Pictures by their names' endings; a file that is named itself is taken whatever it is called.

@@ -1,12 +1,10 @@
 //! From a map of scores to boxes in the picture: mapping back through the pyramid, and the best
 //! box of every heap.
-use super::canvas::Layout;
+use super::layout::{Layout, Part, ORIGIN, STRIDE};
 use crate::record::FaceBox;
 
-/// Steps of the score map in pixels of the canvas.
-const STRIDE: f64 = 8.0;
-/// The canvas pixel under the score map's first cell.
-const ORIGIN: f64 = 14.0;
+/// Edge of a face on a level in edges on the level before.
+const GROWTH: f64 = 6.0 / 5.0;
 
 /// Whole pixels from `left` to `right` and `top` to `bottom`, both ends inclusive, as dlib counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,11 +30,11 @@ impl Rect {
     }
 
     /// Pixels inside; 0 when the ends are crossed.
-    fn area(self) -> i64 {
+    pub fn area(self) -> i64 {
         self.width().max(0) * self.height().max(0)
     }
 
-    fn intersection(self, other: Rect) -> Rect {
+    pub fn intersection(self, other: Rect) -> Rect {
         Rect {
             left: self.left.max(other.left),
             top: self.top.max(other.top),
@@ -46,13 +44,27 @@ impl Rect {
     }
 
     /// The smallest box around both.
-    fn hull(self, other: Rect) -> Rect {
+    pub fn hull(self, other: Rect) -> Rect {
         Rect {
             left: self.left.min(other.left),
             top: self.top.min(other.top),
             right: self.right.max(other.right),
             bottom: self.bottom.max(other.bottom),
         }
+    }
+
+    /// `by` pixels more on every side.
+    pub fn grown(self, by: i64) -> Rect {
+        Rect {
+            left: self.left - by,
+            top: self.top - by,
+            right: self.right + by,
+            bottom: self.bottom + by,
+        }
+    }
+
+    pub fn contains(self, x: i64, y: i64) -> bool {
+        (self.left..=self.right).contains(&x) && (self.top..=self.bottom).contains(&y)
     }
 
     pub fn overlaps(self, other: Rect) -> bool {
@@ -101,32 +113,39 @@ impl Overlap {
     }
 }
 
-/// Every place of the score map above 0, rows from the top; boxes in pixels of the first level.
+/// Every place above 0 on the score map of one part of the canvas, rows from the top; boxes in
+/// pixels of the first level.
 ///
-/// `scores` is `[rows, columns]`, row by row.
+/// `scores` is `[rows, columns]` of the part's map, row by row.
 pub(super) fn candidates(
     scores: &[f32],
-    columns: usize,
     layout: &Layout,
+    part: &Part,
     window: (u32, u32),
 ) -> Vec<Candidate> {
+    let columns = part.map.width() as usize;
     let positive = scores.iter().enumerate().filter(|(_, &score)| score > 0.0);
     positive
-        .map(|(cell, &score)| {
-            let place = |cell: usize| STRIDE * cell as f64 + ORIGIN;
-            let (x, y) = (place(cell % columns), place(cell / columns));
-            Candidate { rect: in_picture(x, y, layout, window), score }
+        .filter_map(|(cell, &score)| {
+            let column = part.map.left + (cell % columns) as i64;
+            let row = part.map.top + (cell / columns) as i64;
+            let counts = part.cells.contains(column, row);
+            let point = (STRIDE * column + ORIGIN, STRIDE * row + ORIGIN);
+            let (level, _) = nearest_level(layout, point.0, point.1);
+            (counts && part.levels.contains(&level))
+                .then(|| Candidate { rect: in_picture(point, layout, level, window), score })
         })
         .collect()
 }
 
-/// The window around a point of the canvas in pixels of the picture.
-fn in_picture(x: f64, y: f64, layout: &Layout, window: (u32, u32)) -> Rect {
+/// The window around a point of the canvas, which belongs to `level`, in pixels of the picture.
+fn in_picture(point: (i64, i64), layout: &Layout, level: usize, window: (u32, u32)) -> Rect {
     let half = |size: u32| f64::from(size - 1) / 2.0;
     let (half_width, half_height) = (half(window.0), half(window.1));
-    let (level, place) = nearest_level(layout, x.round() as i64, y.round() as i64);
+    let (x, y) = (point.0 as f64, point.1 as f64);
+    let place = layout.levels[level];
     let up = |at: f64, origin: i64| {
-        let point = (0..level).fold(at - origin as f64, |p, _| p * (6.0 / 5.0) + 0.3);
+        let point = (0..level).fold(at - origin as f64, |p, _| p * GROWTH + 0.3);
         point.round() as i64
     };
     Rect {
@@ -135,6 +154,16 @@ fn in_picture(x: f64, y: f64, layout: &Layout, window: (u32, u32)) -> Rect {
         right: up(x + half_width, place.left),
         bottom: up(y + half_height, place.top),
     }
+}
+
+/// The first level whose windows are at least `min_face` pixels wide in a picture that was
+/// enlarged `times` times; 0 lets every level count.
+pub(super) fn first_level(min_face: u32, window: (u32, u32), times: u32) -> usize {
+    let smallest = f64::from(window.0) / f64::from(1u32 << times);
+    // A window of 40 pixels counts as 40 whatever the rounding of the product.
+    let wanted = f64::from(min_face) * (1.0 - 1e-9);
+    let mut windows = std::iter::successors(Some(smallest), |width| Some(width * GROWTH));
+    windows.position(|width| width >= wanted).expect("windows grow without end")
 }
 
 /// The level that a point of the canvas is on or nearest to; the larger one of two.
@@ -178,11 +207,16 @@ mod tests {
     }
 
     fn layout() -> Layout {
-        Layout {
-            width: 122,
-            height: 340,
-            levels: vec![Rect::at(11, 11, 100, 100), Rect::at(11, 121, 83, 83)],
-        }
+        let levels = vec![Rect::at(11, 11, 100, 100), Rect::at(11, 121, 83, 83)];
+        Layout::by_hand(122, 341, levels)
+    }
+
+    /// Candidates of the whole map, 12 x 40 cells.
+    fn found(scores: &[f32], first: usize) -> Vec<Candidate> {
+        let [part] = &layout().parts(0)[..] else { panic!("the whole canvas") };
+        let part = Part { levels: first..2, ..part.clone() };
+        assert_eq!((part.map.width(), part.map.height()), (12, 40));
+        candidates(scores, &layout(), &part, (80, 80))
     }
 
     #[test]
@@ -220,7 +254,7 @@ mod tests {
         scores[4 * 12 + 5] = 0.25;
         scores[3] = -1.0;
         scores[7] = f32::NAN;
-        let found = candidates(&scores, 12, &layout(), (80, 80));
+        let found = found(&scores, 0);
         let rect = Rect { left: 4, top: -5, right: 83, bottom: 75 };
         assert_eq!(found, [Candidate { rect, score: 0.25 }]);
     }
@@ -230,11 +264,27 @@ mod tests {
         // Canvas (54, 166), second level (43, 45): (3.5, 5.5) * 1.2 + 0.3 and (82.5, 84.5) * 1.2 + 0.3.
         let mut scores = vec![0.0; 12 * 40];
         scores[19 * 12 + 5] = 1.0;
-        let found = candidates(&scores, 12, &layout(), (80, 80));
+        assert_eq!(found(&scores, 1).len(), 1);
+        scores[4 * 12 + 5] = 1.0;
+        assert_eq!(found(&scores, 1).len(), 1, "the first level does not count");
+        let found = &found(&scores, 0)[1..];
         assert_eq!(found[0].rect, Rect { left: 5, top: 7, right: 99, bottom: 102 });
         // Between two levels, nearer to the second.
         assert_eq!(nearest_level(&layout(), 50, 117).0, 1);
         assert_eq!(nearest_level(&layout(), 50, 113).0, 0);
+    }
+
+    #[test]
+    fn levels_with_smaller_windows_than_the_smallest_face_do_not_count() {
+        let first = |min_face, times| first_level(min_face, (80, 80), times);
+        assert_eq!(
+            [first(0, 1), first(40, 1), first(41, 1), first(48, 1), first(49, 1)],
+            [0, 0, 1, 1, 2]
+        );
+        // 80, 96, 115.2, 138.2, 165.9
+        assert_eq!([first(80, 0), first(81, 0), first(115, 0), first(116, 0)], [0, 1, 2, 3]);
+        assert_eq!([first(20, 2), first(24, 2), first(80, 2)], [0, 1, 8]);
+        assert!(first(u32::MAX, 2) > 90);
     }
 
     #[test]

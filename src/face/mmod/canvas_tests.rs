@@ -1,37 +1,49 @@
-use proptest::prelude::*;
-
 use super::*;
 
-/// Made by dlib itself, see `tests/tools/mmod_layout.cpp`.
-const LAYOUTS: &str =
-    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/mmod/layouts.json"));
+/// Made by dlib itself, see `tests/tools/mmod_canvas.cpp`.
+const TINY: &str =
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/mmod/tiny.json"));
 
-#[derive(serde::Deserialize)]
-struct Golden {
-    picture: [u32; 2],
-    canvas: [usize; 2],
-    levels: Vec<[i64; 4]>,
+/// FNV-1a over words, as in the tool.
+fn add(hash: &mut u64, word: u32) {
+    *hash = (*hash ^ u64::from(word)).wrapping_mul(0x100_0000_01b3);
 }
 
-#[test]
-fn levels_are_where_dlib_puts_them() {
-    let golden: Vec<Golden> = serde_json::from_str(LAYOUTS).expect("well-formed");
-    assert_eq!(golden.len(), 25);
-    for Golden { picture: [w, h], canvas, levels } in golden {
-        let layout = Layout::of(w, h).expect("large enough");
-        assert_eq!([layout.width, layout.height], canvas, "{w}x{h}");
-        let found: Vec<_> =
-            layout.levels.iter().map(|l| [l.left, l.top, l.right, l.bottom]).collect();
-        assert_eq!(found, levels, "{w}x{h}");
-    }
+/// The tool's picture, enlarged.
+fn tiny_picture(width: u32, height: u32, upsample: u32) -> (Vec<u8>, u32, u32) {
+    let places = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
+    let pixels = places.flat_map(|(x, y)| {
+        [x * 37 + y * 11, x * x + 3 * y, x * 5 + y * y * 7].map(|value| value as u8)
+    });
+    (0..upsample).fold((pixels.collect(), width, height), |(pixels, width, height), _| {
+        enlarge(&pixels, width, height)
+    })
 }
 
+/// Every size up to 64 x 64 at every upsample: nothing out of bounds, and dlib's bits wherever dlib
+/// has room, also where a level lies over the one that it is made of.
 #[test]
-fn pictures_without_room_for_the_network_have_no_canvas() {
-    for (w, h) in [(0, 0), (0, 90), (90, 0), (9, 500), (500, 6), (1, 1)] {
-        assert_eq!(Layout::of(w, h), None, "{w}x{h}");
+fn tiny_pictures_are_painted_as_dlib_paints_them() {
+    let golden: Vec<(u32, u32, usize, String)> = serde_json::from_str(TINY).expect("well-formed");
+    assert_eq!(golden.len(), 3 * 64);
+    let mut overlapping = 0;
+    for (upsample, width, count, right) in golden {
+        let (mut hash, mut canvases) = (0xcbf2_9ce4_8422_2325, 0);
+        for height in 1..=64 {
+            let (pixels, wide, high) = tiny_picture(width, height, upsample);
+            let Some(layout) = Layout::of(wide, high) else { continue };
+            canvases += 1;
+            overlapping += usize::from(layout.overlaps_itself());
+            add(&mut hash, layout.width as u32);
+            add(&mut hash, layout.height as u32);
+            for value in paint(&layout, &pixels, [122.782, 117.001, 104.298]) {
+                add(&mut hash, value.to_bits());
+            }
+        }
+        assert_eq!(canvases, count, "width {width}, upsample {upsample}");
+        assert_eq!(format!("{hash:016x}"), right, "width {width}, upsample {upsample}");
     }
-    assert!(Layout::of(10, 7).is_some());
+    assert!(overlapping > 400, "only {overlapping} canvases with levels over each other");
 }
 
 #[test]
@@ -62,30 +74,4 @@ fn enlarging_keeps_corners_and_cuts_fractions_off() {
 #[test]
 fn a_pixel_alone_can_be_enlarged() {
     assert_eq!(enlarge(&[7, 8, 9], 1, 1), ([7, 8, 9].repeat(12), 4, 3));
-}
-
-proptest! {
-    #[test]
-    fn every_column_lies_between_its_neighbours(from in 1usize..3000, to in 1usize..3000) {
-        let columns = Columns::new(from, to);
-        prop_assert_eq!(columns.fast.len() + columns.rest.len(), to);
-        for &(left, fraction) in &columns.fast {
-            prop_assert!(left as usize + 1 < from && (0.0..1.0).contains(&fraction));
-        }
-        for column in &columns.rest {
-            prop_assert!(column.first < from && column.second < from);
-        }
-    }
-
-    // Of tiny pictures dlib lets some overlap.
-    #[test]
-    fn levels_lie_on_the_canvas_apart_from_each_other(w in 40u32..700, h in 40u32..700) {
-        let Some(layout) = Layout::of(w, h) else { return Ok(()) };
-        let canvas = Rect::at(0, 0, layout.width as i64, layout.height as i64);
-        for (i, level) in layout.levels.iter().enumerate() {
-            prop_assert!(canvas.left <= level.left && level.right <= canvas.right);
-            prop_assert!(canvas.top <= level.top && level.bottom <= canvas.bottom);
-            prop_assert!(!layout.levels[..i].iter().any(|other| other.overlaps(*level)));
-        }
-    }
 }

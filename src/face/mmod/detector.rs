@@ -1,21 +1,27 @@
-//! The detector: picture in, boxes out.
+//! The detector: pictures in, boxes out.
 use std::path::Path;
 
 use anyhow::{ensure, Context, Result};
 use image::RgbImage;
-use tch::Device;
+use tch::{Device, Tensor};
 
 use super::{
-    boxes::{before_enlarging, best_of_heaps, candidates, Overlap},
-    canvas::{enlarge, paint, Layout},
-    network::{Network, ScoreMap},
+    boxes::{before_enlarging, best_of_heaps, candidates, first_level, Candidate, Overlap},
+    canvas::{enlarge, paint},
+    layout::{Layout, Part},
+    network::Network,
+    painter::Painter,
     ChannelOrder, Settings, Weights, MAX_UPSAMPLE,
 };
 use crate::{
     face::{best_first, Detector},
+    model,
     output::sha256_hex,
     record::FaceBox,
 };
+
+/// The largest canvas in pixels: some 3 GB, and 5 more for the network's first layer.
+const MAX_CANVAS: usize = 1 << 28;
 
 /// dlib's face detector with its weights on one device.
 #[derive(Debug)]
@@ -24,10 +30,22 @@ pub struct Mmod {
     network: Network,
     digest: String,
     settings: Settings,
+    device: Device,
+    /// Whether canvases are painted where the network is, and the plan for the last size of
+    /// pictures.
+    paints_there: bool,
+    painter: Option<Painter>,
+}
+
+/// The canvas of pictures of one size, and what of it is searched.
+struct Search {
+    layout: Layout,
+    parts: Vec<Part>,
 }
 
 impl Mmod {
-    /// Reads the weights and places them on `device`.
+    /// Reads the weights and places them on `device`; on CUDA this process computes in full f32
+    /// from then on.
     ///
     /// # Errors
     /// When the file cannot be read or is no such network, when a setting is out of its range, or
@@ -44,35 +62,111 @@ impl Mmod {
         let digest = sha256_hex(&bytes);
         let weights = Weights::parse(&bytes)
             .with_context(|| format!("{} is not dlib's face detector", weights.display()))?;
+        let on_gpu = device != Device::Cpu;
+        if on_gpu {
+            model::allow_tf32(false)?;
+        }
         let network = Network::new(&weights, device)?;
-        Ok(Mmod { weights, network, digest, settings })
+        Ok(Mmod { weights, network, digest, settings, device, paints_there: on_gpu, painter: None })
     }
 
     /// The faces as dlib returns them: not clipped to the picture, best first.
     ///
     /// # Errors
-    /// When LibTorch fails, for want of memory for example.
-    pub fn detect_unclipped(&self, image: &RgbImage) -> Result<Vec<FaceBox>> {
-        let (mut pixels, mut width, mut height) =
-            (image.as_raw().clone(), image.width(), image.height());
+    /// When a picture is too large for the network, or when LibTorch fails.
+    pub fn detect_unclipped(&mut self, image: &RgbImage) -> Result<Vec<FaceBox>> {
+        let mut faces = self.search_together(std::slice::from_ref(image))?;
+        Ok(faces.pop().expect("one answer per picture"))
+    }
+
+    /// The faces of pictures of one size.
+    fn search_together(&mut self, images: &[RgbImage]) -> Result<Vec<Vec<FaceBox>>> {
+        let size = images[0].dimensions();
+        let Some(search) = self.search_of(size)? else { return Ok(vec![Vec::new(); images.len()]) };
+        let canvases = self.canvases(images, &search.layout)?;
+        let mut found = vec![Vec::new(); images.len()];
+        for part in &search.parts {
+            let whole = part.pixels.width() == search.layout.width as i64
+                && part.pixels.height() == search.layout.height as i64;
+            let scores = if whole {
+                self.network.scores(&canvases)?
+            } else {
+                self.network.scores(&piece(&canvases, part)?)?
+            };
+            let per_picture = scores.len() / images.len();
+            for (found, map) in found.iter_mut().zip(scores.chunks_exact(per_picture)) {
+                found.extend(candidates(map, &search.layout, part, self.weights.window));
+            }
+        }
+        Ok(found.into_iter().map(|found| self.faces(found)).collect())
+    }
+
+    /// `None` where the network has no room or no level could hold a face of the smallest size.
+    fn search_of(&self, (width, height): (u32, u32)) -> Result<Option<Search>> {
+        let Settings { upsample, min_face, .. } = self.settings;
+        if width == 0 || height == 0 {
+            return Ok(None);
+        }
+        let enlarged = |size: u32, more: u32| {
+            (0..upsample).try_fold(size, |size, _| size.checked_mul(2)?.checked_add(more))
+        };
+        let too_large = || {
+            format!(
+                "a picture of {width} x {height} enlarged {upsample} times is too large for mmod"
+            )
+        };
+        let (wide, high) = enlarged(width, 2).zip(enlarged(height, 1)).with_context(too_large)?;
+        // A canvas is higher than its picture; this keeps the layout itself cheap.
+        ensure!(u64::from(wide) * u64::from(high) <= MAX_CANVAS as u64, too_large());
+        let Some(layout) = Layout::of(wide, high) else { return Ok(None) };
+        ensure!(layout.width * layout.height <= MAX_CANVAS, too_large());
+        let parts = layout.parts(first_level(min_face, self.weights.window, upsample));
+        Ok((!parts.is_empty()).then_some(Search { layout, parts }))
+    }
+
+    /// Canvases `[N, 3, height, width]` of pictures of one size.
+    fn canvases(&mut self, images: &[RgbImage], layout: &Layout) -> Result<Tensor> {
+        let (width, height) = images[0].dimensions();
+        let mut pixels: Vec<u8> = images.iter().flat_map(|i| i.as_raw()).copied().collect();
         if self.settings.channels == ChannelOrder::Bgr {
             pixels.chunks_exact_mut(3).for_each(|pixel| pixel.swap(0, 2));
         }
-        if width == 0 || height == 0 {
-            return Ok(Vec::new());
+        let failed = "cannot place the pictures before the face detector";
+        if self.paints_there && !layout.overlaps_itself() {
+            return self.painted_there(&pixels, (width, height), layout).context(failed);
         }
-        for _ in 0..self.settings.upsample {
-            (pixels, width, height) = enlarge(&pixels, width, height);
+        let mut canvases = Vec::new();
+        for pixels in pixels.chunks_exact(pixels.len() / images.len()) {
+            let mut large = (pixels.to_vec(), width, height);
+            for _ in 0..self.settings.upsample {
+                large = enlarge(&large.0, large.1, large.2);
+            }
+            canvases.push(paint(layout, &large.0, self.weights.means));
         }
-        let Some(layout) = Layout::of(width, height) else { return Ok(Vec::new()) };
-        let canvas = paint(&layout, &pixels, self.weights.means);
-        let scores = self.network.scores(&canvas, layout.height, layout.width)?;
-        Ok(self.faces(&scores, &layout))
+        let canvases = if canvases.len() == 1 { canvases.remove(0) } else { canvases.concat() };
+        let size = [images.len(), layout.height, layout.width, 3].map(|n| n as i64);
+        let canvases = Tensor::f_from_slice(&canvases).and_then(|t| t.f_view(size));
+        canvases.and_then(|t| t.f_permute([0, 3, 1, 2])).context(failed)
     }
 
-    fn faces(&self, map: &ScoreMap, layout: &Layout) -> Vec<FaceBox> {
+    fn painted_there(
+        &mut self,
+        pixels: &[u8],
+        size: (u32, u32),
+        layout: &Layout,
+    ) -> Result<Tensor, tch::TchError> {
+        let painter = match self.painter.take().filter(|painter| painter.is_for(size)) {
+            Some(painter) => painter,
+            None => {
+                Painter::new(size, self.settings.upsample, layout, self.weights.means, self.device)?
+            }
+        };
+        self.painter.insert(painter).paint(pixels)
+    }
+
+    /// Faces of a picture, best first, from every place above 0.
+    fn faces(&self, found: Vec<Candidate>) -> Vec<FaceBox> {
         let overlap = Overlap { shared: self.weights.overlap, covered: self.weights.covered };
-        let found = candidates(&map.scores, map.columns, layout, self.weights.window);
         best_of_heaps(found, overlap)
             .iter()
             .map(|c| before_enlarging(c.rect, self.settings.upsample).half_open(c.score))
@@ -80,18 +174,50 @@ impl Mmod {
     }
 }
 
+/// The pixels of canvases `[N, 3, height, width]` that a part sees.
+fn piece(canvases: &Tensor, part: &Part) -> Result<Tensor> {
+    let pixels = part.pixels;
+    let rows = canvases.f_narrow(2, pixels.top, pixels.height());
+    Ok(rows?.f_narrow(3, pixels.left, pixels.width())?)
+}
+
+/// Clipped to a picture of `size`, best first.
+fn clipped(faces: Vec<FaceBox>, (width, height): (u32, u32)) -> Vec<FaceBox> {
+    let mut faces: Vec<_> = faces.iter().filter_map(|f| f.clipped(width, height)).collect();
+    best_first(&mut faces);
+    faces
+}
+
 impl Detector for Mmod {
     fn detect(&mut self, image: &RgbImage) -> Result<Vec<FaceBox>> {
-        let (width, height) = image.dimensions();
-        let faces = self.detect_unclipped(image)?;
-        let mut faces: Vec<_> = faces.iter().filter_map(|f| f.clipped(width, height)).collect();
-        best_first(&mut faces);
-        Ok(faces)
+        Ok(clipped(self.detect_unclipped(image)?, image.dimensions()))
+    }
+
+    /// Neighbours of one size go through the network together.
+    fn detect_batch(&mut self, images: &[RgbImage]) -> Result<Vec<Vec<FaceBox>>> {
+        let mut all = Vec::with_capacity(images.len());
+        for same in images.chunk_by(|a, b| a.dimensions() == b.dimensions()) {
+            let size = same[0].dimensions();
+            all.extend(self.search_together(same)?.into_iter().map(|faces| clipped(faces, size)));
+        }
+        Ok(all)
     }
 
     fn name(&self) -> String {
-        let Settings { upsample, channels } = self.settings;
+        let Settings { upsample, channels, min_face } = self.settings;
         let weights = &self.digest[..8];
-        format!("mmod(dlib cnn, weights {weights}, upsample {upsample}, channels {channels})")
+        let mut name =
+            format!("mmod(dlib cnn, weights {weights}, upsample {upsample}, channels {channels}");
+        if min_face > 0 {
+            name.push_str(&format!(", min_face {min_face}"));
+        }
+        if self.device != Device::Cpu {
+            name.push_str(", on cuda");
+        }
+        name + ")"
     }
 }
+
+#[cfg(test)]
+#[path = "detector_tests.rs"]
+mod tests;

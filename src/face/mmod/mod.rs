@@ -22,7 +22,13 @@ mod canvas;
 #[cfg(feature = "torch")]
 mod detector;
 #[cfg(feature = "torch")]
+mod layout;
+#[cfg(feature = "torch")]
 mod network;
+#[cfg(feature = "torch")]
+mod painter;
+#[cfg(feature = "torch")]
+mod resize;
 mod weights;
 
 #[cfg(feature = "torch")]
@@ -71,12 +77,15 @@ pub struct Settings {
     pub upsample: u32,
     /// Which channel comes first.
     pub channels: ChannelOrder,
+    /// Levels of the pyramid whose faces are narrower in pixels of the picture are left out; 0
+    /// leaves out none and finds what dlib finds.
+    pub min_face: u32,
 }
 
 impl Default for Settings {
     /// As the paper's released code searches, but for its channel order.
     fn default() -> Self {
-        Settings { upsample: 1, channels: ChannelOrder::Rgb }
+        Settings { upsample: 1, channels: ChannelOrder::Rgb, min_face: 0 }
     }
 }
 
@@ -88,18 +97,24 @@ pub fn default_weights() -> Option<PathBuf> {
     Some(cache.join("mmod/mmod_human_face_detector.dat"))
 }
 
-/// The detector on the processor; its weights are the fetched ones when none are named.
+/// The detector on a device (the processor when none is named); its weights are the fetched ones
+/// when none are named.
 ///
 /// # Errors
-/// When the weights are missing or are no such network, when a setting is out of its range, or
-/// when the program was built without LibTorch.
+/// When the weights are missing or are no such network, when a setting is out of its range, when
+/// the device is not there, or when the program was built without LibTorch.
 #[cfg(feature = "torch")]
-pub(super) fn open(settings: Settings, weights: Option<&Path>) -> Result<Box<dyn Detector>> {
+pub(super) fn open(
+    settings: Settings,
+    weights: Option<&Path>,
+    device: Option<&str>,
+) -> Result<Box<dyn Detector>> {
     let fetched = default_weights();
     let Some(weights) = weights.or(fetched.as_deref()) else {
         bail!("mmod needs its weights; name them with --mmod-weights")
     };
-    Ok(Box::new(Mmod::open(weights, settings, tch::Device::Cpu)?))
+    let device = crate::model::device(device.unwrap_or("cpu"))?;
+    Ok(Box::new(Mmod::open(weights, settings, device)?))
 }
 
 /// Tells that there is no LibTorch to run the detector on.
@@ -107,17 +122,23 @@ pub(super) fn open(settings: Settings, weights: Option<&Path>) -> Result<Box<dyn
 /// # Errors
 /// Always.
 #[cfg(not(feature = "torch"))]
-pub(super) fn open(_: Settings, _: Option<&Path>) -> Result<Box<dyn Detector>> {
+pub(super) fn open(_: Settings, _: Option<&Path>, _: Option<&str>) -> Result<Box<dyn Detector>> {
     bail!("mmod runs on LibTorch, and this program was built without LibTorch")
 }
 
 /// The published weights for tests; says loudly when they are not there.
 #[cfg(test)]
 fn test_weights() -> Option<PathBuf> {
+    use std::io::Write;
     let path = default_weights()?;
     if path.exists() {
         return Some(path);
     }
-    eprintln!("SKIPPED: {} is missing; run `just fetch-mmod`", path.display());
+    // Not eprintln, which the test harness swallows.
+    let _ = writeln!(
+        std::io::stderr(),
+        "SKIPPED: {} is missing, run `just fetch-mmod`; not tested: dlib's detector",
+        path.display()
+    );
     None
 }

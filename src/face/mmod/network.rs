@@ -1,7 +1,7 @@
 //! The network itself on LibTorch: seven convolutions over a canvas.
 //!
-//! Tensors are laid out `[N, height, width, channels]` in memory, in which oneDNN's kernels are
-//! fastest and from which the canvas needs no copy. Two rewritings change no result but the order
+//! On the processor tensors are laid out `[N, height, width, channels]` in memory, in which
+//! oneDNN's kernels are fastest and from which the canvas needs no copy. Two rewritings change no result but the order
 //! of sums: channels are filled up with zeros to whole vector registers, and the last convolution,
 //! whose single filter would leave fifteen of sixteen lanes idle, is run as nine filters of one
 //! column each, added up afterwards.
@@ -20,13 +20,13 @@ pub(super) struct Network {
     /// Bias of the last convolution.
     bias: f32,
     /// Columns of the last kernel, the filters of the last layer here.
-    taps: usize,
+    taps: i64,
     device: Device,
 }
 
 #[derive(Debug)]
 struct Layer {
-    /// `[filters, channels, rows, columns]`, channels last in memory.
+    /// `[filters, channels, rows, columns]`.
     filters: Tensor,
     /// `[filters]`.
     biases: Tensor,
@@ -34,15 +34,6 @@ struct Layer {
     /// Zeros above and below, left and right.
     padding: [i64; 2],
     rectified: bool,
-}
-
-/// The scores of a canvas, `[rows, columns]`.
-#[derive(Debug)]
-pub(super) struct ScoreMap {
-    /// Cells per row.
-    pub columns: usize,
-    /// Row by row.
-    pub scores: Vec<f32>,
 }
 
 impl Network {
@@ -56,38 +47,34 @@ impl Network {
             .chain([last_layer(last, device)])
             .collect();
         let layers = layers.context("cannot place the face detector's weights")?;
-        Ok(Network { layers, bias: last.biases[0], taps: last.shape.kernel, device })
+        Ok(Network { layers, bias: last.biases[0], taps: last.shape.kernel as i64, device })
     }
 
-    /// Scores of a canvas `[height, width, 3]`.
-    pub fn scores(&self, canvas: &[f32], height: usize, width: usize) -> Result<ScoreMap> {
-        let columns = tch::no_grad(|| self.column_scores(canvas, height as i64, width as i64));
-        let columns = columns.context("the face detector's network failed")?;
-        Ok(self.summed(&columns.0, columns.1))
+    /// Scores of canvases `[N, 3, height, width]`: the maps `[N, rows, columns]`, one after the
+    /// other, row by row.
+    ///
+    /// # Errors
+    /// When LibTorch fails, for want of memory for example.
+    pub fn scores(&self, canvases: &Tensor) -> Result<Vec<f32>> {
+        let scores = tch::no_grad(|| {
+            let canvases = canvases.f_to_device(self.device)?;
+            let parts = self.layers.iter().try_fold(canvases, |x, layer| layer.forward(&x))?;
+            let scores = self.summed(&parts)?.f_to_device(Device::Cpu)?;
+            Vec::try_from(&scores.f_contiguous()?.f_view([-1])?)
+        });
+        scores.context("the face detector's network failed")
     }
 
-    /// What every column of the last kernel adds, `[rows, columns, taps]`, and the columns.
-    fn column_scores(&self, canvas: &[f32], h: i64, w: i64) -> Result<(Vec<f32>, usize), TchError> {
-        let canvas = Tensor::f_from_slice(canvas)?.f_view([1, h, w, 3])?.f_permute([0, 3, 1, 2])?;
-        let canvas = canvas.f_to_device(self.device)?;
-        let scores = self.layers.iter().try_fold(canvas, |x, layer| layer.forward(&x))?;
-        let columns = scores.size()[3] as usize;
-        let scores = scores.f_permute([0, 2, 3, 1])?.f_to_device(Device::Cpu)?.f_contiguous()?;
-        Ok((Vec::try_from(&scores.f_view([-1])?)?, columns))
-    }
-
-    /// Sums over the columns of the last kernel.
-    fn summed(&self, parts: &[f32], columns: usize) -> ScoreMap {
+    /// Sums over the columns of the last kernel: `[N, taps, rows, columns]` to
+    /// `[N, rows, columns]`.
+    fn summed(&self, parts: &Tensor) -> Result<Tensor, TchError> {
         let half = self.taps / 2;
-        let mut scores = Vec::with_capacity(parts.len() / self.taps);
-        for row in parts.chunks_exact(columns * self.taps) {
-            // Beyond the edges lie zeros.
-            scores.extend((0..columns).map(|x| {
-                let taps = half.saturating_sub(x)..self.taps.min(columns + half - x);
-                self.bias + taps.map(|t| row[(x + t - half) * self.taps + t]).sum::<f32>()
-            }));
-        }
-        ScoreMap { columns, scores }
+        let (_, _, _, columns) = parts.size4()?;
+        // Beyond the edges lie zeros.
+        let parts = parts.f_constant_pad_nd([half, half])?;
+        let tap = |t: i64| parts.f_select(1, t)?.f_narrow(2, t, columns);
+        let sum = (1..self.taps).try_fold(tap(0)?, |sum, t| sum.f_add(&tap(t)?))?;
+        sum.f_add_scalar(f64::from(self.bias))
     }
 }
 
@@ -131,7 +118,7 @@ fn inner_layer(convolution: &Convolution, device: Device) -> Result<Layer, TchEr
     let size = [shape.filters, shape.channels, shape.kernel, shape.kernel];
     let filters = Tensor::f_from_slice(&filters)?.f_view(size.map(|n| n as i64))?;
     Ok(Layer {
-        filters: channels_last(&filters, filled(shape.filters), filled(shape.channels), device)?,
+        filters: placed(&filters, filled(shape.filters), filled(shape.channels), device)?,
         biases: Tensor::f_from_slice(&biases)?.f_to_device(device)?,
         stride: shape.stride as i64,
         padding: [shape.padding as i64; 2],
@@ -148,7 +135,7 @@ fn last_layer(convolution: &Convolution, device: Device) -> Result<Layer, TchErr
         .f_permute([2, 0, 1])?
         .f_unsqueeze(3)?;
     Ok(Layer {
-        filters: channels_last(&filters, shape.kernel, filled(shape.channels), device)?,
+        filters: placed(&filters, shape.kernel, filled(shape.channels), device)?,
         biases: Tensor::f_zeros([kernel], (tch::Kind::Float, device))?,
         stride: shape.stride as i64,
         padding: [shape.padding as i64, 0],
@@ -156,8 +143,9 @@ fn last_layer(convolution: &Convolution, device: Device) -> Result<Layer, TchErr
     })
 }
 
-/// Filters filled up with zeros to `filters` x `channels`, channels last in memory.
-fn channels_last(
+/// Filters filled up with zeros to `filters` x `channels`; channels last in the processor's memory,
+/// and as they come on a GPU, whose kernels for f32 are made for that.
+fn placed(
     tensor: &Tensor,
     filters: usize,
     channels: usize,
@@ -165,10 +153,9 @@ fn channels_last(
 ) -> Result<Tensor, TchError> {
     let size = tensor.size();
     let more = [filters as i64 - size[0], channels as i64 - size[1]];
-    tensor
-        .f_constant_pad_nd([0, 0, 0, 0, 0, more[1], 0, more[0]])?
-        .f_permute([0, 2, 3, 1])?
-        .f_contiguous()?
-        .f_permute([0, 3, 1, 2])?
-        .f_to_device(device)
+    let filled = tensor.f_constant_pad_nd([0, 0, 0, 0, 0, more[1], 0, more[0]])?;
+    if device != Device::Cpu {
+        return filled.f_to_device(device);
+    }
+    filled.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])
 }
