@@ -2,6 +2,8 @@
 mod common;
 #[path = "common/planted.rs"]
 mod planted;
+#[path = "common/rooms.rs"]
+mod rooms;
 
 use std::{fs, path::Path};
 
@@ -9,49 +11,14 @@ use common::ncaers;
 use image::{imageops, Rgb, RgbImage};
 use ncaers::{
     audit::{groups, hash, Member},
-    manifest::{Manifest, Meta},
     media::{
         encode::{write_clip, ClipFormat},
         image as picture,
     },
-    seed::Draws,
 };
 use planted::{changed, copy, hash_of, take, Kind, Take, KINDS};
+use rooms::{column, json, room, save, shot, stderr};
 use serde_json::Value;
-
-/// A room of grey rectangles; its colours follow from its number alone.
-fn room(number: u64) -> RgbImage {
-    let mut draws = Draws::new(number, "room", "");
-    let mut image = RgbImage::from_pixel(178, 100, Rgb([120; 3]));
-    for _ in 0..20 {
-        let (x, y) = (draws.below(160) as u32, draws.below(90) as u32);
-        let (w, h) = (draws.between(12.0, 80.0) as u32, draws.between(8.0, 45.0) as u32);
-        let color = Rgb([0; 3].map(|_| draws.below(256) as u8));
-        for (px, py) in
-            (x..(x + w).min(178)).flat_map(|px| (y..(y + h).min(100)).map(move |py| (px, py)))
-        {
-            image.put_pixel(px, py, color);
-        }
-    }
-    image
-}
-
-/// Somebody in the room, at a moment.
-fn shot(number: u64, moment: u64) -> RgbImage {
-    let mut image = room(number);
-    let mut draws = Draws::new(number * 1000 + moment, "actor", "");
-    let (x, tone) = (40 + draws.below(70) as u32, 40 + draws.below(180) as u8);
-    for (px, py) in (x..x + 40).flat_map(|px| (30..100).map(move |py| (px, py))) {
-        image.put_pixel(px, py, Rgb([tone, tone / 2 + py as u8, 255 - tone]));
-    }
-    image
-}
-
-fn save(folder: &Path, name: &str, image: &RgbImage) {
-    let path = folder.join(name);
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, picture::encode_png(image).unwrap()).unwrap();
-}
 
 fn audit(root: &Path, out: &Path, extra: &[&str]) -> assert_cmd::assert::Assert {
     ncaers()
@@ -59,22 +26,6 @@ fn audit(root: &Path, out: &Path, extra: &[&str]) -> assert_cmd::assert::Assert 
         .args([root, Path::new("--out"), out])
         .args(extra)
         .assert()
-}
-
-fn json(assert: &assert_cmd::assert::Assert) -> Value {
-    serde_json::from_slice(&assert.get_output().stdout).unwrap()
-}
-
-fn stderr(assert: &assert_cmd::assert::Assert) -> String {
-    String::from_utf8_lossy(&assert.get_output().stderr).into_owned()
-}
-
-fn column(out: &Path, table: &str, columns: &[usize]) -> Vec<String> {
-    let mut reader = csv::Reader::from_path(out.join(table)).unwrap();
-    let row = |r: csv::StringRecord| {
-        columns.iter().map(|c| r[*c].to_owned()).collect::<Vec<_>>().join(" ")
-    };
-    reader.records().map(|r| row(r.unwrap())).collect()
 }
 
 /// Ten rooms in train; in test a copy of some, two unseen rooms and black.
@@ -146,6 +97,38 @@ fn planted_stills_are_found_and_unreadable_ones_listed() {
 }
 
 #[test]
+fn crops_are_found_unless_they_are_not_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let (root, out) = (dir.path().join("root"), dir.path().join("out"));
+    for n in 0..4 {
+        save(&root, &format!("train/Sad/{n}.png"), &shot(n, 0));
+    }
+    for (n, share) in [(0, 0.05), (1, 0.1)] {
+        let kind = if n == 0 { Kind::Cropped(share) } else { Kind::CroppedCorner(share) };
+        let cropped = changed(&[shot(n, 0)], kind, 25.0).remove(0);
+        save(&root, &format!("test/Sad/{n}.png"), &imageops::flip_horizontal(&cropped));
+    }
+    save(&root, "test/Sad/2.png", &shot(2, 7)); // somebody else in the room of train/Sad/2
+    let summary = json(&audit(&root, &out, &["--max-leak", "0.5"]).code(3));
+    assert_eq!(summary["leaks"][0]["near"]["value"], 2.0 / 3.0);
+    let found = column(&out, "pairs.csv", &[1, 3, 5, 6, 7, 8]);
+    let want = [0, 1].map(|n| format!("test/Sad/{n} train/Sad/{n} true false true true"));
+    assert_eq!(
+        {
+            let mut sorted = found.clone();
+            sorted.sort();
+            sorted
+        },
+        want,
+        "{found:?}"
+    );
+    let plain = out.with_extension("plain");
+    audit(&root, &plain, &["--max-leak", "0.1", "--no-crops"]).success();
+    let page = fs::read_to_string(plain.join("index.html")).unwrap();
+    assert!(page.contains("Cropped copies were not looked for"));
+}
+
+#[test]
 fn a_threshold_makes_the_exit_status() {
     let dir = tempfile::tempdir().unwrap();
     let (root, out) = (dir.path().join("root"), dir.path().join("out"));
@@ -156,7 +139,7 @@ fn a_threshold_makes_the_exit_status() {
     assert_eq!(json(&over), json(&audit(&root, &out, &["--max-leak", "0.5"]).code(3)));
     assert_eq!(json(&over), json(&audit(&root, &out, &["--max-leak", "0.8"]).success()));
     let refused = stderr(&audit(&root, &out, &["--radius", "2"]).code(1));
-    assert!(refused.contains("radius: 3 -> 2"), "{refused}");
+    assert!(refused.contains("radius: 10 -> 2"), "{refused}");
     fs::remove_dir_all(&out).unwrap();
     audit(&root, &out, &[]).success();
     assert_eq!(first, fs::read(out.join("audit.json")).unwrap());
@@ -211,59 +194,6 @@ fn neighbours_of_one_place_are_a_run() {
         summary["runs"]["joined_at_random"]["value"].as_f64()
             < summary["runs"]["joined"]["value"].as_f64()
     );
-}
-
-/// A manifest with the given pictures in the given splits.
-fn manifest(folder: &Path, pictures: &[(&str, RgbImage)], settings: &str) {
-    let samples = pictures.iter().map(|(id, image)| {
-        save(folder, &format!("images/{id}.png"), image);
-        let parts: Vec<&str> = id.split('/').collect();
-        ncaers::record::Sample {
-            sample_id: id.to_string(),
-            split: parts[0].parse().unwrap(),
-            emotion: parts[1].parse().unwrap(),
-            clip_id: id.to_string(),
-            group_id: id.to_string(),
-            segment: None,
-            frame_index: None,
-            frame_ms: None,
-            image_path: format!("images/{id}.png"),
-            image_sha256: String::new(),
-            width: image.width(),
-            height: image.height(),
-            face: None,
-            face_count: None,
-            detector: "none".into(),
-        }
-    });
-    let meta = Meta::from([("signature_settings".into(), settings.into())]);
-    let mut manifest = Manifest { samples: samples.collect(), meta, ..Manifest::default() };
-    manifest.sort();
-    manifest.write(folder).unwrap();
-}
-
-#[test]
-fn two_manifests_are_held_against_each_other() {
-    let dir = tempfile::tempdir().unwrap();
-    let [ours, theirs, old, out] = ["ours", "theirs", "old", "out"].map(|n| dir.path().join(n));
-    manifest(&ours, &[("train/Fear/1", shot(1, 0)), ("test/Fear/1", shot(2, 0))], "a");
-    let flipped = imageops::flip_horizontal(&shot(2, 0));
-    manifest(&theirs, &[("train/Happy/9", flipped), ("test/Happy/9", shot(3, 0))], "a");
-    manifest(&old, &[("train/Happy/9", shot(2, 0))], "b");
-    let run = |against: &Path| {
-        ncaers()
-            .args(["--json", "audit", "--max-leak", "0.1"])
-            .args([&ours, Path::new("--against"), against, Path::new("--out"), &out])
-            .assert()
-    };
-    let refused = stderr(&run(&old).code(1));
-    assert!(refused.contains("`a` and `b`") && refused.lines().count() == 1, "{refused}");
-    assert!(!out.join("audit.json").exists());
-    let summary = json(&run(&theirs).code(3));
-    assert_eq!(summary["worst_leak"], 1.0);
-    let pairs = column(&out, "pairs.csv", &[0, 1, 2, 3, 5]);
-    assert_eq!(pairs, ["own test test/Fear/1 other train train/Happy/9 true"]);
-    assert_eq!(column(&out, "clean.csv", &[0, 2]), ["test/Fear/1 true"]);
 }
 
 /// Two seconds of somebody walking through a room, by less than their width in a quarter of a

@@ -5,14 +5,9 @@ use rayon::prelude::*;
 
 use super::{
     align::align,
-    hash::{mirrored, UNINFORMATIVE},
-    pairs::Index,
+    frames::{Frames, CANDIDATE_RADIUS},
+    hash::UNINFORMATIVE,
 };
-
-/// Bits in which the nearest frames of two clips may differ for the clips to be compared at all.
-/// No mean is below its smallest part, so nothing is missed whose moments lie on each other; of
-/// copies with moments between each other those whose every moment is in quick motion are.
-const CANDIDATE_RADIUS: u32 = 6;
 
 /// What grouping needs to know of a clip or still.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,24 +124,9 @@ fn distinct(members: &[Member<'_>], sets: &mut Sets) -> Vec<usize> {
 /// Links between the members at `kept` whose signatures align.
 fn near(members: &[Member<'_>], kept: &[usize]) -> Vec<Link> {
     let signature = |k: usize| members[kept[k]].signature.unwrap_or_default();
-    let frames = (0..kept.len()).flat_map(|k| signature(k).iter().map(move |h| (*h, k)));
-    let (hashes, owner): (Vec<u64>, Vec<u32>) = frames.map(|(h, k)| (h, k as u32)).unzip();
-    let index = Index::new(hashes, CANDIDATE_RADIUS);
+    let frames = Frames::new((0..kept.len()).map(signature), CANDIDATE_RADIUS);
     let of_one = |k: usize| {
-        let mut partners: Vec<usize> = Vec::new();
-        let behind = owner.partition_point(|o| *o as usize <= k);
-        for hash in signature(k) {
-            for query in [*hash, mirrored(*hash)] {
-                index.near(query, behind, |frame, _| {
-                    let other = owner[frame as usize] as usize;
-                    if partners.last() != Some(&other) {
-                        partners.push(other);
-                    }
-                });
-            }
-        }
-        partners.sort_unstable();
-        partners.dedup();
+        let partners = frames.partners(signature(k), k + 1);
         let aligned = partners.into_iter().filter_map(|p| {
             let found = align(signature(k), signature(p))?;
             let reason = Reason::NearSignature {
@@ -188,7 +168,7 @@ impl Sets {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::hash::mirrored, *};
     use crate::seed::Draws;
     use proptest::prelude::*;
 

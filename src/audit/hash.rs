@@ -14,13 +14,13 @@
 use std::sync::LazyLock;
 
 /// Cells per side of the averaged picture.
-const CELLS: usize = 32;
+pub(super) const CELLS: usize = 32;
 /// Highest horizontal + vertical frequency that is used.
-const HIGHEST: usize = 10;
+pub(super) const HIGHEST: usize = 10;
 /// Fractional bits of a cell's value.
 const CELL_BITS: u32 = 8;
 /// Fractional bits of the cosine table.
-const COSINE_BITS: u32 = 12;
+pub(super) const COSINE_BITS: u32 = 12;
 /// A coefficient counts as information from this amplitude on, in luma levels. Codec and sensor
 /// noise stay far below: white noise of 5 levels on 712 x 400 pixels has amplitude 0.02.
 const LEAST_AMPLITUDE: f64 = 0.5;
@@ -71,7 +71,11 @@ impl Thumbnail {
 
 /// The hash, or [`UNINFORMATIVE`] when the picture is too plain.
 pub fn hash(thumbnail: &Thumbnail) -> u64 {
-    let coefficients = transform(&thumbnail.0);
+    signs(&transform(&thumbnail.0))
+}
+
+/// The signs of 64 coefficients in order of frequency as bits.
+pub(super) fn signs(coefficients: &[Coefficient]) -> u64 {
     let informative = coefficients.iter().filter(|c| c.amplitude >= LEAST_AMPLITUDE).count();
     if informative < LEAST_COEFFICIENTS {
         return UNINFORMATIVE;
@@ -132,21 +136,31 @@ fn overlap(a: usize, b: usize, c: usize, d: usize) -> usize {
     b.min(d).saturating_sub(a.max(c))
 }
 
-/// One cosine coefficient: its sign and its amplitude in luma levels.
-struct Coefficient {
-    positive: bool,
-    amplitude: f64,
+/// One cosine coefficient.
+pub(super) struct Coefficient {
+    /// Its sign.
+    pub positive: bool,
+    /// Its size in luma levels.
+    pub amplitude: f64,
+}
+
+impl Coefficient {
+    /// A frequency's sum over all cells, each of which was counted `unit` times.
+    pub fn new((u, v): (usize, usize), sum: i64, unit: f64) -> Self {
+        let norm = if u == 0 || v == 0 { 2.0 } else { 4.0 } / (CELLS * CELLS) as f64;
+        Coefficient { positive: sum > 0, amplitude: (sum as f64 / unit * norm).abs() }
+    }
 }
 
 /// (horizontal, vertical) frequency of every coefficient, lowest first.
-static FREQUENCIES: LazyLock<Vec<(usize, usize)>> = LazyLock::new(|| {
+pub(super) static FREQUENCIES: LazyLock<Vec<(usize, usize)>> = LazyLock::new(|| {
     let all = (1..=HIGHEST).flat_map(|sum| (0..=sum).map(move |u| (u, sum - u)));
     // 65 fit below the diagonal; the last vertical one goes.
     all.filter(|&f| f != (0, HIGHEST)).collect()
 });
 
 /// `round(2^12 cos((2x + 1) u pi / 64))`, by u and x.
-static COSINES: LazyLock<Vec<[i64; CELLS]>> = LazyLock::new(|| {
+pub(super) static COSINES: LazyLock<Vec<[i64; CELLS]>> = LazyLock::new(|| {
     let one = f64::from(1u32 << COSINE_BITS);
     let cosine = |u: usize, x: usize| {
         let angle = ((2 * x + 1) * u) as f64 * std::f64::consts::PI / (2 * CELLS) as f64;
@@ -178,8 +192,7 @@ fn transform(cells: &[u16]) -> Vec<Coefficient> {
     let scale = f64::from(1u32 << CELL_BITS) * f64::from(1u32 << (2 * COSINE_BITS));
     let coefficient = |&(u, v): &(usize, usize)| {
         let sum: i64 = rows.iter().zip(&COSINES[v]).map(|(row, c)| row[u] * c).sum();
-        let norm = if u == 0 || v == 0 { 2.0 } else { 4.0 } / (CELLS * CELLS) as f64;
-        Coefficient { positive: sum > 0, amplitude: (sum as f64 / scale * norm).abs() }
+        Coefficient::new((u, v), sum, scale)
     };
     FREQUENCIES.iter().map(coefficient).collect()
 }

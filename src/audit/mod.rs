@@ -1,17 +1,27 @@
 //! Content, not names: which pictures and which clips show the same video.
 //!
 //! ```text
-//! luma plane -> 64-bit hash -> pairs at a small Hamming distance -> aligned signatures -> groups
+//! luma plane -> 32 x 32 cells -> 64-bit hash -> pairs at a small Hamming distance
+//!     clips:  -> aligned signatures           -> groups, pairs across parts
+//!     stills: -> cells compared, windows too  -> pairs across parts, runs, videos
 //! ```
 //!
 //! Pure: pixels and hashes in, positions out, in an order that depends on the input alone.
-//! Thresholds come from a small planted corpus of drawn clips; cropped copies and large logos are
-//! not reliably found.
+//! Thresholds come from a small planted corpus of drawn clips; see `docs/audit.md` for what is
+//! missed.
 pub mod align;
+pub mod distances;
+pub mod films;
+pub mod frames;
 pub mod groups;
 pub mod hash;
+pub mod leak;
+pub mod look;
 pub mod pairs;
+pub mod runs;
 pub mod stills;
+pub mod twins;
+pub mod windows;
 
 pub use align::{align, Alignment};
 pub use groups::{groups, Grouping, Link, Member, Reason};

@@ -1,6 +1,6 @@
 //! From a manifest or a bare folder to stills: every picture read, hashed, or listed as unreadable.
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ffi::OsStr,
     fs,
     os::unix::ffi::OsStrExt,
@@ -13,15 +13,16 @@ use serde::Serialize;
 
 use crate::{
     audit::{
-        hash::{hash, luma, Thumbnail},
-        stills::{Background, Part, Still},
-        Member,
+        films::Film,
+        hash::{self, hash, luma, Thumbnail},
+        look::Look,
+        stills::{Part, Still},
     },
     manifest::{self, Manifest},
     media::image as picture,
     output,
     progress::Progress,
-    record::{Clip, Emotion, Split},
+    record::{Clip, Emotion, Sample, Split},
 };
 
 /// Extensions of pictures, in lower case.
@@ -43,15 +44,19 @@ pub(super) struct Unreadable {
 /// A data set as far as the audit needs it.
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
-    /// Readable pictures, in the order in which the data set stores them.
+    /// Pictures whose hash is known, in the order in which the data set stores them.
     pub stills: Vec<Still>,
     /// Where each still lies.
     pub paths: Vec<PathBuf>,
-    /// Everything else.
+    /// Pictures that could not be read, also those whose hash the manifest knows.
     pub unreadable: Vec<Unreadable>,
-    /// Rows of `clips.parquet`; none for a bare folder.
-    pub clips: Vec<Clip>,
-    /// The hash settings that the manifest records.
+    /// Clips that give pictures; none for stills.
+    pub films: Vec<Film>,
+    /// Rows of the `clips.parquet` of both data sets, also of those that were left out, with the
+    /// data set that they are of.
+    pub clips: Vec<(u8, Clip)>,
+    /// The hash settings of the clips, as the manifest records them; of a bare folder the
+    /// program's own.
     pub hash_settings: Option<String>,
     /// Whether a second data set takes part.
     pub two_sets: bool,
@@ -65,6 +70,8 @@ impl Gathered {
         all.stills.extend(other.stills);
         all.paths.extend(other.paths);
         all.unreadable.extend(other.unreadable);
+        all.films.extend(other.films);
+        all.clips.extend(other.clips);
         all
     }
 
@@ -94,30 +101,60 @@ struct Item {
     emotion: Emotion,
     video: Option<String>,
     path: PathBuf,
+    /// SHA-256 and hash as the manifest has them of a still, for when the picture is missing.
+    known: Option<(String, u64)>,
 }
 
-/// The pictures of a manifest.
+/// The pictures and clips of a manifest.
 pub(super) fn manifest(path: &Path, set: u8) -> Result<Gathered> {
     let folder = manifest::folder_of(path);
     let Manifest { samples, clips, meta, .. } = Manifest::read(&folder)?;
+    let films = films(&samples, &clips, set);
     let mut items = Vec::new();
     let mut outside = Vec::new();
     for sample in samples {
-        let video = Some(sample.group_id).filter(|group| *group != sample.sample_id);
         match output::below(&folder, &sample.image_path) {
-            Ok(path) => items.push(Item {
-                id: sample.sample_id,
-                split: sample.split,
-                emotion: sample.emotion,
-                video,
-                path,
-            }),
+            Ok(path) => items.push(item(sample, path, &clips)),
             Err(e) => outside.push(Unreadable { set, id: sample.sample_id, reason: e.to_string() }),
         }
     }
     let mut gathered = read_all(items, set);
     gathered.unreadable.extend(outside);
-    Ok(Gathered { clips, hash_settings: meta.get("signature_settings").cloned(), ..gathered })
+    let clips = clips.into_iter().map(|clip| (set, clip)).collect();
+    let hash_settings = meta.get("signature_settings").cloned();
+    Ok(Gathered { films, clips, hash_settings, ..gathered })
+}
+
+/// Clips with a time axis of which a sample was taken.
+fn films(samples: &[Sample], clips: &[Clip], set: u8) -> Vec<Film> {
+    let used: BTreeSet<&str> = samples.iter().map(|s| s.clip_id.as_str()).collect();
+    let films = clips.iter().filter(|c| c.fps.is_some() && used.contains(c.clip_id.as_str()));
+    let film = |clip: &Clip| Film {
+        id: clip.clip_id.clone(),
+        set,
+        split: clip.split,
+        emotion: clip.emotion,
+        video: clip.group_id.clone(),
+        sha256: clip.sha256.clone(),
+        signature: clip.signature.clone().unwrap_or_default(),
+    };
+    films.map(film).collect()
+}
+
+/// A manifest's sample as a picture to read; `clips` are in order of id.
+fn item(sample: Sample, path: PathBuf, clips: &[Clip]) -> Item {
+    let place = clips.binary_search_by(|clip| clip.clip_id.cmp(&sample.clip_id));
+    let still = place.ok().map(|place| &clips[place]).filter(|clip| clip.fps.is_none());
+    let known =
+        still.and_then(|clip| Some((clip.sha256.clone()?, *clip.signature.as_ref()?.first()?)));
+    Item {
+        video: Some(sample.group_id).filter(|group| *group != sample.sample_id),
+        id: sample.sample_id,
+        split: sample.split,
+        emotion: sample.emotion,
+        path,
+        known,
+    }
 }
 
 /// The pictures of a folder in CAER-S's layout, `{train,val,test}/Class/NNNN.png`.
@@ -136,7 +173,7 @@ pub(super) fn root(root: &Path, set: u8) -> Result<Gathered> {
                 match taken.get(&id) {
                     None => {
                         taken.insert(id.clone(), path.clone());
-                        items.push(Item { id, split, emotion, video: None, path });
+                        items.push(Item { id, split, emotion, video: None, path, known: None });
                     }
                     Some(first) => unreadable.push(Unreadable {
                         set,
@@ -156,6 +193,7 @@ pub(super) fn root(root: &Path, set: u8) -> Result<Gathered> {
     }
     let mut gathered = read_all(items, set);
     gathered.unreadable.extend(unreadable);
+    gathered.hash_settings = Some(hash::SETTINGS.to_owned());
     Ok(gathered)
 }
 
@@ -208,25 +246,32 @@ fn text(name: Option<&OsStr>) -> String {
 
 fn read_all(items: Vec<Item>, set: u8) -> Gathered {
     let progress = Progress::new("hashing", "pictures", items.len() as u64);
-    let read = |item: Item| {
-        let seen = look(&item, set);
+    let read = |item: &Item| {
+        let seen = look(item, set);
         progress.advance(1);
-        seen.map(|still| (still, item.path.clone())).map_err(|e| Unreadable {
-            set,
-            id: item.id,
-            reason: format!("{e:#}"),
-        })
+        seen
     };
-    let all: Vec<_> = items.into_par_iter().map(read).collect();
+    let seen: Vec<Result<Still>> = items.par_iter().map(read).collect();
     progress.finish();
     let mut gathered = Gathered::default();
-    for result in all {
-        match result {
-            Ok((still, path)) => {
-                gathered.stills.push(still);
-                gathered.paths.push(path);
-            }
-            Err(unreadable) => gathered.unreadable.push(unreadable),
+    for (item, seen) in items.into_iter().zip(seen) {
+        let Item { id, split, emotion, video, path, known } = item;
+        let still = seen.or_else(|e| {
+            gathered.unreadable.push(Unreadable { set, id: id.clone(), reason: format!("{e:#}") });
+            known.ok_or(()).map(|(sha256, hash)| Still {
+                id,
+                set,
+                split,
+                emotion,
+                video,
+                sha256,
+                hash,
+                look: None,
+            })
+        });
+        if let Ok(still) = still {
+            gathered.stills.push(still);
+            gathered.paths.push(path);
         }
     }
     gathered
@@ -252,18 +297,6 @@ fn look(item: &Item, set: u8) -> Result<Still> {
         video: item.video.clone(),
         sha256: output::sha256_hex(&bytes),
         hash: hash(&thumbnail),
-        background: Background::new(&thumbnail),
+        look: Some(Look::new(&thumbnail)),
     })
-}
-
-/// The clips of a data set as members of groups.
-pub(super) fn members(clips: &[Clip]) -> Vec<Member<'_>> {
-    clips
-        .iter()
-        .map(|clip| Member {
-            clip_id: &clip.clip_id,
-            sha256: clip.sha256.as_deref(),
-            signature: clip.signature.as_deref(),
-        })
-        .collect()
 }

@@ -5,17 +5,22 @@ use serde_json::{json, Value};
 
 use super::{Done, Usage};
 use crate::{
-    audit::{hash, stills},
+    audit::{
+        hash,
+        stills::{self, Rule},
+    },
     output::{self, FolderLock, State},
 };
 
+mod findings;
 mod gather;
 mod page;
 mod summary;
 mod tables;
 
+use findings::Findings;
 use gather::Gathered;
-use summary::{Findings, Summary};
+use summary::Summary;
 pub(super) use tables::CLEAN;
 
 /// Exit status when more leaks than `--max-leak` allows.
@@ -23,11 +28,11 @@ const EXCEEDED: u8 = 3;
 /// What a machine reads.
 const SUMMARY: &str = "audit.json";
 
-/// Find duplicates and near-duplicates across the splits of a data set
+/// Find pictures and clips that are in more than one split of a data set
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example: ncaers audit --root CAER-S --max-leak 0.01 --out audits/caer-s\n\n\
-        Exit status 3 when the share of test pictures with a near-duplicate in train exceeds --max-leak."
+        Exit status 3 when the share of test pictures, or of test clips, with a near-duplicate in train exceeds --max-leak."
 )]
 #[command(group = clap::ArgGroup::new("what").required(true).args(["manifest", "root"]))]
 pub struct Args {
@@ -42,9 +47,12 @@ pub struct Args {
     /// Exit with status 3 when a larger share of test has a near-duplicate in train
     #[arg(long, value_parser = share)]
     max_leak: Option<f64>,
-    /// Bits of 64 in which near-duplicates may differ
+    /// Bits of 64 in which pictures may differ to be compared cell by cell
     #[arg(long, default_value_t = stills::RADIUS, value_parser = clap::value_parser!(u32).range(0..=12))]
     radius: u32,
+    /// Do not look for cropped copies, which takes most of the time above 100,000 pictures
+    #[arg(long)]
+    no_crops: bool,
     /// Seed of the random pairs that serve as control
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -77,7 +85,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
         return verdict(args, &done, format!("already done: {}", args.out.display()));
     }
     output::begin(&args.out, &configuration)?;
-    let findings = Findings::of(&all, args.radius, args.seed);
+    let rule = Rule { radius: args.radius, crops: !args.no_crops };
+    let findings = Findings::of(&all, rule, args.seed);
     tables::write(&args.out, &all, &findings)?;
     page::write(&args.out, &all, &findings)?;
     output::write_json(&path, &findings.summary)?;
@@ -97,12 +106,25 @@ fn same_settings(own: &Gathered, other: &Gathered) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the findings depend on: the pictures by content, the settings, no path.
+/// What the findings depend on: pictures and clips by content, the settings, no path.
 fn configuration(args: &Args, all: &Gathered) -> Value {
-    let rows = all.stills.iter().map(|s| format!("{} {} {}\n", s.set, s.id, s.sha256));
+    let rows = all
+        .stills
+        .iter()
+        .map(|s| format!("{} {} {} {:x} {}\n", s.set, s.id, s.sha256, s.hash, s.look.is_some()));
     let missing = all.unreadable.iter().map(|u| format!("{} {}\n", u.id, u.set));
-    let digest = output::sha256_hex(rows.chain(missing).collect::<String>().as_bytes());
-    json!({"pictures": digest, "radius": args.radius, "seed": args.seed, "hash": hash::SETTINGS})
+    let clips = all.clips.iter().map(|(set, clip)| {
+        format!("{set} {} {:?} {:?}\n", clip.clip_id, clip.sha256, clip.signature)
+    });
+    let digest = |rows: String| output::sha256_hex(rows.as_bytes());
+    json!({
+        "pictures": digest(rows.chain(missing).collect()),
+        "clips": digest(clips.collect()),
+        "radius": args.radius,
+        "crops": !args.no_crops,
+        "seed": args.seed,
+        "hash": hash::SETTINGS,
+    })
 }
 
 /// The exit status, and why.

@@ -4,35 +4,27 @@ use std::{collections::BTreeMap, path::Path};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use super::gather::Gathered;
-use crate::{
-    audit::{
-        groups,
-        hash::{self, UNINFORMATIVE},
-        stills::{leak, runs, runs_by_chance, videos, Leak, Part},
-    },
-    record::{Emotion, Estimate, Split},
-    stats::interval::wilson,
-};
-
-/// A cluster that holds more than this share of all pictures is pointed out: perhaps pictures
-/// that are alike without being copies have chained.
-const SUSPICIOUS: f64 = 0.05;
+use crate::{audit::distances::Distances, record::Estimate};
 
 /// The numbers, as in `audit.json`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Summary {
     /// Settings of the hash.
     pub hash: String,
-    /// Bits in which near-duplicates may differ.
+    /// Bits in which pictures may differ to be compared cell by cell.
     pub radius: u32,
-    /// Readable pictures by part.
+    /// Whether cropped copies were looked for.
+    pub crops: bool,
+    /// Pictures by part.
     pub pictures: BTreeMap<String, usize>,
     /// Pictures that could not be read.
     pub unreadable: usize,
-    /// Readable pictures too plain for a hash; they are compared by bytes only.
+    /// Of these, such that are compared by the hash that the manifest has of them.
+    pub by_hash_alone: usize,
+    /// Pictures too plain for a hash; they are compared by bytes only.
     pub plain: usize,
-    /// The largest share of a test part with a near-duplicate in a train part.
+    /// The largest share of a test part, of pictures or of clips, with a near-duplicate in a
+    /// train part.
     pub worst_leak: Option<f64>,
     /// Part against part.
     pub leaks: Vec<LeakRow>,
@@ -46,10 +38,10 @@ pub(super) struct Summary {
     pub notes: Vec<String>,
 }
 
-/// One part looked up in another.
+/// One part looked up in another: pictures in pictures, or clips in clips.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct LeakRow {
-    /// The part whose pictures are looked up.
+    /// The part whose members are looked up.
     pub part: String,
     /// The part that they are looked up in.
     pub within: String,
@@ -57,12 +49,14 @@ pub(super) struct LeakRow {
     pub pairs: usize,
     /// Share with a near-duplicate.
     pub near: Option<Estimate>,
-    /// Share whose video also gives pictures to the other part.
+    /// Share whose video is also in the other part.
     pub same_video: Option<Estimate>,
     /// Share of random pairs that count as near: the control.
     pub random_pairs: Option<Estimate>,
     /// Shares by class.
     pub classes: BTreeMap<String, ClassRow>,
+    /// How far pictures are from the nearest and from a random one of the other part.
+    pub distances: Option<Distances>,
 }
 
 /// A class in a [`LeakRow`].
@@ -70,7 +64,7 @@ pub(super) struct LeakRow {
 pub(super) struct ClassRow {
     /// Share with a near-duplicate.
     pub near: Option<Estimate>,
-    /// Share whose video also gives pictures to the other part.
+    /// Share whose video is also in the other part.
     pub same_video: Option<Estimate>,
 }
 
@@ -100,186 +94,21 @@ pub(super) struct Runs {
     pub joined_at_random: Option<Estimate>,
 }
 
-/// Clips that are one video.
+/// Clips, by signature and bytes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Clips {
-    /// Clips with a signature.
-    pub signed: usize,
-    /// Groups of two clips and more.
+    /// Clips that give pictures, by part.
+    pub clips: BTreeMap<String, usize>,
+    /// Of these, such without a signature; they are compared by bytes only.
+    pub unsigned: usize,
+    /// Groups of two clips and more, before anything was removed.
     pub groups: usize,
-    /// Groups with clips in more than one split, before anything was removed.
-    pub across_splits: usize,
-}
-
-/// The numbers and what they are made of.
-pub(super) struct Findings {
-    pub summary: Summary,
-    /// Parts that were compared, `(looked up, within)`, and what came out.
-    pub leaks: Vec<((Part, Part), Leak)>,
-    /// By still: the smallest position in its cluster.
-    pub cluster: Vec<usize>,
-    pub runs: Vec<std::ops::Range<usize>>,
-}
-
-impl Findings {
-    /// Audits what was gathered.
-    pub fn of(all: &Gathered, radius: u32, seed: u64) -> Self {
-        let runs = runs(&all.stills, radius);
-        let mut sets = videos(&all.stills, &runs, radius);
-        let leaks: Vec<_> = comparisons(all)
-            .into_iter()
-            .map(|parts| (parts, leak(&all.stills, parts, &mut sets, radius, seed)))
-            .collect();
-        let cluster: Vec<usize> = (0..all.stills.len()).map(|i| sets.root(i)).collect();
-        let mut summary = Summary {
-            hash: hash::SETTINGS.into(),
-            radius,
-            pictures: parts(all).into_iter().map(|(p, n)| (all.name(p), n)).collect(),
-            unreadable: all.unreadable.len(),
-            plain: all.stills.iter().filter(|s| s.hash == UNINFORMATIVE).count(),
-            worst_leak: None,
-            leaks: leaks.iter().map(|(parts, leak)| row(all, *parts, leak)).collect(),
-            clusters: clusters(all, &cluster),
-            runs: run_counts(all, &runs, radius, seed),
-            clips: clips(all),
-            notes: Vec::new(),
-        };
-        let tests = leaks.iter().filter(|((a, b), _)| is_test_in_train(*a, *b));
-        let shares = tests.filter_map(|(_, leak)| {
-            let count = leak.count(None);
-            (count.of > 0).then(|| count.near as f64 / count.of as f64)
-        });
-        summary.worst_leak = shares.reduce(f64::max);
-        summary.notes = notes(all, &summary);
-        Findings { summary, leaks, cluster, runs }
-    }
-}
-
-fn is_test_in_train(part: Part, within: Part) -> bool {
-    part.split == Split::Test && within.split == Split::Train
-}
-
-/// Parts of the audited set first, then those of the other; empty ones too.
-fn parts(all: &Gathered) -> Vec<(Part, usize)> {
-    let sets = 0..=u8::from(all.two_sets);
-    let each = sets.flat_map(|set| Split::ALL.map(|split| Part { set, split }));
-    each.map(|p| (p, all.stills.iter().filter(|s| s.part() == p).count())).collect()
-}
-
-/// What is looked up in what. One set: each later split in the earlier ones. Two sets: every part
-/// of the first in every part of the second, and the second's test in the first's train.
-fn comparisons(all: &Gathered) -> Vec<(Part, Part)> {
-    let part = |set, split| Part { set, split };
-    let (train, val, test) = (Split::Train, Split::Val, Split::Test);
-    let mut wanted = Vec::new();
-    if all.two_sets {
-        for split in [test, val, train] {
-            wanted.extend(Split::ALL.map(|within| (part(0, split), part(1, within))));
-        }
-        wanted.push((part(1, test), part(0, train)));
-    } else {
-        wanted.extend(
-            [(test, train), (val, train), (test, val)].map(|(a, b)| (part(0, a), part(0, b))),
-        );
-    }
-    let present: BTreeMap<Part, usize> = parts(all).into_iter().collect();
-    wanted.retain(|(a, b)| present[a] > 0 && present[b] > 0);
-    wanted
-}
-
-fn estimate(hits: usize, n: usize, clusters: usize) -> Option<Estimate> {
-    let interval = wilson(hits as u64, n as u64)?;
-    let value = hits as f64 / n as f64;
-    Some(Estimate { value, lo: interval.lo, hi: interval.hi, n, clusters })
-}
-
-fn row(all: &Gathered, (part, within): (Part, Part), leak: &Leak) -> LeakRow {
-    let shares = |class: Option<Emotion>| {
-        let count = leak.count(class);
-        (estimate(count.near, count.of, count.of), estimate(count.same_video, count.of, count.of))
-    };
-    let (near, same_video) = shares(None);
-    let classes = Emotion::ALL.map(|class| {
-        let (near, same_video) = shares(Some(class));
-        (class.name().to_owned(), ClassRow { near, same_video })
-    });
-    LeakRow {
-        part: all.name(part),
-        within: all.name(within),
-        pairs: leak.pairs,
-        near,
-        same_video,
-        random_pairs: estimate(leak.chance.0, leak.chance.1, leak.chance.1),
-        classes: classes.into(),
-    }
-}
-
-fn clusters(all: &Gathered, cluster: &[usize]) -> Clusters {
-    let mut members: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-    cluster.iter().enumerate().for_each(|(i, root)| members.entry(*root).or_default().push(i));
-    let many: Vec<&Vec<usize>> = members.values().filter(|m| m.len() > 1).collect();
-    let across =
-        |m: &&&Vec<usize>| m.iter().any(|&i| all.stills[i].part() != all.stills[m[0]].part());
-    Clusters {
-        clusters: many.len(),
-        across_parts: many.iter().filter(across).count(),
-        largest: many.iter().map(|m| m.len()).max().unwrap_or(0),
-    }
-}
-
-fn run_counts(all: &Gathered, runs: &[std::ops::Range<usize>], radius: u32, seed: u64) -> Runs {
-    let long: Vec<usize> = runs.iter().map(|r| r.len()).filter(|n| *n > 1).collect();
-    let joined: usize = long.iter().map(|n| n - 1).sum();
-    let still = |s: &&[crate::audit::stills::Still]| {
-        let (a, b) = (&s[0], &s[1]);
-        a.video.is_none() && b.video.is_none() && a.part() == b.part() && a.emotion == b.emotion
-    };
-    let neighbours = all.stills.windows(2).filter(still).count();
-    let (at_random, tried) = runs_by_chance(&all.stills, radius, seed);
-    Runs {
-        runs: long.len(),
-        pictures: long.iter().sum(),
-        longest: long.iter().copied().max().unwrap_or(0),
-        joined: estimate(joined, neighbours, neighbours),
-        joined_at_random: estimate(at_random, tried, tried),
-    }
-}
-
-fn clips(all: &Gathered) -> Option<Clips> {
-    let signed = all.clips.iter().filter(|c| c.signature.is_some()).count();
-    if signed == 0 {
-        return None;
-    }
-    let members = super::gather::members(&all.clips);
-    let found = groups(&members);
-    let mut splits: BTreeMap<usize, Vec<Split>> = BTreeMap::new();
-    for (clip, first) in all.clips.iter().zip(&found.first) {
-        splits.entry(*first).or_default().push(clip.split);
-    }
-    let many: Vec<&Vec<Split>> = splits.values().filter(|s| s.len() > 1).collect();
-    let across = many.iter().filter(|s| s.iter().any(|split| *split != s[0])).count();
-    Some(Clips { signed, groups: many.len(), across_splits: across })
-}
-
-fn notes(all: &Gathered, summary: &Summary) -> Vec<String> {
-    let mut notes = Vec::new();
-    for (part, n) in parts(all) {
-        if n == 0 {
-            notes.push(format!("{} is empty", all.name(part)));
-        }
-    }
-    if summary.unreadable > 0 {
-        notes.push(format!("{} pictures cannot be read, see unreadable.csv", summary.unreadable));
-    }
-    if summary.plain > 0 {
-        notes.push(format!("{} pictures are too plain to be compared but by bytes", summary.plain));
-    }
-    let share = summary.clusters.largest as f64 / all.stills.len().max(1) as f64;
-    if share > SUSPICIOUS && summary.clusters.largest > 50 {
-        let percent = 100.0 * share;
-        notes.push(format!("the largest cluster holds {percent:.1} % of all pictures: look at it"));
-    }
-    notes
+    /// Groups with clips in more than one part, before anything was removed.
+    pub across_parts: usize,
+    /// Part against part, of the clips that give pictures.
+    pub leaks: Vec<LeakRow>,
+    /// Stills of one data set that are near to a moment of a clip of the other.
+    pub stills_from_clips: usize,
 }
 
 impl Summary {
@@ -293,15 +122,9 @@ impl Summary {
 
     /// For a person.
     pub fn text(&self) -> String {
-        let counts: Vec<String> = self
-            .pictures
-            .iter()
-            .filter(|(_, n)| **n > 0)
-            .map(|(p, n)| format!("{n} {p}"))
-            .collect();
-        let mut lines = vec![format!("pictures: {}", counts.join(", "))];
-        for leak in &self.leaks {
-            lines.push(format!(
+        let mut lines = vec![format!("pictures: {}", counts(&self.pictures))];
+        lines.extend(self.leaks.iter().map(|leak| {
+            format!(
                 "{} in {}: near-duplicates {}, same video {}, random pairs {} ({} pairs)",
                 leak.part,
                 leak.within,
@@ -309,8 +132,8 @@ impl Summary {
                 percent(leak.same_video),
                 percent(leak.random_pairs),
                 leak.pairs
-            ));
-        }
+            )
+        }));
         let Clusters { clusters, across_parts, largest } = &self.clusters;
         lines.push(format!("clusters: {clusters}, {across_parts} across parts, largest {largest}"));
         if self.runs.joined.is_some() {
@@ -322,12 +145,41 @@ impl Summary {
                 percent(self.runs.joined_at_random)
             ));
         }
-        if let Some(Clips { signed, groups, across_splits }) = &self.clips {
-            lines.push(format!("clips: {signed}, {groups} groups, {across_splits} across splits"));
-        }
+        lines.extend(self.clips.iter().flat_map(Clips::lines));
         lines.extend(self.notes.iter().map(|note| format!("note: {note}")));
         lines.join("\n")
     }
+}
+
+impl Clips {
+    fn lines(&self) -> Vec<String> {
+        let Clips { groups, across_parts, .. } = self;
+        let mut lines = vec![format!(
+            "clips: {}; {groups} groups, {across_parts} across parts before anything was removed",
+            counts(&self.clips)
+        )];
+        lines.extend(self.leaks.iter().map(|leak| {
+            format!(
+                "clips of {} in {}: near-duplicates {}, random pairs {} ({} pairs)",
+                leak.part,
+                leak.within,
+                percent(leak.near),
+                percent(leak.random_pairs),
+                leak.pairs
+            )
+        }));
+        if self.stills_from_clips > 0 {
+            let n = self.stills_from_clips;
+            lines.push(format!("{n} stills are near to a moment of a clip, see moments.csv"));
+        }
+        lines
+    }
+}
+
+/// `12 train, 3 test`, without what is empty.
+fn counts(by_part: &BTreeMap<String, usize>) -> String {
+    let some = by_part.iter().filter(|(_, n)| **n > 0);
+    some.map(|(part, n)| format!("{n} {part}")).collect::<Vec<_>>().join(", ")
 }
 
 /// `12.3 % [11.9, 12.8]`.

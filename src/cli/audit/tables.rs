@@ -4,9 +4,13 @@ use std::{collections::BTreeMap, path::Path};
 use anyhow::Result;
 use serde::Serialize;
 
-use super::{gather::Gathered, summary::Findings};
+use super::{findings::Findings, gather::Gathered};
 use crate::{
-    audit::stills::{Twin, Verdict},
+    audit::{
+        films::{FilmTwin, Moment, GRID_SECONDS},
+        leak::Verdict,
+        twins::Twin,
+    },
     output,
     record::Split,
 };
@@ -24,6 +28,36 @@ struct PairRow<'a> {
     distance: u32,
     mirrored: bool,
     same_bytes: bool,
+    /// Whether one shows a part of the other.
+    cropped: bool,
+    /// Whether the pictures were compared, not their hashes alone.
+    verified: bool,
+}
+
+/// A row of `clip-pairs.csv`.
+#[derive(Serialize)]
+struct ClipPairRow<'a> {
+    part: String,
+    clip_id: &'a str,
+    partner_part: String,
+    partner_id: &'a str,
+    mean_distance: f64,
+    mirrored: bool,
+    /// Seconds by which the partner starts later.
+    shift_s: f64,
+    same_bytes: bool,
+}
+
+/// A row of `moments.csv`: a still that is near to a moment of a clip by hash.
+#[derive(Serialize)]
+struct MomentRow<'a> {
+    part: String,
+    sample_id: &'a str,
+    clip_part: String,
+    clip_id: &'a str,
+    seconds: f64,
+    distance: u32,
+    mirrored: bool,
 }
 
 /// A row of `clean.csv`.
@@ -60,6 +94,10 @@ pub(super) fn write(out: &Path, all: &Gathered, findings: &Findings) -> Result<(
     let pairs = pairs(all, findings);
     csv(&out.join("pairs.csv"), &pairs)?;
     output::write_json(&out.join("pairs.json"), &pairs)?;
+    if !all.films.is_empty() {
+        csv(&out.join("clip-pairs.csv"), &clip_pairs(all, findings))?;
+        csv(&out.join("moments.csv"), &moments(all, findings))?;
+    }
     csv(&out.join(CLEAN), &clean(all, findings))?;
     csv(&out.join("clusters.csv"), &clusters(all, findings))?;
     csv(&out.join("runs.csv"), &runs(all, findings))?;
@@ -85,12 +123,48 @@ fn pairs<'a>(all: &'a Gathered, findings: &Findings) -> Vec<PairRow<'a>> {
             sample_id: &still.id,
             partner_part: all.name(partner.part()),
             partner_id: &partner.id,
-            distance: twin.distance,
-            mirrored: twin.mirrored,
+            distance: twin.likeness.distance,
+            mirrored: twin.likeness.mirrored,
             same_bytes: twin.same_bytes,
+            cropped: twin.likeness.cropped,
+            verified: twin.likeness.verified,
         }
     };
     twins.into_iter().map(row).collect()
+}
+
+fn clip_pairs<'a>(all: &'a Gathered, findings: &Findings) -> Vec<ClipPairRow<'a>> {
+    let twins = findings.clip_leaks.iter().flat_map(|(_, leak)| leak.verdicts.iter());
+    let row = |twin: &FilmTwin| {
+        let (film, partner) = (&all.films[twin.film], &all.films[twin.partner]);
+        ClipPairRow {
+            part: all.name(film.part()),
+            clip_id: &film.id,
+            partner_part: all.name(partner.part()),
+            partner_id: &partner.id,
+            mean_distance: twin.mean_distance,
+            mirrored: twin.mirrored,
+            shift_s: twin.shift_s,
+            same_bytes: twin.same_bytes,
+        }
+    };
+    twins.flat_map(|v| v.twins.iter().map(row)).collect()
+}
+
+fn moments<'a>(all: &'a Gathered, findings: &Findings) -> Vec<MomentRow<'a>> {
+    let row = |m: &Moment| {
+        let (still, film) = (&all.stills[m.still], &all.films[m.film]);
+        MomentRow {
+            part: all.name(still.part()),
+            sample_id: &still.id,
+            clip_part: all.name(film.part()),
+            clip_id: &film.id,
+            seconds: m.step as f64 * GRID_SECONDS,
+            distance: m.distance,
+            mirrored: m.mirrored,
+        }
+    };
+    findings.moments.iter().map(row).collect()
 }
 
 /// One row per validation and test picture of the audited set; train parts of either set count.
@@ -111,19 +185,19 @@ fn clean<'a>(all: &'a Gathered, findings: &Findings) -> Vec<CleanRow<'a>> {
     }
     let in_train = findings.leaks.iter().filter(|((_, within), _)| within.split == Split::Train);
     for verdict in in_train.flat_map(|(_, leak)| &leak.verdicts) {
-        if let Some(row) = rows.get_mut(&verdict.still) {
+        if let Some(row) = rows.get_mut(&verdict.member) {
             note(row, verdict, all);
         }
     }
     rows.into_values().collect()
 }
 
-fn note<'a>(row: &mut CleanRow<'a>, verdict: &Verdict, all: &'a Gathered) {
+fn note<'a>(row: &mut CleanRow<'a>, verdict: &Verdict<Twin>, all: &'a Gathered) {
     row.same_video |= verdict.same_video;
     if let Some(twin) = verdict.twins.first() {
         row.near_duplicate = true;
         row.partner_id = Some(&all.stills[twin.partner].id);
-        row.distance = Some(twin.distance);
+        row.distance = Some(twin.likeness.distance);
     }
 }
 

@@ -1,0 +1,192 @@
+//! What a picture looks like at 32 x 32 cells: enough to tell a copy from another take of the same
+//! scene, and a place whoever stands in it.
+use super::hash::{Thumbnail, CELLS};
+
+/// Rows at the top and columns at either side that make a picture's background: where actors
+/// rarely are. The lowest rows are left to bodies and tables.
+const TOP: usize = 9;
+const SIDE: usize = 6;
+const BOTTOM: usize = 24;
+/// Correlation of two backgrounds from which on they are one place seen by one camera.
+const SAME_PLACE: f64 = 0.98;
+/// Standard deviation, in luma levels, below which cells are too plain to tell.
+const PLAIN: f64 = 4.0;
+
+/// Cells per side of a block, and blocks per side.
+const BLOCK: usize = 4;
+const BLOCKS: usize = CELLS / BLOCK;
+/// Blocks of 64 that may differ at will: a logo of a fifth of the width covers up to six.
+const FREE: usize = 8;
+/// Times that brightness and contrast are fitted to what the worst blocks leave.
+const FITS: usize = 3;
+
+/// A picture's cells in whole luma levels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Look {
+    cells: Vec<u8>,
+    /// Mean and standard deviation of the background.
+    border: (f64, f64),
+}
+
+impl Look {
+    /// The look of a picture.
+    pub fn new(thumbnail: &Thumbnail) -> Self {
+        Self::of_cells(thumbnail.cells().iter().map(|level| (level >> 8) as u8).collect())
+    }
+
+    /// The look of these cells, `[32, 32]` in row order.
+    ///
+    /// # Panics
+    /// When there are not 1024 of them.
+    pub fn of_cells(cells: Vec<u8>) -> Self {
+        assert_eq!(cells.len(), CELLS * CELLS);
+        let border = spread(border(&cells));
+        Look { cells, border }
+    }
+
+    /// The cells, `[32, 32]` in row order.
+    pub fn cells(&self) -> &[u8] {
+        &self.cells
+    }
+
+    /// Whether both show one place from one camera: their backgrounds correlate.
+    pub fn same_place(&self, other: &Look) -> bool {
+        let ((mean, deviation), (other_mean, other_deviation)) = (self.border, other.border);
+        if deviation < PLAIN || other_deviation < PLAIN {
+            return false;
+        }
+        let product = |(a, b): (f64, f64)| (a - mean) * (b - other_mean);
+        let pairs = border(&self.cells).zip(border(&other.cells));
+        let (n, sum) = pairs.fold((0.0, 0.0), |(n, sum), pair| (n + 1.0, sum + product(pair)));
+        sum / n / (deviation * other_deviation) >= SAME_PLACE
+    }
+
+    /// How much `other`, mirrored if that is said, differs from this picture; see [`difference`].
+    pub fn difference(&self, other: &Look, mirrored: bool) -> f64 {
+        difference(&self.levels(false), &other.levels(mirrored))
+    }
+
+    /// The cells as numbers, mirrored if that is said.
+    pub(super) fn levels(&self, mirrored: bool) -> Vec<f64> {
+        let straight = self.cells.iter().map(|c| f64::from(*c));
+        if !mirrored {
+            return straight.collect();
+        }
+        self.cells.chunks(CELLS).flat_map(|row| row.iter().rev().map(|c| f64::from(*c))).collect()
+    }
+}
+
+/// The mean difference, in standard deviations, in the worst of 8 x 8 blocks but eight, once
+/// brightness and contrast of the others are made the same; infinite when either is plain.
+///
+/// Whatever covers few blocks (a logo) is let be, and what changes all of them alike cancels:
+/// another person in the same room changes some blocks a lot and is neither. Dropping the worst
+/// and fitting again is least trimmed squares by concentration steps (Rousseeuw and Van Driessen,
+/// "Computing LTS regression for large data sets", 2006) on blocks.
+pub(super) fn difference(own: &[f64], other: &[f64]) -> f64 {
+    let mut kept = [true; BLOCKS * BLOCKS];
+    let mut worst = f64::INFINITY;
+    for _ in 0..FITS {
+        let of = |levels: &[f64]| {
+            let (mean, deviation) = spread(
+                levels.iter().enumerate().filter(|(i, _)| kept[block(*i)]).map(|(_, level)| *level),
+            );
+            (deviation >= PLAIN).then_some((mean, deviation))
+        };
+        let (Some((mean, deviation)), Some((its_mean, its_deviation))) = (of(own), of(other))
+        else {
+            return f64::INFINITY;
+        };
+        let mut sums = [0.0; BLOCKS * BLOCKS];
+        for (i, (a, b)) in own.iter().zip(other).enumerate() {
+            sums[block(i)] += ((a - mean) / deviation - (b - its_mean) / its_deviation).abs();
+        }
+        let mut order: [usize; BLOCKS * BLOCKS] = std::array::from_fn(|i| i);
+        order.sort_by(|a, b| sums[*b].total_cmp(&sums[*a]).then(a.cmp(b)));
+        worst = sums[order[FREE]] / (BLOCK * BLOCK) as f64;
+        kept = [true; BLOCKS * BLOCKS];
+        order[..FREE].iter().for_each(|i| kept[*i] = false);
+    }
+    worst
+}
+
+/// The block of a cell.
+fn block(cell: usize) -> usize {
+    cell / CELLS / BLOCK * BLOCKS + cell % CELLS / BLOCK
+}
+
+/// The background's cells.
+fn border(cells: &[u8]) -> impl Iterator<Item = f64> + Clone + '_ {
+    let inside = |i: &usize| {
+        let (y, x) = (i / CELLS, i % CELLS);
+        y < TOP || y < BOTTOM && !(SIDE..CELLS - SIDE).contains(&x)
+    };
+    (0..cells.len()).filter(inside).map(|i| f64::from(cells[i]))
+}
+
+/// Mean and standard deviation.
+fn spread(levels: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
+    let (n, sum) = levels.clone().fold((0.0, 0.0), |(n, sum), level| (n + 1.0, sum + level));
+    let mean = sum / n;
+    let square: f64 = levels.map(|level| (level - mean).powi(2)).sum();
+    (mean, (square / n).sqrt())
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// The look of a drawn picture, 320 x 320 pixels.
+    pub(in crate::audit) fn look(levels: impl Fn(usize, usize) -> u8) -> Look {
+        Look::new(&thumbnail(levels))
+    }
+
+    pub(in crate::audit) fn thumbnail(levels: impl Fn(usize, usize) -> u8) -> Thumbnail {
+        let pixels: Vec<u8> = (0..320 * 320).map(|i| levels(i % 320, i / 320)).collect();
+        Thumbnail::of_pixels(&pixels, 320, 320).expect("fits")
+    }
+
+    /// A room of stripes that bend.
+    pub(in crate::audit) fn room(x: f64, y: f64) -> u8 {
+        (110.0 + 50.0 * (x / 31.0 + y / 57.0).sin() + 40.0 * (x * y / 9000.0).cos()) as u8
+    }
+
+    fn at(x: usize, y: usize) -> u8 {
+        room(x as f64, y as f64)
+    }
+
+    fn with_person(x: usize, y: usize) -> u8 {
+        if (100..220).contains(&x) && y > 100 {
+            250
+        } else {
+            at(x, y)
+        }
+    }
+
+    #[test]
+    fn a_place_is_known_whoever_stands_in_it() {
+        let (own, brighter) = (look(at), look(|x, y| at(x, y) + 20));
+        assert!(own.same_place(&look(with_person)) && own.same_place(&brighter));
+        assert!(!own.same_place(&look(|x, y| at(320 - x, y))));
+        assert!(!look(|_, _| 90).same_place(&look(|_, _| 90)), "plain walls tell nothing");
+    }
+
+    #[test]
+    fn contrast_mirrors_and_logos_cancel_but_not_another_person() {
+        let own = look(at);
+        let duller = look(|x, y| (f64::from(at(x, y)) * 0.8 + 30.0) as u8);
+        assert!(own.difference(&duller, false) < 0.05);
+        let turned = look(|x, y| at(319 - x, y));
+        assert!(own.difference(&turned, true) < 0.05 && own.difference(&turned, false) > 0.5);
+        let logo = look(|x, y| if x > 250 && y < 60 { 255 } else { at(x, y) });
+        assert!(own.difference(&logo, false) < 0.05 && logo.difference(&own, false) < 0.05);
+        assert!(own.difference(&look(with_person), false) > 0.5);
+    }
+
+    #[test]
+    fn plain_pictures_say_nothing() {
+        let flat = look(|_, _| 90);
+        assert_eq!(flat.difference(&flat, false), f64::INFINITY);
+        assert_eq!(flat.difference(&look(at), false), f64::INFINITY);
+    }
+}

@@ -1,0 +1,265 @@
+//! Stills that have their like in another part of a data set, and stills that are one video.
+use std::collections::{BTreeMap, BTreeSet};
+
+use rayon::prelude::*;
+
+use super::{
+    groups::Sets,
+    hash::{mirrored, UNINFORMATIVE},
+    leak::{Leak, Verdict, PARTNERS},
+    pairs::{links, Index},
+    stills::{Likeness, Part, Rule, Still, WINDOW_RADIUS},
+};
+use crate::seed::Draws;
+
+/// Windows of a pair whose cells are compared, those with the nearest hashes.
+const TRIED: usize = 4;
+
+/// Two stills of different parts that show the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Twin {
+    /// How alike they are.
+    pub likeness: Likeness,
+    /// Position of the one that was looked up.
+    pub still: usize,
+    /// Position of its like.
+    pub partner: usize,
+    /// Whether the files are byte for byte the same.
+    pub same_bytes: bool,
+}
+
+/// A still that shows a part of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Crop {
+    /// Position of the larger view.
+    pub whole: usize,
+    /// Position of the part.
+    pub part: usize,
+    /// How alike they are.
+    pub likeness: Likeness,
+}
+
+/// All crops among the stills, in order of position; copies of the whole are none.
+pub fn crops(stills: &[Still], rule: Rule) -> Vec<Crop> {
+    if !rule.crops {
+        return Vec::new();
+    }
+    let index = Index::new(stills.iter().map(|s| s.hash).collect(), WINDOW_RADIUS);
+    let of_one = |whole: usize| {
+        let own = &stills[whole];
+        let mut hits = Vec::new();
+        for query in rule.windows(own) {
+            index.near(query.hash, 0, |part, bits| {
+                let other = stills[part as usize].hash;
+                if other != own.hash && other != mirrored(own.hash) {
+                    hits.push((part as usize, bits, query));
+                }
+            });
+        }
+        hits.sort_by_key(|(part, bits, _)| (*part, *bits));
+        let pairs = hits.chunk_by(|a, b| a.0 == b.0).filter_map(|hits| {
+            let part = hits[0].0;
+            let other = &stills[part];
+            if rule.uncropped(own, other).is_some() {
+                return None;
+            }
+            let nearest = hits.iter().take(TRIED);
+            let mut judged = nearest.filter_map(|(_, bits, query)| query.judge(own, other, *bits));
+            judged.next().map(|likeness| Crop { whole, part, likeness })
+        });
+        pairs.collect::<Vec<_>>()
+    };
+    (0..stills.len()).into_par_iter().flat_map_iter(of_one).collect()
+}
+
+/// Sets of stills that are one video: near-duplicates, crops, and what is known beforehand, which
+/// `known` adds to (pairs of positions).
+pub fn videos(
+    stills: &[Still],
+    rule: Rule,
+    crops: &[Crop],
+    known: impl IntoIterator<Item = (usize, usize)>,
+) -> Sets {
+    let mut sets = Sets::new(stills.len());
+    known.into_iter().for_each(|(a, b)| sets.join(a, b));
+    let mut first: BTreeMap<(u8, &str), usize> = BTreeMap::new();
+    let mut bytes: BTreeMap<&str, usize> = BTreeMap::new();
+    for (i, still) in stills.iter().enumerate() {
+        if let Some(video) = &still.video {
+            sets.join(*first.entry((still.set, video)).or_insert(i), i);
+        }
+        sets.join(*bytes.entry(&still.sha256).or_insert(i), i);
+    }
+    let hashes: Vec<u64> = stills.iter().map(|s| s.hash).collect();
+    let near = links(&hashes, rule.radius, true);
+    let same = near.into_par_iter().filter(|p| {
+        rule.whole(&stills[p.a as usize], &stills[p.b as usize], p.distance, p.mirrored).is_some()
+    });
+    same.collect::<Vec<_>>().iter().for_each(|p| sets.join(p.a as usize, p.b as usize));
+    crops.iter().for_each(|c| sets.join(c.whole, c.part));
+    sets
+}
+
+/// Looks up every still of `eval` among those of `reference`.
+pub fn leak(
+    stills: &[Still],
+    (eval, reference): (Part, Part),
+    (rule, crops): (Rule, &[Crop]),
+    videos: &mut Sets,
+    seed: u64,
+) -> Leak<Twin> {
+    let lookup = Lookup::new(stills, (eval, reference), rule, crops);
+    let of = |part| (0..stills.len()).filter(|&i| stills[i].part() == part).collect::<Vec<_>>();
+    let eval = of(eval);
+    let found: Vec<(usize, Vec<Twin>)> = eval.par_iter().map(|&i| lookup.twins(i)).collect();
+    let roots: BTreeSet<usize> = lookup.positions.iter().map(|&i| videos.root(i)).collect();
+    let chance = by_chance(stills, &eval, &lookup.positions, rule, seed);
+    let pairs = found.iter().map(|(pairs, _)| pairs).sum();
+    let verdict = |(&member, (_, twins)): (&usize, (usize, Vec<Twin>))| Verdict {
+        member,
+        emotion: stills[member].emotion,
+        twins,
+        same_video: roots.contains(&videos.root(member)),
+    };
+    Leak { pairs, chance, verdicts: eval.iter().zip(found).map(verdict).collect() }
+}
+
+/// One random partner for every still: how many pairs are near.
+fn by_chance(
+    stills: &[Still],
+    eval: &[usize],
+    reference: &[usize],
+    rule: Rule,
+    seed: u64,
+) -> (usize, usize) {
+    if reference.is_empty() {
+        return (0, 0);
+    }
+    let mut draws = Draws::new(seed, "audit-chance", "");
+    let drawn = |&i: &usize| (i, reference[draws.below(reference.len() as u64) as usize]);
+    let pairs: Vec<(usize, usize)> = eval.iter().map(drawn).collect();
+    let near = pairs.par_iter().filter(|(a, b)| rule.judge(&stills[*a], &stills[*b]).is_some());
+    (near.count(), eval.len())
+}
+
+/// One part, ready to be searched by hash and by bytes for those of another.
+struct Lookup<'a> {
+    stills: &'a [Still],
+    rule: Rule,
+    positions: Vec<usize>,
+    index: Index,
+    bytes: BTreeMap<&'a str, Vec<usize>>,
+    /// By still of the other part: those of this one that are its crops or of which it is one.
+    crops: BTreeMap<usize, Vec<(usize, Likeness)>>,
+}
+
+impl<'a> Lookup<'a> {
+    fn new(stills: &'a [Still], (eval, within): (Part, Part), rule: Rule, all: &[Crop]) -> Self {
+        let positions: Vec<usize> =
+            (0..stills.len()).filter(|&i| stills[i].part() == within).collect();
+        let hashes: Vec<u64> = positions.iter().map(|&i| stills[i].hash).collect();
+        let mut bytes: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for &i in &positions {
+            bytes.entry(&stills[i].sha256).or_default().push(i);
+        }
+        let mut crops: BTreeMap<usize, Vec<(usize, Likeness)>> = BTreeMap::new();
+        for crop in all {
+            for (own, partner) in [(crop.whole, crop.part), (crop.part, crop.whole)] {
+                if stills[own].part() == eval && stills[partner].part() == within {
+                    crops.entry(own).or_default().push((partner, crop.likeness));
+                }
+            }
+        }
+        let index = Index::new(hashes, rule.radius);
+        Lookup { stills, rule, positions, index, bytes, crops }
+    }
+
+    /// The number of partners of a still, and the nearest of them.
+    fn twins(&self, still: usize) -> (usize, Vec<Twin>) {
+        let own = &self.stills[still];
+        let mut found: BTreeMap<usize, Twin> = BTreeMap::new();
+        let mut note = |partner: usize, likeness: Likeness, same_bytes: bool| {
+            let twin = Twin { likeness, still, partner, same_bytes };
+            let best = found.entry(partner).or_insert(twin);
+            if !best.same_bytes && twin < *best {
+                *best = twin;
+            }
+        };
+        let equal = Likeness { cropped: false, distance: 0, mirrored: false, verified: true };
+        let same = self.bytes.get(&*own.sha256).into_iter().flatten();
+        same.for_each(|&partner| note(partner, equal, true));
+        for (query, mirrored) in [(own.hash, false), (mirrored(own.hash), true)] {
+            self.index.near(query, 0, |at, bits| {
+                let partner = self.positions[at as usize];
+                let other = &self.stills[partner];
+                if other.hash == UNINFORMATIVE {
+                    return;
+                }
+                if let Some(likeness) = self.rule.whole(own, other, bits, mirrored) {
+                    note(partner, likeness, false);
+                }
+            });
+        }
+        let crops = self.crops.get(&still).into_iter().flatten();
+        crops.for_each(|(partner, likeness)| note(*partner, *likeness, false));
+        let mut twins: Vec<Twin> = found.into_values().collect();
+        twins.sort_unstable();
+        let pairs = twins.len();
+        twins.truncate(PARTNERS);
+        (pairs, twins)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{
+            leak::Count,
+            runs::runs,
+            stills::tests::{drawn, place},
+        },
+        *,
+    };
+    use crate::record::{Emotion, Split};
+
+    fn room(id: &str, split: Split, n: usize) -> Still {
+        drawn(id, split, place(n))
+    }
+
+    #[test]
+    fn leaks_are_counted_by_picture_and_by_video() {
+        let black = |id, split| drawn(id, split, |_, _| 0);
+        let cut = |x: usize, y: usize| place(1)(16 + x * 19 / 20, y * 19 / 20);
+        let all = [
+            room("train/1", Split::Train, 1),
+            drawn("train/2", Split::Train, |x, y| if y > 240 { 250 } else { place(1)(x, y) }),
+            drawn("test/1", Split::Test, |x, y| place(1)(x, y) / 2),
+            drawn("test/2", Split::Test, |x, y| if y > 240 { 0 } else { place(1)(x, y) / 2 }),
+            room("test/3", Split::Test, 7),
+            Still { sha256: "black".into(), ..black("train/3", Split::Train) },
+            Still { sha256: "black".into(), ..black("test/4", Split::Test) },
+            black("test/5", Split::Test),
+            drawn("test/6", Split::Test, cut),
+        ];
+        let rule = Rule::default();
+        let cuts = crops(&all, rule);
+        let joined = runs(&all).into_iter().flat_map(|r| r.clone().map(move |i| (r.start, i)));
+        let mut sets = videos(&all, rule, &cuts, joined);
+        let part = |split| Part { set: 0, split };
+        let parts = (part(Split::Test), part(Split::Train));
+        let found = leak(&all, parts, (rule, &cuts), &mut sets, 1);
+        // test/2 is of test/1's place, which is a copy; black is told by bytes alone.
+        assert_eq!(found.count(None), Count { of: 6, near: 3, same_video: 4 });
+        assert_eq!(found.count(Some(Emotion::Fear)), found.count(None));
+        let nearest: Vec<_> = found
+            .verdicts
+            .iter()
+            .filter_map(|v| v.twins.first())
+            .map(|t| (t.still, t.partner, t.likeness.cropped, t.same_bytes))
+            .collect();
+        assert_eq!(nearest, [(2, 0, false, false), (6, 5, false, true), (8, 0, true, false)]);
+        assert_eq!((found.pairs, found.chance.1), (3, 6));
+        let none = leak(&all, (part(Split::Val), part(Split::Train)), (rule, &cuts), &mut sets, 1);
+        assert_eq!(none.count(None), Count::default());
+    }
+}

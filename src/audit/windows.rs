@@ -1,0 +1,182 @@
+//! The parts of a picture that a cropped copy may show, and whether it does.
+//!
+//! A copy that was cut by some percent has another hash, but it has nearly the hash that the
+//! picture has inside the same window. A window's hash needs no pixels: its coefficients are sums
+//! of the picture's cells with other weights, which are the same for all pictures.
+use std::sync::LazyLock;
+
+use super::{
+    hash::{signs, Coefficient, CELLS, COSINES, COSINE_BITS, FREQUENCIES, HIGHEST},
+    look::{difference, Look},
+};
+
+/// Steps along a side by which windows move and shrink; 2.5 %.
+const STEPS: usize = 40;
+/// Steps that are removed at most: 10 %.
+const MOST_REMOVED: usize = 4;
+/// Times that both pictures are smoothed before they are compared: cells of a window are blurred,
+/// those of a copy are not, and a crop rarely lies on the steps.
+const SMOOTHED: usize = 4;
+
+/// A window of the picture's own proportions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Window {
+    /// Steps that width and height lack, 1..=4.
+    pub removed: usize,
+    /// Steps removed at the left and at the top, each at most `removed`.
+    pub left: usize,
+    /// See `left`.
+    pub top: usize,
+}
+
+/// All windows: 97.5, 95, 92.5 and 90 % of either side, in steps of 2.5 %.
+pub static WINDOWS: LazyLock<Vec<Window>> = LazyLock::new(|| {
+    let places = |removed: usize| {
+        (0..=removed)
+            .flat_map(move |top| (0..=removed).map(move |left| Window { removed, left, top }))
+    };
+    (1..=MOST_REMOVED).flat_map(places).collect()
+});
+
+/// Weights of the own cells along one side in the cosine sums of a window, by frequency.
+struct Side([[i32; CELLS]; HIGHEST + 1]);
+
+/// The sides of the windows: by steps removed in all, then by those removed in front.
+static SIDES: LazyLock<Vec<Vec<Side>>> = LazyLock::new(|| {
+    (0..=MOST_REMOVED)
+        .map(|removed| (0..=removed).map(|front| side(removed, front)).collect())
+        .collect()
+});
+
+fn side(removed: usize, front: usize) -> Side {
+    let mut weights = [[0; CELLS]; HIGHEST + 1];
+    for (cell, own, overlap) in shares(removed, front) {
+        for (row, cosines) in weights.iter_mut().zip(COSINES.iter()) {
+            row[own] += (cosines[cell] * overlap as i64) as i32;
+        }
+    }
+    Side(weights)
+}
+
+/// Which own cells a window's cells are made of: (window's cell, own cell, overlap in units), a
+/// cell of the picture being [`STEPS`] units long.
+fn shares(removed: usize, front: usize) -> impl Iterator<Item = (usize, usize, usize)> {
+    let length = STEPS - removed;
+    (0..CELLS).flat_map(move |cell| {
+        let start = front * CELLS + cell * length;
+        let end = start + length;
+        (start / STEPS..end.div_ceil(STEPS))
+            .map(move |own| (cell, own, end.min((own + 1) * STEPS) - start.max(own * STEPS)))
+    })
+}
+
+/// The hash of every window, in the order of [`WINDOWS`].
+pub fn hashes(look: &Look) -> Vec<u64> {
+    let mut found = Vec::with_capacity(WINDOWS.len());
+    for (removed, sides) in SIDES.iter().enumerate().skip(1) {
+        let across: Vec<Vec<[i32; HIGHEST + 1]>> = sides
+            .iter()
+            .map(|side| look.cells().chunks(CELLS).map(|row| sums(row, side)).collect())
+            .collect();
+        for down in sides {
+            found.extend(across.iter().map(|rows| hash(rows, down, STEPS - removed)));
+        }
+    }
+    found
+}
+
+/// A row's cosine sums inside a window.
+fn sums(row: &[u8], side: &Side) -> [i32; HIGHEST + 1] {
+    // At most 32 cells x 40 units x 2^12 x 255 levels: fits.
+    std::array::from_fn(|u| row.iter().zip(&side.0[u]).map(|(&c, w)| i32::from(c) * w).sum())
+}
+
+fn hash(rows: &[[i32; HIGHEST + 1]], down: &Side, length: usize) -> u64 {
+    let unit = f64::from(1u32 << (2 * COSINE_BITS)) * (length * length) as f64;
+    let coefficient = |&(u, v): &(usize, usize)| {
+        let sum =
+            rows.iter().zip(&down.0[v]).map(|(row, w)| i64::from(row[u]) * i64::from(*w)).sum();
+        Coefficient::new((u, v), sum, unit)
+    };
+    signs(&FREQUENCIES.iter().map(coefficient).collect::<Vec<_>>())
+}
+
+/// How much `part`, mirrored if that is said, differs from the window of `whole`; in standard
+/// deviations as between whole pictures, after both are smoothed.
+pub fn window_difference(whole: &Look, window: Window, part: &Look, mirrored: bool) -> f64 {
+    difference(&smoothed(cut(whole, window)), &smoothed(part.levels(mirrored)))
+}
+
+/// The cells of a window.
+fn cut(whole: &Look, window: Window) -> Vec<f64> {
+    let Window { removed, left, top } = window;
+    let mut cells = vec![0.0; CELLS * CELLS];
+    for (y, own_y, high) in shares(removed, top) {
+        for (x, own_x, wide) in shares(removed, left) {
+            let level = f64::from(whole.cells()[own_y * CELLS + own_x]);
+            cells[y * CELLS + x] += level * (high * wide) as f64;
+        }
+    }
+    let area = ((STEPS - removed) * (STEPS - removed)) as f64;
+    cells.into_iter().map(|sum| sum / area).collect()
+}
+
+/// Weights 1 2 1 along both sides, several times; the border counts on beyond itself.
+fn smoothed(mut cells: Vec<f64>) -> Vec<f64> {
+    let last = CELLS - 1;
+    for _ in 0..SMOOTHED {
+        for stride in [1, CELLS] {
+            let before = cells.clone();
+            for (i, cell) in cells.iter_mut().enumerate() {
+                let place = i / stride % CELLS;
+                let low = if place == 0 { i } else { i - stride };
+                let high = if place == last { i } else { i + stride };
+                *cell = (before[low] + 2.0 * before[i] + before[high]) / 4.0;
+            }
+        }
+    }
+    cells
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{
+            hash::{distance, hash as whole_hash},
+            look::tests::{look, room, thumbnail},
+        },
+        *,
+    };
+
+    #[test]
+    fn windows_are_what_a_crop_shows() {
+        let own = look(|x, y| room(x as f64, y as f64));
+        let hashes = hashes(&own);
+        assert_eq!((hashes.len(), WINDOWS.len()), (54, 54));
+        for (window, hash) in WINDOWS.iter().zip(hashes) {
+            let scale = 1.0 - window.removed as f64 / STEPS as f64;
+            let start = |steps: usize| steps as f64 / STEPS as f64 * 320.0;
+            let crop = |x: usize, y: usize| {
+                room(start(window.left) + scale * x as f64, start(window.top) + scale * y as f64)
+            };
+            let bits = distance(hash, whole_hash(&thumbnail(crop)));
+            assert!(bits <= 3, "{window:?}: {bits} bits");
+            let cropped = look(crop);
+            assert!(window_difference(&own, *window, &cropped, false) < 0.05, "{window:?}");
+            let turned = look(|x, y| crop(319 - x, y));
+            assert!(window_difference(&own, *window, &turned, true) < 0.05, "{window:?}");
+            assert!(window_difference(&own, *window, &turned, false) > 0.3, "{window:?}");
+        }
+    }
+
+    #[test]
+    fn smoothing_keeps_the_mean_of_a_wave_and_flattens_a_point() {
+        let mut point = vec![0.0; CELLS * CELLS];
+        point[5 * CELLS + 7] = 256.0;
+        let after = smoothed(point);
+        assert!((after.iter().sum::<f64>() - 256.0).abs() < 1e-9);
+        // 1 2 1 four times is the eighth row of Pascal's triangle over 256: 70 in the middle.
+        assert!((after[5 * CELLS + 7] - 70.0 * 70.0 / 256.0).abs() < 1e-9);
+        assert!((after[5 * CELLS + 8] - 70.0 * 56.0 / 256.0).abs() < 1e-9);
+    }
+}

@@ -1,0 +1,135 @@
+//! Pairs of pictures side by side.
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+use anyhow::Result;
+use rayon::prelude::*;
+
+use crate::{
+    audit::{hash::UNINFORMATIVE, twins::Twin},
+    cli::audit::{findings::Findings, gather::Gathered},
+    media::image as picture,
+    report::{
+        page::{Block, Section},
+        table::escape_html,
+    },
+};
+
+/// Pairs that are shown: the nearest, and the farthest that still count.
+const NEAREST: usize = 30;
+const FARTHEST: usize = 12;
+/// Width of a shown picture in pixels, and its JPEG quality.
+const WIDTH: u32 = 280;
+const QUALITY: u8 = 75;
+
+const NEAREST_TEXT: &str = "The nearest pairs across parts, one of every cluster.";
+const FARTHEST_TEXT: &str = "The farthest pairs that still count: where a false alarm would be.";
+
+/// The pictures that are shown, by position, as JPEG in base64.
+type Shots = BTreeMap<usize, String>;
+
+/// The nearest pairs, and the farthest that are not among them.
+pub(super) fn sections(all: &Gathered, findings: &Findings) -> Vec<Section> {
+    let (nearest, farthest) = shown(all, findings);
+    let wanted: BTreeSet<usize> =
+        nearest.iter().chain(&farthest).flat_map(|t| [t.still, t.partner]).collect();
+    let shots: Shots =
+        wanted.par_iter().filter_map(|&i| Some((i, small(&all.paths[i]).ok()?))).collect();
+    let mut sections =
+        vec![section(all, &shots, ("pairs", "Nearest pairs", NEAREST_TEXT), &nearest)];
+    if !farthest.is_empty() {
+        let title = ("farthest", "Farthest pairs", FARTHEST_TEXT);
+        sections.push(section(all, &shots, title, &farthest));
+    }
+    sections
+}
+
+/// The nearest pairs and the farthest, one of every cluster each; those that show something first.
+fn shown(all: &Gathered, findings: &Findings) -> (Vec<Twin>, Vec<Twin>) {
+    let verdicts = findings.leaks.iter().flat_map(|(_, leak)| leak.verdicts.iter());
+    let mut twins: Vec<Twin> = verdicts.filter_map(|v| v.twins.first().copied()).collect();
+    let one_per_cluster = |twins: &[Twin], most: usize| {
+        let mut seen = BTreeSet::new();
+        let fresh = twins.iter().filter(|t| seen.insert(findings.cluster[t.still]));
+        fresh.take(most).copied().collect::<Vec<_>>()
+    };
+    twins.sort_by_key(|t| (all.stills[t.still].hash == UNINFORMATIVE, *t));
+    let nearest = one_per_cluster(&twins, NEAREST);
+    twins.reverse();
+    let mut farthest = one_per_cluster(&twins, FARTHEST);
+    farthest.retain(|t| !nearest.contains(t) && !t.same_bytes);
+    (nearest, farthest)
+}
+
+fn section(
+    all: &Gathered,
+    shots: &Shots,
+    (id, title, text): (&'static str, &str, &str),
+    twins: &[Twin],
+) -> Section {
+    let mut section = Section::new(id, title);
+    section.text(if twins.is_empty() { "There are none." } else { text });
+    let items: String = twins.iter().map(|twin| side_by_side(all, shots, twin)).collect();
+    if !twins.is_empty() {
+        section.blocks.push(Block::Html(format!("<ul class=\"samples pairs\">\n{items}</ul>\n")));
+    }
+    section
+}
+
+fn side_by_side(all: &Gathered, shots: &Shots, twin: &Twin) -> String {
+    let shot = |i: usize| {
+        let (part, id) = (all.name(all.stills[i].part()), escape_html(&all.stills[i].id));
+        let shown = match shots.get(&i) {
+            Some(jpeg) => format!("<img src=\"data:image/jpeg;base64,{jpeg}\" alt=\"{id}\">"),
+            None => "<p class=\"note\">The picture cannot be read.</p>".into(),
+        };
+        format!("<figure>{shown}<figcaption><b>{part}</b> {id}</figcaption></figure>")
+    };
+    let likeness = twin.likeness;
+    let facts = [
+        (twin.same_bytes, "the same bytes".into()),
+        (!twin.same_bytes, format!("{} bits differ", likeness.distance)),
+        (likeness.mirrored, "mirrored".into()),
+        (likeness.cropped, "one is a part of the other".into()),
+        (!likeness.verified, "by hash alone".into()),
+    ];
+    let facts: Vec<String> = facts.into_iter().filter(|f| f.0).map(|f| f.1).collect();
+    format!("<li>{}{}<p>{}</p></li>\n", shot(twin.still), shot(twin.partner), facts.join(", "))
+}
+
+/// The picture as a small JPEG in base64.
+fn small(path: &Path) -> Result<String> {
+    let rgb = picture::load_rgb(path)?;
+    let height = u64::from(WIDTH) * u64::from(rgb.height()) / u64::from(rgb.width().max(1));
+    let small = image::imageops::thumbnail(&rgb, WIDTH, height.clamp(1, 600) as u32);
+    Ok(base64(&picture::encode_thumbnail(&small, QUALITY)?))
+}
+
+/// RFC 4648, section 4.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let word =
+            chunk.iter().enumerate().fold(0u32, |w, (i, b)| w | u32::from(*b) << (16 - 8 * i));
+        for i in 0..4 {
+            let digit = DIGITS[(word >> (18 - 6 * i)) as usize & 63];
+            out.push(if i <= chunk.len() { char::from(digit) } else { '=' });
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn base64_of_the_standard() {
+        for (text, want) in
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")]
+        {
+            assert_eq!(super::base64(text.as_bytes()), want);
+        }
+    }
+}
