@@ -166,8 +166,8 @@ fn a_video_comes_out_as_a_video_with_its_sound() {
         fn targets(&mut self, frames: u64, _: f64) -> Vec<u64> {
             (0..frames).collect()
         }
-        fn keep(&mut self, frame: u64, picture: RgbImage) -> anyhow::Result<()> {
-            assert_eq!(picture.dimensions(), (640, 360));
+        fn keep(&mut self, frame: u64, shot: video::Shot<'_>) -> anyhow::Result<()> {
+            assert_eq!(shot.dimensions(), (640, 360));
             self.0 = self.0.max(frame + 1);
             Ok(())
         }

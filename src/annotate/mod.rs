@@ -16,7 +16,7 @@ use crate::{
     media::{
         image::{mask, resize_chw, whole, widen},
         redraw::Redrawn,
-        video::{self, Plan},
+        video::{self, Plan, Shot},
     },
     progress::Progress,
     record::{Emotion, FaceBox, NUM_CLASSES},
@@ -312,9 +312,10 @@ impl Plan for Work<'_, '_> {
         (0..frames).collect()
     }
 
-    fn keep(&mut self, frame: u64, mut picture: RgbImage) -> Result<()> {
+    fn keep(&mut self, frame: u64, shot: Shot<'_>) -> Result<()> {
         // A second pass brings the frames of the first again.
         let Some(missing) = frame.checked_sub(self.reel.frames) else { return Ok(()) };
+        let mut picture = shot.into_rgb()?;
         let (faces, found) = self.faces(frame, &picture)?;
         let at = Some((frame, 1000.0 * frame as f64 / self.fps));
         let (annotator, sink) = (&*self.annotator, &mut *self.sink);

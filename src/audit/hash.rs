@@ -106,30 +106,45 @@ pub fn mirrored(hash: u64) -> u64 {
 /// The plane averaged to `n` x `n` cells in row order, with exact shares of cut pixels, in
 /// 1/256 levels.
 fn cells<'a>(width: usize, height: usize, n: usize, row: impl Fn(usize) -> &'a [u8]) -> Vec<u16> {
-    let mut sums = vec![0u64; n * n];
-    for y in 0..height {
-        let across: Vec<u64> = (0..n).map(|x| share(row(y), x, n)).collect();
-        // A row reaches into one row of cells, or into two and more when there are few rows.
-        for cell in (y * n / height)..=(((y + 1) * n - 1) / height) {
-            let weight = overlap(cell * height, (cell + 1) * height, y * n, (y + 1) * n);
-            let line = &mut sums[cell * n..(cell + 1) * n];
-            line.iter_mut().zip(&across).for_each(|(sum, a)| *sum += weight as u64 * a);
-        }
-    }
     let area = (width * height) as u64;
-    sums.into_iter().map(|sum| ((sum << CELL_BITS) / area) as u16).collect()
+    let mut cells = Vec::with_capacity(n * n);
+    let (mut whole, mut cut) = (vec![0; width], vec![0; width]);
+    for cell in 0..n {
+        whole.fill(0);
+        cut.fill(0);
+        let (start, end) = (cell * height, (cell + 1) * height);
+        for y in start / n..=(end - 1) / n {
+            // Most rows lie in one row of cells; the others weigh as much as lies in this one.
+            match overlap(start, end, y * n, (y + 1) * n) {
+                weight if weight == n => add(&mut whole, row(y), 1),
+                weight => add(&mut cut, row(y), weight as u32),
+            }
+        }
+        let sum = |(&whole, &cut): (&u32, &u32)| n as u64 * u64::from(whole) + u64::from(cut);
+        let columns: Vec<u64> = whole.iter().zip(&cut).map(sum).collect();
+        cells.extend((0..n).map(|x| ((share(&columns, x, n) << CELL_BITS) / area) as u16));
+    }
+    cells
 }
 
-/// The pixels of cell `x` of `n`, each weighted by n times the share that lies in the cell.
-fn share(row: &[u8], x: usize, n: usize) -> u64 {
-    let (start, end) = (x * row.len(), (x + 1) * row.len());
+/// Adds a row to sums of columns. A picture of 2^28 pixels does not reach the end of 32 bits; without
+/// checks the loop takes many pixels at once.
+fn add(sums: &mut [u32], row: &[u8], weight: u32) {
+    for (sum, &v) in sums.iter_mut().zip(row) {
+        *sum = sum.wrapping_add(u32::from(v).wrapping_mul(weight));
+    }
+}
+
+/// The columns of cell `x` of `n`, each weighted by n times the share that lies in the cell.
+fn share(columns: &[u64], x: usize, n: usize) -> u64 {
+    let (start, end) = (x * columns.len(), (x + 1) * columns.len());
     let (first, last) = (start / n, (end - 1) / n);
-    let weighted = |i: usize| overlap(start, end, i * n, (i + 1) * n) as u64 * u64::from(row[i]);
+    let weighted = |i: usize| overlap(start, end, i * n, (i + 1) * n) as u64 * columns[i];
     if first == last {
         return weighted(first);
     }
-    let whole: u32 = row[first + 1..last].iter().map(|&v| u32::from(v)).sum();
-    weighted(first) + n as u64 * u64::from(whole) + weighted(last)
+    let whole: u64 = columns[first + 1..last].iter().sum();
+    weighted(first) + n as u64 * whole + weighted(last)
 }
 
 fn overlap(a: usize, b: usize, c: usize, d: usize) -> usize {

@@ -8,7 +8,6 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
 use super::{Config, ImageFormat, Options};
@@ -16,7 +15,7 @@ use crate::{
     face::{self, Detector},
     media::{
         image as still,
-        video::{self, Facts, Failure, Plan},
+        video::{self, Facts, Failure, Plan, Shot},
     },
     output,
     record::{ClipStatus, FaceBox, Segment},
@@ -270,32 +269,33 @@ impl Plan for Taking<'_> {
         drawn
     }
 
-    fn keep(&mut self, frame: u64, picture: RgbImage) -> Result<()> {
+    fn keep(&mut self, frame: u64, mut shot: Shot<'_>) -> Result<()> {
         let Some(segment) = self.segment_of(frame) else { return Ok(()) };
         let start = Instant::now();
         let detect = |detector: &mut &mut (dyn Detector + 'static)| {
             detector.next_is(self.clip_path, frame);
-            detector.detect(&picture)
+            detector.detect(shot.rgb()?)
         };
         let faces = self.detector.as_mut().map(detect).transpose()?;
         self.spent("face", start.elapsed().as_secs_f64());
         let start = Instant::now();
         let bytes = match self.config.image_format {
-            ImageFormat::Jpeg => still::encode_jpeg(&picture, self.config.jpeg_quality)?,
-            ImageFormat::Png => still::encode_png(&picture)?,
+            ImageFormat::Jpeg => shot.jpeg(self.config.jpeg_quality)?,
+            ImageFormat::Png => still::encode_png(shot.rgb()?)?,
         };
         self.spent("encode", start.elapsed().as_secs_f64());
         let start = Instant::now();
         let image_path = image_path(self.clip_id, segment.index, self.config.image_format);
         output::write(&self.out.join(&image_path), &bytes)?;
+        let (width, height) = shot.dimensions();
         let taken = Taken {
             segment,
             frame,
             image_path,
             image_sha256: output::sha256_hex(&bytes),
-            width: picture.width(),
-            height: picture.height(),
-            face: faces.as_ref().and_then(|faces| self.chosen(faces, &picture)),
+            width,
+            height,
+            face: faces.as_ref().and_then(|faces| self.chosen(faces, width, height)),
             face_count: faces.map(|f| f.len() as u32),
         };
         self.taken.insert(segment.index, taken);
@@ -316,8 +316,7 @@ impl Taking<'_> {
     }
 
     /// The face that the sample gets, of those that were found.
-    fn chosen(&self, faces: &[FaceBox], picture: &RgbImage) -> Option<FaceBox> {
-        let (width, height) = picture.dimensions();
+    fn chosen(&self, faces: &[FaceBox], width: u32, height: u32) -> Option<FaceBox> {
         let face = self.config.choose.of(faces, width, height)?;
         still::widen(face, self.config.margin, width, height)
     }

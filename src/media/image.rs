@@ -4,8 +4,9 @@
 //! does; interpolated in f32, rounded half up to u8.
 use std::{io::Cursor, path::Path};
 
-use anyhow::{bail, Context, Result};
+use anyhow::{bail, ensure, Context, Result};
 use image::{ImageFormat, ImageReader, RgbImage};
+use turbojpeg::{Compressor, Image, PixelFormat, Subsamp, YuvImage};
 
 use crate::record::FaceBox;
 
@@ -37,9 +38,9 @@ pub fn decode_rgb(bytes: &[u8]) -> Result<RgbImage> {
 /// JPEG at `quality` (1..=100) without chroma subsampling.
 ///
 /// # Errors
-/// When the picture is larger than JPEG allows (65,535 a side) or empty.
+/// When the picture is larger than 65,500 pixels a side, or empty.
 pub fn encode_jpeg(picture: &RgbImage, quality: u8) -> Result<Vec<u8>> {
-    jpeg(picture, quality, false)
+    jpeg(picture, quality, Subsamp::None)
 }
 
 /// JPEG at `quality` (1..=100) for looking at only: half the colour resolution, half the bytes.
@@ -47,20 +48,51 @@ pub fn encode_jpeg(picture: &RgbImage, quality: u8) -> Result<Vec<u8>> {
 /// # Errors
 /// As [`encode_jpeg`].
 pub fn encode_thumbnail(picture: &RgbImage, quality: u8) -> Result<Vec<u8>> {
-    jpeg(picture, quality, true)
+    jpeg(picture, quality, Subsamp::Sub2x2)
 }
 
-fn jpeg(picture: &RgbImage, quality: u8, small: bool) -> Result<Vec<u8>> {
-    let side = |v: u32| u16::try_from(v).context("picture is too large for JPEG");
-    let (width, height) = (side(picture.width())?, side(picture.height())?);
-    let mut bytes = Vec::new();
-    let mut encoder = jpeg_encoder::Encoder::new(&mut bytes, quality);
-    encoder.set_sampling_factor(match small {
-        true => jpeg_encoder::SamplingFactor::R_4_2_0,
-        false => jpeg_encoder::SamplingFactor::R_4_4_4,
-    });
-    encoder.encode(picture.as_raw(), width, height, jpeg_encoder::ColorType::Rgb)?;
-    Ok(bytes)
+/// A picture in JPEG's own colours: BT.601, full range, chroma for every pixel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ycc {
+    /// Pixels in a line.
+    pub width: usize,
+    /// Lines.
+    pub height: usize,
+    /// All of Y, then all of Cb, then all of Cr, line by line without gaps.
+    pub planes: Vec<u8>,
+}
+
+/// As [`encode_jpeg`], of a picture that needs no conversion.
+///
+/// # Errors
+/// As [`encode_jpeg`].
+///
+/// # Panics
+/// When there are fewer bytes than pixels: that is the caller's arithmetic.
+pub fn encode_ycc(picture: &Ycc, quality: u8) -> Result<Vec<u8>> {
+    let Ycc { width, height, .. } = *picture;
+    let pixels = picture.planes.as_slice();
+    let image = YuvImage { pixels, width, align: 1, height, subsamp: Subsamp::None };
+    Ok(compressor((width, height), quality)?.compress_yuv_to_vec(image)?)
+}
+
+fn jpeg(picture: &RgbImage, quality: u8, sampling: Subsamp) -> Result<Vec<u8>> {
+    let (width, height) = (picture.width() as usize, picture.height() as usize);
+    let pixels = picture.as_raw().as_slice();
+    let image = Image { pixels, width, pitch: 3 * width, height, format: PixelFormat::RGB };
+    let mut compressor = compressor((width, height), quality)?;
+    compressor.set_subsamp(sampling)?;
+    Ok(compressor.compress_to_vec(image)?)
+}
+
+/// libjpeg-turbo with its exact integer transform, whose bytes are those of its plain C code
+/// whatever the processor can do; compiled from the source that `Cargo.lock` pins, so that a
+/// distribution's own version changes nothing.
+fn compressor((width, height): (usize, usize), quality: u8) -> Result<Compressor> {
+    ensure!(width > 0 && height > 0, "an empty picture cannot be a JPEG");
+    let mut compressor = Compressor::new()?;
+    compressor.set_quality(quality.into())?;
+    Ok(compressor)
 }
 
 /// PNG bytes.
@@ -239,8 +271,10 @@ mod tests {
         })
     }
 
-    /// These are the encoder's plain bytes. Its feature `simd` writes others where a processor has
-    /// AVX2, so it stays off.
+    /// Variables that take processor features away from the encoder.
+    const WITHOUT: [&str; 3] = ["JSIMD_FORCESSE2", "JSIMD_FORCENONE", "JSIMD_NOHUFFENC"];
+
+    /// The test runs itself again as on an older processor, and with plain C.
     #[test]
     fn jpeg_bytes_are_the_same_on_every_processor() {
         let mut bytes = Vec::new();
@@ -249,8 +283,19 @@ mod tests {
             bytes.extend(encode_jpeg(&rough(width, height, seed), quality).expect("encode"));
         }
         bytes.extend(encode_jpeg(&rough(720, 404, 6), 95).expect("encode"));
+        bytes.extend(encode_thumbnail(&rough(263, 141, 5), 80).expect("encode"));
         let hash = crate::output::sha256_hex(&bytes);
-        assert_eq!(hash, "d57f51435d1596a28646a65e19ca7731de7a9761eb0f1f2da06463560e669175");
+        assert_eq!(hash, "44d1593c71f67a3e5baa4f2697c0edb7981542807144f5ced3e1356f5d745b4a");
+        if WITHOUT.iter().any(|variable| std::env::var_os(variable).is_some()) {
+            return;
+        }
+        let name = "media::image::tests::jpeg_bytes_are_the_same_on_every_processor";
+        for variable in WITHOUT {
+            let mut again = std::process::Command::new(std::env::current_exe().expect("a program"));
+            let out = again.args(["--exact", name]).env(variable, "1").output().expect("starts");
+            let text = String::from_utf8_lossy(&out.stdout);
+            assert!(out.status.success() && text.contains("1 passed"), "{variable}: {text}");
+        }
     }
 
     #[test]
@@ -259,6 +304,13 @@ mod tests {
         let back = decode_rgb(&encode_thumbnail(&picture, 80).expect("encode")).expect("decode");
         let far = |(a, b): (&u8, &u8)| a.abs_diff(*b) > 24;
         assert!(!picture.iter().zip(back.iter()).any(far), "colours are off");
+    }
+
+    #[test]
+    fn what_jpeg_cannot_hold_is_refused() {
+        assert!(encode_jpeg(&RgbImage::new(0, 3), 95).is_err());
+        assert!(encode_jpeg(&RgbImage::new(65_501, 1), 95).is_err());
+        assert!(encode_jpeg(&RgbImage::new(65_500, 1), 95).is_ok());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use image::RgbImage;
-use ncaers::media::video::{decode, Facts, Failure, Plan, Rejected};
+use ncaers::media::video::{decode, Facts, Failure, Plan, Rejected, Shot};
 
 /// Wants every `step`-th frame and remembers what came.
 #[derive(Default)]
@@ -18,8 +18,8 @@ impl Plan for Every {
         (0..frames).step_by(self.step as usize).collect()
     }
 
-    fn keep(&mut self, frame: u64, picture: RgbImage) -> anyhow::Result<()> {
-        self.pictures.insert(frame, picture);
+    fn keep(&mut self, frame: u64, shot: Shot<'_>) -> anyhow::Result<()> {
+        self.pictures.insert(frame, shot.into_rgb()?);
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use ncaers::{
     audit::hash::{hash, luma, Thumbnail},
     media::{
         encode::{write_clip, ClipFormat, Codec},
-        video::{self, Plan},
+        video::{self, Plan, Shot},
     },
 };
 
@@ -79,8 +79,8 @@ impl Plan for All {
         self.0.clear();
         (0..frames).collect()
     }
-    fn keep(&mut self, _: u64, picture: RgbImage) -> anyhow::Result<()> {
-        self.0.push(picture);
+    fn keep(&mut self, _: u64, shot: Shot<'_>) -> anyhow::Result<()> {
+        self.0.push(shot.into_rgb()?);
         Ok(())
     }
     fn lost(&mut self, frame: u64, reason: String) {

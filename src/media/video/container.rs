@@ -12,7 +12,7 @@ use ffmpeg_next::{
     codec, ffi, format::context::Input, media, Dictionary, Discard, Error, Packet, Rational,
 };
 
-use super::{gather::aspect_words, thrift, Rejected};
+use super::{gather::aspect_words, mpeg4, route::Route, Rejected};
 
 /// What a clip may be inside. Playlists, image sequences and scripts are left out on purpose: they
 /// would open other files.
@@ -260,20 +260,25 @@ impl Packets {
         self.container.rotation()
     }
 
-    /// Which packets of an MPEG-4 clip may be left out one by one; `None` for other codecs, for
-    /// clips that are not wholly in memory, and where one packet holds several pictures.
-    pub(super) fn disposable(&self) -> Option<Vec<bool>> {
-        let codec = self.parameters().id();
-        let whole = self.kept.len() as u64 == self.frames;
-        if codec != codec::Id::MPEG4 || !whole {
+    /// How to reach the `wanted` frames of an MPEG-4 clip; `None` for other codecs, for clips that
+    /// are damaged or not wholly in memory, and where the headers leave anything open.
+    pub(super) fn route(&self, wanted: impl Iterator<Item = u64>) -> Option<Route> {
+        let whole = self.kept.len() as u64 == self.frames && self.damage.is_empty();
+        let parameters = self.parameters();
+        if parameters.id() != codec::Id::MPEG4 || !whole {
             return None;
         }
-        fn bytes(packet: &Packet) -> &[u8] {
-            packet.data().unwrap_or_default()
-        }
-        let packed = self.kept.iter().any(|packet| thrift::is_packed(bytes(packet)));
-        let disposable = |packet| thrift::is_disposable(codec, bytes(packet));
-        (!packed).then(|| self.kept.iter().map(disposable).collect())
+        // SAFETY: extradata has as many bytes as it says, and lives as long as the parameters.
+        let extradata = unsafe {
+            let raw = parameters.as_ptr();
+            let (start, length) = ((*raw).extradata, (*raw).extradata_size);
+            match usize::try_from(length) {
+                Ok(length) if !start.is_null() => std::slice::from_raw_parts(start, length),
+                _ => &[],
+            }
+        };
+        let packets = self.kept.iter().map(|packet| packet.data().unwrap_or_default());
+        Some(Route::new(&mpeg4::pictures(extradata, packets)?, wanted))
     }
 
     /// Gives every packet in order to `step` until it returns false.

@@ -3,13 +3,19 @@
 //! Conversion is swscale's with accurate rounding, full chroma interpolation and bit-exact flags.
 //! The matrix is the stream's own; where it states none, BT.709 from 720 lines on and BT.601
 //! below. The range is limited unless the stream says full.
+//!
+//! JPEG is made of a frame's own planes where they are BT.601 in 4:2:0 (see [`planes`]).
 use std::ptr;
 
 use anyhow::{ensure, Context as _, Result};
 use ffmpeg_next::{color, ffi, format::Pixel, frame};
 use image::{imageops, RgbImage};
 
-use crate::audit::hash::{self, Thumbnail};
+use super::planes::{self, Range};
+use crate::{
+    audit::hash::{self, Thumbnail},
+    media::image::Ycc,
+};
 
 /// Matrix and range of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,19 +192,19 @@ impl Scaler {
         ensure!(lines == height as i32, "conversion stopped at line {lines} of {height}");
         let mut pixels = Vec::with_capacity(width * height * 3);
         for y in 0..height {
-            pixels.extend_from_slice(row(&self.rgb, y, width * 3));
+            pixels.extend_from_slice(row(&self.rgb, 0, y, width * 3));
         }
         RgbImage::from_raw(width as u32, height as u32, pixels).context("picture is incomplete")
     }
 }
 
-/// `length` bytes of plane 0 from line `y` on.
-fn row(picture: &frame::Video, y: usize, length: usize) -> &[u8] {
-    // SAFETY: line `y` is below the frame's height, and the callers ask for no more bytes than the
+/// `length` bytes of a plane from line `y` on.
+fn row(picture: &frame::Video, plane: usize, y: usize, length: usize) -> &[u8] {
+    // SAFETY: line `y` is below the plane's height, and the callers ask for no more bytes than the
     // pixel format has from there; the stride may be negative, hence no slice of the whole plane.
     unsafe {
         let raw = picture.as_ptr();
-        let start = (*raw).data[0].offset(y as isize * (*raw).linesize[0] as isize);
+        let start = (*raw).data[plane].offset(y as isize * (*raw).linesize[plane] as isize);
         std::slice::from_raw_parts(start, length)
     }
 }
@@ -239,11 +245,28 @@ impl Converter {
         self.scaler.as_mut().expect("made above").run(picture)
     }
 
+    /// The range of a frame that is BT.601 in 4:2:0 and upright as it is, as most are.
+    pub(super) fn direct(&self, picture: &frame::Video) -> Option<Range> {
+        let color = Color::of(picture);
+        let fits = self.rotation == 0
+            && plain(picture.format()) == Pixel::YUV420P
+            && color.matrix == Matrix::Bt601;
+        fits.then_some(if color.full_range { Range::Full } else { Range::Limited })
+    }
+
+    /// A frame that is [`Self::direct`] in JPEG's colours.
+    pub(super) fn ycc(&self, picture: &frame::Video, range: Range) -> Ycc {
+        let (width, height) = (picture.width() as usize, picture.height() as usize);
+        planes::ycc((width, height), range, |plane, y| {
+            row(picture, plane, y, if plane == 0 { width } else { width.div_ceil(2) })
+        })
+    }
+
     /// The perceptual hash of the upright picture.
     pub(super) fn hash(&mut self, picture: &frame::Video) -> u64 {
         let thumbnail = if self.rotation == 0 && has_luma_plane(picture.format()) {
             let (width, height) = (picture.width() as usize, picture.height() as usize);
-            Thumbnail::new(width, height, |y| row(picture, y, width))
+            Thumbnail::new(width, height, |y| row(picture, 0, y, width))
         } else {
             let Ok(rgb) = self.rgb(picture) else { return hash::UNINFORMATIVE };
             let (width, height) = (rgb.width() as usize, rgb.height() as usize);

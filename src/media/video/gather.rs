@@ -60,6 +60,16 @@ impl Gather {
         self.signature.as_ref().map(Signature::next)
     }
 
+    /// The frames of the signature in a clip of `frames` frames.
+    pub(super) fn grid(&self, frames: u64) -> Vec<u64> {
+        self.signature.as_ref().map(|signature| signature.grid(frames)).unwrap_or_default()
+    }
+
+    /// Notes that the stream reorders frames, which may all be left out.
+    pub(super) fn has_b_frames(&mut self) {
+        self.b_frames = true;
+    }
+
     pub(super) fn damaged(&mut self, frame: u64, error: &Error) {
         self.errors += 1;
         self.first_error.get_or_insert_with(|| format!("{error} before frame {frame}"));
@@ -85,7 +95,7 @@ impl Gather {
         self.size = size;
         self.interlaced |= picture.is_interlaced();
         self.b_frames |= picture.kind() == picture::Type::B;
-        self.concealed += u64::from(picture.is_corrupt() || picture.has_decode_errors());
+        self.concealed += u64::from(is_damaged(picture));
         if let Some(signature) = self.signature.as_mut().filter(|s| s.wants(index)) {
             signature.push(converter.hash(picture));
         }
@@ -127,6 +137,11 @@ impl Gather {
             signature: self.signature.map(Signature::hashes),
         }
     }
+}
+
+/// Whether the decoder filled up parts of the frame.
+pub(super) fn is_damaged(picture: &frame::Video) -> bool {
+    picture.is_corrupt() || picture.has_decode_errors()
 }
 
 /// `n:d`, or nothing where none is stated.

@@ -7,24 +7,23 @@
 //! decoder disagrees (packed B-frames, damage) the clip is decoded again with the true count.
 use std::path::Path;
 
-use ffmpeg_next::{
-    codec::{self, decoder},
-    ffi, frame, Error, Packet,
-};
-use image::RgbImage;
-
 use crate::sampling;
 
 mod container;
 mod convert;
+mod decoding;
 mod gather;
+mod mpeg4;
+mod planes;
+mod route;
+mod shot;
 mod signature;
 mod thrift;
 
 use container::{Container, Packets};
-use convert::Converter;
+use decoding::{pass, Effort};
 use gather::Gather;
-use thrift::Thrift;
+pub use shot::Shot;
 
 /// Why a clip gives no frames at all.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -75,11 +74,11 @@ pub trait Plan {
     /// The wanted frames, ascending, of a clip of `frames` frames at `fps`. May be asked twice.
     fn targets(&mut self, frames: u64, fps: f64) -> Vec<u64>;
 
-    /// Takes a wanted frame, upright, RGB. A frame may come twice, with the same pixels.
+    /// Takes a wanted frame, upright. A frame may come twice, with the same pixels.
     ///
     /// # Errors
     /// Whatever keeps the frame from being kept; decoding stops.
-    fn keep(&mut self, frame: u64, picture: RgbImage) -> anyhow::Result<()>;
+    fn keep(&mut self, frame: u64, shot: Shot<'_>) -> anyhow::Result<()>;
 
     /// Is told of a wanted frame that was decoded but cannot be turned into a picture.
     fn lost(&mut self, frame: u64, reason: String);
@@ -126,8 +125,9 @@ pub struct Facts {
 
 /// Decodes `path`, giving every wanted frame to `plan`.
 ///
-/// With `fast` decoding stops after the last wanted frame: packets are counted instead of frames,
-/// and there is no signature.
+/// With `fast` decoding stops after the last wanted frame, and where the headers of an MPEG-4 clip
+/// tell which packets the wanted frames need, no others are decoded: packets are counted instead of
+/// frames, damage is noticed only in what is decoded, and there is no signature.
 ///
 /// # Errors
 /// [`Failure::Rejected`] when the clip gives nothing, [`Failure::Keep`] when `plan` fails.
@@ -160,15 +160,6 @@ pub fn decode(path: &Path, fast: bool, plan: &mut dyn Plan) -> Result<Facts, Fai
     Ok(facts)
 }
 
-/// How much of a clip to decode.
-#[derive(Clone, Copy)]
-struct Effort {
-    /// Stop after the last target.
-    fast: bool,
-    /// Do less for frames that nobody sees; nothing at all where it is fast.
-    thrifty: bool,
-}
-
 /// The clip's frames and what was seen of them; `None` when thrift took a wrong turn and the clip
 /// has to be decoded without.
 fn run(
@@ -198,190 +189,7 @@ fn run(
     Ok(Some((frames, gather)))
 }
 
-/// How far a pass came.
-struct Reached {
-    frames: u64,
-    at_end: bool,
-    /// Whether thrift touched a wanted frame.
-    misjudged: bool,
-}
-
-/// Decodes from the first packet, to the end or (`fast`) to the last target.
-fn pass(
-    packets: &mut Packets,
-    targets: &[u64],
-    effort: Effort,
-    plan: &mut dyn Plan,
-    mut gather: Option<&mut Gather>,
-) -> Result<Reached, Failure> {
-    let decoder = open_decoder(packets.parameters())?;
-    let disposable = (effort.fast && effort.thrifty).then(|| packets.disposable()).flatten();
-    let mut decoding = Decoding {
-        codec: decoder.id(),
-        decoder,
-        frames: 0,
-        targets,
-        converter: Converter::new(packets.rotation()),
-        plan,
-        thrift: disposable.as_deref().map_or_else(Thrift::default, Thrift::with_order),
-        thrifty: effort.thrifty,
-        leaves_out: disposable.is_some(),
-    };
-    let mut failed = None;
-    packets.each(|packet| {
-        let step = decoding.send(packet, gather.as_deref_mut());
-        let done = effort.fast && decoding.targets.is_empty() || decoding.thrift.misjudged;
-        failed = step.err();
-        failed.is_none() && !done
-    })?;
-    if let Some(error) = failed {
-        return Err(Failure::Keep(error));
-    }
-    let at_end = !(effort.fast && decoding.targets.is_empty());
-    if at_end && !decoding.thrift.misjudged {
-        decoding.drain(gather).map_err(Failure::Keep)?;
-    }
-    let misjudged = decoding.thrift.misjudged;
-    Ok(Reached { frames: decoding.frames, at_end, misjudged })
-}
-
-/// A bit-exact decoder on one thread.
-fn open_decoder(parameters: codec::Parameters) -> Result<decoder::Video, Rejected> {
-    let name = parameters.id().name();
-    let missing = |_| Rejected::NoDecoder(name.to_owned());
-    let mut context = codec::Context::from_parameters(parameters).map_err(missing)?;
-    // SAFETY: the context is ours and not yet open, when these fields may be set.
-    unsafe {
-        let raw = context.as_mut_ptr();
-        (*raw).flags |= ffi::AV_CODEC_FLAG_BITEXACT as i32;
-        (*raw).thread_count = 1;
-        // Frames of H.264 come out in order although nothing was probed.
-        (*raw).strict_std_compliance = ffi::FF_COMPLIANCE_STRICT;
-    }
-    context.decoder().video().map_err(missing)
-}
-
-/// A decoder at work: counts its frames and passes on the wanted ones.
-struct Decoding<'a> {
-    codec: codec::Id,
-    decoder: decoder::Video,
-    /// Frames that came out so far, thus the index of the next.
-    frames: u64,
-    /// Wanted frames that have not come yet, ascending.
-    targets: &'a [u64],
-    converter: Converter,
-    plan: &'a mut dyn Plan,
-    thrift: Thrift,
-    thrifty: bool,
-    /// Whether unseen frames are left out altogether.
-    leaves_out: bool,
-}
-
-impl Decoding<'_> {
-    fn send(&mut self, packet: &Packet, mut gather: Option<&mut Gather>) -> anyhow::Result<()> {
-        let coarse = self.thrifty && self.is_unseen(packet, gather.as_deref());
-        if coarse && self.leaves_out {
-            self.frames += 1;
-            return Ok(());
-        }
-        if let (true, Some(arrival)) = (coarse, packet.pts()) {
-            self.thrift.finish_coarsely(arrival);
-        }
-        self.set_care(coarse);
-        if let Err(error) = self.decoder.send_packet(packet) {
-            if let Some(gather) = gather.as_deref_mut() {
-                gather.damaged(self.frames, &error);
-            }
-        }
-        self.receive(gather)
-    }
-
-    /// Whether nothing depends on the packet's frame and nobody wants it.
-    fn is_unseen(&self, packet: &Packet, gather: Option<&Gather>) -> bool {
-        // SAFETY: reading a field of our open context.
-        let waiting = unsafe { (*self.decoder.as_ptr()).has_b_frames };
-        // MPEG-4 gives such a frame at once; H.264 may hold it back behind as many as it reorders.
-        let latest = match self.codec {
-            codec::Id::MPEG4 => self.frames,
-            _ => self.frames + waiting.max(0) as u64 + 1,
-        };
-        self.next_wanted(gather).is_none_or(|next| next > latest)
-            && packet.data().is_some_and(|bytes| thrift::is_disposable(self.codec, bytes))
-    }
-
-    /// The next frame that anybody looks at.
-    fn next_wanted(&self, gather: Option<&Gather>) -> Option<u64> {
-        let wanted = [self.targets.first().copied(), gather.and_then(Gather::next_wanted)];
-        wanted.into_iter().flatten().min()
-    }
-
-    /// Coarse frames go without residuals or smoothing where nothing depends on them.
-    fn set_care(&mut self, coarse: bool) {
-        use ffi::AVDiscard::{AVDISCARD_DEFAULT, AVDISCARD_NONREF};
-        let skip = if coarse { AVDISCARD_NONREF } else { AVDISCARD_DEFAULT };
-        // SAFETY: the context is ours; both fields are the caller's to set before each packet.
-        unsafe {
-            let raw = self.decoder.as_mut_ptr();
-            (*raw).skip_idct = skip;
-            (*raw).skip_loop_filter = skip;
-        }
-    }
-
-    fn drain(&mut self, gather: Option<&mut Gather>) -> anyhow::Result<()> {
-        match self.decoder.send_eof() {
-            Ok(()) | Err(Error::Eof) => self.receive(gather),
-            Err(error) => {
-                if let Some(gather) = gather {
-                    gather.damaged(self.frames, &error);
-                }
-                Ok(())
-            }
-        }
-    }
-
-    /// Takes every frame that is ready.
-    fn receive(&mut self, mut gather: Option<&mut Gather>) -> anyhow::Result<()> {
-        let mut picture = frame::Video::empty();
-        loop {
-            match self.decoder.receive_frame(&mut picture) {
-                Ok(()) => self.take(&picture, gather.as_deref_mut())?,
-                Err(Error::Eof) | Err(Error::Other { errno: libc::EAGAIN }) => return Ok(()),
-                Err(error) => {
-                    if let Some(gather) = gather {
-                        gather.damaged(self.frames, &error);
-                    }
-                    return Ok(());
-                }
-            }
-        }
-    }
-
-    fn take(&mut self, picture: &frame::Video, gather: Option<&mut Gather>) -> anyhow::Result<()> {
-        let index = self.frames;
-        self.frames += 1;
-        if self.next_wanted(gather.as_deref()).is_some_and(|next| next <= index) {
-            self.thrift.check(index, picture.pts());
-        }
-        if let Some(gather) = gather {
-            gather.see(index, picture, &mut self.converter);
-        }
-        while let Some((&target, rest)) = self.targets.split_first() {
-            if target > index {
-                break;
-            }
-            self.targets = rest;
-            if target == index {
-                match self.converter.rgb(picture) {
-                    Ok(rgb) => self.plan.keep(index, rgb)?,
-                    Err(error) => self.plan.lost(index, format!("{error:#}")),
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
 /// The version of the decoding library, `major << 16 | minor << 8 | micro`.
 pub fn decoder_version() -> u32 {
-    codec::version()
+    ffmpeg_next::codec::version()
 }

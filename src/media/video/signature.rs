@@ -16,8 +16,12 @@ impl Signature {
 
     /// The next frame on the grid.
     pub(super) fn next(&self) -> u64 {
-        let at = self.hashes.len() as f64 * GRID_SECONDS * self.fps;
-        (at + 0.5).floor() as u64
+        on_grid(self.fps, self.hashes.len())
+    }
+
+    /// The whole grid of a clip of `frames` frames.
+    pub(super) fn grid(&self, frames: u64) -> Vec<u64> {
+        (0..).map(|k| on_grid(self.fps, k)).take_while(|&index| index < frames).collect()
     }
 
     /// Whether frame `index` is the next on the grid.
@@ -32,6 +36,11 @@ impl Signature {
     pub(super) fn hashes(self) -> Vec<u64> {
         self.hashes
     }
+}
+
+/// The `k`-th frame on the grid.
+fn on_grid(fps: f64, k: usize) -> u64 {
+    (k as f64 * GRID_SECONDS * fps + 0.5).floor() as u64
 }
 
 #[cfg(test)]
@@ -51,5 +60,6 @@ mod tests {
             })
             .collect();
         assert_eq!(on_grid, [0, 12, 24, 36, 48]);
+        assert_eq!(signature.grid(60), on_grid);
     }
 }

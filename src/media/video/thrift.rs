@@ -1,9 +1,11 @@
 //! Not doing what nobody will see, without a change in any frame that somebody does.
 //!
-//! A picture that no other is predicted from (a B-VOP of MPEG-4, a slice with `nal_ref_idc` 0 of
-//! H.264) may be finished coarsely, or under `fast` left out, when its index is not wanted. Its
-//! index is foreseen from the count of frames so far; what was foreseen is checked on every wanted
-//! frame that comes out, and the clip is decoded again in full when it does not hold.
+//! Where a clip's headers tell all ([`super::route`]), every packet that no wanted frame needs is
+//! finished coarsely, or under `fast` left out. Elsewhere a picture that no other is predicted from (a
+//! B-VOP of MPEG-4, a slice with `nal_ref_idc` 0 of H.264) may be finished coarsely when its index,
+//! foreseen from the count of frames so far, is not wanted, and so may all that comes behind the last
+//! wanted frame. What was foreseen is checked on the frames that come out, and the clip is decoded
+//! again in full when it does not hold.
 use std::collections::BTreeSet;
 
 use ffmpeg_next::codec::Id;
@@ -15,11 +17,6 @@ pub(super) fn is_disposable(codec: Id, packet: &[u8]) -> bool {
         Id::H264 => is_unreferenced_slice(packet),
         _ => false,
     }
-}
-
-/// Whether an MPEG-4 packet holds more than one picture.
-pub(super) fn is_packed(packet: &[u8]) -> bool {
-    start_codes(packet).filter(|(code, _)| *code == VOP).nth(1).is_some()
 }
 
 /// Start code of a picture of MPEG-4.
@@ -45,13 +42,32 @@ fn is_unreferenced_slice(packet: &[u8]) -> bool {
 }
 
 /// The byte after each `00 00 01`, and what follows it.
-fn start_codes(bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
-    let mut at = 0;
+pub(super) fn start_codes(bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+    let mut rest = bytes;
     std::iter::from_fn(move || {
-        let found = bytes[at..].windows(3).position(|w| w == [0, 0, 1])?;
-        at += found + 3;
-        bytes.get(at).map(|code| (*code, &bytes[at + 1..]))
+        rest = &rest[prefix(rest)? + 3..];
+        let (code, behind) = rest.split_first()?;
+        Some((*code, behind))
     })
+}
+
+/// Where the next `00 00 01` begins. Most bytes of a packet are looked at here and nowhere else
+/// outside the decoder, hence the C library's search.
+fn prefix(bytes: &[u8]) -> Option<usize> {
+    let mut from = 2;
+    loop {
+        let rest = bytes.get(from..)?;
+        // SAFETY: the search stays within `rest`.
+        let found = unsafe { libc::memchr(rest.as_ptr().cast(), 1, rest.len()) };
+        if found.is_null() {
+            return None;
+        }
+        let at = found as usize - bytes.as_ptr() as usize;
+        if bytes[at - 2..at] == [0, 0] {
+            return Some(at - 2);
+        }
+        from = at + 1;
+    }
 }
 
 /// What is foreseen of a clip, and whether it held.
@@ -59,39 +75,40 @@ fn start_codes(bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
 pub(super) struct Thrift {
     /// Packets that were finished coarsely, by order of arrival.
     coarse: BTreeSet<i64>,
-    /// Arrival numbers in the order in which frames should come out; only where frames are left
-    /// out.
-    order: Option<Vec<i64>>,
-    /// Whether a wanted frame came out coarse or out of the foreseen order.
+    /// Index and arrival number of every frame that should come out, in order; only where a clip's
+    /// headers tell.
+    foreseen: Option<Vec<(u64, i64)>>,
+    /// Whether a wanted frame came out coarse, or any other than the foreseen.
     pub misjudged: bool,
 }
 
 impl Thrift {
-    /// For leaving frames out: a picture that nothing depends on comes out at once, any other when
-    /// the next one of its kind arrives.
-    pub(super) fn with_order(disposable: &[bool]) -> Self {
-        let mut order = Vec::with_capacity(disposable.len());
-        let mut held = None;
-        for (arrival, &at_once) in disposable.iter().enumerate() {
-            let arrival = arrival as i64;
-            order.extend(if at_once { Some(arrival) } else { held.replace(arrival) });
-        }
-        order.extend(held);
-        Thrift { order: Some(order), ..Thrift::default() }
+    pub(super) fn foreseeing(frames: Vec<(u64, i64)>) -> Self {
+        Thrift { foreseen: Some(frames), ..Thrift::default() }
     }
 
     pub(super) fn finish_coarsely(&mut self, arrival: i64) {
         self.coarse.insert(arrival);
     }
 
-    /// Checks the wanted frame `index`, made of the packet that arrived as `arrival`.
-    pub(super) fn check(&mut self, index: u64, arrival: Option<i64>) {
-        let holds = match (arrival, &self.order) {
-            (None, order) => order.is_none() && self.coarse.is_empty(),
-            (Some(arrival), None) => !self.coarse.contains(&arrival),
-            (Some(arrival), Some(order)) => order.get(index as usize) == Some(&arrival),
+    /// The index of the `n`-th frame that comes out.
+    pub(super) fn index(&self, n: u64) -> u64 {
+        let foreseen = self.foreseen.as_ref().and_then(|frames| frames.get(n as usize));
+        foreseen.map_or(n, |(index, _)| *index)
+    }
+
+    /// Checks the `n`-th frame that comes out, made of the packet that arrived as `arrival`.
+    pub(super) fn check(&mut self, n: u64, arrival: Option<i64>, wanted: bool) {
+        let as_foreseen = match &self.foreseen {
+            Some(frames) => arrival.is_some() && frames.get(n as usize).map(|f| f.1) == arrival,
+            None => true,
         };
-        self.misjudged |= !holds;
+        let fine = !wanted
+            || match arrival {
+                Some(arrival) => !self.coarse.contains(&arrival),
+                None => self.coarse.is_empty(),
+            };
+        self.misjudged |= !as_foreseen || !fine;
     }
 }
 
@@ -105,8 +122,6 @@ mod tests {
         assert!(mpeg4(&[0, 0, 1, 0xb6, 0b1001_0000, 7, 7]));
         assert!(!mpeg4(&[0, 0, 1, 0xb6, 0b0101_0000, 7, 7]), "a P-VOP");
         assert!(!mpeg4(&[0, 0, 1, 0xb6, 0x90, 1, 0, 0, 1, 0xb6, 0x90]), "two packed into one");
-        assert!(is_packed(&[0, 0, 1, 0xb6, 0x50, 1, 0, 0, 1, 0xb6, 0x90]));
-        assert!(!is_packed(&[0, 0, 1, 0xb3, 0x50, 1, 0, 0, 1, 0xb6, 0x90]));
         assert!(!mpeg4(&[0, 0, 1]) && !mpeg4(&[]) && !mpeg4(&[0, 0, 1, 0xb6]));
         let h264 = |bytes: &[u8]| is_disposable(Id::H264, bytes);
         assert!(
@@ -118,26 +133,37 @@ mod tests {
         assert!(!is_disposable(Id::MPEG2VIDEO, &[0, 0, 1, 0xb6, 0x90]));
     }
 
-    /// I0 P3 B1 B2 P6 B4 B5 as they arrive come out in the order of their numbers.
     #[test]
-    fn the_order_of_arrival_foretells_the_order_of_display() {
-        let thrift = Thrift::with_order(&[false, false, true, true, false, true, true]);
-        assert_eq!(thrift.order.as_deref(), Some(&[0, 2, 3, 1, 5, 6, 4][..]));
-        assert_eq!(Thrift::with_order(&[]).order.as_deref(), Some(&[][..]));
+    fn start_codes_are_found_wherever_they_are() {
+        let codes =
+            |bytes: &[u8]| start_codes(bytes).map(|(c, r)| (c, r.len())).collect::<Vec<_>>();
+        assert_eq!(codes(&[0, 0, 1, 5, 1, 0, 0, 0, 1, 1, 0, 0, 1, 9]), [(5, 10), (1, 4), (9, 0)]);
+        assert_eq!(codes(&[0, 0, 1, 0, 0, 1, 7]), [(0, 3), (7, 0)]);
+        assert!([&[][..], &[0, 0], &[0, 0, 1], &[1, 0, 1, 5], &[0, 1, 5]]
+            .iter()
+            .all(|b| codes(b).is_empty()));
     }
 
     #[test]
     fn what_was_not_foreseen_is_noticed() {
-        let mut thrift = Thrift::with_order(&[false, false, true]);
-        thrift.check(1, Some(2));
+        let mut thrift = Thrift::foreseeing(vec![(0, 0), (5, 2)]);
+        assert_eq!([thrift.index(1), thrift.index(2)], [5, 2]);
+        thrift.check(1, Some(2), false);
         assert!(!thrift.misjudged);
-        thrift.check(2, Some(2));
-        assert!(thrift.misjudged);
+        for (n, arrival) in [(1, Some(3)), (2, Some(3)), (0, None)] {
+            let mut thrift = Thrift::foreseeing(vec![(0, 0), (5, 2)]);
+            thrift.check(n, arrival, false);
+            assert!(thrift.misjudged, "{n} {arrival:?}");
+        }
         let mut thrift = Thrift::default();
         thrift.finish_coarsely(4);
-        thrift.check(9, Some(5));
+        thrift.check(9, Some(5), true);
+        thrift.check(9, Some(4), false);
         assert!(!thrift.misjudged);
-        thrift.check(9, Some(4));
+        thrift.check(9, Some(4), true);
         assert!(thrift.misjudged);
+        let mut thrift = Thrift::default();
+        thrift.check(0, None, true);
+        assert!(!thrift.misjudged, "nothing was coarse");
     }
 }
