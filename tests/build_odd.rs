@@ -146,7 +146,7 @@ fn unusual(class: &Path) -> Vec<(&'static str, Fate)> {
     let interlaced = Flags::INTERLACED_DCT | Flags::INTERLACED_ME;
     let kinds = [
         ("variable.mkv", Odd { time: bursts, ..yuv("mpeg4") }),
-        ("late.mp4", Odd { time: late, ..yuv("mpeg4") }),
+        ("later.mp4", Odd { time: late, ..yuv("mpeg4") }),
         ("late.ts", Odd { time: late, b_frames: 2, ..yuv("libx264") }),
         ("ten-bit.mkv", Odd::new("libx264", Pixel::YUV420P10LE)),
         ("raw.avi", yuv("rawvideo")),
