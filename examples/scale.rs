@@ -1,16 +1,17 @@
 //! The figures of `docs/scaling.md`: what the steps of a build cost that touch every row but no
 //! video (segments, grouping by content, split, leaks, balance, Parquet), on made-up clips.
 //!
-//! `cargo run --release --example scale -- ROWS [native|split]`: one line with the seconds of
-//! every step and the most memory that the process ever held. `split` leaves the corpus without
-//! a split of its own, so that `ncaers` makes one.
-use std::{collections::BTreeMap, time::Instant};
+//! `cargo run --release --example scale -- ROWS [native|split]`: CPU seconds of every step, those
+//! of making the clips up apart, and the most memory that the process held. `split` leaves the
+//! corpus without a split of its own, so that `ncaers` makes one. Without LibTorch's libraries,
+//! which no step needs: `--no-default-features`.
+use std::collections::BTreeMap;
 
 use ncaers::{
     build::{self, ClipResult, Config, Configuration, DecodedFacts, Parts, Taken},
     corpus::{Listing, Source},
     face,
-    record::{ClipStatus, Emotion, FaceBox, Split},
+    record::{ClipStatus, Emotion, FaceBox, Segment, Split},
     sampling,
     seed::Draws,
 };
@@ -25,24 +26,28 @@ fn main() -> anyhow::Result<()> {
     let rows: usize = arguments.next().and_then(|n| n.parse().ok()).unwrap_or(10_000);
     let has_split = arguments.next().is_none_or(|kind| kind == "native");
     let config = Config::new(1, &face::Request::named("none"))?;
-    let start = Instant::now();
-    let (listing, results) = corpus(&config, rows, has_split);
-    let (made, held) = (start.elapsed().as_secs_f64(), peak_megabytes());
-    let start = Instant::now();
+    let (bare, begun) = (peak_megabytes(), cpu_seconds());
+    let mut segmenting = 0.0;
+    let (listing, results) = corpus(&config, rows, has_split, &mut segmenting);
+    let made = cpu_seconds() - begun - segmenting;
+    let held = peak_megabytes();
     let drawn: usize = results.values().map(|r| r.samples.len()).sum();
     let config = Configuration::Build(config);
+    let begun = cpu_seconds();
     let tables = build::tables(Parts { config: &config, listing: &listing, results })?;
-    let assembled = start.elapsed().as_secs_f64();
+    let assembled = cpu_seconds() - begun;
     let folder = tempfile::tempdir()?;
-    let start = Instant::now();
+    let begun = cpu_seconds();
     tables.write(folder.path())?;
-    let written = start.elapsed().as_secs_f64();
+    let written = cpu_seconds() - begun;
     println!(
-        "{drawn} rows of {} clips, {} kept: make and segment {made:.2} s, group to balance \
-         {assembled:.2} s, write {written:.2} s; at most {:.0} MB, {held:.0} MB before grouping",
+        "{drawn} rows of {} clips, {} kept\nCPU s: segment and draw {segmenting:.2}, group to \
+         balance {assembled:.2}, write {written:.2}: {:.2} in all; making the clips up {made:.2} \
+         beside\nmost memory, MB: {:.0}; {held:.0} with the clips made up, {bare:.0} at the start",
         listing.clips.len(),
-        tables.samples.len(),
-        peak_megabytes()
+        tables.kept(),
+        segmenting + assembled + written,
+        peak_megabytes(),
     );
     Ok(())
 }
@@ -52,6 +57,7 @@ fn corpus(
     config: &Config,
     rows: usize,
     has_split: bool,
+    segmenting: &mut f64,
 ) -> (Listing, BTreeMap<String, ClipResult>) {
     let mut draws = Draws::new(config.seed, "scale", "clips");
     let (mut clips, mut results) = (Vec::new(), BTreeMap::new());
@@ -66,7 +72,12 @@ fn corpus(
         } else if draws.chance(0.1) {
             earlier = Some(signature.clone());
         }
-        let result = result(config, &source.clip_id, frames, signature, &mut draws);
+        let begun = thread_seconds();
+        let segments = sampling::segments(frames, FPS, config.segment_seconds);
+        let targets = sampling::targets(config.seed, &source.clip_id, &segments);
+        *segmenting += thread_seconds() - begun;
+        let drawn_here = segments.into_iter().zip(targets).collect();
+        let result = result(&source.clip_id, frames, drawn_here, signature, &mut draws);
         drawn += result.samples.len();
         results.insert(source.clip_id.clone(), result);
         clips.push(source);
@@ -109,14 +120,12 @@ fn signature(frames: u64, draws: &mut Draws) -> Vec<u64> {
 }
 
 fn result(
-    config: &Config,
     clip_id: &str,
     frames: u64,
+    drawn: Vec<(Segment, u64)>,
     signature: Vec<u64>,
     draws: &mut Draws,
 ) -> ClipResult {
-    let segments = sampling::segments(frames, FPS, config.segment_seconds);
-    let targets = sampling::targets(config.seed, clip_id, &segments);
     let taken = |(segment, frame): (_, u64)| Taken {
         segment,
         frame,
@@ -128,7 +137,7 @@ fn result(
         face: draws.chance(0.9).then_some(FaceBox { x1: 10, y1: 20, x2: 110, y2: 140, score: 9.0 }),
         face_count: Some(1),
     };
-    let samples = segments.into_iter().zip(targets).map(taken).collect();
+    let samples = drawn.into_iter().map(taken).collect();
     ClipResult {
         clip_id: clip_id.to_owned(),
         sha256: Some(digest(draws)),
@@ -164,6 +173,29 @@ fn facts(frames: u64, signature: Vec<u64>) -> DecodedFacts {
         has_b_frames: true,
         signature: Some(signature),
     }
+}
+
+/// User and system time of this thread.
+fn thread_seconds() -> f64 {
+    // SAFETY: clock_gettime fills the whole struct.
+    let time = unsafe {
+        let mut time: libc::timespec = std::mem::zeroed();
+        libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time);
+        time
+    };
+    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
+}
+
+/// User and system time of all threads.
+fn cpu_seconds() -> f64 {
+    // SAFETY: getrusage fills the whole struct; zeros are a valid one should it fail.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        libc::getrusage(libc::RUSAGE_SELF, &mut usage);
+        usage
+    };
+    let seconds = |t: libc::timeval| t.tv_sec as f64 + t.tv_usec as f64 * 1e-6;
+    seconds(usage.ru_utime) + seconds(usage.ru_stime)
 }
 
 /// `VmHWM` of this process.

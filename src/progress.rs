@@ -2,7 +2,10 @@
 //! otherwise, so that logs stay readable.
 use std::{
     io::IsTerminal,
-    sync::Mutex,
+    sync::{
+        atomic::{AtomicU64, Ordering},
+        Mutex,
+    },
     time::{Duration, Instant},
 };
 
@@ -19,6 +22,8 @@ pub struct Progress {
     unit: &'static str,
     lines: Option<Mutex<Instant>>,
     start: Instant,
+    /// Steps that were done before: no rate follows from them.
+    before: AtomicU64,
 }
 
 impl Progress {
@@ -39,7 +44,15 @@ impl Progress {
             unit,
             lines: (!tty).then(|| Mutex::new(start)),
             start,
+            before: AtomicU64::new(0),
         }
+    }
+
+    /// Counts `n` steps that an earlier run did.
+    pub fn skip(&self, n: u64) {
+        self.before.fetch_add(n, Ordering::Relaxed);
+        self.bar.inc(n);
+        self.bar.reset_eta();
     }
 
     /// Counts `n` more steps.
@@ -75,7 +88,8 @@ impl Progress {
     fn line(&self) -> String {
         let (done, total) = (self.bar.position(), self.bar.length().unwrap_or(0));
         let seconds = self.start.elapsed().as_secs_f64();
-        let rate = done as f64 / seconds.max(1e-9);
+        let own = done.saturating_sub(self.before.load(Ordering::Relaxed));
+        let rate = own as f64 / seconds.max(1e-9);
         let eta = (total.saturating_sub(done)) as f64 / rate.max(1e-9);
         format!(
             "{}: {done}/{total} {} {rate:.1}/s ETA {}",
@@ -83,5 +97,17 @@ impl Progress {
             self.unit,
             indicatif::HumanDuration(Duration::from_secs_f64(eta.min(1e9)))
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_earlier_run_did_makes_no_rate() {
+        let progress = Progress::new("build", "clips", 1000);
+        progress.skip(900);
+        assert!(progress.line().starts_with("build: 900/1000 clips 0.0/s"), "{}", progress.line());
     }
 }

@@ -90,14 +90,14 @@ fn cut(rows: &[Row<'_>], members: &[usize], cap: usize) -> Vec<usize> {
     if members.len() <= cap {
         return Vec::new();
     }
-    let mut clips: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    for &i in members {
-        clips.entry(rows[i].clip_id).or_default().push(i);
-    }
-    let sizes: Vec<usize> = clips.values().map(Vec::len).collect();
+    // In id order the samples of a clip are neighbours; clips stand by their own ids.
+    let mut clips: Vec<&[usize]> =
+        members.chunk_by(|&a, &b| rows[a].clip_id == rows[b].clip_id).collect();
+    clips.sort_by_key(|samples| rows[samples[0]].clip_id);
+    let sizes: Vec<usize> = clips.iter().map(|samples| samples.len()).collect();
     let keeps = allot(&sizes, cap);
     let mut dropped = Vec::new();
-    for (samples, keep) in clips.values().zip(keeps) {
+    for (samples, keep) in clips.into_iter().zip(keeps) {
         let mut kept = spread(keep, samples.len()).peekable();
         for (place, &i) in samples.iter().enumerate() {
             if kept.next_if_eq(&place).is_none() {

@@ -1,7 +1,12 @@
 //! `ncaers import` and `ncaers export`: stills in, other tools' layouts out, and back.
 mod common;
 
-use std::{fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
 use common::ncaers;
 use image::{Rgb, RgbImage};
@@ -243,4 +248,119 @@ fn bad_box_lines_are_named_and_nothing_is_written() {
         told(import("caer-s", &root, &["--boxes", "x=y"], &out).code(2)).contains("none of ncaers")
     );
     assert!(told(import("caer", &root, &[], &out).code(1)).contains("layout `caer` is none of"));
+}
+
+/// Stills that take a while to read.
+fn many(root: &Path) {
+    let (class, large) = (["Anger", "Fear"], 3);
+    for i in 0..120u64 {
+        let image = image::imageops::resize(
+            &picture(500 + i),
+            120 * large,
+            90 * large,
+            image::imageops::FilterType::Nearest,
+        );
+        let split = if i % 3 == 0 { "test" } else { "train" };
+        let path = root.join(format!("{split}/{}/{i:04}.jpg", class[i as usize % 2]));
+        put(&path, &encode_jpeg(&image, 90).expect("encodes"));
+    }
+}
+
+/// Every file of a finished import but the record of how it ran.
+fn promised(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(at) = folders.pop() {
+        for entry in fs::read_dir(&at).expect("folder") {
+            let path = entry.expect("entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if !path.ends_with("build.json") && !path.ends_with(".lock") {
+                let name = path.strip_prefix(folder).expect("below").to_owned();
+                files.insert(name, fs::read(&path).expect("read"));
+            }
+        }
+    }
+    files
+}
+
+/// Starts an import on one thread and kills it when its journal has `after` lines.
+fn killed(root: &Path, out: &Path, after: usize) {
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_ncaers"))
+        .args(["import", "--layout", "caer-s", "--root"])
+        .arg(root)
+        .arg("--out")
+        .arg(out)
+        .env("RAYON_NUM_THREADS", "1")
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .expect("starts");
+    let lines = || {
+        fs::read(out.join("clips.jsonl"))
+            .map_or(0, |text| text.iter().filter(|b| **b == b'\n').count())
+    };
+    let start = Instant::now();
+    while !out.join("clips.jsonl").exists() || lines() < after {
+        assert!(start.elapsed() < Duration::from_secs(120), "waited in vain");
+        std::thread::yield_now();
+    }
+    child.kill().expect("SIGKILL");
+    child.wait().expect("ended");
+}
+
+#[test]
+fn killed_imports_continue_to_the_same_bytes() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let root = dir.path().join("CAER-S");
+    many(&root);
+    let whole = dir.path().join("whole");
+    import("caer-s", &root, &[], &whole).success();
+    assert_eq!(read(&whole).samples.len(), 120);
+    let wanted = promised(&whole);
+    for after in [0, 1, 40] {
+        let out = dir.path().join(format!("killed-{after}"));
+        killed(&root, &out, after);
+        assert!(!out.join("finished").exists(), "killed too late");
+        let journal = out.join("clips.jsonl");
+        let mut text = fs::read(&journal).expect("journal");
+        let done = text.iter().filter(|b| **b == b'\n').count();
+        assert!(done >= after && done < 120, "{done} of 120");
+        // Half a line, as a kill in the middle of a write leaves it.
+        text.extend_from_slice(b"{\"clip_id\":\"train/A");
+        fs::write(&journal, text).expect("write");
+        import("caer-s", &root, &[], &out).success();
+        assert!(promised(&out) == wanted, "killed after {after}");
+    }
+}
+
+/// Our own list of boxes, whose paths are those of the stills.
+#[test]
+fn our_own_list_of_boxes_comes_back_with_its_scores() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let (root, first, second) =
+        (dir.path().join("CAER-S"), dir.path().join("m"), dir.path().join("again"));
+    caer_s(&root);
+    let list = dir.path().join("boxes.csv");
+    let rows = "path,x1,y1,x2,y2,score\ntrain/Sad/0000.png,3,4,50,60,1.25\n\
+                train/Sad/0000.png,1,1,20,20,7.5\n../../etc/passwd,1,1,20,20,9\n\
+                test/Fear/0002.png,100,70,140,95,2\n";
+    fs::write(&list, rows).expect("writable");
+    let boxes = format!("ncaers={}", list.display());
+    import("caer-s", &root, &["--boxes", &boxes], &first).success();
+    let face =
+        |m: &Manifest, id: &str| m.samples.iter().find(|s| s.sample_id == id).expect(id).face;
+    let m = read(&first);
+    let best = FaceBox { x1: 1, y1: 1, x2: 20, y2: 20, score: 7.5 };
+    let clipped = FaceBox { x1: 100, y1: 70, x2: 120, y2: 90, score: 2.0 };
+    assert_eq!(face(&m, "train/Sad/0000"), Some(best));
+    assert_eq!(face(&m, "test/Fear/0002"), Some(clipped));
+    assert_eq!(m.samples.iter().filter(|s| s.face.is_some()).count(), 2);
+    let export = dir.path().join("export");
+    let mut command = ncaers();
+    command.args(["export", "--layout", "boxes", "--manifest"]).arg(&first);
+    command.arg("--out").arg(&export).assert().success();
+    let boxes = format!("ncaers={}", export.join("boxes.csv").display());
+    import("caer-s", &root, &["--boxes", &boxes], &second).success();
+    let faces = |m: &Manifest| m.samples.iter().map(|s| s.face).collect::<Vec<_>>();
+    assert_eq!(faces(&read(&second)), faces(&m));
 }

@@ -9,7 +9,7 @@ use common::ncaers;
 use ncaers::{
     manifest::Manifest,
     media::encode::ClipFormat,
-    record::{FaceBox, Split},
+    record::{Clip, ClipStatus, Emotion, FaceBox, LedgerEntry, LedgerKind, Sample, Split},
 };
 
 /// A finished data set of four clips.
@@ -73,6 +73,65 @@ fn every_broken_promise_is_named() {
     check("group nobody is not its first clip", &|m| m.clips[0].group_id = "nobody".into());
     check("is in no row", &|m| m.samples[0].clip_id = "train/Anger/9".into());
 
+    // What a clip and its samples say of each other.
+    check("by its clip and segment it is", &|m| m.samples[0].sample_id.push('0'));
+    check("is Fear, its clip Anger", &|m| m.samples[0].emotion = Emotion::Fear);
+    check("is in group", &|m| m.samples[0].group_id = "train/Fear/1".into());
+    check("its clip is rejected", &|m| m.clips[0].status = ClipStatus::Rejected);
+    check("is partial without a reason", &|m| m.clips[0].status = ClipStatus::Partial);
+    // Faces.
+    check("face score is no number", &|m| {
+        m.samples[0].face = Some(FaceBox { x1: 1, y1: 0, x2: 16, y2: 9, score: f32::NAN });
+    });
+    check("face and face count disagree", &|m| m.samples[0].face_count = Some(2));
+    check("detector is not the configured one", &|m| m.samples[0].detector = "eyes".into());
+    // The ledger against the tables.
+    let entry = |kind, id: &str| LedgerEntry {
+        kind,
+        id: id.into(),
+        reason: "x".into(),
+        detail: "y".into(),
+        partner_id: None,
+    };
+    check("is used and in the ledger", &|m| {
+        let id = m.samples[0].clip_id.clone();
+        m.ledger.push(entry(LedgerKind::Clip, &id));
+    });
+    check("ledger: clip train/Sad/9 is in no row", &|m| {
+        m.ledger.push(entry(LedgerKind::Clip, "train/Sad/9"));
+    });
+    check("ledger: a clip is left out twice", &|m| {
+        m.ledger.extend(
+            ["a", "b"].map(|r| LedgerEntry {
+                reason: r.into(),
+                ..entry(LedgerKind::Clip, "train/Sad/9")
+            }),
+        );
+    });
+    check("ledger: rows are not in order", &|m| {
+        m.ledger = ["b", "a"].map(|id| entry(LedgerKind::Clip, id)).into();
+    });
+    check("train/Sad/9/000: no segment of a clip", &|m| {
+        m.ledger.push(entry(LedgerKind::Sample, "train/Sad/9/000"));
+    });
+    check("clips: train/Fear/1 does not come before train/Anger/1", &|m| {
+        let order = |c: &Clip| (c.split, c.emotion != Emotion::Fear);
+        m.clips.sort_by_key(order);
+    });
+    // Draws.
+    check("is no cut of its clip", &|m| {
+        m.samples[0].segment.as_mut().expect("a frame").end_frame += 1;
+    });
+    check("frame_ms", &|m| m.samples[0].frame_ms = Some(0.5));
+    check("classes of 1 and 2 samples break ratio=1.7", &|m| {
+        let twin = Sample { sample_id: "test/Anger/1/001".into(), ..m.samples[0].clone() };
+        m.samples.insert(1, twin);
+    });
+    check("two rows name one picture", &|m| {
+        m.samples[1].image_path = m.samples[0].image_path.clone();
+    });
+    check("is 160x96, not 160x97", &|m| m.samples[0].height = 97);
+
     sound.write(&out).expect("write");
     ncaers().arg("verify").arg(&out).assert().success();
     let picture = out.join(&sound.samples[0].image_path);
@@ -82,6 +141,28 @@ fn every_broken_promise_is_named() {
     fs::remove_file(picture.with_file_name("stray.jpg")).expect("remove");
     fs::remove_file(&picture).expect("remove");
     assert!(complaints(&out).contains("cannot read"));
+    not_a_picture(&out, &sound, &picture);
+}
+
+/// Bytes that are as promised but no picture.
+fn not_a_picture(out: &Path, sound: &Manifest, picture: &Path) {
+    fs::write(picture, "text").expect("write");
+    let mut renamed = sound.clone();
+    renamed.samples[0].image_sha256 = ncaers::output::sha256_hex(b"text");
+    renamed.write(out).expect("write");
+    assert!(complaints(out).contains("is no picture"), "{}", complaints(out));
+}
+
+/// Where the configuration asks for a face, a sample without one is named.
+#[test]
+fn a_missing_face_is_named() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let out = finished(dir.path());
+    let mut manifest = Manifest::read(&out).expect("reads");
+    let configuration = manifest.meta.get_mut("configuration").expect("there");
+    *configuration = configuration.replace("\"require_face\":false", "\"require_face\":true");
+    manifest.write(&out).expect("write");
+    assert!(complaints(&out).contains("has no face, and faces are required"));
 }
 
 #[test]

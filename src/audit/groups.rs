@@ -3,11 +3,7 @@ use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
-use super::{
-    align::align,
-    frames::{Frames, CANDIDATE_RADIUS},
-    hash::UNINFORMATIVE,
-};
+use super::{align::align, frames::CANDIDATE_RADIUS, hash::UNINFORMATIVE, owners::owner_pairs};
 
 /// What grouping needs to know of a clip or still.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,21 +119,19 @@ fn distinct(members: &[Member<'_>], sets: &mut Sets) -> Vec<usize> {
 
 /// Links between the members at `kept` whose signatures align.
 fn near(members: &[Member<'_>], kept: &[usize]) -> Vec<Link> {
-    let signature = |k: usize| members[kept[k]].signature.unwrap_or_default();
-    let frames = Frames::new((0..kept.len()).map(signature), CANDIDATE_RADIUS);
-    let of_one = |k: usize| {
-        let partners = frames.partners(signature(k), k + 1);
-        let aligned = partners.into_iter().filter_map(|p| {
-            let found = align(signature(k), signature(p))?;
-            let reason = Reason::NearSignature {
-                mean_distance: found.mean_distance,
-                mirrored: found.mirrored,
-            };
-            Some(Link { a: kept[k], b: kept[p], reason })
-        });
-        aligned.collect::<Vec<_>>()
+    let signature = |k: u32| members[kept[k as usize]].signature.unwrap_or_default();
+    let (mut hashes, mut owners) = (Vec::new(), Vec::new());
+    for k in 0..kept.len() as u32 {
+        hashes.extend_from_slice(signature(k));
+        owners.resize(hashes.len(), k);
+    }
+    let aligned = |(k, p): (u32, u32)| {
+        let found = align(signature(k), signature(p))?;
+        let reason =
+            Reason::NearSignature { mean_distance: found.mean_distance, mirrored: found.mirrored };
+        Some(Link { a: kept[k as usize], b: kept[p as usize], reason })
     };
-    (0..kept.len()).into_par_iter().map(of_one).collect::<Vec<_>>().concat()
+    owner_pairs(&hashes, &owners, CANDIDATE_RADIUS).into_par_iter().filter_map(aligned).collect()
 }
 
 /// Disjoint sets of positions (union-find with path halving; the smaller root wins).

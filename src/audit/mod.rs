@@ -17,6 +17,7 @@ pub mod groups;
 pub mod hash;
 pub mod leak;
 pub mod look;
+pub mod owners;
 pub mod pairs;
 pub mod runs;
 pub mod stills;

@@ -52,10 +52,10 @@ struct Band {
 
 /// Where a band lies in a hash, and in how many bits of its key two hashes may differ.
 #[derive(Clone, Copy, Debug)]
-struct Cut {
-    low: u32,
-    key_bits: u32,
-    own: u32,
+pub(super) struct Cut {
+    pub low: u32,
+    pub key_bits: u32,
+    pub own: u32,
 }
 
 impl Index {
@@ -96,7 +96,7 @@ impl Index {
 }
 
 /// The bands for a radius of `bits`, and for `n` hashes to tell apart.
-fn cuts(bits: u32, n: usize) -> Vec<Cut> {
+pub(super) fn cuts(bits: u32, n: usize) -> Vec<Cut> {
     let bands = BANDS.min(bits + 1);
     let enough = (usize::BITS - n.leading_zeros()).clamp(8, EQUAL_KEY_BITS);
     let cut = |b: u32| {
@@ -109,7 +109,7 @@ fn cuts(bits: u32, n: usize) -> Vec<Cut> {
 }
 
 impl Cut {
-    fn key(self, hash: u64) -> usize {
+    pub(super) fn key(self, hash: u64) -> usize {
         (hash >> self.low) as usize & ((1 << self.key_bits) - 1)
     }
 }

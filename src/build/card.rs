@@ -5,10 +5,9 @@ use std::{fmt::Write as _, path::Path};
 use anyhow::Result;
 use serde_json::{json, Value};
 
-use super::{rules::Configuration, Config, ImportConfig, Options, Summary};
+use super::{rules::Configuration, tables::Tables, Config, ImportConfig, Options, Summary};
 use crate::{
     corpus::Listing,
-    manifest::Manifest,
     output,
     record::{Emotion, Split},
 };
@@ -24,19 +23,19 @@ pub(super) fn write(
     out: &Path,
     config: &Configuration,
     listing: &Listing,
-    manifest: &Manifest,
+    tables: &Tables,
     summary: &Summary,
 ) -> Result<()> {
     let (title, intro, choices) = match config {
         Configuration::Build(config) => (
             "# Emotion frames drawn from video clips",
-            intro(config, listing, manifest, summary),
-            choices(config, manifest),
+            intro(config, listing, tables, summary),
+            choices(config, tables),
         ),
         Configuration::Import(config) => (
             "# Emotion stills",
-            imported_intro(config, manifest, summary),
-            imported_choices(config, manifest),
+            imported_intro(config, tables, summary),
+            imported_choices(config, tables),
         ),
     };
     let mut text = format!("{title}\n\n{intro}");
@@ -56,8 +55,8 @@ const CITATION: &str = "\n## How to cite\n\n\
     - N. Le, K. Nguyen, A. Nguyen, B. Le: Global-local attention for emotion recognition, Neural Computing and Applications, 2021 (the construction rule);\n\
     - ncaers and its version (this rebuild), with the seed and the digest above.\n";
 
-fn intro(config: &Config, listing: &Listing, manifest: &Manifest, summary: &Summary) -> String {
-    let digest = manifest.meta.get("input_digest").map_or("", |d| d);
+fn intro(config: &Config, listing: &Listing, tables: &Tables, summary: &Summary) -> String {
+    let digest = tables.meta.get("input_digest").map_or("", |d| d);
     format!(
         "{} samples from {} of {} clips of a corpus laid out as `{}`, rebuilt by ncaers {} with \
          seed {}. One frame is drawn at random from every part of about {} s of every clip; no \
@@ -103,8 +102,8 @@ fn left_out_table(summary: &Summary) -> String {
     text
 }
 
-fn imported_intro(config: &ImportConfig, manifest: &Manifest, summary: &Summary) -> String {
-    let digest = manifest.meta.get("input_digest").map_or("", |d| d);
+fn imported_intro(config: &ImportConfig, tables: &Tables, summary: &Summary) -> String {
+    let digest = tables.meta.get("input_digest").map_or("", |d| d);
     format!(
         "{} of {} stills laid out as `{}`, imported by ncaers {} with seed {}. Pictures are as \
          they were; no group of like pictures crosses splits unless the policy below keeps \
@@ -118,9 +117,9 @@ fn imported_intro(config: &ImportConfig, manifest: &Manifest, summary: &Summary)
 }
 
 /// How the pictures of an import became samples.
-fn imported_choices(config: &ImportConfig, manifest: &Manifest) -> String {
-    let faces = manifest.samples.iter().filter(|s| s.face.is_some()).count();
-    let remarks = manifest.clips.iter().filter(|c| c.reason.is_some()).count();
+fn imported_choices(config: &ImportConfig, tables: &Tables) -> String {
+    let faces = tables.faces();
+    let remarks = tables.clips.iter().filter(|c| c.reason.is_some()).count();
     format!(
         "- faces: {}; {faces} samples have one\n- choice of face: {}, its box widened by {} on \
          every side\n- face required: {}\n- balance of classes in a split: {}\n- like pictures in \
@@ -135,9 +134,9 @@ fn imported_choices(config: &ImportConfig, manifest: &Manifest) -> String {
     )
 }
 
-fn choices(config: &Config, manifest: &Manifest) -> String {
-    let faces = manifest.samples.iter().filter(|s| s.face.is_some()).count();
-    let partial = manifest.clips.iter().filter(|c| c.status.name() == "partial").count();
+fn choices(config: &Config, tables: &Tables) -> String {
+    let faces = tables.faces();
+    let partial = tables.clips.iter().filter(|c| c.status.name() == "partial").count();
     let mut text = String::new();
     let mut line = |what: &str, how: String| {
         let _ = writeln!(text, "- {what}: {how}");

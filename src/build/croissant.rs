@@ -5,9 +5,8 @@ use std::path::Path;
 use anyhow::Result;
 use serde_json::{json, Value};
 
-use super::merge::IMAGES;
+use super::{merge::IMAGES, tables::Tables};
 use crate::{
-    manifest::Manifest,
     output,
     record::{Emotion, Split},
 };
@@ -40,7 +39,7 @@ const FIELDS: &[(&str, &str, &str)] = &[
 ];
 
 /// Writes the metadata of a finished folder; the tables must be there.
-pub(super) fn write(out: &Path, manifest: &Manifest) -> Result<()> {
+pub(super) fn write(out: &Path, tables: &Tables) -> Result<()> {
     let mut files = Vec::new();
     for table in ["samples", "clips", "ledger"] {
         let file = format!("{table}.parquet");
@@ -52,12 +51,12 @@ pub(super) fn write(out: &Path, manifest: &Manifest) -> Result<()> {
     files.push(json!({"@type": "cr:FileSet", "@id": IMAGES, "name": IMAGES,
         "encodingFormat": ["image/jpeg", "image/png"],
         "includes": format!("{IMAGES}/**/*")}));
-    output::write_json(&out.join(NAME), &document(manifest, files))
+    output::write_json(&out.join(NAME), &document(tables, files))
 }
 
-fn document(manifest: &Manifest, files: Vec<Value>) -> Value {
-    let seed = manifest.meta.get("seed").map_or("", |s| s);
-    let stills = manifest.samples.first().is_some_and(|s| s.segment.is_none());
+fn document(tables: &Tables, files: Vec<Value>) -> Value {
+    let seed = tables.meta.get("seed").map_or("", |s| s);
+    let stills = tables.are_stills();
     json!({
         "@context": context(),
         "@type": "sc:Dataset",
@@ -65,14 +64,14 @@ fn document(manifest: &Manifest, files: Vec<Value>) -> Value {
         "name": "emotion-frames",
         "description": if stills { format!(
             "{} of {} stills of seven emotions, imported as they were",
-            manifest.samples.len(), manifest.clips.len()
+            tables.kept(), tables.clips.len()
         ) } else { format!(
             "{} frames drawn from {} video clips of seven emotions by the construction rule of \
              NCAER-S, seed {seed}; a rebuild, not the authors' release",
-            manifest.samples.len(), manifest.clips.len()
+            tables.kept(), tables.clips.len()
         ) },
         "version": env!("CARGO_PKG_VERSION"),
-        "identifier": manifest.meta.get("input_digest"),
+        "identifier": tables.meta.get("input_digest"),
         "citeAs": "Lee et al., Context-aware emotion recognition networks, ICCV 2019; Le et al., \
                    Global-local attention for emotion recognition, 2021",
         "distribution": files,
@@ -162,9 +161,9 @@ mod tests {
     #[test]
     fn files_carry_their_hashes_and_references_resolve() {
         let dir = tempfile::tempdir().expect("temp dir");
-        let manifest = Manifest::default();
-        manifest.write(dir.path()).expect("tables");
-        write(dir.path(), &manifest).expect("metadata");
+        let tables = Tables::default();
+        tables.write(dir.path()).expect("tables");
+        write(dir.path(), &tables).expect("metadata");
         let text = std::fs::read(dir.path().join(NAME)).expect("read");
         let found: Value = serde_json::from_slice(&text).expect("JSON");
         let hash = output::sha256_file(&dir.path().join("samples.parquet")).expect("hash");

@@ -112,9 +112,9 @@ pub fn import(config: &ImportConfig, root: &Path, faces: &Faces, out: &Path) -> 
     let task = Task { config: &config, root: &root, out, finder: &finder };
     task.read_all(&listing, &mut journal)?;
     let configuration = Configuration::Import(config);
-    let parts =
-        merge::Parts { config: &configuration, listing: &listing, results: journal.take_results() };
-    let mut summary = merge::write(parts, out)?;
+    let found = journal.take_results();
+    let parts = merge::Parts { config: &configuration, listing: &listing, results: found.clips };
+    let mut summary = merge::write(parts, found.stage_seconds, out)?;
     summary.seconds = start.elapsed().as_secs_f64();
     card::write_import_record(out, &configuration, &summary)?;
     output::finish(out)?;
@@ -173,7 +173,7 @@ impl Task<'_> {
         let own = || listing.clips.iter().filter(|c| c.refused.is_none());
         let todo: Vec<&Source> = own().filter(|c| !journal.has(&c.clip_id)).collect();
         let progress = Progress::new("import", "stills", own().count() as u64);
-        progress.advance((own().count() - todo.len()) as u64);
+        progress.skip((own().count() - todo.len()) as u64);
         let journal = Mutex::new(journal);
         todo.par_iter().try_for_each_init(
             || self.finder.detector(),

@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File, OpenOptions},
-    io::{Read, Write},
+    io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
 };
 
@@ -20,7 +20,34 @@ const NAME: &str = "clips.jsonl";
 pub(super) struct Journal {
     path: PathBuf,
     file: File,
-    results: BTreeMap<String, ClipResult>,
+    results: Results,
+}
+
+/// What came of clips.
+#[derive(Debug, Default)]
+pub(super) struct Results {
+    /// By clip_id; their seconds are in the sums below, since a map for each is half its size.
+    pub clips: BTreeMap<String, ClipResult>,
+    /// CPU seconds of all clips, by stage.
+    pub stage_seconds: BTreeMap<String, f64>,
+}
+
+impl Results {
+    /// Remembers a result; a later one of the same clip counts.
+    fn insert(&mut self, mut result: ClipResult) {
+        for (stage, seconds) in std::mem::take(&mut result.seconds) {
+            *self.stage_seconds.entry(stage).or_default() += seconds;
+        }
+        self.clips.insert(result.clip_id.clone(), result);
+    }
+
+    /// Takes over those of another shard.
+    pub(super) fn add(&mut self, other: Results) {
+        self.clips.extend(other.clips);
+        for (stage, seconds) in other.stage_seconds {
+            *self.stage_seconds.entry(stage).or_default() += seconds;
+        }
+    }
 }
 
 impl Journal {
@@ -35,37 +62,36 @@ impl Journal {
             .write(true)
             .open(&path)
             .with_context(failed)?;
-        let mut text = Vec::new();
-        file.read_to_end(&mut text).with_context(failed)?;
-        let (results, whole) = parse(&text);
-        file.set_len(whole as u64).with_context(failed)?;
+        let (results, whole) = parse(BufReader::new(&file)).with_context(failed)?;
+        file.set_len(whole).with_context(failed)?;
         std::io::Seek::seek(&mut file, std::io::SeekFrom::End(0)).with_context(failed)?;
         Ok(Journal { path, file, results })
     }
 
     /// The results of a folder that another build filled.
-    pub(super) fn read(folder: &Path) -> Result<BTreeMap<String, ClipResult>> {
+    pub(super) fn read(folder: &Path) -> Result<Results> {
         let path = folder.join(NAME);
-        let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        Ok(parse(&text).0)
+        let failed = || format!("cannot read {}", path.display());
+        let file = File::open(&path).with_context(failed)?;
+        Ok(parse(BufReader::new(file)).with_context(failed)?.0)
     }
 
     pub(super) fn has(&self, clip_id: &str) -> bool {
-        self.results.contains_key(clip_id)
+        self.results.clips.contains_key(clip_id)
     }
 
     pub(super) fn len(&self) -> usize {
-        self.results.len()
+        self.results.clips.len()
     }
 
     /// Hands the results over; the file stays.
-    pub(super) fn take_results(&mut self) -> BTreeMap<String, ClipResult> {
+    pub(super) fn take_results(&mut self) -> Results {
         std::mem::take(&mut self.results)
     }
 
     /// Forgets clips whose pictures are not all there, so that they are done again.
     pub(super) fn forget_incomplete(&mut self, folder: &Path) {
-        self.results.retain(|_, r| {
+        self.results.clips.retain(|_, r| {
             let stills = r.still.iter().map(|s| &s.image_path);
             let mut paths = r.samples.iter().map(|s| &s.image_path).chain(stills);
             paths.all(|path| folder.join(path).is_file())
@@ -82,7 +108,7 @@ impl Journal {
         self.file
             .write_all(line.as_bytes())
             .with_context(|| format!("cannot write {}", self.path.display()))?;
-        self.results.insert(result.clip_id.clone(), result);
+        self.results.insert(result);
         Ok(())
     }
 
@@ -94,15 +120,17 @@ impl Journal {
 }
 
 /// The results of the whole lines, and how many bytes those are. Reading stops at the first line
-/// that is none of ours; the later of two results of a clip counts.
-fn parse(text: &[u8]) -> (BTreeMap<String, ClipResult>, usize) {
-    let (mut results, mut whole) = (BTreeMap::new(), 0);
-    for line in text.split_inclusive(|b| *b == b'\n').filter(|line| line.ends_with(b"\n")) {
-        let Ok(result) = serde_json::from_slice::<ClipResult>(line) else { break };
-        results.insert(result.clip_id.clone(), result);
-        whole += line.len();
+/// that is none of ours.
+fn parse(mut text: impl BufRead) -> std::io::Result<(Results, u64)> {
+    let (mut results, mut whole, mut line) = (Results::default(), 0, Vec::new());
+    while text.read_until(b'\n', &mut line)? > 0 {
+        let result = line.ends_with(b"\n").then(|| serde_json::from_slice::<ClipResult>(&line));
+        let Some(Ok(result)) = result else { break };
+        results.insert(result);
+        whole += line.len() as u64;
+        line.clear();
     }
-    (results, whole)
+    Ok((results, whole))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The last stage: results of all clips to the finished folder, of one build or of its shards.
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, HashSet},
     fs,
     path::{Path, PathBuf},
     time::Instant,
@@ -10,15 +10,16 @@ use anyhow::{bail, ensure, Context, Result};
 use serde_json::Value;
 
 use super::{
-    card, clip::ClipResult, croissant, journal::Journal, rows, rules::Configuration, Config, Shard,
-    Summary,
+    card,
+    clip::ClipResult,
+    croissant,
+    journal::{Journal, Results},
+    rows,
+    rules::Configuration,
+    tables::{self, Tables},
+    Config, Shard, Summary,
 };
-use crate::{
-    corpus::Listing,
-    manifest::{Manifest, Meta},
-    output,
-    record::{Clip, LedgerKind},
-};
+use crate::{corpus::Listing, manifest::Meta, output, record::LedgerKind};
 
 /// The folder of pictures inside a build's folder.
 pub(super) const IMAGES: &str = "images";
@@ -39,97 +40,80 @@ pub struct Parts<'a> {
 ///
 /// # Errors
 /// When a clip has no result, or the policy for leaks is to fail and there are any.
-pub fn tables(parts: Parts<'_>) -> Result<Manifest> {
+pub fn tables(parts: Parts<'_>) -> Result<Tables> {
     for clip in parts.listing.clips.iter().filter(|c| c.refused.is_none()) {
         ensure!(parts.results.contains_key(&clip.clip_id), "clip {} has no result", clip.clip_id);
     }
     let (config, listing) = (parts.config, parts.listing);
-    let mut manifest = rows::rows(parts)?;
-    manifest.meta = meta(config, listing, &manifest)?;
-    Ok(manifest)
+    let mut tables = rows::rows(parts)?;
+    tables.meta = meta(config, listing, &tables)?;
+    Ok(tables)
 }
 
 /// Writes the tables and the card, and removes pictures that no row names.
 ///
 /// # Errors
 /// When a clip has no result, or the folder cannot be written.
-pub(super) fn write(parts: Parts<'_>, out: &Path) -> Result<Summary> {
+pub(super) fn write(
+    parts: Parts<'_>,
+    stage_seconds: BTreeMap<String, f64>,
+    out: &Path,
+) -> Result<Summary> {
     let start = Instant::now();
     let (config, listing) = (parts.config, parts.listing);
-    let mut stage_seconds: BTreeMap<String, f64> = BTreeMap::new();
-    for (stage, seconds) in parts.results.values().flat_map(|result| &result.seconds) {
-        *stage_seconds.entry(stage.clone()).or_default() += seconds;
-    }
-    let manifest = tables(parts)?;
-    manifest.write(out)?;
-    let mut summary = Summary { stage_seconds, ..summarise(&manifest) };
-    card::write(out, config, listing, &manifest, &summary)?;
-    croissant::write(out, &manifest)?;
-    remove_orphans(out, &manifest)?;
+    let tables = tables(parts)?;
+    tables.write(out)?;
+    let mut summary = Summary { stage_seconds, ..tables.summary() };
+    debug_assert_eq!(
+        summary.clips_used + tables.ledger.iter().filter(|e| e.kind == LedgerKind::Clip).count(),
+        summary.clips
+    );
+    card::write(out, config, listing, &tables, &summary)?;
+    croissant::write(out, &tables)?;
+    remove_orphans(out, &tables)?;
     summary.stage_seconds.insert("merge".into(), start.elapsed().as_secs_f64());
     Ok(summary)
 }
 
 /// What the tables carry beside their rows: part of the byte promise.
-fn meta(config: &Configuration, listing: &Listing, manifest: &Manifest) -> Result<Meta> {
+fn meta(config: &Configuration, listing: &Listing, tables: &Tables) -> Result<Meta> {
     Ok(Meta::from([
         ("configuration".into(), serde_json::to_string(config)?),
         ("corpus".into(), listing.corpus.clone()),
-        ("input_digest".into(), input_digest(manifest)),
+        ("input_digest".into(), tables::input_digest(&tables.clips)),
         ("seed".into(), config.rules().seed.to_string()),
         ("signature_settings".into(), crate::audit::hash::SETTINGS.to_owned()),
     ]))
 }
 
-/// SHA-256 over the identity, place and content of every clip.
-pub(super) fn input_digest(manifest: &Manifest) -> String {
-    let line =
-        |c: &Clip| format!("{}\t{}\t{}\n", c.clip_id, c.path, c.sha256.as_deref().unwrap_or("-"));
-    let inputs: String = manifest.clips.iter().map(line).collect();
-    output::sha256_hex(inputs.as_bytes())
-}
-
-fn summarise(manifest: &Manifest) -> Summary {
-    let mut summary = Summary { clips: manifest.clips.len(), ..Summary::default() };
-    let used: BTreeSet<&str> = manifest.samples.iter().map(|s| &*s.clip_id).collect();
-    summary.clips_used = used.len();
-    for sample in &manifest.samples {
-        let split = summary.samples.entry(sample.split.name().into()).or_default();
-        *split.entry(sample.emotion.name().into()).or_default() += 1;
-    }
-    for entry in &manifest.ledger {
-        let key = format!("{} {}", entry.kind.name(), entry.reason);
-        *summary.left_out.entry(key).or_default() += 1;
-    }
-    debug_assert_eq!(
-        summary.clips_used + manifest.ledger.iter().filter(|e| e.kind == LedgerKind::Clip).count(),
-        summary.clips
-    );
-    summary
-}
-
 /// Removes what lies below `images/` and no sample names: pictures that were balanced away, and
 /// what a killed worker left behind.
-fn remove_orphans(out: &Path, manifest: &Manifest) -> Result<()> {
-    let named: BTreeSet<PathBuf> =
-        manifest.samples.iter().map(|s| out.join(&s.image_path)).collect();
-    let mut folders = vec![out.join(IMAGES)];
+fn remove_orphans(out: &Path, tables: &Tables) -> Result<()> {
+    let named: HashSet<&str> = tables.pictures().collect();
+    let mut folders = vec![IMAGES.to_owned()];
     while let Some(folder) = folders.pop() {
-        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        let at = out.join(&folder);
+        let Ok(entries) = fs::read_dir(&at) else { continue };
         for entry in entries {
-            let entry = entry.with_context(|| format!("cannot list {}", folder.display()))?;
+            let entry = entry.with_context(|| format!("cannot list {}", at.display()))?;
             let path = entry.path();
             let kind =
                 entry.file_type().with_context(|| format!("cannot read {}", path.display()))?;
-            if kind.is_dir() {
-                folders.push(path);
-            } else if !named.contains(&path) {
-                fs::remove_file(&path)
-                    .with_context(|| format!("cannot remove {}", path.display()))?;
+            // A name that is not UTF-8 is none of ours.
+            let name = entry.file_name().to_str().map(|name| format!("{folder}/{name}"));
+            match name {
+                Some(name) if kind.is_dir() => folders.push(name),
+                Some(name) if named.contains(&*name) => {}
+                _ => remove(&path, kind.is_dir())?,
             }
         }
     }
     Ok(())
+}
+
+fn remove(path: &Path, is_folder: bool) -> Result<()> {
+    let gone = if is_folder { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    gone.with_context(|| format!("cannot remove {}", path.display()))
 }
 
 /// A finished shard as its folder tells it.
@@ -166,15 +150,15 @@ pub fn merge_shards(folders: &[PathBuf], out: &Path) -> Result<super::Outcome> {
         return Ok(super::Outcome::AlreadyDone);
     }
     output::begin(out, &record)?;
-    let mut results = BTreeMap::new();
+    let mut all = Results::default();
     for shard in &shards {
         let part = Journal::read(&shard.path)?;
-        bring_pictures(&shard.path, out, &part)?;
-        results.extend(part);
+        bring_pictures(&shard.path, out, &part.clips)?;
+        all.add(part);
     }
     let configuration = Configuration::Build(config.clone());
-    let parts = Parts { config: &configuration, listing: &listing, results };
-    let mut summary = write(parts, out)?;
+    let parts = Parts { config: &configuration, listing: &listing, results: all.clips };
+    let mut summary = write(parts, all.stage_seconds, out)?;
     summary.seconds = start.elapsed().as_secs_f64();
     card::write_merge_record(out, &config, shards.len(), &summary)?;
     output::finish(out)?;

@@ -18,6 +18,7 @@ use std::{
 use anyhow::{bail, ensure, Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{json, Value};
+use sha2::{Digest, Sha256};
 
 use crate::{
     corpus::{self, Listing},
@@ -37,6 +38,7 @@ mod merge;
 mod pool;
 mod rows;
 mod rules;
+mod tables;
 pub mod verify;
 
 pub use clip::{serve, ClipResult, DecodedFacts, Still, Taken};
@@ -44,6 +46,7 @@ pub use export::{export, Exported, LAYOUTS};
 pub use import::{import, Faces, ImportConfig};
 pub use merge::{merge_shards, tables, Parts};
 pub use rules::{Configuration, Rules};
+pub use tables::Tables;
 
 /// Everything that the bytes of a data set depend on, beside the clips.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -264,11 +267,12 @@ pub fn shard_identity(identity: &Value, shard: Shard) -> Value {
 
 /// SHA-256 over the names and sizes of all clips: another list of clips is another build.
 fn listing_digest(root: &Path, listing: &Listing) -> String {
-    let line = |clip: &corpus::Source| {
+    let mut digest = Sha256::new();
+    for clip in &listing.clips {
         let size = std::fs::metadata(root.join(&clip.path)).map_or(0, |m| m.len());
-        format!("{}\t{}\t{size}\n", clip.clip_id, clip.shown)
-    };
-    output::sha256_hex(listing.clips.iter().map(line).collect::<String>().as_bytes())
+        digest.update(format!("{}\t{}\t{size}\n", clip.clip_id, clip.shown));
+    }
+    output::hex(&digest.finalize())
 }
 
 /// What [`run`] would do, as text and JSON, without writing anything.
@@ -331,9 +335,9 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome> {
         return Ok(Outcome::Shard { clips: journal.len() });
     }
     let configuration = Configuration::Build(config.clone());
-    let parts =
-        merge::Parts { config: &configuration, listing: &listing, results: journal.take_results() };
-    let mut summary = merge::write(parts, &options.out)?;
+    let found = journal.take_results();
+    let parts = merge::Parts { config: &configuration, listing: &listing, results: found.clips };
+    let mut summary = merge::write(parts, found.stage_seconds, &options.out)?;
     summary.seconds = start.elapsed().as_secs_f64();
     card::write_build_record(&options.out, config, options, &summary)?;
     output::finish(&options.out)?;
@@ -352,7 +356,7 @@ fn decode_all(
     journal.forget_incomplete(&options.out);
     let todo: Vec<_> = own.iter().copied().filter(|c| !journal.has(&c.clip_id)).collect();
     let progress = Progress::new("build", "clips", own.len() as u64);
-    progress.advance((own.len() - todo.len()) as u64);
+    progress.skip((own.len() - todo.len()) as u64);
     let pool = pool::Pool {
         setup: clip::Setup::new(config, options)?,
         workers: options.workers.clamp(1, todo.len().max(1)),

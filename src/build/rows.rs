@@ -6,49 +6,100 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 
 use super::{
-    clip::{ClipResult, Still, Taken},
+    clip::{ClipResult, Taken},
     merge::Parts,
     rules::Rules,
+    tables::{Drawn, Fate, Tables},
 };
 use crate::{
     audit,
     corpus::{Listing, Source},
-    manifest::Manifest,
-    record::{Clip, ClipStatus, LedgerEntry, LedgerKind, Sample, Split},
+    record::{Clip, ClipStatus, LedgerEntry, LedgerKind, Split},
     sampling,
     split::{self, Balance, OnLeak, Shares},
 };
 
-/// The rows of the data set, in id order, without metadata.
+/// The data set without metadata.
 ///
 /// # Errors
 /// When the policy for leaks is to fail and there are any.
-pub(super) fn rows(mut parts: Parts<'_>) -> Result<Manifest> {
-    let mut ledger: Vec<LedgerEntry> = parts
-        .listing
-        .clips
-        .iter()
-        .filter_map(|c| rejection(c, parts.results.get(&c.clip_id)))
-        .collect();
-    let mut clips: Vec<Clip> =
-        parts.listing.clips.iter().map(|c| clip_row(&mut parts.results, c)).collect();
-    group(parts.listing, &mut clips);
+pub(super) fn rows(parts: Parts<'_>) -> Result<Tables> {
     let rules = parts.config.rules();
+    let mut tables = Tables {
+        detector: rules.detector.to_owned(),
+        detected: rules.detected(),
+        balance: rules.balance.parse::<Balance>()?.to_string(),
+        ..gathered(parts.listing, parts.results)
+    };
+    group(parts.listing, &mut tables.clips);
     if !parts.listing.has_split {
-        assign_splits(&rules, &mut clips)?;
+        assign_splits(&rules, &mut tables.clips)?;
     }
-    let mut samples = drawn(&rules, parts.results, &clips, &mut ledger);
-    remove_leaks(&rules, &clips, &mut samples, &mut ledger)?;
-    balance(&rules, &mut samples, &mut ledger)?;
-    note_empty_clips(&clips, &samples, &mut ledger);
-    let mut manifest = Manifest { samples, clips, ledger, ..Manifest::default() };
-    manifest.sort();
-    Ok(manifest)
+    require_faces(&rules, &mut tables);
+    remove_leaks(&rules, &mut tables)?;
+    balance(&rules, &mut tables)?;
+    note_empty_clips(&mut tables);
+    tables.ledger.sort_unstable();
+    Ok(tables)
+}
+
+/// Turns the results into rows of clips and what their samples are made from, one after the other
+/// so that never both are held; results of clips that are not listed are dropped.
+fn gathered(listing: &Listing, results: BTreeMap<String, ClipResult>) -> Tables {
+    let mut tables = Tables::default();
+    let mut results = results.into_iter().peekable();
+    let mut first = 0;
+    for source in &listing.clips {
+        while results.next_if(|(id, _)| *id < source.clip_id).is_some() {}
+        let mut result = results.next_if(|(id, _)| *id == source.clip_id).map(|(_, r)| r);
+        tables.ledger.extend(rejection(source, result.as_ref()));
+        tables.clips.push(clip_row(result.as_mut(), source));
+        let mut drawn = Drawn { first, ..Drawn::default() };
+        if let Some(result) = result {
+            tables.ledger.extend(result.lost.into_iter().map(|lost| lost_segment(source, lost)));
+            drawn.still = result.still.map(Box::new);
+            drawn.taken = result.samples;
+            sort_by_text(&mut drawn.taken);
+        }
+        first += drawn.samples() as u32;
+        tables.drawn.push(drawn);
+    }
+    tables.fates = vec![Fate::Kept; first as usize];
+    tables.order = sample_order(&tables.clips, &tables.drawn);
+    tables
+}
+
+/// Into the order of the samples' ids: as text, `1000` comes before `101`.
+fn sort_by_text(taken: &mut [Taken]) {
+    if taken.iter().any(|t| t.segment.index > 999) {
+        taken.sort_by_cached_key(|t| format!("{:03}", t.segment.index));
+    }
+}
+
+/// Positions of the clips in the order of their samples' ids: those of frames go on with a slash,
+/// which some characters of names come before.
+fn sample_order(clips: &[Clip], drawn: &[Drawn]) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..clips.len() as u32).collect();
+    let key = |&c: &u32| {
+        let slash = drawn[c as usize].still.is_none().then_some(b'/');
+        clips[c as usize].clip_id.bytes().chain(slash)
+    };
+    order.sort_by(|a, b| key(a).cmp(key(b)));
+    order
+}
+
+fn lost_segment(source: &Source, (segment, detail): (u32, String)) -> LedgerEntry {
+    LedgerEntry {
+        kind: LedgerKind::Segment,
+        id: sampling::sample_id(&source.clip_id, segment),
+        reason: "not_convertible".into(),
+        detail,
+        partner_id: None,
+    }
 }
 
 /// Moves what the row needs out of the clip's result.
-fn clip_row(results: &mut BTreeMap<String, ClipResult>, source: &Source) -> Clip {
-    let mut result = results.get_mut(&source.clip_id);
+fn clip_row(mut result: Option<&mut ClipResult>, source: &Source) -> Clip {
     let facts = result.as_mut().and_then(|r| r.facts.take());
     let fps = facts.as_ref().map(|f| f64::from_bits(f.fps_bits));
     let frames = facts.as_ref().map(|f| f.frames);
@@ -86,10 +137,10 @@ fn clip_row(results: &mut BTreeMap<String, ClipResult>, source: &Source) -> Clip
         row.color_range = Some(facts.color_range);
         row.signature = facts.signature;
     }
-    if let Some(still) = result.as_ref().and_then(|r| r.still.as_ref()) {
-        row.codec = Some(still.codec.clone());
+    if let Some(still) = result.as_mut().and_then(|r| r.still.as_mut()) {
+        row.codec = Some(std::mem::take(&mut still.codec));
         (row.width, row.height) = (Some(still.width), Some(still.height));
-        row.signature = Some(still.signature.clone());
+        row.signature = Some(std::mem::take(&mut still.signature));
     }
     row.sha256 = result.as_mut().and_then(|r| r.sha256.take());
     row.reason = refusal.or_else(|| result.and_then(|r| r.reason.take()));
@@ -153,166 +204,78 @@ fn assign_splits(rules: &Rules<'_>, clips: &mut [Clip]) -> Result<()> {
     Ok(())
 }
 
-/// Every drawn sample that has what it needs; the others go to the ledger.
-fn drawn(
-    rules: &Rules<'_>,
-    results: BTreeMap<String, ClipResult>,
-    clips: &[Clip],
-    ledger: &mut Vec<LedgerEntry>,
-) -> Vec<Sample> {
-    let mut samples = Vec::with_capacity(results.values().map(|r| r.samples.len()).sum());
-    for (clip_id, result) in results {
-        // Clips are in id order, as they were listed.
-        let place = clips.binary_search_by(|clip| clip.clip_id.cmp(&clip_id));
-        let Ok(clip) = place.map(|place| &clips[place]) else { continue };
-        for (segment, reason) in result.lost {
-            ledger.push(LedgerEntry {
-                kind: LedgerKind::Segment,
-                id: sampling::sample_id(&clip.clip_id, segment),
-                reason: "not_convertible".into(),
-                detail: reason,
-                partner_id: None,
-            });
-        }
-        let still = result.still.map(|still| still_sample(rules, clip, still));
-        let taken = result.samples.into_iter().map(|taken| sample(rules, clip, taken));
-        for sample in still.into_iter().chain(taken) {
-            if rules.require_face && sample.face.is_none() {
-                ledger.push(left_out(&sample, "no_face", "no face was found".into(), None));
-            } else {
-                samples.push(sample);
+/// Leaves out the samples without a face where one is required.
+fn require_faces(rules: &Rules<'_>, tables: &mut Tables) {
+    if !rules.require_face {
+        return;
+    }
+    for drawn in &tables.drawn {
+        for (k, at) in drawn.fates().enumerate() {
+            if !drawn.has_face(k) {
+                tables.fates[at] = Fate::NoFace;
             }
         }
-    }
-    samples
-}
-
-fn sample(rules: &Rules<'_>, clip: &Clip, taken: Taken) -> Sample {
-    let detected = rules.detected();
-    Sample {
-        sample_id: sampling::sample_id(&clip.clip_id, taken.segment.index),
-        split: clip.split,
-        emotion: clip.emotion,
-        clip_id: clip.clip_id.clone(),
-        group_id: clip.group_id.clone(),
-        segment: Some(taken.segment),
-        frame_index: Some(taken.frame),
-        frame_ms: clip.fps.map(|fps| 1000.0 * taken.frame as f64 / fps),
-        image_path: taken.image_path,
-        image_sha256: taken.image_sha256,
-        width: taken.width,
-        height: taken.height,
-        face: taken.face.filter(|_| detected),
-        face_count: taken.face_count.filter(|_| detected),
-        detector: rules.detector.to_owned(),
-    }
-}
-
-fn still_sample(rules: &Rules<'_>, clip: &Clip, still: Still) -> Sample {
-    Sample {
-        sample_id: clip.clip_id.clone(),
-        split: clip.split,
-        emotion: clip.emotion,
-        clip_id: clip.clip_id.clone(),
-        group_id: clip.group_id.clone(),
-        segment: None,
-        frame_index: None,
-        frame_ms: None,
-        image_path: still.image_path,
-        image_sha256: clip.sha256.clone().unwrap_or_default(),
-        width: still.width,
-        height: still.height,
-        face: still.face,
-        face_count: still.face_count,
-        detector: rules.detector.to_owned(),
-    }
-}
-
-fn left_out(sample: &Sample, reason: &str, detail: String, partner: Option<&str>) -> LedgerEntry {
-    LedgerEntry {
-        kind: LedgerKind::Sample,
-        id: sample.sample_id.clone(),
-        reason: reason.to_owned(),
-        detail,
-        partner_id: partner.map(str::to_owned),
     }
 }
 
 /// Applies the grouping rule to the clips that provide samples.
-fn remove_leaks(
-    rules: &Rules<'_>,
-    clips: &[Clip],
-    samples: &mut Vec<Sample>,
-    ledger: &mut Vec<LedgerEntry>,
-) -> Result<()> {
+fn remove_leaks(rules: &Rules<'_>, tables: &mut Tables) -> Result<()> {
     let policy: OnLeak = rules.on_leak.parse()?;
-    let providing: BTreeSet<&str> = samples.iter().map(|s| &*s.clip_id).collect();
-    let members: Vec<split::Member<'_>> = clips
+    let providing: Vec<usize> = (0..tables.clips.len()).filter(|&c| tables.provides(c)).collect();
+    let members: Vec<split::Member<'_>> = providing
         .iter()
-        .filter(|c| providing.contains(&*c.clip_id))
+        .map(|&c| &tables.clips[c])
         .map(|c| split::Member { clip_id: &c.clip_id, group_id: &c.group_id, split: c.split })
         .collect();
-    let mut partners: BTreeMap<&str, split::Member<'_>> = BTreeMap::new();
-    for removal in split::leaks(&members, policy)? {
-        let (clip, partner) = (members[removal.clip], members[removal.partner]);
-        partners.insert(clip.clip_id, partner);
-        ledger.push(LedgerEntry {
+    let removals = split::leaks(&members, policy)?;
+    for removal in removals {
+        let (c, p) = (providing[removal.clip], providing[removal.partner]);
+        let (clip, partner) = (&tables.clips[c], &tables.clips[p]);
+        tables.ledger.push(LedgerEntry {
             kind: LedgerKind::Clip,
-            id: clip.clip_id.to_owned(),
+            id: clip.clip_id.clone(),
             reason: "leak".into(),
             detail: format!("same video in {}, removed from {}", partner.split, clip.split),
-            partner_id: Some(partner.clip_id.to_owned()),
+            partner_id: Some(partner.clip_id.clone()),
         });
+        tables.partners.insert(c as u32, p as u32);
+        tables.reject(c, Fate::Leak);
     }
-    samples.retain(|sample| {
-        let Some(partner) = partners.get(&*sample.clip_id) else { return true };
-        let detail = format!("its video is also in {}", partner.split);
-        ledger.push(left_out(sample, "leak", detail, Some(partner.clip_id)));
-        false
-    });
     Ok(())
 }
 
-fn balance(
-    rules: &Rules<'_>,
-    samples: &mut Vec<Sample>,
-    ledger: &mut Vec<LedgerEntry>,
-) -> Result<()> {
+/// Cuts the classes of every split; nothing but places and ids of what is left is looked at.
+fn balance(rules: &Rules<'_>, tables: &mut Tables) -> Result<()> {
     let policy: Balance = rules.balance.parse()?;
-    samples.sort_unstable_by(|a, b| a.sample_id.cmp(&b.sample_id));
-    let rows: Vec<split::Row<'_>> = samples
-        .iter()
-        .map(|s| split::Row { split: s.split, emotion: s.emotion, clip_id: &s.clip_id })
-        .collect();
-    let dropped = split::balance(&rows, policy);
-    let mut dropped = dropped.into_iter().peekable();
-    let mut positions = 0..;
-    samples.retain(|sample| {
-        let position = positions.next().expect("positions do not end");
-        if dropped.next_if_eq(&position).is_none() {
-            return true;
+    let (mut rows, mut places) = (Vec::new(), Vec::new());
+    for &c in &tables.order {
+        let clip = &tables.clips[c as usize];
+        let row = split::Row { split: clip.split, emotion: clip.emotion, clip_id: &clip.clip_id };
+        for at in tables.drawn[c as usize].fates() {
+            if tables.fates[at] == Fate::Kept {
+                rows.push(row);
+                places.push(at as u32);
+            }
         }
-        let detail = format!("{} in {} is cut to {policy}", sample.emotion, sample.split);
-        ledger.push(left_out(sample, "balance", detail, None));
-        false
-    });
+    }
+    for dropped in split::balance(&rows, policy) {
+        tables.fates[places[dropped] as usize] = Fate::Balance;
+    }
     Ok(())
 }
 
 /// Every clip is used or in the ledger: names those of which no sample is left.
-fn note_empty_clips(clips: &[Clip], samples: &[Sample], ledger: &mut Vec<LedgerEntry>) {
-    let used: BTreeSet<&str> = samples.iter().map(|s| &*s.clip_id).collect();
-    let told: BTreeSet<String> =
-        ledger.iter().filter(|e| e.kind == LedgerKind::Clip).map(|e| e.id.clone()).collect();
-    for clip in clips {
-        if !used.contains(&*clip.clip_id) && !told.contains(&clip.clip_id) {
-            ledger.push(LedgerEntry {
-                kind: LedgerKind::Clip,
-                id: clip.clip_id.clone(),
-                reason: "no_samples".into(),
-                detail: "every sample of this clip was left out".into(),
-                partner_id: None,
-            });
-        }
-    }
+fn note_empty_clips(tables: &mut Tables) {
+    let told: BTreeSet<&str> =
+        tables.ledger.iter().filter(|e| e.kind == LedgerKind::Clip).map(|e| &*e.id).collect();
+    let silent = |c: &usize| !tables.provides(*c) && !told.contains(&*tables.clips[*c].clip_id);
+    let entry = |c: usize| LedgerEntry {
+        kind: LedgerKind::Clip,
+        id: tables.clips[c].clip_id.clone(),
+        reason: "no_samples".into(),
+        detail: "every sample of this clip was left out".into(),
+        partner_id: None,
+    };
+    let empty: Vec<_> = (0..tables.clips.len()).filter(silent).map(entry).collect();
+    tables.ledger.extend(empty);
 }

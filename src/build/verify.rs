@@ -262,7 +262,7 @@ fn rules(manifest: &Manifest, config: &Rules<'_>, report: &mut Report) {
 }
 
 fn input_digest(manifest: &Manifest, report: &mut Report) {
-    let found = super::merge::input_digest(manifest);
+    let found = super::tables::input_digest(&manifest.clips);
     let said = manifest.meta.get("input_digest");
     report.check(said == Some(&found), || "metadata: input digest is not that of the clips".into());
 }

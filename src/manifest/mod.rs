@@ -144,6 +144,25 @@ impl Manifest {
     }
 }
 
+/// Writes the tables of a data set of which only the clips are held; `ledger` and `samples` come
+/// in order, and no more of them are in memory than a row group.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub fn write_tables(
+    folder: &Path,
+    meta: &Meta,
+    clips: &[Clip],
+    ledger: impl Iterator<Item = LedgerEntry>,
+    samples: impl Iterator<Item = Sample>,
+) -> anyhow::Result<()> {
+    let path = |name: &str| folder.join(format!("{name}.parquet"));
+    let meta = |name: &str| tagged(name, meta);
+    table::write(&path("clips"), clips, rows::clip_columns, &meta("clips"))?;
+    table::write_each(&path("ledger"), ledger, rows::ledger_columns, &meta("ledger"))?;
+    table::write_each(&path("samples"), samples, rows::sample_columns, &meta("samples"))
+}
+
 /// The manifest folder meant by `path`: the folder itself, or the one that holds the named file.
 pub fn folder_of(path: &Path) -> PathBuf {
     if path.is_dir() || path.extension().is_none() {

@@ -29,17 +29,43 @@ pub(super) fn write<T>(
     meta: &BTreeMap<String, String>,
 ) -> anyhow::Result<()> {
     let frame = |rows: &[T]| DataFrame::new(rows.len(), columns(rows));
+    write_frames(path, frame(&[])?, rows.chunks(ROW_GROUP).map(frame), meta)
+}
+
+/// The same of rows that are made one after the other.
+pub(super) fn write_each<T>(
+    path: &Path,
+    mut rows: impl Iterator<Item = T>,
+    columns: impl Fn(&[T]) -> Vec<Column>,
+    meta: &BTreeMap<String, String>,
+) -> anyhow::Result<()> {
+    let frame = |rows: &[T]| DataFrame::new(rows.len(), columns(rows));
+    let mut group = Vec::new();
+    let groups = std::iter::from_fn(|| {
+        group.clear();
+        group.extend(rows.by_ref().take(ROW_GROUP));
+        (!group.is_empty()).then(|| frame(&group))
+    });
+    write_frames(path, frame(&[])?, groups, meta)
+}
+
+/// Writes row groups; `empty` has their columns.
+fn write_frames(
+    path: &Path,
+    empty: DataFrame,
+    groups: impl Iterator<Item = PolarsResult<DataFrame>>,
+    meta: &BTreeMap<String, String>,
+) -> anyhow::Result<()> {
     let pairs = meta.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
-    let schema = frame(&[])?.schema().clone();
     crate::output::write_with(path, |out| {
         let mut writer = ParquetWriter::new(out)
             .with_compression(ParquetCompression::Zstd(None))
             .with_statistics(StatisticsOptions::default())
             .set_parallel(false)
             .with_key_value_metadata(Some(KeyValueMetadata::from_static(pairs)))
-            .batched(&schema)?;
-        for group in rows.chunks(ROW_GROUP) {
-            writer.write_batch(&frame(group)?)?;
+            .batched(empty.schema())?;
+        for group in groups {
+            writer.write_batch(&group?)?;
         }
         writer.finish()?;
         Ok(())

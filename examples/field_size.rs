@@ -1,0 +1,175 @@
+//! The figures of `docs/scaling.md` on a corpus of CAER's size: 13,201 clips in its layout, a few
+//! hundred encoded ones under other names, built by two workers whose memory is looked at twice a
+//! second.
+//!
+//! `cargo run --release --example field_size -- FOLDER [CLIPS [WORDS OF BUILD ...]]` makes
+//! `FOLDER/corpus` when it is missing and builds it into `FOLDER/out`; progress and summary of the
+//! build go by, the memory of its processes follows.
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+use image::{imageops, Rgb, RgbImage};
+use ncaers::{
+    media::encode::{write_clip, ClipFormat, Codec},
+    record::Emotion,
+    seed::Draws,
+};
+
+/// CAER's number of clips.
+const CLIPS: usize = 13_201;
+/// Clips that are really encoded; the others are links to them.
+const ENCODED: usize = 300;
+/// Every so many encoded clips, one has the field's size.
+const LARGE_EVERY: usize = 20;
+/// Time between two looks at the processes.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+fn main() -> Result<()> {
+    let mut words = std::env::args().skip(1);
+    let folder = PathBuf::from(words.next().context("no folder is named")?);
+    let clips = words.next().and_then(|n| n.parse().ok()).unwrap_or(CLIPS);
+    let corpus = folder.join("corpus");
+    if !corpus.exists() {
+        make(&corpus, clips)?;
+    }
+    let program = std::env::current_exe()?;
+    let program = program.ancestors().nth(2).context("no folder of programs")?.join("ncaers");
+    let mut build = Command::new(program)
+        .args(["build", "--seed", "1", "--workers", "2", "--on-leak", "keep", "--corpus"])
+        .arg(&corpus)
+        .arg("--out")
+        .arg(folder.join("out"))
+        .args(words)
+        .spawn()
+        .context("cannot start `ncaers`; build it first")?;
+    let looks = watch(&mut build)?;
+    tell(&looks, build.id());
+    Ok(())
+}
+
+/// Split and class folders with about CAER's shares.
+fn make(corpus: &Path, clips: usize) -> Result<()> {
+    let encoded = corpus.with_extension("encoded");
+    let kinds: Vec<PathBuf> =
+        (0..ENCODED.min(clips)).map(|n| encode(&encoded, n)).collect::<Result<_>>()?;
+    for n in 0..clips {
+        let split = [
+            "train",
+            "train",
+            "train",
+            "train",
+            "train",
+            "train",
+            "train",
+            "validation",
+            "test",
+            "test",
+        ][n % 10];
+        let class = Emotion::ALL[n / 10 % Emotion::ALL.len()];
+        let target = corpus.join(format!("{split}/{class}/{n:05}.avi"));
+        fs::create_dir_all(target.parent().context("a folder")?)?;
+        fs::hard_link(&kinds[n % kinds.len()], &target)?;
+    }
+    Ok(())
+}
+
+/// A clip of 40 to 100 frames of moving blocks: MPEG-4 or H.264, mostly 320 x 184.
+fn encode(folder: &Path, n: usize) -> Result<PathBuf> {
+    let path = folder.join(format!("{n:03}.avi"));
+    let mut draws = Draws::new(1, "field size", &n.to_string());
+    let (width, height) = if n % LARGE_EVERY == 0 { (712, 400) } else { (320, 184) };
+    let still = RgbImage::from_fn(32, 20, |_, _| Rgb([0; 3].map(|_: u8| draws.below(256) as u8)));
+    let still = imageops::resize(&still, width, height, imageops::FilterType::Triangle);
+    let frames = 40 + draws.below(60) as u32;
+    let frame = |i: u32| {
+        let moved = |x: u32, y: u32| *still.get_pixel((x + 3 * i) % width, (y + i) % height);
+        RgbImage::from_fn(width, height, moved)
+    };
+    let format = ClipFormat {
+        width,
+        height,
+        codec: if n % 3 == 0 { Codec::H264 } else { Codec::Mpeg4 },
+        quality: if n % 3 == 0 { 23 } else { 5 },
+        b_frames: n % 3,
+        tone_hz: (n % 2 == 0).then_some(440.0),
+        ..ClipFormat::default()
+    };
+    write_clip(&path, &format, (0..frames).map(frame))?;
+    Ok(path)
+}
+
+/// Memory of one process in MB: private, clean of it, in all.
+#[derive(Clone, Copy, Default)]
+struct Look {
+    seconds: f64,
+    private: f64,
+    clean: f64,
+    resident: f64,
+}
+
+/// Looks at the build and its children until it ends.
+fn watch(build: &mut Child) -> Result<BTreeMap<u32, Vec<Look>>> {
+    let start = Instant::now();
+    let mut looks: BTreeMap<u32, Vec<Look>> = BTreeMap::new();
+    while build.try_wait()?.is_none() {
+        for pid in children(build.id()).into_iter().chain([build.id()]) {
+            if let Some(look) = look(pid) {
+                let seconds = start.elapsed().as_secs_f64();
+                looks.entry(pid).or_default().push(Look { seconds, ..look });
+            }
+        }
+        thread::sleep(LOOK_EVERY);
+    }
+    Ok(looks)
+}
+
+fn children(pid: u32) -> Vec<u32> {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    let lists = tasks.flatten().filter_map(|t| fs::read_to_string(t.path().join("children")).ok());
+    lists
+        .flat_map(|l| l.split_whitespace().filter_map(|p| p.parse().ok()).collect::<Vec<_>>())
+        .collect()
+}
+
+fn look(pid: u32) -> Option<Look> {
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    let megabytes = |name: &str| {
+        let line = text.lines().find_map(|l| l.strip_prefix(name)).unwrap_or_default();
+        line.trim().trim_end_matches(" kB").parse::<f64>().unwrap_or(0.0) / 1024.0
+    };
+    let clean = megabytes("Private_Clean:");
+    Some(Look {
+        seconds: 0.0,
+        private: clean + megabytes("Private_Dirty:"),
+        clean,
+        resident: megabytes("Rss:"),
+    })
+}
+
+/// A line per process: its memory over time in ten parts, and the most.
+fn tell(looks: &BTreeMap<u32, Vec<Look>>, build: u32) {
+    println!("private memory in MB over ten parts of the time (most of each), and the most");
+    for (pid, looks) in looks.iter().filter(|(_, looks)| looks.len() >= 10) {
+        let most = |looks: &[Look]| looks.iter().map(|l| l.private).fold(0.0, f64::max);
+        let parts: Vec<_> =
+            looks.chunks(looks.len().div_ceil(10)).map(|c| format!("{:.0}", most(c))).collect();
+        let peak = looks.iter().max_by(|a, b| a.private.total_cmp(&b.private));
+        let peak = peak.copied().unwrap_or_default();
+        println!(
+            "{} {pid}: {}; most {:.1} at {:.0} s ({:.1} of it clean), {:.0} resident",
+            if *pid == build { "build" } else { "worker" },
+            parts.join(" "),
+            peak.private,
+            peak.seconds,
+            peak.clean,
+            looks.iter().map(|l| l.resident).fold(0.0, f64::max),
+        );
+    }
+}
