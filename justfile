@@ -38,6 +38,10 @@ report *ARGS: build
 fetch-mmod:
     scripts/fetch-mmod.sh
 
+# Damaged weights files for the reader of dlib's detector (needs cargo-fuzz): SECONDS=300
+fuzz-mmod *ARGS:
+    scripts/fuzz-mmod.sh "$@"
+
 # Training speed on the GPU beside PyTorch, eager and compiled: PYTHON=python with torch 2.11.0 BATCHES=64,256,1024
 bench-gpu *ARGS: build
     scripts/bench-gpu.sh "$@"

@@ -4,18 +4,22 @@
 //! skipped. Golden boxes: `tests/tools/mmod_boxes.py`.
 #![cfg(feature = "torch")]
 mod common;
+#[path = "common/drawn.rs"]
+mod drawn;
+#[path = "common/mmod.rs"]
+mod published;
 
 use std::{
     env,
-    io::{self, Write as _},
     path::{Path, PathBuf},
 };
 
 use common::ncaers;
+use drawn::drawn;
 use image::{imageops, Rgb, RgbImage};
 use ncaers::{
     face::{
-        mmod::{self, ChannelOrder, Mmod, Settings},
+        mmod::{ChannelOrder, Mmod, Settings},
         seeta::Seeta,
         Detector,
     },
@@ -27,6 +31,7 @@ use ncaers::{
     output::sha256_hex,
     record::FaceBox,
 };
+use published::weights;
 use serde::{Deserialize, Serialize};
 
 /// What dlib finds on one picture.
@@ -103,63 +108,6 @@ fn fixtures() -> PathBuf {
 /// The picture of a team that the rustface crate ships for its own tests.
 fn rustface_picture() -> PathBuf {
     PathBuf::from(env!("RUSTFACE_FOLDER")).join("test.png")
-}
-
-/// Faces of ellipses on a gradient, drawn in integers.
-fn drawn(width: u32, height: u32) -> RgbImage {
-    let mut image = RgbImage::from_fn(width, height, |x, y| {
-        Rgb([(40 + x % 90) as u8, (90 + y % 60) as u8, ((x + y) % 140) as u8])
-    });
-    for (i, size) in [100, 64, 44].into_iter().enumerate() {
-        draw_face(&mut image, 10 + 105 * i as i32, 12 + 9 * i as i32, size);
-    }
-    image
-}
-
-/// A face in a square of `size` pixels: hair, skin with a shade, eyes, brows, nose and mouth.
-fn draw_face(image: &mut RgbImage, left: i32, top: i32, size: i32) {
-    // Centre and half axes in percent of the square, colour.
-    let parts = [
-        (50, 44, 46, 46, [45, 30, 22]),
-        (50, 54, 37, 45, [214, 166, 138]),
-        (58, 56, 27, 37, [228, 184, 158]),
-        (33, 41, 10, 2, [60, 40, 30]),
-        (67, 41, 10, 2, [60, 40, 30]),
-        (33, 48, 8, 4, [240, 240, 240]),
-        (67, 48, 8, 4, [240, 240, 240]),
-        (33, 48, 4, 4, [40, 30, 30]),
-        (67, 48, 4, 4, [40, 30, 30]),
-        (50, 60, 4, 10, [190, 138, 112]),
-        (50, 68, 8, 3, [170, 116, 96]),
-        (50, 80, 15, 4, [150, 60, 60]),
-        (50, 79, 14, 1, [90, 30, 30]),
-    ];
-    for (x, y, rx, ry, colour) in parts {
-        let at = |percent: i32| percent * size;
-        let (cx, cy, rx, ry) = (100 * left + at(x), 100 * top + at(y), at(rx), at(ry));
-        for (px, py, pixel) in image.enumerate_pixels_mut() {
-            let (dx, dy) = (i64::from(100 * px as i32 - cx), i64::from(100 * py as i32 - cy));
-            let (rx, ry) = (i64::from(rx), i64::from(ry));
-            if dx * dx * ry * ry + dy * dy * rx * rx <= rx * rx * ry * ry {
-                *pixel = Rgb(colour);
-            }
-        }
-    }
-}
-
-/// The weights, or a loud word.
-fn weights() -> Option<PathBuf> {
-    let path = mmod::default_weights()?;
-    if !path.exists() {
-        // Not eprintln, which the test harness swallows.
-        let _ = writeln!(
-            io::stderr(),
-            "SKIPPED: {} is missing, run `just fetch-mmod`; not tested: dlib's detector",
-            path.display()
-        );
-        return None;
-    }
-    Some(path)
 }
 
 fn open(upsample: u32, channels: &str) -> Option<Mmod> {

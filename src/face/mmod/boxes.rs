@@ -131,7 +131,7 @@ pub(super) fn candidates(
             let row = part.map.top + (cell / columns) as i64;
             let counts = part.cells.contains(column, row);
             let point = (STRIDE * column + ORIGIN, STRIDE * row + ORIGIN);
-            let (level, _) = nearest_level(layout, point.0, point.1);
+            let level = nearest_level(layout, point.0, point.1);
             (counts && part.levels.contains(&level))
                 .then(|| Candidate { rect: in_picture(point, layout, level, window), score })
         })
@@ -167,9 +167,9 @@ pub(super) fn first_level(min_face: u32, window: (u32, u32), times: u32) -> usiz
 }
 
 /// The level that a point of the canvas is on or nearest to; the larger one of two.
-fn nearest_level(layout: &Layout, x: i64, y: i64) -> (usize, Rect) {
-    let levels = layout.levels.iter().copied().enumerate();
-    levels.min_by_key(|(_, level)| level.distance(x, y)).expect("a layout has a level")
+fn nearest_level(layout: &Layout, x: i64, y: i64) -> usize {
+    let level = (0..layout.levels.len()).min_by_key(|&i| layout.levels[i].distance(x, y));
+    level.expect("a layout has a level")
 }
 
 /// The best of every heap of boxes, best first; equal scores in the order given.
@@ -270,8 +270,8 @@ mod tests {
         let found = &found(&scores, 0)[1..];
         assert_eq!(found[0].rect, Rect { left: 5, top: 7, right: 99, bottom: 102 });
         // Between two levels, nearer to the second.
-        assert_eq!(nearest_level(&layout(), 50, 117).0, 1);
-        assert_eq!(nearest_level(&layout(), 50, 113).0, 0);
+        assert_eq!(nearest_level(&layout(), 50, 117), 1);
+        assert_eq!(nearest_level(&layout(), 50, 113), 0);
     }
 
     #[test]

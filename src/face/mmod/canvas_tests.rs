@@ -4,6 +4,12 @@ use super::*;
 const TINY: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/mmod/tiny.json"));
 
+fn painted(layout: &Layout, pixels: &[u8], means: [f32; 3]) -> Vec<f32> {
+    let mut canvas = Canvas::new(layout.clone());
+    canvas.paint(pixels, means);
+    canvas.values
+}
+
 /// FNV-1a over words, as in the tool.
 fn add(hash: &mut u64, word: u32) {
     *hash = (*hash ^ u64::from(word)).wrapping_mul(0x100_0000_01b3);
@@ -36,7 +42,7 @@ fn tiny_pictures_are_painted_as_dlib_paints_them() {
             overlapping += usize::from(layout.overlaps_itself());
             add(&mut hash, layout.width as u32);
             add(&mut hash, layout.height as u32);
-            for value in paint(&layout, &pixels, [122.782, 117.001, 104.298]) {
+            for value in painted(&layout, &pixels, [122.782, 117.001, 104.298]) {
                 add(&mut hash, value.to_bits());
             }
         }
@@ -49,13 +55,31 @@ fn tiny_pictures_are_painted_as_dlib_paints_them() {
 #[test]
 fn a_flat_picture_stays_flat_on_every_level_and_zero_between() {
     let layout = Layout::of(120, 90).expect("large enough");
-    let canvas = paint(&layout, &[50; 3 * 120 * 90], [122.0, 50.0, -14.0]);
+    let canvas = painted(&layout, &[50; 3 * 120 * 90], [122.0, 50.0, -14.0]);
     for (i, value) in canvas.iter().enumerate() {
         let (x, y) = ((i / 3 % layout.width) as i64, (i / 3 / layout.width) as i64);
         let inside = layout.levels.iter().any(|l| l.overlaps(Rect::at(x, y, 1, 1)));
         let expected = [-72.0, 0.0, 64.0][i % 3] / 256.0 * f32::from(inside);
         assert!((value - expected).abs() < 1e-7, "{x} {y}: {value} for {expected}");
     }
+}
+
+/// Nothing of the picture before is left, also where levels lie over each other.
+#[test]
+fn a_canvas_is_painted_anew() {
+    let mut overlapping = 0;
+    let tiny = (10..40).flat_map(|width| (7..30).map(move |height| (width, height)));
+    for (width, height) in tiny.chain([(120, 90)]) {
+        let layout = Layout::of(width, height).expect("large enough");
+        overlapping += usize::from(layout.overlaps_itself());
+        let means = [122.782, 117.001, 104.298];
+        let (pixels, ..) = tiny_picture(width, height, 0);
+        let mut canvas = Canvas::new(layout.clone());
+        canvas.paint(&vec![255; pixels.len()], means);
+        canvas.paint(&pixels, means);
+        assert_eq!(canvas.values, painted(&layout, &pixels, means), "{width} x {height}");
+    }
+    assert!(overlapping > 0, "no canvas with levels over each other");
 }
 
 #[test]

@@ -7,10 +7,11 @@ use tch::{Device, Tensor};
 
 use super::{
     boxes::{before_enlarging, best_of_heaps, candidates, first_level, Candidate, Overlap},
-    canvas::{enlarge, paint},
+    canvas::{enlarge, Canvas},
     layout::{Layout, Part},
     network::Network,
     painter::Painter,
+    resize::enlarged,
     ChannelOrder, Settings, Weights, MAX_UPSAMPLE,
 };
 use crate::{
@@ -20,7 +21,7 @@ use crate::{
     record::FaceBox,
 };
 
-/// The largest canvas in pixels: some 3 GB, and 5 more for the network's first layer.
+/// The largest canvas in pixels: some 3 GB.
 const MAX_CANVAS: usize = 1 << 28;
 
 /// dlib's face detector with its weights on one device.
@@ -31,10 +32,12 @@ pub struct Mmod {
     digest: String,
     settings: Settings,
     device: Device,
-    /// Whether canvases are painted where the network is, and the plan for the last size of
-    /// pictures.
+    /// Whether canvases are painted where the network is, many at once.
     paints_there: bool,
+    /// The plan for that, for the last size of pictures.
     painter: Option<Painter>,
+    /// The canvas of the last picture that was painted here.
+    canvas: Option<Canvas>,
 }
 
 /// The canvas of pictures of one size, and what of it is searched.
@@ -67,7 +70,17 @@ impl Mmod {
             model::allow_tf32(false)?;
         }
         let network = Network::new(&weights, device)?;
-        Ok(Mmod { weights, network, digest, settings, device, paints_there: on_gpu, painter: None })
+        let (painter, canvas) = (None, None);
+        Ok(Mmod {
+            weights,
+            network,
+            digest,
+            settings,
+            device,
+            paints_there: on_gpu,
+            painter,
+            canvas,
+        })
     }
 
     /// The faces as dlib returns them: not clipped to the picture, best first.
@@ -83,18 +96,27 @@ impl Mmod {
     fn search_together(&mut self, images: &[RgbImage]) -> Result<Vec<Vec<FaceBox>>> {
         let size = images[0].dimensions();
         let Some(search) = self.search_of(size)? else { return Ok(vec![Vec::new(); images.len()]) };
-        let canvases = self.canvases(images, &search.layout)?;
-        let mut found = vec![Vec::new(); images.len()];
+        if self.paints_there && !search.layout.overlaps_itself() {
+            let canvases = self.painted_there(images, &search.layout)?;
+            return self.faces_on(&canvases, &search);
+        }
+        // One by one: the processor gains nothing from more, and one canvas is used again.
+        let mut faces = Vec::with_capacity(images.len());
+        for image in images {
+            let canvas = self.painted_here(image, &search.layout);
+            faces.extend(canvas.with_tensor(|canvas| self.faces_on(canvas, &search))?);
+            self.canvas = Some(canvas);
+        }
+        Ok(faces)
+    }
+
+    /// The faces on each of the canvases `[N, 3, height, width]`.
+    fn faces_on(&self, canvases: &Tensor, search: &Search) -> Result<Vec<Vec<FaceBox>>> {
+        let count = canvases.size()[0] as usize;
+        let mut found = vec![Vec::new(); count];
         for part in &search.parts {
-            let whole = part.pixels.width() == search.layout.width as i64
-                && part.pixels.height() == search.layout.height as i64;
-            let scores = if whole {
-                self.network.scores(&canvases)?
-            } else {
-                self.network.scores(&piece(&canvases, part)?)?
-            };
-            let per_picture = scores.len() / images.len();
-            for (found, map) in found.iter_mut().zip(scores.chunks_exact(per_picture)) {
+            let scores = self.network.scores(&piece(canvases, part)?)?;
+            for (found, map) in found.iter_mut().zip(scores.chunks_exact(scores.len() / count)) {
                 found.extend(candidates(map, &search.layout, part, self.weights.window));
             }
         }
@@ -107,61 +129,55 @@ impl Mmod {
         if width == 0 || height == 0 {
             return Ok(None);
         }
-        let enlarged = |size: u32, more: u32| {
-            (0..upsample).try_fold(size, |size, _| size.checked_mul(2)?.checked_add(more))
-        };
         let too_large = || {
             format!(
                 "a picture of {width} x {height} enlarged {upsample} times is too large for mmod"
             )
         };
-        let (wide, high) = enlarged(width, 2).zip(enlarged(height, 1)).with_context(too_large)?;
+        let size = (u64::from(width), u64::from(height));
+        let (wide, high) = (0..upsample).fold(size, |size, _| enlarged(size));
         // A canvas is higher than its picture; this keeps the layout itself cheap.
-        ensure!(u64::from(wide) * u64::from(high) <= MAX_CANVAS as u64, too_large());
-        let Some(layout) = Layout::of(wide, high) else { return Ok(None) };
+        ensure!(wide.saturating_mul(high) <= MAX_CANVAS as u64, too_large());
+        let Some(layout) = Layout::of(wide as u32, high as u32) else { return Ok(None) };
         ensure!(layout.width * layout.height <= MAX_CANVAS, too_large());
         let parts = layout.parts(first_level(min_face, self.weights.window, upsample));
         Ok((!parts.is_empty()).then_some(Search { layout, parts }))
     }
 
-    /// Canvases `[N, 3, height, width]` of pictures of one size.
-    fn canvases(&mut self, images: &[RgbImage], layout: &Layout) -> Result<Tensor> {
-        let (width, height) = images[0].dimensions();
+    /// The canvas of a picture, painted by the processor.
+    fn painted_here(&mut self, image: &RgbImage, layout: &Layout) -> Canvas {
+        let mut large = (self.pixels(std::slice::from_ref(image)), image.width(), image.height());
+        for _ in 0..self.settings.upsample {
+            large = enlarge(&large.0, large.1, large.2);
+        }
+        let mut canvas = match self.canvas.take().filter(|canvas| canvas.layout() == layout) {
+            Some(canvas) => canvas,
+            None => Canvas::new(layout.clone()),
+        };
+        canvas.paint(&large.0, self.weights.means);
+        canvas
+    }
+
+    /// Canvases `[N, 3, height, width]` of pictures of one size, painted where the network is.
+    fn painted_there(&mut self, images: &[RgbImage], layout: &Layout) -> Result<Tensor> {
+        let (size, pixels) = (images[0].dimensions(), self.pixels(images));
+        let Settings { upsample, .. } = self.settings;
+        let painter = match self.painter.take().filter(|painter| painter.is_for(size)) {
+            Some(painter) => Ok(painter),
+            None => Painter::new(size, upsample, layout, self.weights.means, self.device),
+        };
+        painter
+            .and_then(|painter| self.painter.insert(painter).paint(&pixels))
+            .context("cannot place the pictures before the face detector")
+    }
+
+    /// The bytes of pictures, one after the other, channels as the network is to see them.
+    fn pixels(&self, images: &[RgbImage]) -> Vec<u8> {
         let mut pixels: Vec<u8> = images.iter().flat_map(|i| i.as_raw()).copied().collect();
         if self.settings.channels == ChannelOrder::Bgr {
             pixels.chunks_exact_mut(3).for_each(|pixel| pixel.swap(0, 2));
         }
-        let failed = "cannot place the pictures before the face detector";
-        if self.paints_there && !layout.overlaps_itself() {
-            return self.painted_there(&pixels, (width, height), layout).context(failed);
-        }
-        let mut canvases = Vec::new();
-        for pixels in pixels.chunks_exact(pixels.len() / images.len()) {
-            let mut large = (pixels.to_vec(), width, height);
-            for _ in 0..self.settings.upsample {
-                large = enlarge(&large.0, large.1, large.2);
-            }
-            canvases.push(paint(layout, &large.0, self.weights.means));
-        }
-        let canvases = if canvases.len() == 1 { canvases.remove(0) } else { canvases.concat() };
-        let size = [images.len(), layout.height, layout.width, 3].map(|n| n as i64);
-        let canvases = Tensor::f_from_slice(&canvases).and_then(|t| t.f_view(size));
-        canvases.and_then(|t| t.f_permute([0, 3, 1, 2])).context(failed)
-    }
-
-    fn painted_there(
-        &mut self,
-        pixels: &[u8],
-        size: (u32, u32),
-        layout: &Layout,
-    ) -> Result<Tensor, tch::TchError> {
-        let painter = match self.painter.take().filter(|painter| painter.is_for(size)) {
-            Some(painter) => painter,
-            None => {
-                Painter::new(size, self.settings.upsample, layout, self.weights.means, self.device)?
-            }
-        };
-        self.painter.insert(painter).paint(pixels)
+        pixels
     }
 
     /// Faces of a picture, best first, from every place above 0.

@@ -53,12 +53,16 @@ fn a_smallest_face_leaves_the_larger_levels_as_they_are() {
     // Places that are no faces are compared too.
     let picture = portrait();
     let layout = Layout::of(418, 417).expect("large enough");
-    let canvas = all.canvases(std::slice::from_ref(&picture), &layout).expect("paints");
+    let canvas = all.painted_here(&picture, &layout);
     let [whole] = &layout.parts(0)[..] else { panic!("one piece") };
-    let right = all.network.scores(&canvas).expect("runs");
+    let scores = |part: &Part| {
+        let scores = canvas.with_tensor(|canvas| all.network.scores(&piece(canvas, part)?));
+        scores.expect("runs")
+    };
+    let right = scores(whole);
     for first in 1..layout.levels.len() {
         for part in layout.parts(first) {
-            let found = all.network.scores(&piece(&canvas, &part).expect("inside")).expect("runs");
+            let found = scores(&part);
             assert_eq!(found.len() as i64, part.map.area());
             for row in part.cells.top..=part.cells.bottom {
                 for column in part.cells.left..=part.cells.right {

@@ -24,7 +24,7 @@ pub(super) const STRIDE: i64 = 8;
 /// The canvas pixel under the score map's first cell.
 pub(super) const ORIGIN: i64 = 14;
 /// Pixels under one cell of the map that the first three convolutions make.
-const FIELD: i64 = 29;
+pub(super) const FIELD: i64 = 29;
 /// Cells on every side that the four convolutions after them add up.
 const AROUND: i64 = 2 + 2 + 2 + 4;
 /// Half a window: from farther outside a level its boxes do not reach into the picture.
@@ -132,7 +132,7 @@ impl Layout {
 }
 
 /// Cells of the score map along `pixels` of the canvas.
-fn cells(pixels: i64) -> i64 {
+pub(super) fn cells(pixels: i64) -> i64 {
     (pixels - FIELD) / STRIDE + 1
 }
 

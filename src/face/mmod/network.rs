@@ -1,22 +1,33 @@
 //! The network itself on LibTorch: seven convolutions over a canvas.
 //!
 //! On the processor tensors are laid out `[N, height, width, channels]` in memory, in which
-//! oneDNN's kernels are fastest and from which the canvas needs no copy. Two rewritings change no result but the order
-//! of sums: channels are filled up with zeros to whole vector registers, and the last convolution,
-//! whose single filter would leave fifteen of sixteen lanes idle, is run as nine filters of one
-//! column each, added up afterwards.
+//! oneDNN's kernels are fastest and from which the canvas needs no copy, and the layers that step
+//! by two are run strip by strip: their outputs are large, and memory that is used again is cheaper
+//! than memory that the system must zero. Two rewritings change no result but the order of sums:
+//! channels are filled up with zeros to whole vector registers, and the last convolution, whose
+//! single filter would leave fifteen of sixteen lanes idle, is run as nine filters of one column
+//! each, added up afterwards.
 use anyhow::{Context, Result};
 use tch::{Device, TchError, Tensor};
 
-use super::weights::{Convolution, Weights};
+use super::{
+    layout::{cells, FIELD, STRIDE},
+    weights::{Convolution, Weights},
+};
 
 /// Channels of inner layers are filled up to a multiple of this, the floats of a register.
 const LANES: usize = 16;
+/// Rows of a strip in cells of the map behind the layers that step by two. Neighbours have 21 rows
+/// of pixels in common, which are computed twice.
+const STRIP: i64 = 32;
 
 /// The convolutions with their affine maps folded in, on one device.
 #[derive(Debug)]
 pub(super) struct Network {
-    layers: Vec<Layer>,
+    /// Those that step by two, without padding.
+    strided: Vec<Layer>,
+    /// Those after them, which keep the size of the map.
+    padded: Vec<Layer>,
     /// Bias of the last convolution.
     bias: f32,
     /// Columns of the last kernel, the filters of the last layer here.
@@ -41,13 +52,18 @@ impl Network {
     pub fn new(weights: &Weights, device: Device) -> Result<Self> {
         let (last, inner) =
             weights.convolutions.split_last().expect("the reader checks the layers");
-        let layers: Result<Vec<_>, TchError> = inner
-            .iter()
-            .map(|c| inner_layer(c, device))
-            .chain([last_layer(last, device)])
-            .collect();
-        let layers = layers.context("cannot place the face detector's weights")?;
-        Ok(Network { layers, bias: last.biases[0], taps: last.shape.kernel as i64, device })
+        let (strided, padded) = inner.split_at(inner.partition_point(|c| c.shape.stride > 1));
+        let placed = |layers: &[Convolution]| -> Result<Vec<_>, TchError> {
+            layers.iter().map(|c| inner_layer(c, device)).collect()
+        };
+        let layers = placed(strided).and_then(|strided| {
+            let mut padded = placed(padded)?;
+            padded.push(last_layer(last, device)?);
+            Ok((strided, padded))
+        });
+        let (strided, padded) = layers.context("cannot place the face detector's weights")?;
+        let taps = last.shape.kernel as i64;
+        Ok(Network { strided, padded, bias: last.biases[0], taps, device })
     }
 
     /// Scores of canvases `[N, 3, height, width]`: the maps `[N, rows, columns]`, one after the
@@ -58,11 +74,25 @@ impl Network {
     pub fn scores(&self, canvases: &Tensor) -> Result<Vec<f32>> {
         let scores = tch::no_grad(|| {
             let canvases = canvases.f_to_device(self.device)?;
-            let parts = self.layers.iter().try_fold(canvases, |x, layer| layer.forward(&x))?;
+            let cells = match self.device {
+                Device::Cpu => self.strip_by_strip(&canvases)?,
+                _ => through(&self.strided, canvases)?,
+            };
+            let parts = through(&self.padded, cells)?;
             let scores = self.summed(&parts)?.f_to_device(Device::Cpu)?;
             Vec::try_from(&scores.f_contiguous()?.f_view([-1])?)
         });
         scores.context("the face detector's network failed")
+    }
+
+    fn strip_by_strip(&self, canvases: &Tensor) -> Result<Tensor, TchError> {
+        let (_, _, height, _) = canvases.size4()?;
+        let rows = cells(height);
+        let strips = (0..rows).step_by(STRIP as usize).map(|row| {
+            let pixels = STRIDE * (STRIP.min(rows - row) - 1) + FIELD;
+            through(&self.strided, canvases.f_narrow(2, STRIDE * row, pixels)?)
+        });
+        Tensor::f_cat(&strips.collect::<Result<Vec<_>, _>>()?, 2)
     }
 
     /// Sums over the columns of the last kernel: `[N, taps, rows, columns]` to
@@ -76,6 +106,10 @@ impl Network {
         let sum = (1..self.taps).try_fold(tap(0)?, |sum, t| sum.f_add(&tap(t)?))?;
         sum.f_add_scalar(f64::from(self.bias))
     }
+}
+
+fn through(layers: &[Layer], x: Tensor) -> Result<Tensor, TchError> {
+    layers.iter().try_fold(x, |x, layer| layer.forward(&x))
 }
 
 impl Layer {

@@ -7,7 +7,7 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use super::{
     layout::Layout,
-    resize::{Between, Columns, Rows},
+    resize::{enlarged, shares, Between, Columns, Rows},
 };
 
 /// How pictures of one size become canvases.
@@ -54,18 +54,17 @@ impl Painter {
         means: [f32; 3],
         device: Device,
     ) -> Result<Self, TchError> {
-        let mut enlargings = Vec::new();
-        let (mut width, mut height) = (size.0 as usize, size.1 as usize);
-        for _ in 0..times {
-            let (to_width, to_height) = (2 * width + 2, 2 * height + 1);
-            enlargings.push(Resize::new((width, height), (to_width, to_height), device)?);
-            (width, height) = (to_width, to_height);
-        }
-        let shrinkings = layout.levels.windows(2).map(|pair| {
-            let size = |i: usize| (pair[i].width() as usize, pair[i].height() as usize);
-            Resize::new(size(0), size(1), device)
+        let sizes = std::iter::successors(Some((size.0.into(), size.1.into())), |&size| {
+            Some(enlarged(size))
         });
-        let shrinkings = shrinkings.collect::<Result<_, _>>()?;
+        let sizes: Vec<(u64, u64)> = sizes.take(times as usize + 1).collect();
+        let levels: Vec<(u64, u64)> =
+            layout.levels.iter().map(|l| (l.width() as u64, l.height() as u64)).collect();
+        let from_each_to_the_next = |sizes: &[(u64, u64)]| -> Result<Vec<_>, TchError> {
+            sizes.windows(2).map(|pair| Resize::new(pair[0], pair[1], device)).collect()
+        };
+        let enlargings = from_each_to_the_next(&sizes)?;
+        let shrinkings = from_each_to_the_next(&levels)?;
         let means = Tensor::f_from_slice(&means)?.f_view([1, 3, 1, 1])?.f_to_device(device)?;
         Ok(Painter { size, layout: layout.clone(), enlargings, shrinkings, means, device })
     }
@@ -112,12 +111,12 @@ impl Painter {
 
 impl Resize {
     fn new(
-        (from_width, from_height): (usize, usize),
-        (to_width, to_height): (usize, usize),
+        (from_width, from_height): (u64, u64),
+        (to_width, to_height): (u64, u64),
         device: Device,
     ) -> Result<Self, TchError> {
-        let rows: Vec<Between> = Rows::new(from_height, to_height).collect();
-        let columns = Columns::new(from_width, to_width);
+        let rows: Vec<Between> = Rows::new(from_height as usize, to_height as usize).collect();
+        let columns = Columns::new(from_width as usize, to_width as usize);
         let lefts: Vec<i64> = columns.fast.iter().map(|&(left, _)| i64::from(left)).collect();
         let rights: Vec<i64> = lefts.iter().map(|left| left + 1).collect();
         let there = |values: &[i64]| Tensor::f_from_slice(values)?.f_to_device(device);
@@ -125,7 +124,7 @@ impl Resize {
             rows: neighbours(&rows, device)?,
             down: fractions(&rows, device)?.f_unsqueeze(1)?,
             fast: [there(&lefts)?, there(&rights)?],
-            shares: shares(&rows, &columns.fast, device)?,
+            shares: all_shares(&rows, &columns.fast, device)?,
             rest: neighbours(&columns.rest, device)?,
             right: fractions(&columns.rest, device)?,
         })
@@ -199,37 +198,40 @@ fn fractions(points: &[Between], device: Device) -> Result<Tensor, TchError> {
     Tensor::f_from_slice(&values)?.f_to_device(device)
 }
 
-/// What each neighbour counts, rounded as in [`super::canvas`].
-fn shares(
+/// What each neighbour counts, `[rows, columns]` each.
+fn all_shares(
     rows: &[Between],
     columns: &[(u32, f32)],
     device: Device,
 ) -> Result<[Tensor; 4], TchError> {
-    let mut shares: [Vec<f32>; 4] = Default::default();
+    let mut all: [Vec<f32>; 4] = Default::default();
     for row in rows {
-        let (lower, upper) = (row.fraction as f32, (1.0 - row.fraction) as f32);
         for &(_, right) in columns {
-            let left = 1.0 - right;
-            let four = [upper * left, upper * right, lower * left, lower * right];
-            shares.iter_mut().zip(four).for_each(|(to, share)| to.push(share));
+            let four = shares(row.fraction, right);
+            all.iter_mut().zip(four).for_each(|(to, share)| to.push(share));
         }
     }
     let size = [rows.len() as i64, columns.len() as i64];
     let there = |values: &[f32]| Tensor::f_from_slice(values)?.f_view(size)?.f_to_device(device);
-    let [a, b, c, d] = &shares;
+    let [a, b, c, d] = &all;
     Ok([there(a)?, there(b)?, there(c)?, there(d)?])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::face::mmod::canvas::{enlarge, paint};
+    use crate::face::mmod::canvas::{enlarge, Canvas};
 
     const MEANS: [f32; 3] = [122.782, 117.001, 104.298];
 
     fn picture(width: u32, height: u32, seed: u32) -> Vec<u8> {
         let value = |i: u32| (i.wrapping_mul(2_654_435_761 + 2 * seed) >> 21) as u8;
         (0..3 * width * height).map(value).collect()
+    }
+
+    /// Rows from the top, channels last.
+    fn flat(canvases: &Tensor) -> anyhow::Result<Vec<f32>> {
+        Ok(Vec::try_from(&canvases.permute([0, 2, 3, 1]).contiguous().view([-1]))?)
     }
 
     #[test]
@@ -245,17 +247,18 @@ mod tests {
                     large = enlarge(&large.0, large.1, large.2);
                 }
                 let here = Layout::of(large.1, large.2).expect("large enough");
-                let canvas = paint(&here, &large.0, MEANS);
+                let mut canvas = Canvas::new(here.clone());
+                canvas.paint(&large.0, MEANS);
                 layout = Some(here);
-                canvas
+                let values = canvas.with_tensor(flat);
+                values.expect("lent")
             });
             let right: Vec<f32> = right.collect();
             let layout = layout.expect("painted");
             assert!(!layout.overlaps_itself());
             let painter = Painter::new((width, height), times, &layout, MEANS, Device::Cpu);
             let canvas = painter.and_then(|p| p.paint(&pictures.concat())).expect("paints");
-            let canvas = canvas.permute([0, 2, 3, 1]).contiguous().view([-1]);
-            let found: Vec<f32> = Vec::try_from(&canvas).expect("on the processor");
+            let found = flat(&canvas).expect("on the processor");
             assert_eq!(found.len(), right.len());
             let differs = found.iter().zip(&right).position(|(a, b)| a.to_bits() != b.to_bits());
             assert_eq!(differs, None, "{width}x{height} enlarged {times} times");

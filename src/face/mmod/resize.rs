@@ -1,6 +1,20 @@
-//! Between which pixels dlib interpolates, to the bit.
+//! Between which pixels dlib interpolates and what each of them counts, to the bit.
 //!
 //! dlib steps through a row in `f32`, four columns at a time, and through the rest of it in `f64`.
+
+/// Width and height of a picture of twice the size and a little more, dlib's `pyramid_up` with
+/// `pyramid_down<2>`.
+pub(super) fn enlarged((width, height): (u64, u64)) -> (u64, u64) {
+    (2 * width + 2, 2 * height + 1)
+}
+
+/// What the neighbours of a point count that dlib interpolates in `f32`: upper left, upper right,
+/// lower left, lower right. The point is `down` below the upper row and `right` of the left column.
+pub(super) fn shares(down: f64, right: f32) -> [f32; 4] {
+    let (lower, upper) = (down as f32, (1.0 - down) as f32);
+    let left = 1.0 - right;
+    [upper * left, upper * right, lower * left, lower * right]
+}
 
 /// Two neighbours in a line and how far a point is from the first to the second.
 #[derive(Clone, Copy, Debug)]

@@ -145,7 +145,8 @@ impl Weights {
         Self::parse_as(bytes, &DETECTOR)
     }
 
-    fn parse_as(bytes: &[u8], shapes: &[Shape]) -> Result<Self, Error> {
+    /// Reads a network of the same kind with other convolutions.
+    pub(super) fn parse_as(bytes: &[u8], shapes: &[Shape]) -> Result<Self, Error> {
         let mut reader = Reader { bytes, at: 0 };
         let mut weights = reader.header()?;
         reader.nesting(3 * shapes.len() - 2)?;
@@ -234,6 +235,7 @@ impl<'a> Reader<'a> {
         if found.is_finite() && range.holds(found) {
             Ok(found)
         } else {
+            let range = if found.is_finite() { range } else { Range::Finite };
             let expected = range.words();
             Err(self.error(start, Problem::Number { what, found, expected }))
         }
@@ -333,7 +335,7 @@ impl<'a> Reader<'a> {
         self.text("kind of the input layer", "input_rgb_image_pyramid")?;
         let mut means = [0.0; 3];
         for mean in &mut means {
-            *mean = self.real("mean colour", Range::Finite)? as f32;
+            *mean = self.real("mean colour", Range::Single)? as f32;
         }
         Ok(means)
     }
@@ -382,16 +384,22 @@ impl<'a> Reader<'a> {
         self.integer("number of updates")?;
         self.integer("window of the running statistics")?;
         self.reals("learning rate of a normalisation", 4)?;
+        let end = self.at;
         let eps = self.real("eps of a normalisation", Range::Positive)?;
         if let Some(&v) = variances.iter().find(|&&v| v < 0.0) {
             let (what, found, expected) = ("running variance", f64::from(v), "0 or more");
             return Err(self.error(start, Problem::Number { what, found, expected }));
         }
-        let (gamma, beta) = values.split_at(n);
-        let gain: Vec<f32> =
-            gamma.iter().zip(&variances).map(|(g, v)| g / (v + eps as f32).sqrt()).collect();
-        let bias = (0..n).map(|i| beta[i] - gain[i] * means[i]).collect();
-        Ok(Affine { gain, bias })
+        let affine = folded(&values, &means, &variances, eps as f32);
+        // A tiny variance with a tiny eps divides by nearly nothing.
+        match affine.gain.iter().chain(&affine.bias).find(|v| !v.is_finite()) {
+            None => Ok(affine),
+            Some(&v) => {
+                let (what, found) = ("gain or bias of a normalisation", f64::from(v));
+                let expected = Range::Finite.words();
+                Err(self.error(end, Problem::Number { what, found, expected }))
+            }
+        }
     }
 
     /// What every layer ends with: three flags and what only training fills.
@@ -409,10 +417,20 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// A normalisation as gain and bias; `values` are its gammas and then its betas.
+fn folded(values: &[f32], means: &[f32], variances: &[f32], eps: f32) -> Affine {
+    let (gamma, beta) = values.split_at(means.len());
+    let gain: Vec<f32> = gamma.iter().zip(variances).map(|(g, v)| g / (v + eps).sqrt()).collect();
+    let bias = (0..means.len()).map(|i| beta[i] - gain[i] * means[i]).collect();
+    Affine { gain, bias }
+}
+
 /// The numbers that are allowed somewhere.
 #[derive(Clone, Copy)]
 enum Range {
     Finite,
+    /// Finite in 32 bits too.
+    Single,
     Positive,
     Share,
 }
@@ -421,6 +439,7 @@ impl Range {
     fn holds(self, number: f64) -> bool {
         match self {
             Range::Finite => true,
+            Range::Single => (number as f32).is_finite(),
             Range::Positive => number > 0.0,
             Range::Share => (0.0..=1.0).contains(&number),
         }
@@ -429,6 +448,7 @@ impl Range {
     fn words(self) -> &'static str {
         match self {
             Range::Finite => "a finite number",
+            Range::Single => "a finite number of 32 bits",
             Range::Positive => "a finite number above 0",
             Range::Share => "between 0 and 1",
         }

@@ -267,3 +267,38 @@ fn the_published_file_is_read_and_its_damage_is_noticed() {
         damaged[at] = file[at];
     }
 }
+
+#[test]
+fn numbers_that_overflow_only_when_they_are_used_are_refused() {
+    // Finite in 64 bits, not in the 32 that a colour has: 117 x 2^200.
+    let colour = replaced("pyramid", &[1, 117, 1, 0], &[1, 117, 1, 200]);
+    assert!(refusal(&colour).ends_with("which is not a finite number of 32 bits"), "{colour:?}");
+    // A variance of 0 and an eps of 2^-200: gamma would be divided by nothing.
+    let mut file = small_file();
+    let three = [3f32.to_le_bytes(), 3f32.to_le_bytes()].concat();
+    let variances = file.windows(8).rposition(|w| w == three).expect("is there");
+    file[variances..variances + 8].fill(0);
+    // Behind them two integers and four reals.
+    let eps = variances + 8 + 4 + 16;
+    assert_eq!(file[eps..eps + 4], [1, 1, 1, 0]);
+    assert!(parse_small(&file).is_ok(), "eps is 1");
+    file[eps + 2..eps + 4].copy_from_slice(&[0x81, 200]);
+    let error = parse_small(&file).expect_err("gamma over nothing");
+    assert_eq!(error.offset, eps);
+    assert!(error.to_string().ends_with("normalisation is inf, which is not a finite number"));
+}
+
+/// The fuzzer starts from this file too.
+#[test]
+fn the_fuzzers_small_file_is_the_one_above() {
+    let kept = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/mmod/small.dat");
+    assert!(std::fs::read(kept).expect("fixture") == small_file(), "run write_small_file");
+}
+
+/// Not a test: writes that file into `$MMOD_SMALL`.
+#[test]
+#[ignore = "writes the fuzzer's small file"]
+fn write_small_file() {
+    let path = std::env::var_os("MMOD_SMALL").expect("MMOD_SMALL is set");
+    std::fs::write(path, small_file()).expect("writable");
+}
