@@ -218,7 +218,7 @@ fn wrong_weights_and_settings_are_refused_in_one_line() {
 }
 
 /// Not a test: processor seconds per picture of one thread, the same picture as
-/// `tests/tools/mmod_boxes.py --speed`.
+/// `tests/tools/mmod_speed.py`, which measures dlib too.
 #[test]
 #[ignore = "measures speed"]
 fn speed() {

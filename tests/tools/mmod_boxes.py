@@ -4,9 +4,6 @@
     MMOD_PICTURES=FOLDER cargo test --release --test mmod -- --ignored write_pictures
     python tests/tools/mmod_boxes.py WEIGHTS.dat FOLDER > tests/fixtures/mmod/boxes.json
 
-    python tests/tools/mmod_boxes.py --speed WEIGHTS.dat PICTURE
-The second prints processor seconds for columns 833..1545, rows 0..400 of the rustface crate's picture.
-
 Notes go to stderr: dlib's version, seconds per picture, and every score within 1e-3 of 0.
 """
 import json
@@ -41,17 +38,5 @@ def main(weights, folder):
     print("[\n" + ",\n".join(json.dumps(case) for case in cases) + "\n]")
 
 
-def speed(weights, picture):
-    detector = dlib.cnn_face_detection_model_v1(weights)
-    image = numpy.asarray(Image.open(picture).convert("RGB"))[:400, 833:1545]
-    for _ in range(3):
-        start = time.process_time()
-        found = detector(numpy.ascontiguousarray(image), 1)
-        print(f"{time.process_time() - start:.2f} s, {len(found)} boxes")
-
-
 if __name__ == "__main__":
-    if sys.argv[1] == "--speed":
-        speed(*sys.argv[2:])
-    else:
-        main(*sys.argv[1:])
+    main(*sys.argv[1:])
