@@ -10,11 +10,47 @@ const CENTRE: (i64, i64) = (8, 29);
 /// The last place of that window.
 const LAST: (i64, i64) = (16, 59);
 
+/// Narrowest and widest rectangle of a random resized crop, width over height: torchvision's.
+const ASPECT: (f64, f64) = (3.0 / 4.0, 4.0 / 3.0);
+/// Rectangles that are drawn until one lies inside the window.
+const TRIES: u32 = 10;
+
+/// A rectangle of a window, in shares of its sides.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::train) struct Crop {
+    pub top: f64,
+    pub left: f64,
+    pub height: f64,
+    pub width: f64,
+}
+
+impl Crop {
+    /// All of the window.
+    pub const WHOLE: Crop = Crop { top: 0.0, left: 0.0, height: 1.0, width: 1.0 };
+
+    /// A rectangle of at least the share `least` of a square window's area, as torchvision's
+    /// `RandomResizedCrop` draws it; the whole window where none fits.
+    fn drawn(least: f64, mut draws: Draws) -> Self {
+        for _ in 0..TRIES {
+            let area = draws.between(least, 1.0);
+            let aspect = draws.between(ASPECT.0.ln(), ASPECT.1.ln()).exp();
+            let (width, height) = ((area * aspect).sqrt(), (area / aspect).sqrt());
+            if width <= 1.0 && height <= 1.0 {
+                let top = draws.between(0.0, 1.0 - height);
+                return Crop { top, left: draws.between(0.0, 1.0 - width), height, width };
+            }
+        }
+        Crop::WHOLE
+    }
+}
+
 /// How one picture is cut and coloured.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::train) struct Look {
     pub top: i64,
     pub left: i64,
+    /// What is kept of the window.
+    pub crop: Crop,
     pub flip: bool,
     pub brightness: f64,
     pub contrast: f64,
@@ -31,6 +67,7 @@ impl Look {
         Look {
             top,
             left,
+            crop: Crop::WHOLE,
             flip: false,
             brightness: 1.0,
             contrast: 1.0,
@@ -62,10 +99,17 @@ impl Look {
             lo + draws.below((hi - lo + 1) as u64) as i64
         };
         let (top, left) = (place(CENTRE.0, LAST.0), place(CENTRE.1, LAST.1));
+        let crop = match augment.crop_scale {
+            least if least < 1.0 => {
+                Crop::drawn(least, Draws::new(seed, &format!("crop {}", slot.input.name()), id))
+            }
+            _ => Crop::WHOLE,
+        };
         let mut around = |width: f64, middle: f64| draws.between(middle - width, middle + width);
         Look {
             top,
             left,
+            crop,
             flip,
             brightness: around(augment.brightness, 1.0),
             contrast: around(augment.contrast, 1.0),
@@ -132,7 +176,28 @@ mod tests {
         let plain = drawn(&Augment::default());
         let more = drawn(&Augment { brightness: 0.3, rotation: 10.0, ..Augment::default() });
         assert_eq!((plain.flip, plain.top, plain.left), (more.flip, more.top, more.left));
+        assert_eq!((plain.crop, more.crop), (Crop::WHOLE, Crop::WHOLE));
+        let cropped = drawn(&Augment { crop_scale: 0.08, ..Augment::default() });
+        assert_eq!(Look { crop: Crop::WHOLE, ..cropped }, plain);
+        assert_ne!(cropped.crop, Crop::WHOLE);
         assert!(!plain.recolours() && more.recolours());
         assert!((0.7..=1.3).contains(&more.brightness));
+    }
+
+    #[test]
+    fn crops_lie_inside_and_have_the_size_and_shape_that_was_asked_for() {
+        let draw = |least, i: u32| Crop::drawn(least, Draws::new(1, "crop face", &i.to_string()));
+        let mut areas = Vec::new();
+        for i in 0..2000 {
+            let Crop { top, left, height, width } = draw(0.08, i);
+            assert!(top >= 0.0 && left >= 0.0 && top + height <= 1.0 && left + width <= 1.0);
+            let (area, aspect) = (height * width, width / height);
+            assert!(area > 0.08 - 1e-9 && (0.7499..1.3334).contains(&aspect), "{area} {aspect}");
+            areas.push(area);
+        }
+        // Large wide rectangles do not fit and are drawn again: a little less than the middle.
+        let mean = areas.iter().sum::<f64>() / 2000.0;
+        assert!((0.45..0.54).contains(&mean), "{mean}");
+        assert_eq!(draw(1.0, 0), Crop::WHOLE, "nothing but the square itself has all of the area");
     }
 }

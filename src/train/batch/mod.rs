@@ -9,7 +9,7 @@ use std::{cell::RefCell, collections::BTreeMap, sync::Arc, thread::JoinHandle};
 use anyhow::{anyhow, ensure, Result};
 use tch::{Device, Kind, Tensor};
 
-use super::config::Augment;
+use super::{config::Augment, native};
 use crate::{
     model::{self, Input, Inputs, ModelConfig, Picture, Slot},
     pack::{Pack, PackInput},
@@ -19,7 +19,7 @@ use crate::{
 mod look;
 mod source;
 
-pub(super) use look::Look;
+pub(super) use look::{Crop, Look};
 use source::{Geometry, Scale, Source};
 
 /// One split of a pack, as one network wants to see it.
@@ -44,8 +44,8 @@ pub(crate) struct Pictures {
 struct Ahead {
     rows: Vec<usize>,
     occasion: String,
-    /// The windows of every source.
-    cuts: JoinHandle<Vec<Vec<u8>>>,
+    /// The windows of every source, where the device can read them.
+    cuts: JoinHandle<Result<Vec<Tensor>>>,
 }
 
 /// A batch on the device.
@@ -68,7 +68,8 @@ impl Batch {
 }
 
 impl Pictures {
-    /// The pictures of an opened pack, as a network wants them.
+    /// The pictures of an opened pack, as a network wants them; with `streams` they are never
+    /// held on the device and a thread cuts every batch.
     ///
     /// # Errors
     /// When the pack is empty or lacks a tensor that the network needs, or the device lacks memory.
@@ -77,12 +78,15 @@ impl Pictures {
         config: &ModelConfig,
         slots: &[Slot],
         device: Device,
+        streams: bool,
     ) -> Result<Self> {
         ensure!(!pack.is_empty(), "the pack holds no samples of this split");
-        let source = |&slot| Source::new(&pack, pack_input(slot, config), slot, device);
+        let home = if streams { Device::Cpu } else { device };
+        let source = |&slot| Source::new(&pack, pack_input(slot, config), slot, home);
         let sources: Vec<Source> = slots.iter().map(source).collect::<Result<_>>()?;
         let (labels, ids) = (pack.labels().to_vec(), pack.sample_ids().to_vec());
-        Self::new(sources, labels, ids, config, device, Some(pack))
+        let pictures = Self::new(sources, labels, ids, config, device, Some(pack))?;
+        Ok(Pictures { streams: streams || pictures.streams, ..pictures })
     }
 
     /// `n` pictures of noise, to measure speed with.
@@ -154,8 +158,11 @@ impl Pictures {
     ) -> Result<Batch> {
         let looks = self.drawn(rows, augment, seed, occasion);
         let ahead = self.ahead.take().filter(|a| a.rows == rows && a.occasion == occasion);
-        let cuts = ahead.map(|ahead| ahead.cuts.join());
-        let cuts = cuts.transpose().map_err(|_| anyhow!("the thread that cuts batches died"))?;
+        let cuts = ahead.map(|ahead| match ahead.cuts.join() {
+            Ok(cuts) => cuts,
+            Err(_) => Err(anyhow!("the thread that cuts batches died")),
+        });
+        let cuts = cuts.transpose()?;
         self.batch(rows, &looks, cuts)
     }
 
@@ -171,11 +178,11 @@ impl Pictures {
         }
         let looks = self.drawn(rows, augment, seed, occasion);
         let (rows, occasion) = (rows.to_vec(), occasion.to_owned());
-        let wanted = rows.clone();
+        let (wanted, device) = (rows.clone(), self.device);
         let cuts = std::thread::spawn(move || {
             let cut = |(geometry, looks): (&Geometry, &Vec<Look>)| {
                 let pixels = pack.view(geometry.input).expect("every source is in the pack");
-                geometry.cut(pixels, &wanted, looks)
+                pinned(&geometry.cut(pixels, &wanted, looks)?, device)
             };
             inputs.iter().zip(&looks).map(cut).collect()
         });
@@ -205,23 +212,40 @@ impl Pictures {
         &self,
         rows: &[usize],
         looks: &[Vec<Look>],
-        cuts: Option<Vec<Vec<u8>>>,
+        cuts: Option<Vec<Tensor>>,
     ) -> Result<Batch> {
         let index: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
-        let index = Tensor::f_from_slice(&index)?.f_to_device(self.device)?;
+        let index = to_device(&Tensor::f_from_slice(&index)?, self.device)?;
         let mut cuts = cuts.map(Vec::into_iter);
         let mut pictures = BTreeMap::new();
         for (source, looks) in self.sources.iter().zip(looks) {
             let cut = match cuts.as_mut().and_then(Iterator::next) {
-                Some(cut) => source.geometry.tensor(&cut)?,
+                Some(cut) => cut,
                 None if source.pixels.device() == Device::Cpu => source.cut_on_host(rows, looks)?,
                 None => source.cut_on_device(&index, looks, self.device)?,
             };
-            let picture = self.scale.apply(&cut.f_to_device(self.device)?, looks)?;
+            let picture = self.scale.apply(&to_device(&cut, self.device)?, looks, source.slot)?;
             pictures.insert(source.slot.input, source.enlarged(picture)?);
         }
         Ok(Batch { pictures, labels: self.targets.f_index_select(0, &index)? })
     }
+}
+
+/// A tensor on the CPU, in memory that the device can read by itself.
+fn pinned(tensor: &Tensor, device: Device) -> Result<Tensor> {
+    match device {
+        Device::Cuda(_) => native::pinned(tensor),
+        _ => Ok(tensor.shallow_clone()),
+    }
+}
+
+/// The tensor on the device. What goes to CUDA does so behind the work in hand: nobody waits.
+pub(super) fn to_device(tensor: &Tensor, device: Device) -> Result<Tensor> {
+    if tensor.device() == device {
+        return Ok(tensor.shallow_clone());
+    }
+    let pinned = pinned(tensor, device)?;
+    Ok(pinned.f_to_device_(device, pinned.kind(), true, false)?)
 }
 
 /// The packed tensor that a network's input is cut from.
@@ -289,10 +313,11 @@ mod tests {
         let dir = tempfile::tempdir().expect("temp dir");
         let pack = pack(dir.path());
         let slots = [slot(Input::Face, 96), slot(Input::Context, 112)];
-        let augment = Augment { flip: Flip::Each, brightness: 0.3, ..Augment::default() };
+        let augment =
+            Augment { flip: Flip::Each, brightness: 0.3, crop_scale: 0.3, ..Augment::default() };
         let pictures = |streams| {
-            let all = Pictures::of(pack.clone(), &ModelConfig::default(), &slots, Device::Cpu);
-            Pictures { streams, ..all.expect("pictures") }
+            Pictures::of(pack.clone(), &ModelConfig::default(), &slots, Device::Cpu, streams)
+                .expect("pictures")
         };
         let (resident, streaming) = (pictures(false), pictures(true));
         let order = [[2usize, 0], [1, 2], [0, 1]];

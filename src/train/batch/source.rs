@@ -5,10 +5,11 @@ use tch::{Device, Kind, Tensor};
 
 use super::{
     super::{
-        colour::{recoloured, rotated},
+        colour::recoloured,
         native,
+        warp::{cropped, rotated},
     },
-    Look,
+    to_device, Crop, Look,
 };
 use crate::{
     model::{ModelConfig, Slot},
@@ -70,7 +71,7 @@ impl Source {
         let pixels = unsafe {
             std::slice::from_raw_parts(self.pixels.data_ptr().cast::<u8>(), self.pixels.numel())
         };
-        self.geometry.tensor(&self.geometry.cut(pixels, rows, looks))
+        self.geometry.cut(pixels, rows, looks)
     }
 
     /// The same by one gather on the device; `index` is i64 `[N]`.
@@ -78,7 +79,7 @@ impl Source {
         let ((height, width), n) = (self.geometry.window, looks.len() as i64);
         let spread = |values: Vec<usize>, shape: [i64; 4]| -> Result<Tensor> {
             let values: Vec<i64> = values.into_iter().map(|v| v as i64).collect();
-            Ok(Tensor::f_from_slice(&values)?.f_to_device(device)?.f_view(shape)?)
+            Ok(to_device(&Tensor::f_from_slice(&values)?, device)?.f_view(shape)?)
         };
         let Geometry { height: lines, width: columns, .. } = self.geometry;
         let lines = looks.iter().flat_map(|l| places(l.top, height, lines, false));
@@ -110,19 +111,17 @@ impl Geometry {
         Geometry { input, height, width, window: (slot.height.min(height), slot.width.min(width)) }
     }
 
-    /// Windows as they were cut, u8 `[N, H, W, 3]`.
-    pub fn tensor(&self, cut: &[u8]) -> Result<Tensor> {
-        let (height, width) = self.window;
-        Ok(Tensor::f_from_slice(cut)?.f_view([-1, height, width, 3])?)
-    }
-
-    /// Cuts the windows of `rows` out of pictures u8 `[N, 3, H, W]`, colours last. What lies
+    /// Cuts the windows of `rows` out of pictures u8 `[N, 3, H, W]`: u8 `[N, H, W, 3]`. What lies
     /// outside a picture repeats its edge.
-    pub fn cut(&self, pixels: &[u8], rows: &[usize], looks: &[Look]) -> Vec<u8> {
+    pub fn cut(&self, pixels: &[u8], rows: &[usize], looks: &[Look]) -> Result<Tensor> {
         let (height, width) = self.window;
         let plane = (self.height * self.width) as usize;
-        let mut cut = vec![0u8; rows.len() * (height * width * 3) as usize];
-        let windows = cut.chunks_exact_mut((height * width * 3) as usize);
+        let shape = [rows.len() as i64, height, width, 3];
+        let cut = Tensor::f_zeros(shape, (Kind::Uint8, Device::Cpu))?;
+        // SAFETY: the tensor is ours alone, contiguous and of this many bytes.
+        let bytes =
+            unsafe { std::slice::from_raw_parts_mut(cut.data_ptr().cast::<u8>(), cut.numel()) };
+        let windows = bytes.chunks_exact_mut((height * width * 3) as usize);
         for ((&row, look), window) in rows.iter().zip(looks).zip(windows) {
             let picture = &pixels[row * 3 * plane..(row + 1) * 3 * plane];
             let columns = places(look.left, width, self.width, look.flip);
@@ -137,7 +136,7 @@ impl Geometry {
                 }
             }
         }
-        cut
+        Ok(cut)
     }
 }
 
@@ -160,10 +159,14 @@ impl Scale {
         Ok(Scale { mean: row(mean)?, inverse_std: row(std.map(|s| 1.0 / s))? })
     }
 
-    /// u8 `[N, H, W, 3]` to normalised f32 `[N, 3, H, W]` in channels-last layout.
-    pub fn apply(&self, cut: &Tensor, looks: &[Look]) -> Result<Tensor> {
+    /// u8 `[N, H, W, 3]` to normalised f32 `[N, 3, H, W]` in channels-last layout; crops come in
+    /// the size of `slot`.
+    pub fn apply(&self, cut: &Tensor, looks: &[Look], slot: Slot) -> Result<Tensor> {
         let mut x = cut.f_to_kind(Kind::Float)?.f_mul_scalar_(1.0 / 255.0)?;
         x = x.f_permute([0, 3, 1, 2])?;
+        if looks.iter().any(|look| look.crop != Crop::WHOLE) {
+            x = cropped(&x, looks, (slot.height, slot.width))?;
+        }
         if looks.iter().any(Look::recolours) {
             x = recoloured(x, looks)?;
         }
