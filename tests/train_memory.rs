@@ -9,10 +9,11 @@ use std::{
     process::{Command, Output},
 };
 
+use common::ncaers;
 use runs::World;
 
-/// Wide encoders: about 200 MiB per sample and step.
-const WIDE: [&str; 2] = ["model.widths=[512, 256, 16, 16, 16]", "train.stage1_epochs=0"];
+/// Wide first layers: about 200 MiB per sample and step.
+const WIDE: [&str; 2] = ["model.widths=[1024, 8, 8, 8, 8]", "train.stage1_epochs=0"];
 
 /// The program on its experiment where it may not take more than `limit` bytes of addresses.
 fn limited(world: &World, out: &str, limit: u64, settings: &[&str]) -> Output {
@@ -42,19 +43,11 @@ fn a_batch_that_memory_does_not_hold_is_refused_with_the_one_that_fits() {
     assert_eq!(refused.status.code(), Some(1), "{told}");
     assert_eq!(told.lines().count(), 1, "{told}");
     assert!(told.contains("a step of 21 samples needs about"), "{told}");
-    let advice = told.split("train.batch_size = ").nth(1).unwrap();
+    let advice = told.split("as train.batch_size ").nth(1).unwrap();
     let fits: u32 = advice.split(' ').next().unwrap().parse().unwrap();
     assert!((2..21).contains(&fits), "{told}");
     // What is named does fit, under the same limit.
     let batch: &'static str = format!("train.batch_size={fits}").leak();
     let done = limited(&world, "s", limit, &more(batch));
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-}
-
-#[test]
-fn without_a_limit_the_same_batch_trains() {
-    let world = World::new();
-    let settings = [&WIDE[..], &["train.epochs=1", "train.batch_size=21"]].concat();
-    let words: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
-    world.train("r", &words).assert().success();
 }

@@ -11,8 +11,12 @@ use std::{
     time::Duration,
 };
 
-use ncaers::runs::{EpochRow, RunFolder, Status};
-use runs::World;
+use common::ncaers;
+use ncaers::{
+    runs::{EpochRow, RunFolder, Status},
+    weights,
+};
+use runs::{refusal, World};
 
 /// `--set` before every setting.
 fn set<'a>(settings: &[&'a str]) -> Vec<&'a str> {
@@ -170,4 +174,34 @@ fn bf16_learns_along_the_curve_of_fp32() {
     // bfloat16 keeps 8 bits; what it changes is far below what is learned.
     assert!(mean < 0.1 * (exact[0] - exact[24]), "{mean}: {exact:?} {rounded:?}");
     assert_ne!(exact, rounded, "another format, other numbers");
+}
+
+#[test]
+fn a_loss_that_bursts_later_leaves_the_checkpoint_of_the_epoch_before() {
+    let world = World::new();
+    // The rate rises step by step until the weights overflow; which rise does so after the first of
+    // these epochs of three steps depends on the machine's arithmetic.
+    let burst = ["1e13", "3e12", "1e12", "3e11", "1e11"].into_iter().find_map(|rate| {
+        let rise = format!("train.learning_rate={rate}");
+        let more = set(&[&rise, "train.warmup=100000", "train.epochs=8", "train.stage1_epochs=0"]);
+        let run = world.train(rate, &more).output().unwrap();
+        let told = String::from_utf8_lossy(&run.stderr).into_owned();
+        (!run.status.success() && !told.contains("epoch 1, step")).then(|| (rate, told))
+    });
+    let (run, told) = burst.expect("one of them bursts in a later epoch");
+    let told = told.lines().last().unwrap();
+    assert!(
+        told.contains("the loss is") && told.contains("last good checkpoint is kept"),
+        "{told}"
+    );
+    let record = RunFolder::new(&world.path(run)).record().unwrap();
+    assert_eq!(record.status, Status::Failed);
+    let kept = weights::read(&world.path(&format!("{run}/last.safetensors"))).unwrap();
+    for (name, tensor) in kept.iter().filter(|(name, _)| !name.contains("running_")) {
+        assert!(bool::try_from(tensor.isfinite().all()).unwrap(), "{name}");
+    }
+    // Going on from there meets the same end.
+    let rise = format!("train.learning_rate={run}");
+    let more = set(&[&rise, "train.warmup=100000", "train.epochs=8", "train.stage1_epochs=0"]);
+    assert_eq!(refusal(&mut world.train(run, &resumed(&more))), told);
 }

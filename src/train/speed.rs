@@ -131,6 +131,7 @@ pub fn epoch_speed(
     steps: u32,
     rounds: u32,
 ) -> Result<EpochSpeed> {
+    let samples = Pack::open(&pack::path_of(folder, Split::Train))?.len();
     let none = StageEpochs { face: 0, context: 0 };
     let plan = Plan {
         label: "bench".into(),
@@ -147,7 +148,6 @@ pub fn epoch_speed(
         resident.push(speed(model, train, steps)?.images_per_s);
         rows.push(second_epoch(&plan)?);
     }
-    let samples = Pack::open(&pack::path_of(folder, Split::Train))?.len();
     let training = |row: &EpochRow| samples as f64 / row.images_per_s;
     let share = |(row, rate): (&EpochRow, &f64)| row.images_per_s / rate;
     let shares: Vec<f64> = rows.iter().zip(&resident).map(share).collect();

@@ -130,7 +130,8 @@ mod tests {
 
     #[test]
     fn the_course_of_a_collapse_reaches_the_line() {
-        let fall = |rate: f64| (1..=30).map(|e| (f64::from(e), 0.5 * (-f64::from(e) * rate).exp()));
+        let fall =
+            |rate: f64| (1..=30).map(move |e| (f64::from(e), 0.5 * (-f64::from(e) * rate).exp()));
         let models = [
             ("GLA, seed 1".to_owned(), fall(0.15).collect()),
             ("CA, seed 1".to_owned(), fall(0.01).collect::<Vec<_>>()),

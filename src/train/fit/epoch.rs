@@ -1,7 +1,7 @@
 //! Epochs and steps: what is computed, counted, selected and written.
 use std::time::Instant;
 
-use anyhow::{ensure, Result};
+use anyhow::{anyhow, ensure, Result};
 use tch::{Device, Kind, Tensor};
 
 use super::{
@@ -102,7 +102,10 @@ impl Run<'_> {
             cleared.and_then(|()| self.passes(work, &rows[..size], "trial")).is_ok()
         });
         let given = self.plan.train.batch_size;
-        error.context(format!("memory ran out at train.batch_size = {given}; {advice}"))
+        // LibTorch's own words go on with the stack.
+        let text = format!("{error:#}");
+        let cause = text.split(" frame #").next().unwrap_or_default().trim_end();
+        anyhow!("memory ran out at train.batch_size = {given}; {advice}: {cause}")
     }
 
     /// The learning rate of the next step.

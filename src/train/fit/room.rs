@@ -52,10 +52,11 @@ pub(in crate::train) fn ensure_room(
     let each = more.saturating_sub(few) / (TRIALS[1] - TRIALS[0]) as u64;
     // The optimizer's own tensors, at most three per parameter, come later.
     let base = few.saturating_sub(TRIALS[0] as u64 * each) + 12 * network.parameters();
-    let need = |rows: usize| base + each * rows as u64;
+    // A quarter more: what is freed comes back in pieces that the next one does not fit into.
+    let need = |rows: usize| (base + each * rows as u64) / 4 * 5;
     ensure!(
         need(rows) <= free,
-        "a step of {rows} samples needs about {} of memory and {} are free; train.batch_size = {}",
+        "a step of {rows} samples needs about {} of memory and {} are free; as train.batch_size {}",
         spoken(need(rows)),
         spoken(free),
         what_fits(rows, |&rows| need(rows) <= free)
