@@ -5,10 +5,11 @@
     compare.py --bench target/release/deps/models-HASH --part passes ...
 
 Every round runs each tool once, a fresh process each, in turn; the median of the rounds counts. PyTorch runs eager in both memory
-formats and, with --compile, through torch.compile; ratios are ncaers over PyTorch in images/s, and PyTorch over ncaers in CPU seconds.
-PYTHON needs torch 2.11.0 and, for the one-picture networks, torchvision.
+formats and, with --compile, through torch.compile; a tool that fails, or does not compile in time, gets a row that says so. Ratios are
+ncaers over the tool in images/s, and the tool over ncaers in CPU seconds. PYTHON needs torch 2.11.0 and, for the one-picture networks,
+torchvision.
 """
-import argparse, json, os, statistics, subprocess, sys
+import argparse, json, os, signal, statistics, subprocess, sys
 
 here = os.path.dirname(os.path.abspath(__file__))
 parser = argparse.ArgumentParser()
@@ -17,16 +18,24 @@ parser.add_argument("--python", default=sys.executable); parser.add_argument("--
 parser.add_argument("--device", default="cpu"); parser.add_argument("--threads", type=int, default=os.cpu_count())
 parser.add_argument("--models", default="glamor"); parser.add_argument("--batches", default="32"); parser.add_argument("--precisions", default="fp32,bf16")
 parser.add_argument("--layouts", default="contiguous,channels-last"); parser.add_argument("--compile", action="store_true")
+parser.add_argument("--compile-limit", type=int, default=600, help="seconds that torch.compile may take, warm-up and steps included")
 parser.add_argument("--rounds", type=int, default=3); parser.add_argument("--steps", type=int, default=10); parser.add_argument("--json", help="append every measurement to this file")
 args = parser.parse_args()
 
 
 def run(tool, command):
-    out = subprocess.run(command, capture_output=True, text=True)
-    if out.returncode:
-        print(f"{tool}: {(out.stderr.strip().splitlines() or ['no message'])[-1]}", file=sys.stderr)
-        return None
-    told = json.loads(out.stdout.strip().splitlines()[-1])
+    """What the command measured, or why it did not, as a string."""
+    limit = args.compile_limit if "--compile" in command else None
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        out, error = process.communicate(timeout=limit)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)  # with the compilers that it started
+        process.communicate()
+        return f"did not compile within {limit} s"
+    if process.returncode:
+        return "failed: " + (error.strip().splitlines() or ["no message"])[-1][:120].replace("|", "/")
+    told = json.loads(out.strip().splitlines()[-1])
     if args.json:
         with open(args.json, "a") as file: file.write(json.dumps({"name": tool, "command": command[1:], **told}) + "\n")
     return told
@@ -40,31 +49,40 @@ def ours(model, batch, precision):
 
 def theirs(model, batch, precision):
     common = [args.python, f"{here}/peer.py", "--part", args.part, "--device", args.device, "--model", model, "--batch", batch, "--precision", precision, "--threads", str(args.threads), "--steps", str(args.steps)]
-    tools = {f"eager {layout}": common + (["--channels-last"] if layout == "channels-last" else []) for layout in args.layouts.split(",")}
-    if args.compile: tools["torch.compile"] = common + ["--channels-last", "--compile"]
+    tools = {f"PyTorch eager, {layout}": common + (["--channels-last"] if layout == "channels-last" else []) for layout in args.layouts.split(",")}
+    if args.compile: tools["PyTorch torch.compile"] = common + ["--channels-last", "--compile"]
     return tools
 
 
-def median(results, key):
-    found = [r[key] for r in results if r]
-    return statistics.median(found) if found else float("nan")
+def measure(tools):
+    """All rounds of all tools; one that failed is not tried again."""
+    results = {name: [] for name in tools}
+    for _ in range(args.rounds):
+        for name, command in tools.items():
+            if not any(isinstance(r, str) for r in results[name]): results[name].append(run(name, command))
+    return results
 
 
-cpu = args.device == "cpu"
-print(f"{args.device}, {args.threads} threads, median of {args.rounds} rounds of {args.steps} steps; images/s" + (" (CPU s per step)" if cpu else " (ms per step)"))
-first = True
+def row(place, name, results, own):
+    failure = next((r for r in results if isinstance(r, str)), None)
+    if failure or not results: return place + [name, failure or "not run", "", "", ""]
+    rates = [r["images_per_s"] for r in results]
+    rate, cpu_s = statistics.median(rates), statistics.median(r["cpu_s_per_step"] for r in results)
+    spread = f" ({min(rates):.1f} to {max(rates):.1f})" if len(rates) > 1 else ""
+    second = f"{int(place[1]) / rate * 1e3:.1f}" if not on_cpu else f"{cpu_s:.3f}"
+    against = ["", ""]
+    if name != "ncaers" and own: against = [f"{own[0] / rate:.2f}", f"{cpu_s / own[1]:.2f}" if on_cpu else ""]
+    return place + [name, f"{rate:.1f}{spread}", second, *against]
+
+
+on_cpu = args.device == "cpu"
+print(f"{args.device}, {args.threads} threads, median (range) of {args.rounds} rounds of {args.steps} steps, one process each; TF32 on both sides: off in fp32, on in bf16\n")
+print("| model | batch | format | tool | images/s | " + ("CPU s per step" if on_cpu else "ms per step") + " | ncaers : tool, images/s | CPU |\n|" + "---|" * 8)
 for model in args.models.split(","):
     for batch in args.batches.split(","):
         for precision in args.precisions.split(","):
-            tools = {"ncaers": ours(model, batch, precision), **theirs(model, batch, precision)}
-            if first:
-                heads = ["model", "batch", "format", *tools, *[f"ncaers : {name}" for name in list(tools)[1:]]]
-                print("| " + " | ".join(heads) + " |\n|" + "---|" * len(heads)); first = False
-            results = {name: [] for name in tools}
-            for _ in range(args.rounds):
-                for name, command in tools.items(): results[name].append(run(name, command))
-            rate = {name: median(r, "images_per_s") for name, r in results.items()}
-            second = {name: median(r, "cpu_s_per_step") if cpu else int(batch) / rate[name] * 1e3 for name, r in results.items()}
-            cells = [f"{rate[name]:.1f} ({second[name]:.3f})" for name in tools]
-            ratios = [f"{rate['ncaers'] / rate[name]:.2f}" + (f" (CPU {second[name] / second['ncaers']:.2f})" if cpu else "") for name in list(tools)[1:]]
-            print("| " + " | ".join([model, batch, precision, *cells, *ratios]) + " |", flush=True)
+            results = measure({"ncaers": ours(model, batch, precision), **theirs(model, batch, precision)})
+            good = [r for r in results["ncaers"] if not isinstance(r, str)]
+            own = (statistics.median(r["images_per_s"] for r in good), statistics.median(r["cpu_s_per_step"] for r in good)) if good else None
+            for name, found in results.items():
+                print("| " + " | ".join(row([model, batch, precision], name, found, own)) + " |", flush=True)

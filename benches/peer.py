@@ -120,12 +120,14 @@ def step():
 
 
 wait = torch.cuda.synchronize if cuda else lambda: None
-for _ in range(3): step()
-wait()
+begun = time.perf_counter()
+for _ in range(5): step()
+wait(); warm_up = time.perf_counter() - begun
 per, rates, cpu = max(1, args.steps // args.windows), [], time.process_time()
 for _ in range(args.windows):
     start = time.perf_counter()
     for _ in range(per): step()
     wait(); rates.append(per * args.batch / (time.perf_counter() - start))
 cpu = (time.process_time() - cpu) / (per * args.windows)
-print(json.dumps({"tool": "pytorch " + torch.__version__, "images_per_s": statistics.median(rates), "cpu_s_per_step": cpu, "parameters": sum(p.numel() for p in model.parameters())}))
+print(json.dumps({"tool": "pytorch " + torch.__version__, "model": args.model, "batch": args.batch, "precision": args.precision, "channels_last": args.channels_last, "compile": args.compile,
+    "device": torch.cuda.get_device_name() if cuda else "cpu", "tf32": torch.backends.cuda.matmul.allow_tf32, "windows": rates, "warm_up_s": warm_up, "images_per_s": statistics.median(rates), "cpu_s_per_step": cpu, "parameters": sum(p.numel() for p in model.parameters())}))

@@ -248,3 +248,26 @@ fn speed_is_measured_as_json() {
     assert!(told["cpu_s_per_step"].as_f64().unwrap() > 0.0);
     assert_eq!(told["precision"], "bf16");
 }
+
+#[test]
+fn epochs_of_a_pack_are_measured_beside_the_resident_rate() {
+    let world = World::new();
+    let pack = world.path("p");
+    for stream in [&[][..], &["--stream"]] {
+        let words = ["bench", "train", "--batch", "8", "--steps", "1", "--rounds", "1", "--json"];
+        let small = ["--set", "model.widths=[4, 4, 4, 4, 8]", "--device", "cpu", "--threads", "1"];
+        let mut bench = ncaers();
+        bench.args(words).args(small).args(stream).arg("--pack").arg(&pack);
+        let out = bench.assert().success();
+        let told: serde_json::Value = serde_json::from_slice(&out.get_output().stdout).unwrap();
+        let number = |key: &str| told[key].as_f64().unwrap_or_else(|| panic!("{key}: {told}"));
+        let (epoch, resident) = (number("epoch_images_per_s"), number("resident_images_per_s"));
+        assert!(epoch > 0.0 && resident > 0.0);
+        assert!((number("share") - epoch / resident).abs() < 1e-9);
+        assert!((0.0..1.0).contains(&number("rest")), "{told}");
+        assert_eq!(told["samples"], 21);
+        assert_eq!(told["streams"], !stream.is_empty());
+    }
+    let message = refusal(ncaers().args(["bench", "train", "--pack", "/nowhere"]));
+    assert!(message.contains("/nowhere"), "{message}");
+}

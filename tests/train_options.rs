@@ -115,6 +115,7 @@ fn every_option_at_once_is_repeatable() {
         "train.weight_decay=1e-3",
         "train.augment.flip=each",
         "train.augment.shift=3",
+        "train.augment.crop_scale=0.5",
         "train.augment.rotation=15",
         "train.augment.brightness=0.2",
         "train.augment.contrast=0.2",
@@ -130,6 +131,24 @@ fn every_option_at_once_is_repeatable() {
     let plain: Vec<&str> = plain[..plain.len() - 1].to_vec();
     world.train("c", &plain).assert().success();
     assert!(world.bytes("a/last.safetensors") != world.bytes("c/last.safetensors"));
+}
+
+#[test]
+fn a_random_crop_changes_the_run_and_the_whole_window_does_not() {
+    let world = World::new();
+    let trained = |run: &str, scale: &'static str| {
+        world.train(run, &set(&["train.epochs=1", scale])).assert().success();
+        world.bytes(&format!("{run}/last.safetensors"))
+    };
+    let weights = |run: &str| -> Vec<Tensor> {
+        tensors(&world, &format!("{run}/last.safetensors")).into_values().collect()
+    };
+    let none = trained("none", "train.augment.flip=face");
+    assert!(none == trained("whole", "train.augment.crop_scale=1"));
+    trained("half", "train.augment.crop_scale=0.5");
+    assert_ne!(weights("none"), weights("half"));
+    let message = refusal(&mut world.train("x", &set(&["train.augment.crop_scale=0"])));
+    assert!(message.contains("train.augment.crop_scale is 0"), "{message}");
 }
 
 #[test]

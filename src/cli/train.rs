@@ -94,6 +94,7 @@ fn plan(experiment: &Experiment, stage1_cache: Option<PathBuf>) -> Result<Plan> 
         identity,
         pack: folder.to_owned(),
         stage1_cache,
+        streams: false,
     })
 }
 

@@ -60,27 +60,32 @@ INLINE void moments(const T *x, int64_t pixels, int64_t c, float *mean, float *s
     }
 }
 
-// y = ReLU(max over the window of scale x + shift), and where the maximum was.
+// y = ReLU(max over the window of scale x + shift), where the maximum was, and x there.
 template <typename T>
-INLINE void pooled(const T *x0, const T *x1, T *y, uint8_t *at, int64_t windows, int64_t c,
-                   const float *scale, const float *shift) {
+INLINE void pooled(const T *x0, const T *x1, T *y, T *peak, uint8_t *at, int64_t windows,
+                   int64_t c, const float *scale, const float *shift) {
   for (int64_t w = 0; w < windows; ++w) {
     const T *a = x0 + 2 * w * c, *b = x1 + 2 * w * c;
     for (int64_t k = 0; k < c; ++k) {
-      float s = scale[k], t = shift[k];
-      float best = load(a[k]) * s + t, next = load(a[c + k]) * s + t;
+      const float s = scale[k], t = shift[k];
+      const float v1 = load(a[c + k]), v2 = load(b[k]), v3 = load(b[c + k]);
+      float x = load(a[k]), best = x * s + t, next = v1 * s + t;
       int32_t place = 0;
       place = next > best ? 1 : place;
+      x = next > best ? v1 : x;
       best = next > best ? next : best;
-      next = load(b[k]) * s + t;
+      next = v2 * s + t;
       place = next > best ? 2 : place;
+      x = next > best ? v2 : x;
       best = next > best ? next : best;
-      next = load(b[c + k]) * s + t;
+      next = v3 * s + t;
       place = next > best ? 3 : place;
+      x = next > best ? v3 : x;
       best = next > best ? next : best;
       // Written so that a value that is no number stays none.
       place = best <= 0 ? int32_t(DEAD) : place;
       store(&y[w * c + k], best <= 0 ? 0.0f : best);
+      store(&peak[w * c + k], x);
       at[w * c + k] = uint8_t(place);
     }
   }
@@ -96,32 +101,20 @@ INLINE void plain(const T *x, T *y, int64_t pixels, int64_t c, const float *scal
     }
 }
 
-// Adds the gradients of the maxima that stood in one corner of a window, and their products with
-// the centred values there. A corner at a time: a loop over all four branches, and vectors cannot.
+// Adds the gradients of the maxima that the ReLU let through, and their products with the centred
+// values there. The values were kept on the way forward: a quarter of what x is to read.
 template <typename T>
-INLINE void corner_sums(const T *x, const T *dy, const uint8_t *at, int32_t corner, int64_t c,
+INLINE void pooled_sums(const T *peak, const T *dy, const uint8_t *at, int64_t windows, int64_t c,
                         const float *mean, float *sum, float *product) {
-  for (int64_t k = 0; k < c; ++k) {
-    int32_t place = at[k];
-    float g = load(dy[k]);
-    g = place == corner ? g : 0.0f;
-    sum[k] += g;
-    product[k] += g * (load(x[k]) - mean[k]);
-  }
-}
-
-template <typename T>
-INLINE void pooled_sums(const T *x0, const T *x1, const T *dy, const uint8_t *at, int64_t windows,
-                        int64_t c, const float *mean, float *sum, float *product) {
-  for (int64_t w = 0; w < windows; ++w) {
-    const int64_t left = 2 * w * c, right = left + c;
-    const T *g = dy + w * c;
-    const uint8_t *place = at + w * c;
-    corner_sums(x0 + left, g, place, 0, c, mean, sum, product);
-    corner_sums(x0 + right, g, place, 1, c, mean, sum, product);
-    corner_sums(x1 + left, g, place, 2, c, mean, sum, product);
-    corner_sums(x1 + right, g, place, 3, c, mean, sum, product);
-  }
+  for (int64_t w = 0; w < windows; ++w)
+    for (int64_t k = 0; k < c; ++k) {
+      const int64_t i = w * c + k;
+      const int32_t place = at[i];
+      float g = load(dy[i]);
+      g = place == int32_t(DEAD) ? 0.0f : g;
+      sum[k] += g;
+      product[k] += g * (load(peak[i]) - mean[k]);
+    }
 }
 
 template <typename T>
@@ -184,19 +177,20 @@ INLINE void plain_back(const T *x, const T *dy, const T *y, T *dx, int64_t pixel
     moments(x, pixels, c, mean, squares);                                                        \
   }                                                                                              \
   FOR_EACH_CPU void run_pooled(const T *RESTRICT x0, const T *RESTRICT x1, T *RESTRICT y,        \
-                               uint8_t *RESTRICT at, int64_t windows, int64_t c,                 \
-                               const float *RESTRICT scale, const float *RESTRICT shift) {       \
-    pooled(x0, x1, y, at, windows, c, scale, shift);                                             \
+                               T *RESTRICT peak, uint8_t *RESTRICT at, int64_t windows,          \
+                               int64_t c, const float *RESTRICT scale,                           \
+                               const float *RESTRICT shift) {                                    \
+    pooled(x0, x1, y, peak, at, windows, c, scale, shift);                                       \
   }                                                                                              \
   FOR_EACH_CPU void run_plain(const T *RESTRICT x, T *RESTRICT y, int64_t pixels, int64_t c,     \
                               const float *RESTRICT scale, const float *RESTRICT shift) {        \
     plain(x, y, pixels, c, scale, shift);                                                        \
   }                                                                                              \
-  FOR_EACH_CPU void run_pooled_sums(const T *RESTRICT x0, const T *RESTRICT x1,                  \
-                                    const T *RESTRICT dy, const uint8_t *RESTRICT at,            \
-                                    int64_t windows, int64_t c, const float *RESTRICT mean,      \
-                                    float *RESTRICT sum, float *RESTRICT product) {              \
-    pooled_sums(x0, x1, dy, at, windows, c, mean, sum, product);                                 \
+  FOR_EACH_CPU void run_pooled_sums(const T *RESTRICT peak, const T *RESTRICT dy,                \
+                                    const uint8_t *RESTRICT at, int64_t windows, int64_t c,      \
+                                    const float *RESTRICT mean, float *RESTRICT sum,             \
+                                    float *RESTRICT product) {                                   \
+    pooled_sums(peak, dy, at, windows, c, mean, sum, product);                                   \
   }                                                                                              \
   FOR_EACH_CPU void run_plain_sums(const T *RESTRICT x, const T *RESTRICT dy,                    \
                                    const T *RESTRICT y, int64_t pixels, int64_t c,               \
@@ -290,8 +284,8 @@ Tensor floats(const std::vector<double> &values) {
 }
 
 template <typename T>
-void forward_rows(const Tensor &x, const Tensor &y, const Tensor &at, const Tensor &scale,
-                  const Tensor &shift) {
+void forward_rows(const Tensor &x, const Tensor &y, const Tensor &at, const Tensor &peak,
+                  const Tensor &scale, const Tensor &shift) {
   const Shape shape(x);
   const float *s = memory<float>(scale), *t = memory<float>(shift);
   const int64_t row = shape.row(), rows = shape.n * shape.height;
@@ -305,7 +299,8 @@ void forward_rows(const Tensor &x, const Tensor &y, const Tensor &at, const Tens
   at::parallel_for(0, rows / 2, 4, [&](int64_t from, int64_t to) {
     for (int64_t r = from; r < to; ++r) {
       const T *x0 = memory<T>(x) + 2 * r * row;
-      run_pooled(x0, x0 + row, memory<T>(y) + r * (row / 2), memory<uint8_t>(at) + r * (row / 2),
+      const int64_t out = r * (row / 2);
+      run_pooled(x0, x0 + row, memory<T>(y) + out, memory<T>(peak) + out, memory<uint8_t>(at) + out,
                  shape.width / 2, shape.c, s, t);
     }
   });
@@ -313,7 +308,7 @@ void forward_rows(const Tensor &x, const Tensor &y, const Tensor &at, const Tens
 
 template <typename T>
 Tensor backward_rows(const Tensor &x, const Tensor &dy, const Tensor &y, const Tensor &at,
-                     const Tensor &weight, const Tensor &mean, const Tensor &inverse,
+                     const Tensor &peak, const Tensor &weight, const Tensor &mean, const Tensor &inverse,
                      std::vector<double> &sum, std::vector<double> &product) {
   const Shape shape(x);
   const int64_t c = shape.c, row = shape.row(), rows = shape.n * shape.height;
@@ -323,9 +318,8 @@ Tensor backward_rows(const Tensor &x, const Tensor &dy, const Tensor &y, const T
   const uint8_t *pat = at.defined() ? memory<uint8_t>(at) : nullptr;
   if (pat) {
     merged(rows / 2, c, sum, product, [&](int64_t r, float *s, float *p) {
-      const T *x0 = px + 2 * r * row;
-      run_pooled_sums(x0, x0 + row, pdy + r * (row / 2), pat + r * (row / 2), shape.width / 2, c,
-                      m, s, p);
+      const int64_t from = r * (row / 2);
+      run_pooled_sums(memory<T>(peak) + from, pdy + from, pat + from, shape.width / 2, c, m, s, p);
     });
   } else {
     merged(rows, c, sum, product, [&](int64_t r, float *s, float *p) {
@@ -386,17 +380,18 @@ struct NormRelu : torch::autograd::Function<NormRelu> {
       rv[k] = float((1.0 - momentum) * rv[k] + momentum * unbiased);
     }
     const auto layout = at::MemoryFormat::ChannelsLast;
-    Tensor y, at;
+    Tensor y, at, peak;
     if (pool) {
       const std::vector<int64_t> size{shape.n, c, shape.height / 2, shape.width / 2};
       y = at::empty(size, x.options(), layout);
       at = at::empty(size, x.options().dtype(at::kByte), layout);
+      peak = at::empty_like(y);
     } else {
       y = at::empty_like(x);
     }
     const Tensor s = floats(scale), t = floats(shift);
-    half ? forward_rows<uint16_t>(x, y, at, s, t) : forward_rows<float>(x, y, at, s, t);
-    context->save_for_backward({x, pool ? at : y, weight, floats(mean), floats(inverse)});
+    half ? forward_rows<uint16_t>(x, y, at, peak, s, t) : forward_rows<float>(x, y, at, peak, s, t);
+    context->save_for_backward({x, pool ? at : y, weight, floats(mean), floats(inverse), peak});
     context->saved_data["pool"] = pool;
     context->saved_data["ahead"] = a != nullptr;
     return y;
@@ -410,7 +405,7 @@ struct NormRelu : torch::autograd::Function<NormRelu> {
     const Tensor &y = pool ? none : saved[1], &at = pool ? saved[1] : none;
     std::vector<double> sum, product;
     const auto back = x.scalar_type() == at::kBFloat16 ? backward_rows<uint16_t> : backward_rows<float>;
-    const Tensor dx = back(x, dy, y, at, weight, saved[3], saved[4], sum, product);
+    const Tensor dx = back(x, dy, y, at, saved[5], weight, saved[3], saved[4], sum, product);
     const Tensor ahead = context->saved_data["ahead"].toBool() ? at::zeros_like(weight) : none;
     return {dx, floats(product), floats(sum), ahead, none, none, none, none, none};
   }

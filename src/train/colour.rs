@@ -1,13 +1,13 @@
-//! Colour jitter and rotation of pictures on the device, one draw per sample.
+//! Colour jitter of pictures on the device, one draw per sample.
 use anyhow::Result;
 use tch::{Device, Kind, Tensor};
 
-use super::batch::Look;
+use super::batch::{to_device, Look};
 
 /// One number per sample as `[N, 1, 1, 1]`.
 fn per_sample(looks: &[Look], device: Device, get: impl Fn(&Look) -> f64) -> Result<Tensor> {
     let values: Vec<f32> = looks.iter().map(|look| get(look) as f32).collect();
-    Ok(Tensor::f_from_slice(&values)?.f_to_device(device)?.f_view([-1, 1, 1, 1])?)
+    Ok(to_device(&Tensor::f_from_slice(&values)?, device)?.f_view([-1, 1, 1, 1])?)
 }
 
 /// Brightness, contrast around the mean grey, saturation around the grey picture, hue, in this
@@ -15,7 +15,7 @@ fn per_sample(looks: &[Look], device: Device, get: impl Fn(&Look) -> f64) -> Res
 pub(super) fn recoloured(mut x: Tensor, looks: &[Look]) -> Result<Tensor> {
     let device = x.device();
     let grey = |x: &Tensor| -> Result<Tensor> {
-        let weights = Tensor::f_from_slice(&[0.299f32, 0.587, 0.114])?.f_to_device(device)?;
+        let weights = to_device(&Tensor::f_from_slice(&[0.299f32, 0.587, 0.114])?, device)?;
         let weighted = x.f_mul(&weights.f_view([1, 3, 1, 1])?)?;
         Ok(weighted.f_sum_dim_intlist([1].as_slice(), true, Kind::Float)?)
     };
@@ -64,25 +64,6 @@ fn turned_in_hue(x: &Tensor, turn: &Tensor) -> Result<Tensor> {
     Ok(turned.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])?)
 }
 
-/// Turns every picture around its centre, bilinear; corners that come from outside repeat the
-/// edge.
-pub(super) fn rotated(x: &Tensor, looks: &[Look]) -> Result<Tensor> {
-    let size = x.size();
-    let aspect = size[2] as f64 / size[3] as f64;
-    let rows: Vec<f32> = looks
-        .iter()
-        .flat_map(|look| {
-            let (sin, cos) = look.rotation.sin_cos();
-            [cos, -sin * aspect, 0.0, sin / aspect, cos, 0.0].map(|v| v as f32)
-        })
-        .collect();
-    let theta = Tensor::f_from_slice(&rows)?.f_to_device(x.device())?.f_view([-1, 2, 3])?;
-    let grid = Tensor::f_affine_grid_generator(&theta, size.as_slice(), false)?;
-    const BILINEAR: i64 = 0;
-    const EDGE: i64 = 1;
-    Ok(x.f_grid_sampler(&grid, BILINEAR, EDGE, false)?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,17 +90,6 @@ mod tests {
                 assert!((ours - wanted).abs() < 1e-6, "{share}: {ours} is not {wanted}");
             }
         }
-    }
-
-    #[test]
-    fn a_quarter_turn_of_a_square_is_exact() {
-        let x = Tensor::arange(9, (Kind::Float, Device::Cpu)).view([1, 1, 3, 3]);
-        let look = Look { rotation: std::f64::consts::FRAC_PI_2, ..plain() };
-        let turned = rotated(&x, &[look]).expect("turns");
-        let expected = x.rot90(1, [2, 3]);
-        let back = x.rot90(-1, [2, 3]);
-        let close = |other: &Tensor| (&turned - other).abs().max().double_value(&[]) < 1e-5;
-        assert!(close(&expected) || close(&back));
     }
 
     #[test]

@@ -200,6 +200,9 @@ pub struct Augment {
     /// Pixels by which the context's 112 x 112 window leaves the centre at most, within the
     /// 128 x 171 picture; 30 reaches every place.
     pub context_shift: u32,
+    /// Smallest share of a window's area that a random resized crop keeps (sides 3:4 to 4:3, then
+    /// brought to the network's size); 1 = the whole window always.
+    pub crop_scale: f64,
     /// Brightness is multiplied by 1 +- this.
     pub brightness: f64,
     /// Contrast around the picture's mean is multiplied by 1 +- this.
@@ -221,6 +224,7 @@ impl Default for Augment {
             shift: 0,
             context_shift: 30,
             // Nothing else is mentioned.
+            crop_scale: 1.0,
             brightness: 0.0,
             contrast: 0.0,
             saturation: 0.0,
@@ -252,6 +256,7 @@ impl TrainConfig {
             ("dropout", self.dropout.unwrap_or(0.0), 0.0, 0.99),
             ("label_smoothing", self.label_smoothing, 0.0, 0.99),
             ("clip_grad", self.clip_grad, 0.0, f64::MAX),
+            ("augment.crop_scale", augment.crop_scale, 0.01, 1.0),
             ("augment.brightness", augment.brightness, 0.0, 1.0),
             ("augment.contrast", augment.contrast, 0.0, 1.0),
             ("augment.saturation", augment.saturation, 0.0, 1.0),

@@ -37,6 +37,8 @@ mod predict;
 mod shared;
 #[cfg(feature = "torch")]
 mod speed;
+#[cfg(feature = "torch")]
+mod warp;
 
 pub use config::{
     Augment, ClassWeights, Flip, LossKind, OptimizerKind, Precision, StageEpochs, TrainConfig,
@@ -52,5 +54,5 @@ pub use self::{
     network::Network,
     optimizer::{Optimizer, Rule},
     predict::{predict, selected, use_threads_of, write_attention},
-    speed::{speed, Speed},
+    speed::{epoch_speed, speed, EpochSpeed, Speed},
 };

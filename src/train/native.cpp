@@ -111,4 +111,9 @@ char *ncaers_allow_tf32(bool on) {
     at::globalContext().setAllowTF32CuDNN(on);
   });
 }
+
+// A copy of a CPU tensor in memory that CUDA reads by itself; the tensor as it is when it lies there.
+char *ncaers_pinned(at::Tensor **out, const at::Tensor *x) {
+  return guarded([&] { *out = new at::Tensor(x->pin_memory()); });
+}
 }

@@ -34,6 +34,7 @@ extern "C" {
         decoupled: bool,
     ) -> *mut c_char;
     fn ncaers_deterministic(on: bool) -> *mut c_char;
+    fn ncaers_pinned(out: *mut *mut C_tensor, x: *const C_tensor) -> *mut c_char;
 }
 
 fn pointers(tensors: &[Tensor]) -> Vec<*const C_tensor> {
@@ -120,6 +121,16 @@ pub(super) fn free_device_memory() -> Option<usize> {
         ask?(&mut free, &mut total)
     };
     (failed == 0).then_some(free)
+}
+
+/// A CPU tensor in memory that CUDA reads by itself.
+pub(super) fn pinned(tensor: &Tensor) -> Result<Tensor> {
+    let mut out = std::ptr::null_mut();
+    // SAFETY: the tensor lives through the call, and `out` is ours on success.
+    unsafe {
+        checked(ncaers_pinned(&mut out, tensor.as_ptr()))?;
+        Ok(Tensor::from_ptr(out))
+    }
 }
 
 /// Refuses operations whose result depends on timing.

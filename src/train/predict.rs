@@ -76,7 +76,7 @@ pub fn predict(
     let slots = network.model().slots();
     let path = pack::path_of(folder, split);
     let pack = Arc::new(Pack::open(&path)?);
-    let pictures = Pictures::of(Arc::clone(&pack), &config, &slots, device)
+    let pictures = Pictures::of(Arc::clone(&pack), &config, &slots, device, false)
         .with_context(|| path.display().to_string())?;
     let answers = Answers::of(&network, &Stage::Joint, &pictures)?;
     let mut order: Vec<usize> = (0..pack.len()).collect();

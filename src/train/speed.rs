@@ -1,28 +1,32 @@
-//! How fast this machine trains a network: the loop's own step on pictures of noise.
-use std::time::Instant;
+//! How fast this machine trains a network: the loop's own step on pictures of noise, and whole
+//! epochs of a run on a pack beside it.
+use std::{path::Path, sync::atomic::AtomicBool, time::Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde::Serialize;
+use serde_json::json;
 use tch::Device;
 
 use super::{
     batch::Pictures,
-    config::TrainConfig,
-    fit,
+    config::{StageEpochs, TrainConfig},
+    fit::{self, Plan},
     loss::Loss,
     network::{Network, Stage},
     optimizer::{Optimizer, Rule},
 };
 use crate::{
     model::{device_name, ModelConfig},
-    record::NUM_CLASSES,
+    pack::{self, Pack},
+    record::{Split, NUM_CLASSES},
+    runs::{EpochRow, RunFolder},
     seed::Draws,
 };
 
 /// Resident pictures, as in the comparison with PyTorch.
 const RESIDENT: usize = 256;
 /// Steps before the clock starts.
-const WARM_UP: u32 = 3;
+const WARM_UP: u32 = 5;
 /// Windows over which the median is taken.
 const WINDOWS: u32 = 5;
 
@@ -52,11 +56,12 @@ pub struct Speed {
 /// Trains `steps` steps of the joint stage and measures them.
 ///
 /// # Errors
-/// When memory runs out.
+/// When memory does not hold a step.
 pub fn speed(model: &ModelConfig, train: &TrainConfig, steps: u32) -> Result<Speed> {
     let device = fit::set_up(train)?;
     let network = Network::build(model, device, train.seed)?;
     let pictures = Pictures::of_noise(RESIDENT, model, &network.model().slots(), device)?;
+    fit::ensure_room(model, train, &pictures, train.batch_size as usize, device)?;
     let trainable = network.tensors().into_iter().filter(|(_, t)| t.requires_grad()).collect();
     let mut bench = Bench {
         optimizer: Optimizer::new(Rule::from(train), vec![(1.0, trainable)])?,
@@ -81,18 +86,93 @@ pub fn speed(model: &ModelConfig, train: &TrainConfig, steps: u32) -> Result<Spe
     (0..per_window).try_for_each(|_| bench.batch().map(drop))?;
     wait_for(device);
     let input_ms_per_step = start.elapsed().as_secs_f64() * 1e3 / f64::from(per_window);
-    rates.sort_by(f64::total_cmp);
+    let images_per_s = median(rates.clone());
     Ok(Speed {
-        images_per_s: rates[rates.len() / 2],
-        images_per_s_best: rates[rates.len() - 1],
+        images_per_s,
+        images_per_s_best: rates.into_iter().fold(0.0, f64::max),
         cpu_s_per_step,
-        ms_per_step: batch / rates[rates.len() / 2] * 1e3,
+        ms_per_step: batch / images_per_s * 1e3,
         input_ms_per_step,
         parameters: bench.network.parameters(),
         threads: tch::get_num_threads() as u32,
         device: device_name(device),
         peak_memory_mib: peak_memory_mib(),
     })
+}
+
+/// Epochs of a real run beside the resident rate.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EpochSpeed {
+    /// Training samples per second of wall time on resident pictures, median of the rounds.
+    pub resident_images_per_s: f64,
+    /// The same over an epoch of the pack, validation and files left out.
+    pub epoch_images_per_s: f64,
+    /// Epoch over resident, median of the rounds.
+    pub share: f64,
+    /// Epoch over resident in every round.
+    pub rounds: Vec<f64>,
+    /// Share of an epoch's wall time that goes into validation and files.
+    pub rest: f64,
+    /// Training samples of an epoch.
+    pub samples: usize,
+}
+
+/// In turn, `rounds` times: `steps` steps on resident pictures, then two epochs of a run on the
+/// training split of the pack in `folder` as [`fit`](fit::fit) does it, into a temporary folder; the second epoch
+/// counts. With `streams` a thread cuts the batches.
+///
+/// # Errors
+/// As [`speed`] and [`fit`](fit::fit).
+pub fn epoch_speed(
+    model: &ModelConfig,
+    train: &TrainConfig,
+    folder: &Path,
+    streams: bool,
+    steps: u32,
+    rounds: u32,
+) -> Result<EpochSpeed> {
+    let samples = Pack::open(&pack::path_of(folder, Split::Train))?.len();
+    let none = StageEpochs { face: 0, context: 0 };
+    let plan = Plan {
+        label: "bench".into(),
+        model: model.clone(),
+        train: TrainConfig { stage1_epochs: none, epochs: 2, ..train.clone() },
+        identity: json!({}),
+        run_id: "bench".into(),
+        pack: folder.to_owned(),
+        stage1_cache: None,
+        streams,
+    };
+    let (mut resident, mut rows) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        resident.push(speed(model, train, steps)?.images_per_s);
+        rows.push(second_epoch(&plan)?);
+    }
+    let training = |row: &EpochRow| samples as f64 / row.images_per_s;
+    let share = |(row, rate): (&EpochRow, &f64)| row.images_per_s / rate;
+    let shares: Vec<f64> = rows.iter().zip(&resident).map(share).collect();
+    Ok(EpochSpeed {
+        epoch_images_per_s: median(rows.iter().map(|row| row.images_per_s).collect()),
+        resident_images_per_s: median(resident),
+        share: median(shares.clone()),
+        rounds: shares,
+        rest: median(rows.iter().map(|row| 1.0 - training(row) / row.seconds).collect()),
+        samples,
+    })
+}
+
+/// The last epoch of a run into a folder that is thrown away.
+fn second_epoch(plan: &Plan) -> Result<EpochRow> {
+    let place = tempfile::tempdir().context("no temporary folder")?;
+    let folder = RunFolder::new(place.path());
+    fit::fit(plan, &folder, &AtomicBool::new(false))?;
+    folder.epochs()?.pop().context("the run left no epoch")
+}
+
+/// The middle of the values, the upper one of two.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
 struct Bench<'a> {

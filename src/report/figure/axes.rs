@@ -73,6 +73,11 @@ pub fn ticks((lo, hi): Range, most: usize) -> Vec<f64> {
     (first..=last).map(|i| i as f64 * step).collect()
 }
 
+/// Epochs are counted; there is no half one.
+pub fn whole(ticks: Vec<f64>) -> Vec<f64> {
+    ticks.into_iter().filter(|t| (t - t.round()).abs() < 1e-9).collect()
+}
+
 /// A number without needless zeros.
 pub fn plain(value: f64) -> String {
     let text = format!("{value:.4}");

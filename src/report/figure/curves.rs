@@ -1,7 +1,8 @@
 //! Learning curves: loss and accuracy over epochs, the selected epoch marked.
 use super::{
     axes::{
-        legend, legend_height, mark, percent, plain, series, ticks, Axes, Key, Mark, Range, Sample,
+        legend, legend_height, mark, percent, plain, series, ticks, whole, Axes, Key, Mark, Range,
+        Sample,
     },
     canvas::{Canvas, Point, Text},
     EM, WIDTH,
@@ -64,11 +65,6 @@ fn furnish(canvas: &mut Canvas, axes: &Axes, title: &str, label: &dyn Fn(f64) ->
     axes.y_ticks(canvas, &ticks(axes.y, 6), label);
     axes.x_ticks(canvas, &whole(ticks(axes.x, 6)), &plain);
     axes.titles(canvas, "epoch", title);
-}
-
-/// Epochs are counted; there is no half one.
-fn whole(ticks: Vec<f64>) -> Vec<f64> {
-    ticks.into_iter().filter(|t| (t - t.round()).abs() < 1e-9).collect()
 }
 
 fn keys(curves: &[Curve]) -> Vec<Key> {

@@ -1,7 +1,7 @@
 //! Fusion weights per class: how much a model listens to the face rather than to the context.
 use super::{
-    axes::{mark, percent, series, Axes},
-    canvas::{fitted, Anchor, Canvas, Text},
+    axes::{legend, legend_height, mark, percent, plain, series, ticks, whole, Axes, Key},
+    canvas::{fitted, Anchor, Canvas, Point, Text},
     EM, MUTED, WIDTH,
 };
 use crate::record::{Emotion, NUM_CLASSES};
@@ -62,6 +62,55 @@ pub fn fusion(models: &[(String, [Option<ClassWeights>; NUM_CLASSES])]) -> Canva
     canvas
 }
 
+/// Below this mean weight a branch counts as ignored, as in training's own warning.
+const IGNORED: f64 = 0.02;
+
+/// Draws each model's mean face weight on validation over the epochs of joint training, with the
+/// weights at which one branch is ignored.
+pub fn fusion_course(models: &[(String, Vec<Point>)]) -> Canvas {
+    let finite = |points: &[Point]| points.iter().copied().filter(|p| p.1.is_finite()).collect();
+    let lines: Vec<Vec<Point>> = models.iter().map(|(_, points)| finite(points)).collect();
+    if lines.iter().all(Vec::is_empty) {
+        return super::curves::nothing("no model has fusion weights");
+    }
+    let labels: Vec<_> = models.iter().map(|(name, _)| name.clone()).collect();
+    let top = legend_height(&labels, WIDTH - 60.0) + 90.0;
+    let mut canvas = Canvas::new(WIDTH, top + 520.0);
+    legend(&mut canvas, &keys(&labels), (30.0, 10.0), WIDTH - 60.0);
+    let last = lines.iter().flatten().map(|p| p.0).fold(1.0, f64::max);
+    let frame = [120.0, top, WIDTH - 40.0, top + 400.0];
+    let axes = Axes { frame, x: (0.0, last), y: (0.0, 1.0) };
+    axes.y_ticks(&mut canvas, &[0.0, 0.25, 0.5, 0.75, 1.0], &percent);
+    axes.x_ticks(&mut canvas, &whole(ticks(axes.x, 8)), &plain);
+    axes.titles(&mut canvas, "epoch of joint training", "mean weight of the face");
+    for limit in [IGNORED, 1.0 - IGNORED] {
+        canvas.dashed(&[axes.at((0.0, limit)), axes.at((last, limit))], MUTED, 2.0, 9.0);
+    }
+    for (i, points) in lines.iter().enumerate() {
+        let (color, kind) = series(i);
+        let points: Vec<Point> = points.iter().map(|p| axes.at(*p)).collect();
+        if let Some(end) = points.last() {
+            mark(&mut canvas, kind, *end, 11.0, color);
+        }
+        canvas.line(points, color, 4.0);
+    }
+    canvas
+}
+
+fn keys(labels: &[String]) -> Vec<Key> {
+    let key = |(i, label): (usize, &String)| {
+        let (color, kind) = series(i);
+        Key {
+            label: label.clone(),
+            sample: Box::new(move |canvas: &mut Canvas, (x, y): Point| {
+                canvas.line(vec![(x - 20.0, y), (x + 20.0, y)], color, 4.0);
+                mark(canvas, kind, (x, y), 11.0, color);
+            }),
+        }
+    };
+    labels.iter().enumerate().map(key).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,5 +126,18 @@ mod tests {
         let models = [("GLA".to_owned(), weights(0.4)), ("CA".to_owned(), weights(0.7))];
         super::super::tests::show("fusion", &fusion(&models));
         super::super::tests::show("fusion-none", &fusion(&[]));
+    }
+
+    #[test]
+    fn the_course_of_a_collapse_reaches_the_line() {
+        let fall =
+            |rate: f64| (1..=30).map(move |e| (f64::from(e), 0.5 * (-f64::from(e) * rate).exp()));
+        let models = [
+            ("GLA, seed 1".to_owned(), fall(0.15).collect()),
+            ("CA, seed 1".to_owned(), fall(0.01).collect::<Vec<_>>()),
+            ("diverged".to_owned(), vec![(1.0, 0.5), (2.0, f64::NAN)]),
+        ];
+        super::super::tests::show("fusion-course", &fusion_course(&models));
+        super::super::tests::show("fusion-course-none", &fusion_course(&[]));
     }
 }

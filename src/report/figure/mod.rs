@@ -17,7 +17,7 @@ pub use canvas::{stamp, text_width, Canvas};
 pub use confusion::{confusion, shade};
 pub use curves::{learning_curves, Curve};
 pub use distances::{distances, DistanceCounts};
-pub use fusion::{fusion, ClassWeights};
+pub use fusion::{fusion, fusion_course, ClassWeights};
 pub use growth::{growth, Growth};
 pub use leak::{leak, LeakShares};
 pub use pictures::{picture_grid, Answer, RowHead, Shot, ShotColumn};

@@ -72,8 +72,56 @@ fn curve(run: &Run) -> Curve {
 /// Models in the figure of fusion weights.
 const FUSION_MODELS: usize = 6;
 
-/// Fusion weights per true class; `None` when no model has any.
+/// Fusion weights over the epochs and per true class; `None` when no model has any.
 pub fn fusion(study: &Study) -> Option<Section> {
+    let blocks: Vec<Block> = course(study).into_iter().chain(per_class(study)).collect();
+    let mut section = Section::new("fusion", "Fusion weights");
+    section.text(
+        "How much of the fused vector comes from the face. A weight near 0 or 1 means that one \
+         branch is not used, which training the encoders first is meant to prevent.",
+    );
+    let ignored = study.runs.iter().flat_map(|run| {
+        let told = run.record.warnings.iter().filter(|warning| warning.contains("fusion ignores"));
+        told.map(move |warning| format!("{}: {warning}", super::run_label(run)))
+    });
+    let ignored: Vec<String> = ignored.collect();
+    let is_empty = blocks.is_empty();
+    section.blocks.extend(blocks);
+    match ignored.is_empty() {
+        true => section.text("No run ignored a branch in any epoch."),
+        false => section.blocks.push(Block::List(ignored)),
+    }
+    (!is_empty).then_some(section)
+}
+
+/// Mean weights over the epochs of joint training.
+fn course(study: &Study) -> Option<Block> {
+    let weight = |row: &EpochRow| Some((f64::from(row.epoch), row.w_face?));
+    let points = |run: &Run| run.epochs.iter().filter(is_joint).filter_map(weight).collect();
+    let runs = study.groups.iter().map(|group| study.first(group));
+    let mut models: Vec<(String, Vec<(f64, f64)>)> =
+        runs.map(|run| (super::run_label(run), points(run))).collect();
+    models.retain(|(_, points)| !points.is_empty());
+    models.truncate(FUSION_MODELS);
+    if models.is_empty() {
+        return None;
+    }
+    let describe = |(name, points): &(String, Vec<(f64, f64)>)| {
+        let (epoch, weight) = points[points.len() - 1];
+        format!("{name}: {weight:.2} after epoch {epoch}")
+    };
+    Some(Block::Figure(Figure {
+        name: "fusion-course".into(),
+        caption: "Mean weight of the face branch on validation; beyond the dashed lines (2 %) a \
+                  branch counts as ignored"
+            .into(),
+        alt: models.iter().map(describe).collect::<Vec<_>>().join("; "),
+        canvas: figure::fusion_course(&models),
+    }))
+}
+
+/// Weights of the first seeds' answers per true class.
+fn per_class(study: &Study) -> Vec<Block> {
     let mut models = Vec::new();
     for group in &study.groups {
         let run = study.first(group);
@@ -85,30 +133,26 @@ pub fn fusion(study: &Study) -> Option<Section> {
     let left_out = models.len().saturating_sub(FUSION_MODELS);
     models.truncate(FUSION_MODELS);
     if models.is_empty() {
-        return None;
-    }
-    let mut section = Section::new("fusion", "Fusion weights");
-    section.text(
-        "How much of the fused vector comes from the face. A weight near 0 or 1 in every class \
-         means that one branch is not used.",
-    );
-    if left_out > 0 {
-        section.text(format!("{left_out} more models have fusion weights that are not drawn."));
+        return Vec::new();
     }
     let describe = |(name, weights): &(String, [Option<ClassWeights>; NUM_CLASSES])| {
         let means: Vec<_> = weights.iter().flatten().map(|w| w.mean).collect();
         let mean = means.iter().sum::<f64>() / means.len().max(1) as f64;
         format!("{name}: face weight {mean:.2} on average over classes")
     };
-    section.blocks.push(Block::Figure(Figure {
+    let mut blocks = vec![Block::Figure(Figure {
         name: "fusion-weights".into(),
         caption: "Weight of the face branch per true class: mean, and range of the middle 80 % of \
                   the samples"
             .into(),
         alt: models.iter().map(describe).collect::<Vec<_>>().join("; "),
         canvas: figure::fusion(&models),
-    }));
-    Some(section)
+    })];
+    if left_out > 0 {
+        let more = format!("{left_out} more models have fusion weights that are not drawn.");
+        blocks.push(Block::Text(more));
+    }
+    blocks
 }
 
 fn class_weights(rows: &[Prediction]) -> [Option<ClassWeights>; NUM_CLASSES] {

@@ -1,7 +1,7 @@
 //! Epochs and steps: what is computed, counted, selected and written.
 use std::time::Instant;
 
-use anyhow::{ensure, Result};
+use anyhow::{anyhow, ensure, Result};
 use tch::{Device, Kind, Tensor};
 
 use super::{
@@ -102,7 +102,10 @@ impl Run<'_> {
             cleared.and_then(|()| self.passes(work, &rows[..size], "trial")).is_ok()
         });
         let given = self.plan.train.batch_size;
-        error.context(format!("memory ran out at train.batch_size = {given}; {advice}"))
+        // LibTorch's own words go on with the stack.
+        let text = format!("{error:#}");
+        let cause = text.split(" frame #").next().unwrap_or_default().trim_end();
+        anyhow!("memory ran out at train.batch_size = {given}; {advice}: {cause}")
     }
 
     /// The learning rate of the next step.
@@ -117,9 +120,18 @@ impl Run<'_> {
 
     /// Adds the pending steps to the epoch's sums.
     pub(super) fn look(&mut self, pending: &mut Vec<Step>) -> Result<()> {
+        if pending.is_empty() {
+            return Ok(());
+        }
         let first = self.position.step as usize - pending.len();
+        // One copy for all: every copy waits for the device.
+        let all = |get: fn(&Step) -> &Tensor| {
+            Tensor::f_stack(&pending.iter().map(get).collect::<Vec<_>>(), 0)
+        };
+        let losses = Vec::<f64>::try_from(all(|step| &step.loss)?.f_to_kind(Kind::Double)?)?;
+        let correct = Vec::<i64>::try_from(all(|step| &step.correct)?)?;
         for (i, step) in pending.drain(..).enumerate() {
-            let loss = step.loss.f_double_value(&[])?;
+            let loss = losses[i];
             ensure!(
                 loss.is_finite(),
                 "the loss is {loss} in {} epoch {}, step {}; the last good checkpoint is kept; lower train.learning_rate or set train.clip_grad",
@@ -128,7 +140,7 @@ impl Run<'_> {
                 first + i + 1
             );
             self.position.loss_sum += loss * step.samples as f64;
-            self.position.correct += step.correct.f_int64_value(&[])? as u64;
+            self.position.correct += correct[i] as u64;
             self.position.seen += step.samples as u64;
         }
         Ok(())
@@ -200,7 +212,7 @@ fn batches(n: usize, size: usize, seed: u64, occasion: &str) -> Vec<Vec<usize>> 
 }
 
 /// Advice after a batch of `rows` did not fit: the largest of its halves that does.
-fn what_fits(rows: usize, fits: impl FnMut(&usize) -> bool) -> String {
+pub(super) fn what_fits(rows: usize, fits: impl FnMut(&usize) -> bool) -> String {
     let halves = std::iter::successors(Some(rows / 2), |size| Some(size / 2));
     match halves.take_while(|&size| size >= 2).find(fits) {
         Some(size) => format!("{size} fits"),

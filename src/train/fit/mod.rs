@@ -35,8 +35,10 @@ use crate::{
 
 mod encoders;
 mod epoch;
+mod room;
 
 use epoch::Step;
+pub(super) use room::ensure_room;
 
 /// The checkpoint that `--resume` goes on from.
 pub const LAST: &str = "last.safetensors";
@@ -64,6 +66,8 @@ pub struct Plan {
     pub pack: PathBuf,
     /// Folder in which the runs of a grid share their stage-1 encoders.
     pub stage1_cache: Option<PathBuf>,
+    /// Cut batches in a thread of its own even where the pictures are at hand.
+    pub streams: bool,
 }
 
 /// The user stopped the run; it can go on.
@@ -142,11 +146,13 @@ impl<'a> Run<'a> {
             let path = pack::path_of(&plan.pack, split);
             let pack = Arc::new(Pack::open(&path)?);
             let slots = network.model().slots();
-            let pictures = Pictures::of(Arc::clone(&pack), &model, &slots, device);
+            let pictures = Pictures::of(Arc::clone(&pack), &model, &slots, device, plan.streams);
             Ok((pack, pictures.with_context(|| path.display().to_string())?))
         };
         let ((pack, train), (_, val)) = (open(Split::Train)?, open(Split::Val)?);
         refuse_missing_classes(&train)?;
+        let rows = train.len().min(plan.train.batch_size as usize);
+        ensure_room(&model, &plan.train, &train, rows, device)?;
         let mut encoders = BTreeMap::new();
         for branch in network.model().branches() {
             encoders.insert(branch, network.branch(branch)?);
@@ -359,6 +365,10 @@ pub(super) fn set_up(train: &TrainConfig) -> Result<Device> {
         tch::set_num_threads(train.threads as i32);
     }
     let device = model::device(&train.device).context("train.device")?;
+    if device != Device::Cpu {
+        // cuDNN times its convolutions once per shape and keeps the fastest.
+        tch::Cuda::cudnn_set_benchmark(!train.deterministic);
+    }
     native::set_deterministic(train.deterministic)?;
     model::allow_tf32(train.precision == Precision::Bf16)?;
     Ok(device)
