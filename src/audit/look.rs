@@ -66,53 +66,109 @@ impl Look {
         difference(&self.levels(false), &other.levels(mirrored))
     }
 
-    /// The cells as numbers, mirrored if that is said.
-    pub(super) fn levels(&self, mirrored: bool) -> Vec<f64> {
-        let straight = self.cells.iter().map(|c| f64::from(*c));
-        if !mirrored {
-            return straight.collect();
+    /// The cells in 1/16 levels, mirrored if that is said.
+    pub(super) fn levels(&self, mirrored: bool) -> Levels {
+        let mut levels = [0; CELLS * CELLS];
+        for (own, row) in levels.chunks_exact_mut(CELLS).zip(self.cells.chunks_exact(CELLS)) {
+            own.iter_mut().zip(row).for_each(|(level, cell)| *level = u16::from(*cell) << FRACTION);
+            if mirrored {
+                own.reverse();
+            }
         }
-        self.cells.chunks(CELLS).flat_map(|row| row.iter().rev().map(|c| f64::from(*c))).collect()
+        levels
     }
 }
 
-/// The mean difference, in standard deviations, in the worst of 8 x 8 blocks but eight, once
-/// brightness and contrast of the others are made the same; infinite when either is plain.
+/// Cells in 1/16 levels, `[32, 32]` in row order: sums of their products over a block fit 32 bits.
+pub(super) type Levels = [u16; CELLS * CELLS];
+/// Fractional bits of [`Levels`].
+pub(super) const FRACTION: u32 = 4;
+
+/// Sums over a block of two pictures' cells, their squares and their products.
+#[derive(Clone, Copy, Default)]
+struct Sums {
+    a: u32,
+    b: u32,
+    aa: u32,
+    bb: u32,
+    ab: u32,
+}
+
+/// The root mean square difference, in standard deviations, in the worst of 8 x 8 blocks but
+/// eight, once brightness and contrast of the others are made the same; infinite when either is
+/// plain.
 ///
 /// Whatever covers few blocks (a logo) is let be, and what changes all of them alike cancels:
 /// another person in the same room changes some blocks a lot and is neither. Dropping the worst
 /// and fitting again is least trimmed squares by concentration steps (Rousseeuw and Van Driessen,
 /// "Computing LTS regression for large data sets", 2006) on blocks.
-pub(super) fn difference(own: &[f64], other: &[f64]) -> f64 {
+pub(super) fn difference(own: &Levels, other: &Levels) -> f64 {
+    let sums = sums(own, other);
     let mut kept = [true; BLOCKS * BLOCKS];
     let mut worst = f64::INFINITY;
     for _ in 0..FITS {
-        let of = |levels: &[f64]| {
-            let (mean, deviation) = spread(
-                levels.iter().enumerate().filter(|(i, _)| kept[block(*i)]).map(|(_, level)| *level),
-            );
-            (deviation >= PLAIN).then_some((mean, deviation))
-        };
-        let (Some((mean, deviation)), Some((its_mean, its_deviation))) = (of(own), of(other))
-        else {
-            return f64::INFINITY;
-        };
-        let mut sums = [0.0; BLOCKS * BLOCKS];
-        for (i, (a, b)) in own.iter().zip(other).enumerate() {
-            sums[block(i)] += ((a - mean) / deviation - (b - its_mean) / its_deviation).abs();
-        }
+        let Some(fit) = Fit::of(&sums, &kept) else { return f64::INFINITY };
+        let squares = sums.map(|block| fit.square(block));
         let mut order: [usize; BLOCKS * BLOCKS] = std::array::from_fn(|i| i);
-        order.sort_by(|a, b| sums[*b].total_cmp(&sums[*a]).then(a.cmp(b)));
-        worst = sums[order[FREE]] / (BLOCK * BLOCK) as f64;
+        order.sort_unstable_by(|a, b| squares[*b].total_cmp(&squares[*a]).then(a.cmp(b)));
+        worst = squares[order[FREE]].sqrt();
         kept = [true; BLOCKS * BLOCKS];
         order[..FREE].iter().for_each(|i| kept[*i] = false);
     }
     worst
 }
 
-/// The block of a cell.
-fn block(cell: usize) -> usize {
-    cell / CELLS / BLOCK * BLOCKS + cell % CELLS / BLOCK
+fn sums(own: &Levels, other: &Levels) -> [Sums; BLOCKS * BLOCKS] {
+    let mut sums = [Sums::default(); BLOCKS * BLOCKS];
+    let rows = own.chunks_exact(CELLS).zip(other.chunks_exact(CELLS));
+    for (y, (own, other)) in rows.enumerate() {
+        let blocks = own.chunks_exact(BLOCK).zip(other.chunks_exact(BLOCK));
+        for (sum, (own, other)) in sums[y / BLOCK * BLOCKS..].iter_mut().zip(blocks) {
+            for (a, b) in own.iter().zip(other) {
+                let (a, b) = (u32::from(*a), u32::from(*b));
+                sum.a += a;
+                sum.b += b;
+                sum.aa += a * a;
+                sum.bb += b * b;
+                sum.ab += a * b;
+            }
+        }
+    }
+    sums
+}
+
+/// Mean and standard deviation of both pictures in the blocks that are kept.
+struct Fit {
+    a: (f64, f64),
+    b: (f64, f64),
+}
+
+impl Fit {
+    /// `None` when either is plain.
+    fn of(sums: &[Sums; BLOCKS * BLOCKS], kept: &[bool; BLOCKS * BLOCKS]) -> Option<Self> {
+        let kept = || sums.iter().zip(kept).filter(|(_, kept)| **kept).map(|(sums, _)| sums);
+        let n = (kept().count() * BLOCK * BLOCK) as f64;
+        let moments = |sum: fn(&Sums) -> u32, square: fn(&Sums) -> u32| {
+            let total = |of: fn(&Sums) -> u32| kept().map(|s| u64::from(of(s))).sum::<u64>() as f64;
+            let mean = total(sum) / n;
+            let deviation = (total(square) / n - mean * mean).max(0.0).sqrt();
+            (deviation >= PLAIN * f64::from(1 << FRACTION)).then_some((mean, deviation))
+        };
+        Some(Fit { a: moments(|s| s.a, |s| s.aa)?, b: moments(|s| s.b, |s| s.bb)? })
+    }
+
+    /// The mean square difference in a block.
+    fn square(&self, sums: Sums) -> f64 {
+        let n = (BLOCK * BLOCK) as f64;
+        let ((mean, deviation), (its_mean, its_deviation)) = (self.a, self.b);
+        let [a, b, aa, bb, ab] =
+            [sums.a, sums.b, sums.aa, sums.bb, sums.ab].map(|sum| f64::from(sum) / n);
+        let own = (aa - 2.0 * mean * a + mean * mean) / (deviation * deviation);
+        let other = (bb - 2.0 * its_mean * b + its_mean * its_mean) / its_deviation.powi(2);
+        let both = (ab - mean * b - its_mean * a + mean * its_mean) / (deviation * its_deviation);
+        // Rounding may leave a little less than nothing.
+        (own + other - 2.0 * both).max(0.0)
+    }
 }
 
 /// The background's cells.

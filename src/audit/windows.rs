@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use super::{
     hash::{signs, Coefficient, CELLS, COSINES, COSINE_BITS, FREQUENCIES, HIGHEST},
-    look::{difference, Look},
+    look::{difference, Levels, Look, FRACTION},
 };
 
 /// Steps along a side by which windows move and shrink; 2.5 %.
@@ -104,29 +104,30 @@ fn hash(rows: &[[i32; HIGHEST + 1]], down: &Side, length: usize) -> u64 {
 /// How much `part`, mirrored if that is said, differs from the window of `whole`; in standard
 /// deviations as between whole pictures, after both are smoothed.
 pub fn window_difference(whole: &Look, window: Window, part: &Look, mirrored: bool) -> f64 {
-    difference(&smoothed(cut(whole, window)), &smoothed(part.levels(mirrored)))
+    difference(&smoothed(&cut(whole, window)), &smoothed(&part.levels(mirrored)))
 }
 
 /// The cells of a window.
-fn cut(whole: &Look, window: Window) -> Vec<f64> {
+fn cut(whole: &Look, window: Window) -> Levels {
     let Window { removed, left, top } = window;
-    let mut cells = vec![0.0; CELLS * CELLS];
+    let mut sums = [0u32; CELLS * CELLS];
     for (y, own_y, high) in shares(removed, top) {
         for (x, own_x, wide) in shares(removed, left) {
-            let level = f64::from(whole.cells()[own_y * CELLS + own_x]);
-            cells[y * CELLS + x] += level * (high * wide) as f64;
+            let level = u32::from(whole.cells()[own_y * CELLS + own_x]);
+            sums[y * CELLS + x] += level * (high * wide) as u32;
         }
     }
-    let area = ((STEPS - removed) * (STEPS - removed)) as f64;
-    cells.into_iter().map(|sum| sum / area).collect()
+    let area = ((STEPS - removed) * (STEPS - removed)) as u32;
+    sums.map(|sum| (((sum << FRACTION) + area / 2) / area) as u16)
 }
 
 /// Weights 1 2 1 along both sides, several times; the border counts on beyond itself.
-fn smoothed(mut cells: Vec<f64>) -> Vec<f64> {
+fn smoothed(levels: &Levels) -> Levels {
     let last = CELLS - 1;
+    let mut cells = levels.map(f32::from);
     for _ in 0..SMOOTHED {
         for stride in [1, CELLS] {
-            let before = cells.clone();
+            let before = cells;
             for (i, cell) in cells.iter_mut().enumerate() {
                 let place = i / stride % CELLS;
                 let low = if place == 0 { i } else { i - stride };
@@ -135,7 +136,7 @@ fn smoothed(mut cells: Vec<f64>) -> Vec<f64> {
             }
         }
     }
-    cells
+    cells.map(|level| level.round() as u16)
 }
 
 #[cfg(test)]
@@ -171,12 +172,16 @@ mod tests {
 
     #[test]
     fn smoothing_keeps_the_mean_of_a_wave_and_flattens_a_point() {
-        let mut point = vec![0.0; CELLS * CELLS];
-        point[5 * CELLS + 7] = 256.0;
-        let after = smoothed(point);
-        assert!((after.iter().sum::<f64>() - 256.0).abs() < 1e-9);
+        let mut point = [0; CELLS * CELLS];
+        point[5 * CELLS + 7] = 1 << 15;
+        let after = smoothed(&point);
+        let sum: i64 = after.iter().map(|level| i64::from(*level)).sum();
+        assert!((sum - (1 << 15)).abs() <= 40, "81 cells are rounded: {sum}");
         // 1 2 1 four times is the eighth row of Pascal's triangle over 256: 70 in the middle.
-        assert!((after[5 * CELLS + 7] - 70.0 * 70.0 / 256.0).abs() < 1e-9);
-        assert!((after[5 * CELLS + 8] - 70.0 * 56.0 / 256.0).abs() < 1e-9);
+        let at = |across: f64, down: f64| (across * down / 2.0).round() as u16;
+        assert_eq!(after[5 * CELLS + 7], at(70.0, 70.0));
+        assert_eq!(after[5 * CELLS + 8], at(70.0, 56.0));
+        assert_eq!(after[7 * CELLS + 8], at(28.0, 56.0));
+        assert_eq!(smoothed(&[77; CELLS * CELLS]), [77; CELLS * CELLS]);
     }
 }
