@@ -253,7 +253,10 @@ mod report {
                     let difference = looks
                         .filter(|_| bits <= stills::RADIUS)
                         .map(|(a, b)| a.difference(b, false).min(a.difference(b, true)));
-                    let window = likest_window(&own, &other).min(likest_window(&other, &own));
+                    let window = match difference {
+                        Some(found) if found <= stills::SAME_PICTURE => f64::INFINITY,
+                        _ => likest_window(&own, &other).min(likest_window(&other, &own)),
+                    };
                     let found = Rule::default().judge(&own, &other).is_some();
                     (f64::from(bits), difference.unwrap_or(f64::INFINITY), window, found)
                 },
@@ -305,10 +308,16 @@ mod report {
         };
         let hashes = windows::hashes(look).into_iter().zip(WINDOWS.iter());
         let both = hashes.flat_map(|(h, w)| [(h, w, false), (hash::mirrored(h), w, true)]);
-        let near = both.filter(|(h, ..)| {
-            *h != hash::UNINFORMATIVE && hash::distance(*h, part.hash) <= stills::WINDOW_RADIUS
-        });
-        near.map(|(_, window, turned)| window_difference(look, *window, other, turned))
+        let bits = |(h, window, turned)| {
+            let bits = hash::distance(h, part.hash);
+            (h != hash::UNINFORMATIVE && bits <= stills::WINDOW_RADIUS)
+                .then_some((bits, window, turned))
+        };
+        let mut near: Vec<(u32, &windows::Window, bool)> = both.filter_map(bits).collect();
+        near.sort_by_key(|(bits, ..)| *bits);
+        near.into_iter()
+            .take(4)
+            .map(|(_, window, turned)| window_difference(look, *window, other, turned, 0.0))
             .fold(f64::INFINITY, f64::min)
     }
 

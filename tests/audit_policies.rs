@@ -14,7 +14,7 @@ use ncaers::{
     record::{LedgerEntry, LedgerKind, Split},
 };
 use planted::{changed, Kind};
-use rooms::{json, save, shot, stderr};
+use rooms::{column, json, save, shot, stderr};
 
 /// Three pictures in train; in test a darker, a mirrored and an unchanged copy, and a fourth.
 fn corpus(root: &Path) {
@@ -79,7 +79,13 @@ fn every_policy_does_what_it_says_and_every_removal_names_its_partner() {
             "remove-train" => {
                 assert!(stderr(&audit.code(1)).contains("train is empty"));
             }
-            _ => assert_eq!(json(&audit.code(3))["worst_leak"], 0.75),
+            _ => {
+                assert_eq!(json(&audit.code(3))["worst_leak"], 0.75);
+                let found = column(&dir.path().join("audit-keep"), "pairs.csv", &[1, 3]);
+                let mut want: Vec<_> = pairs.iter().map(|(a, b)| format!("{b} {a}")).collect();
+                want.sort();
+                assert!(want.iter().all(|pair| found.contains(pair)) && found.len() == 3);
+            }
         }
     }
     let out = dir.path().join("fail");

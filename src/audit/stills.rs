@@ -10,12 +10,14 @@ use crate::record::{Emotion, Split};
 pub const RADIUS: u32 = 10;
 /// Bits in which the hash of a window may differ from that of a picture for the two to be compared.
 pub const WINDOW_RADIUS: u32 = 6;
+/// Windows of a pair whose cells are compared, those with the nearest hashes.
+pub(super) const TRIED: usize = 4;
 /// Bits in which pictures may differ that cannot be compared by their looks, and neighbours in
 /// stored order.
 pub const HASH_ALONE: u32 = 3;
 /// Difference of looks up to which two pictures are the same; see `docs/audit.md` for how this
 /// and the next were chosen.
-pub const SAME_PICTURE: f64 = 0.16;
+pub const SAME_PICTURE: f64 = 0.25;
 /// The same for a window and a picture.
 pub const SAME_WINDOW: f64 = 0.12;
 
@@ -96,9 +98,14 @@ impl Rule {
         self.uncropped(a, b).or_else(|| {
             let cut = |whole: &Still, part: &Still| {
                 let windows = self.windows(whole).into_iter();
-                let found = windows
-                    .filter_map(|query| query.judge(whole, part, bits(query.hash, part.hash)?));
-                found.min()
+                let mut near: Vec<(u32, Query)> = windows
+                    .filter_map(|query| Some((bits(query.hash, part.hash)?, query)))
+                    .filter(|(bits, _)| *bits <= WINDOW_RADIUS)
+                    .collect();
+                near.sort_by_key(|(bits, _)| *bits);
+                let tried = near.iter().take(TRIED);
+                let mut judged = tried.filter_map(|(bits, query)| query.judge(whole, part, *bits));
+                judged.next()
             };
             cut(a, b).into_iter().chain(cut(b, a)).min()
         })
@@ -158,7 +165,8 @@ impl Query {
         if distance > WINDOW_RADIUS {
             return None;
         }
-        let difference = window_difference(whole, WINDOWS[self.window], part, self.mirrored);
+        let window = WINDOWS[self.window];
+        let difference = window_difference(whole, window, part, self.mirrored, SAME_WINDOW);
         let difference = Some(within(difference, SAME_WINDOW)?);
         Some(Likeness { cropped: true, distance, mirrored: self.mirrored, difference })
     }

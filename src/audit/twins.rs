@@ -8,12 +8,10 @@ use super::{
     hash::{mirrored, UNINFORMATIVE},
     leak::{Leak, Verdict, PARTNERS},
     pairs::Index,
-    stills::{Likeness, Part, Rule, Still, WINDOW_RADIUS},
+    stills::{Likeness, Part, Rule, Still, TRIED, WINDOW_RADIUS},
 };
 use crate::seed::Draws;
 
-/// Windows of a pair whose cells are compared, those with the nearest hashes.
-const TRIED: usize = 4;
 /// Stills that are looked up before what was found is joined: few at first, as a crowd that is
 /// joined early need not be compared later.
 const FIRST_BLOCK: usize = 64;
