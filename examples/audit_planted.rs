@@ -15,6 +15,7 @@ use ncaers::{
         hash,
         look::Look,
         stills::{self, Rule},
+        windows::{self, window_difference, WINDOWS},
         Member,
     },
     media::{encode::Codec, image::decode_rgb, image::encode_jpeg},
@@ -25,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 #[path = "../tests/common/planted.rs"]
 mod planted;
-use planted::{copy, encoded, hash_of, take, Kind, Take, KINDS};
+use planted::{copy, encoded, hash_of, swung, take, Kind, Take, KINDS};
 
 /// What is done to stills themselves: family, shares of width and height that are cut off, where
 /// the rest lies (0 at the left and top, 1 at the right and bottom), JPEG quality.
@@ -160,19 +161,6 @@ fn cut(picture: &RgbImage, removed: [f64; 2], place: [f64; 2]) -> RgbImage {
     image::imageops::crop_imm(picture, x, y, w, h).to_image()
 }
 
-/// The same take by a swinging camera: a window of 80 % that goes to and fro in four seconds, at
-/// most 16 % of the width per second.
-fn swung(frames: &[RgbImage], fps: f64) -> Vec<RgbImage> {
-    let window = |(t, frame): (usize, &RgbImage)| {
-        let (width, height) = frame.dimensions();
-        let (w, h) = (width * 2 / 5 * 2, height * 2 / 5 * 2);
-        let swing = 0.5 + 0.5 * (t as f64 / fps * std::f64::consts::FRAC_PI_2).sin();
-        let x = (f64::from(width - w) * swing).round() as u32;
-        image::imageops::crop_imm(frame, x, (height - h) / 2, w, h).to_image()
-    };
-    frames.iter().enumerate().map(window).collect()
-}
-
 /// The name and family of a kind.
 fn kind_of(kind: usize) -> (String, String) {
     match KINDS.get(kind) {
@@ -195,10 +183,17 @@ mod report {
         copy: bool,
         /// Not made of it, but of the same set and actor.
         hard: bool,
+        /// Of clips the mean with moments on each other, of stills the bits.
         on: f64,
+        /// Of clips the mean with moments between each other, of stills the difference of looks.
         between: f64,
+        /// Of stills the difference of the likest window.
+        window: f64,
         found: bool,
     }
+
+    /// As in [`Pair`]: on, between, window, found.
+    type Measures = (f64, f64, f64, bool);
 
     pub fn clips(halves: &[Vec<&Original>; 2]) {
         println!("\n## Clips");
@@ -211,7 +206,7 @@ mod report {
                         found.map_or(f64::INFINITY, |a| a.mean_distance)
                     };
                     let linked = linked(&own.signature, &other.signature);
-                    (mean(Phase::On), mean(Phase::Between), linked)
+                    (mean(Phase::On), mean(Phase::Between), f64::INFINITY, linked)
                 },
                 VIDEO,
             )
@@ -254,25 +249,40 @@ mod report {
                 |own, other| {
                     let (own, other) = (seen(&own.still), seen(&other.still));
                     let bits = nearest(own.hash, other.hash);
-                    let difference = |mirrored| match (&own.look, &other.look) {
-                        (Some(a), Some(b)) => a.difference(b, mirrored),
-                        _ => f64::INFINITY,
+                    let looks = own.look.as_ref().zip(other.look.as_ref());
+                    let difference = looks
+                        .filter(|_| bits <= stills::RADIUS)
+                        .map(|(a, b)| a.difference(b, false).min(a.difference(b, true)));
+                    let window = match difference {
+                        Some(found) if found <= stills::SAME_PICTURE => f64::INFINITY,
+                        _ => likest_window(&own, &other).min(likest_window(&other, &own)),
                     };
                     let found = Rule::default().judge(&own, &other).is_some();
-                    (f64::from(bits), difference(false).min(difference(true)), found)
+                    (f64::from(bits), difference.unwrap_or(f64::INFINITY), window, found)
                 },
                 VIDEO + STILLS.len(),
             );
             let still = |p: &Pair| p.kind >= VIDEO || !matches!(KINDS[p.kind].1, Kind::Trimmed(..));
             all.into_iter().filter(still).collect::<Vec<_>>()
         });
-        let uncropped = |p: &&Pair| !kind_of(p.kind).0.starts_with("cropped");
-        threshold("difference", &chosen, uncropped, |p| p.between);
-        println!("in use: {} bits, difference {}", stills::RADIUS, stills::SAME_PICTURE);
+        let cropped = |p: &Pair| kind_of(p.kind).0.starts_with("cropped");
+        let logo = |p: &Pair| kind_of(p.kind).0.starts_with("logo");
+        threshold("difference", &chosen, |p| !p.copy || !cropped(p) && !logo(p), |p| p.between);
+        threshold("window", &chosen, |p| !p.copy || cropped(p), |p| p.window);
+        println!(
+            "in use: {} bits, difference {}, window {}",
+            stills::RADIUS,
+            stills::SAME_PICTURE,
+            stills::SAME_WINDOW
+        );
         table("first half", &chosen);
         table("second half", &reported);
         table("both halves", chosen.iter().chain(&reported));
         spread(&reported);
+        println!("\nby hash alone, as `import` groups stills");
+        let alone = |p: &Pair| Pair { found: p.on <= align::MOST_MEAN, ..*p };
+        let alone: Vec<Pair> = chosen.iter().chain(&reported).map(alone).collect();
+        table("both halves", &alone);
         for (name, swung) in [("still camera", false), ("swinging camera", true)] {
             let mut later: Vec<u32> = halves
                 .iter()
@@ -291,13 +301,33 @@ mod report {
         }
     }
 
+    /// The smallest difference of a part and the windows whose hash is near to its own.
+    fn likest_window(whole: &stills::Still, part: &stills::Still) -> f64 {
+        let Some((look, other)) = whole.look.as_ref().zip(part.look.as_ref()) else {
+            return f64::INFINITY;
+        };
+        let hashes = windows::hashes(look).into_iter().zip(WINDOWS.iter());
+        let both = hashes.flat_map(|(h, w)| [(h, w, false), (hash::mirrored(h), w, true)]);
+        let bits = |(h, window, turned)| {
+            let bits = hash::distance(h, part.hash);
+            (h != hash::UNINFORMATIVE && bits <= stills::WINDOW_RADIUS)
+                .then_some((bits, window, turned))
+        };
+        let mut near: Vec<(u32, &windows::Window, bool)> = both.filter_map(bits).collect();
+        near.sort_by_key(|(bits, ..)| *bits);
+        near.into_iter()
+            .take(4)
+            .map(|(_, window, turned)| window_difference(look, *window, other, turned, 0.0))
+            .fold(f64::INFINITY, f64::min)
+    }
+
     fn nearest(a: u64, b: u64) -> u32 {
         hash::distance(a, b).min(hash::distance(a, hash::mirrored(b)))
     }
 
     fn pairs(
         half: &[&Original],
-        measure: impl Fn(&Seen, &Seen) -> (f64, f64, bool) + Sync,
+        measure: impl Fn(&Seen, &Seen) -> Measures + Sync,
         kinds: usize,
     ) -> Vec<Pair> {
         let of = |origin: usize| {
@@ -307,9 +337,17 @@ mod report {
                     half.iter()
                         .enumerate()
                         .map(|(t, other)| {
-                            let (on, between, found) = measure(&other.own, seen);
+                            let (on, between, window, found) = measure(&other.own, seen);
                             let hard = other.person == half[origin].person && t != origin;
-                            Pair { kind: *kind, copy: t == origin, hard, on, between, found }
+                            Pair {
+                                kind: *kind,
+                                copy: t == origin,
+                                hard,
+                                on,
+                                between,
+                                window,
+                                found,
+                            }
                         })
                         .collect::<Vec<_>>()
                 })
@@ -379,9 +417,11 @@ mod report {
         println!("\n| kind | measure | median copy | p95 | p99 | max | min, same set and actor | p1 | min, others |\n| --- | --- | --: | --: | --: | --: | --: | --: | --: |");
         let kinds: std::collections::BTreeSet<usize> = pairs.iter().map(|p| p.kind).collect();
         for kind in kinds {
-            for (name, score) in
-                [("first", (|p: &Pair| p.on) as fn(&Pair) -> f64), ("second", |p| p.between)]
-            {
+            for (name, score) in [
+                ("first", (|p: &Pair| p.on) as fn(&Pair) -> f64),
+                ("second", |p| p.between),
+                ("window", |p| p.window),
+            ] {
                 let sorted = |of: fn(&Pair) -> bool| {
                     let mut v: Vec<f64> =
                         pairs.iter().filter(|p| p.kind == kind && of(p)).map(score).collect();

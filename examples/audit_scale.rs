@@ -1,40 +1,64 @@
-//! How the search for near-duplicates grows.
+//! Time and memory of the audit by size, as table and figure.
 //!
-//! `cargo run --release --example audit_scale FOLDER` writes `audit-scale.csv` and `audit-scale.svg`.
+//! `cargo run --release --example audit_scale FOLDER [LARGEST]` writes `audit-scale.csv` and
+//! `audit-scale.svg`.
 //!
-//! Hashes come in videos of eight that differ in up to three bits from their neighbour, half of the
-//! videos with skewed bits, as pictures have: what all pictures share fills some buckets of the
-//! index more than others. One size per process, so that peak memory is that of the size: the
-//! program starts itself.
+//! Pictures are drawn at 32 x 32 cells, which is all that the audit sees of any: scenes of
+//! rectangles, eight pictures of each in which somebody moves. Clips are signatures of eight hashes
+//! that differ in up to three bits from their neighbour, half of them skewed as pictures' are: what
+//! all share fills some buckets of the index more than others. One size and kind per process, so
+//! that peak memory is that of the size: the program starts itself.
 use std::{path::Path, process::Command, time::Instant};
 
 use ncaers::{
-    audit::{groups, pairs::links, stills, Member},
+    audit::{
+        groups,
+        hash::{hash, Thumbnail},
+        look::Look,
+        pairs::links,
+        stills::{self, Part, Rule, Still},
+        twins::{crops, leak, videos},
+        Member,
+    },
+    record::{Emotion, Split},
     report::figure::{growth, Growth},
     seed::Draws,
 };
+use rayon::prelude::*;
 
-/// Hashes in one video.
+/// Pictures or hashes of one video.
 const VIDEO: usize = 8;
 /// Sizes: 70,000 is CAER-S.
 const SIZES: [usize; 5] = [10_000, 70_000, 100_000, 300_000, 1_000_000];
+/// Cells per side of a drawn picture.
+const SIDE: usize = 32;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let folder = match arguments.as_slice() {
-        [radius, size] => {
-            return measure(radius.parse().expect("bits"), size.parse().expect("a number"))
+    let number = |text: &String| text.parse().expect("a number");
+    match arguments.as_slice() {
+        [kind, size] if kind == "hashes" => return of_hashes(number(size)),
+        [kind, size] if kind == "pictures" => return of_pictures(number(size)),
+        [folder, most @ ..] => {
+            measure_all(Path::new(folder), most.first().map_or(usize::MAX, number))
         }
-        [folder] => Path::new(folder),
-        _ => panic!("usage: audit_scale FOLDER"),
-    };
-    let mut csv = String::from("hashes,radius,links,links_s,groups_s,peak_mb\n");
-    for size in SIZES {
-        let own = std::env::current_exe().expect("a path");
-        let words = [stills::RADIUS.to_string(), size.to_string()];
-        let done = Command::new(own).args(words).output().expect("starts");
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-        csv += &String::from_utf8(done.stdout).expect("text");
+        [] => panic!("usage: audit_scale FOLDER [LARGEST]"),
+    }
+}
+
+fn measure_all(folder: &Path, largest: usize) {
+    let mut csv = String::from(
+        "size,links,links_s,groups_s,hashes_mb,pairs,crops_s,copies_s,leaks_s,pictures_s,pictures_mb\n",
+    );
+    for size in SIZES.into_iter().filter(|size| *size <= largest) {
+        let [hashes, pictures] = ["hashes", "pictures"].map(|kind| {
+            let own = std::env::current_exe().expect("a path");
+            let done = Command::new(own).args([kind, &size.to_string()]).output().expect("starts");
+            assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+            String::from_utf8(done.stdout).expect("text").trim().to_owned()
+        });
+        csv += &format!("{size},{hashes},{pictures}\n");
+        eprintln!("{size},{hashes},{pictures}");
     }
     print!("{csv}");
     std::fs::write(folder.join("audit-scale.csv"), &csv).expect("writable");
@@ -49,29 +73,32 @@ fn figure(csv: &str) -> String {
         label: label.into(),
         points: rows().map(|cells| (number(cells[0]), number(cells[column]))).collect(),
     };
-    let lines = [line("all near pairs of hashes", 3), line("groups of clips", 4)];
-    growth(&lines, "hashes", "seconds").svg().expect("draws")
+    let lines = [
+        line("pictures, all steps", 9),
+        line("of these, crops", 6),
+        line("groups of clips", 3),
+        line("near hashes alone", 2),
+    ];
+    growth(&lines, "pictures or hashes", "seconds").svg().expect("draws")
 }
 
-fn measure(radius: u32, size: usize) {
-    let hashes = hashes(size);
+/// Runs a step; how long it took.
+fn timed<T>(step: impl FnOnce() -> T) -> (T, f64) {
     let start = Instant::now();
-    let links = links(&hashes, radius, true).len();
-    let links_s = start.elapsed().as_secs_f64();
+    let done = step();
+    (done, start.elapsed().as_secs_f64())
+}
+
+fn of_hashes(size: usize) {
+    let hashes = hashes(size);
+    let (links, links_s) = timed(|| links(&hashes, stills::RADIUS, true).len());
     let ids: Vec<String> = (0..size.div_ceil(VIDEO)).map(|i| format!("train/{i:07}")).collect();
-    let member = |(id, signature): (&'static str, &'static [u64])| Member {
-        clip_id: id,
-        sha256: None,
-        signature: Some(signature),
-    };
-    let (ids, hashes): (&'static [String], &'static [u64]) = (ids.leak(), hashes.leak());
+    let member = |(id, signature)| Member { clip_id: id, sha256: None, signature: Some(signature) };
     let members: Vec<Member> =
         ids.iter().map(String::as_str).zip(hashes.chunks(VIDEO)).map(member).collect();
-    let start = Instant::now();
-    let joined = groups(&members).links.len();
+    let (joined, groups_s) = timed(|| groups(&members).links.len());
     assert!(joined < size);
-    let groups_s = start.elapsed().as_secs_f64();
-    println!("{size},{radius},{links},{links_s:.3},{groups_s:.3},{}", peak_mb());
+    println!("{links},{links_s:.3},{groups_s:.3},{}", peak_mb());
 }
 
 fn hashes(size: usize) -> Vec<u64> {
@@ -88,6 +115,58 @@ fn hashes(size: usize) -> Vec<u64> {
     }
     all.truncate(size);
     all
+}
+
+fn of_pictures(size: usize) {
+    let scenes = 0..size.div_ceil(VIDEO);
+    let mut stills: Vec<Still> = scenes.into_par_iter().flat_map_iter(scene).collect();
+    stills.truncate(size);
+    let rule = Rule::default();
+    let (crops, crops_s) = timed(|| crops(&stills, rule));
+    let (mut sets, copies_s) = timed(|| videos(&stills, rule, &crops, []));
+    let part = |split| Part { set: 0, split };
+    let parts = (part(Split::Test), part(Split::Train));
+    let (found, leaks_s) = timed(|| leak(&stills, parts, (rule, &crops), &mut sets, 1));
+    let all = crops_s + copies_s + leaks_s;
+    println!("{},{crops_s:.3},{copies_s:.3},{leaks_s:.3},{all:.3},{}", found.pairs, peak_mb());
+}
+
+/// Eight pictures of a scene; of every third scene two are in test, others are in one part.
+fn scene(number: usize) -> Vec<Still> {
+    let mut draws = Draws::new(number as u64, "scene", "");
+    let mut room = [120u8; SIDE * SIDE];
+    for _ in 0..20 {
+        let [x, y] = [0; 2].map(|_| draws.below(SIDE as u64 - 2) as usize);
+        let [w, h] = [0; 2].map(|_| 2 + draws.below(13) as usize);
+        fill(&mut room, (x, y), (w, h), draws.below(256) as u8);
+    }
+    let tone = draws.below(256) as u8;
+    let picture = |i: usize| {
+        let mut cells = room;
+        fill(&mut cells, (8 + draws.below(12) as usize, 10), (6, SIDE), tone);
+        cells.iter_mut().for_each(|cell| *cell = cell.saturating_add(draws.below(3) as u8));
+        let thumbnail = Thumbnail::of_pixels(&cells, SIDE, SIDE).expect("fits");
+        let test =
+            if number.is_multiple_of(3) { i >= 6 } else { number % 3 == 2 && number % 2 == 0 };
+        Still {
+            id: format!("{number:06}/{i}"),
+            set: 0,
+            split: if test { Split::Test } else { Split::Train },
+            emotion: Emotion::ALL[number % 7],
+            video: None,
+            // Of the length of a real one; no two are the same.
+            sha256: format!("{number:060}{i:04}"),
+            hash: hash(&thumbnail),
+            look: Some(Look::new(&thumbnail)),
+        }
+    };
+    (0..VIDEO).map(picture).collect()
+}
+
+fn fill(cells: &mut [u8; SIDE * SIDE], (x, y): (usize, usize), (w, h): (usize, usize), level: u8) {
+    for row in cells.chunks_exact_mut(SIDE).skip(y).take(h) {
+        row[x..(x + w).min(SIDE)].fill(level);
+    }
 }
 
 /// Peak resident memory in MB, as Linux tells it.

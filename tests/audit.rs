@@ -169,6 +169,33 @@ fn empty_and_strange_folders_are_told() {
 }
 
 #[test]
+fn pictures_that_nobody_looks_at_are_listed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (root, out) = (dir.path().join("root"), dir.path().join("out"));
+    save(&root, "train/Sad/1.png", &shot(1, 1));
+    for stray in ["train/Contempt/1.png", "train/2.png", "test/Sad/deeper/3.png"] {
+        save(&root, stray, &shot(2, 1));
+    }
+    fs::write(root.join("test/Sad/4.webp"), "of another format").unwrap();
+    fs::write(root.join("test/Sad/5.png"), "broken").unwrap();
+    fs::write(root.join("test/Sad/notes.txt"), "no picture").unwrap();
+    let summary = json(&audit(&root, &out, &[]).success());
+    assert_eq!(summary["unreadable"], 5);
+    let mut listed = column(&out, "unreadable.csv", &[1, 2]);
+    listed.sort();
+    let want = [
+        "test/Sad/4.webp is neither PNG nor JPEG; convert it",
+        "test/Sad/5 cannot decode ",
+        "test/Sad/deeper/3.png lies below the folder of its class",
+        "train/2.png train/2.png is no folder of a class",
+        "train/Contempt/1.png train/Contempt is no folder of a class",
+    ];
+    assert!(listed.iter().zip(want).all(|(got, want)| got.starts_with(want)), "{listed:?}");
+    let notes = summary["notes"].to_string();
+    assert!(notes.contains("test is empty: none of its 3 pictures can be read"), "{notes}");
+}
+
+#[test]
 fn neighbours_of_one_place_are_a_run() {
     let dir = tempfile::tempdir().unwrap();
     let (root, out) = (dir.path().join("root"), dir.path().join("out"));

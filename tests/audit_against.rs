@@ -252,3 +252,23 @@ fn stills_whose_pictures_are_missing_are_compared_by_the_hash_that_is_known() {
     let page = fs::read_to_string(out.join("index.html")).unwrap();
     assert!(page.contains("by hash alone") && page.contains("The picture cannot be read."));
 }
+
+#[test]
+fn hashes_of_another_kind_are_not_taken_for_our_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let [ours, out] = ["ours", "out"].map(|n| dir.path().join(n));
+    let picture = shot(1, 0);
+    let set = Set::hashed("old").still(&ours, "train/Sad/1", &picture);
+    let set = set.clip("train/Sad/1", None, &[hash_of(&picture)]);
+    let set = set.still(&ours, "test/Sad/2", &picture).still(&ours, "test/Sad/3", &shot(2, 0));
+    set.still(&ours, "train/Sad/4", &picture).write(&ours);
+    fs::remove_file(ours.join("images/train/Sad/1.png")).unwrap();
+    let summary = json(&run(&ours, None, &out).code(3));
+    assert_eq!(
+        (&summary["unreadable"], &summary["by_hash_alone"]),
+        (&Value::from(1), &Value::from(0))
+    );
+    assert_eq!(column(&out, "pairs.csv", &[1, 3, 8]), ["test/Sad/2 train/Sad/4 true"]);
+    let notes = summary["notes"].to_string();
+    assert!(notes.contains("`old`") && notes.contains("not held against pictures"), "{notes}");
+}

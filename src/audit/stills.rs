@@ -10,12 +10,14 @@ use crate::record::{Emotion, Split};
 pub const RADIUS: u32 = 10;
 /// Bits in which the hash of a window may differ from that of a picture for the two to be compared.
 pub const WINDOW_RADIUS: u32 = 6;
+/// Windows of a pair whose cells are compared, those with the nearest hashes.
+pub(super) const TRIED: usize = 4;
 /// Bits in which pictures may differ that cannot be compared by their looks, and neighbours in
 /// stored order.
 pub const HASH_ALONE: u32 = 3;
 /// Difference of looks up to which two pictures are the same; see `docs/audit.md` for how this
 /// and the next were chosen.
-pub const SAME_PICTURE: f64 = 0.16;
+pub const SAME_PICTURE: f64 = 0.25;
 /// The same for a window and a picture.
 pub const SAME_WINDOW: f64 = 0.12;
 
@@ -80,8 +82,14 @@ pub struct Likeness {
     pub distance: u32,
     /// Whether one is the mirror image of the other.
     pub mirrored: bool,
-    /// Whether looks were compared; `false` where a picture is missing.
-    pub verified: bool,
+    /// Difference of the looks in 1/1000 standard deviations; `None` where a picture is missing,
+    /// so that hashes alone were compared.
+    pub difference: Option<u32>,
+}
+
+/// A difference of looks in 1/1000 standard deviations when it is at most `most` of them.
+fn within(difference: f64, most: f64) -> Option<u32> {
+    (difference <= most).then(|| (1000.0 * difference).round() as u32)
 }
 
 impl Rule {
@@ -90,9 +98,14 @@ impl Rule {
         self.uncropped(a, b).or_else(|| {
             let cut = |whole: &Still, part: &Still| {
                 let windows = self.windows(whole).into_iter();
-                let found = windows
-                    .filter_map(|query| query.judge(whole, part, bits(query.hash, part.hash)?));
-                found.min()
+                let mut near: Vec<(u32, Query)> = windows
+                    .filter_map(|query| Some((bits(query.hash, part.hash)?, query)))
+                    .filter(|(bits, _)| *bits <= WINDOW_RADIUS)
+                    .collect();
+                near.sort_by_key(|(bits, _)| *bits);
+                let tried = near.iter().take(TRIED);
+                let mut judged = tried.filter_map(|(bits, query)| query.judge(whole, part, *bits));
+                judged.next()
             };
             cut(a, b).into_iter().chain(cut(b, a)).min()
         })
@@ -112,12 +125,13 @@ impl Rule {
         distance: u32,
         mirrored: bool,
     ) -> Option<Likeness> {
-        let (verified, same) = match (&a.look, &b.look) {
+        let difference = match (&a.look, &b.look) {
             _ if distance > self.radius => return None,
-            (Some(a), Some(b)) => (true, a.difference(b, mirrored) <= SAME_PICTURE),
-            _ => (false, distance <= HASH_ALONE),
+            (Some(a), Some(b)) => Some(within(a.difference(b, mirrored), SAME_PICTURE)?),
+            _ if distance <= HASH_ALONE => None,
+            _ => return None,
         };
-        same.then_some(Likeness { cropped: false, distance, mirrored, verified })
+        Some(Likeness { cropped: false, distance, mirrored, difference })
     }
 
     /// The windows of a still, and what to search for to find pictures that show them.
@@ -148,11 +162,13 @@ impl Query {
     /// it in `distance` bits.
     pub fn judge(&self, whole: &Still, part: &Still, distance: u32) -> Option<Likeness> {
         let (whole, part) = (whole.look.as_ref()?, part.look.as_ref()?);
+        if distance > WINDOW_RADIUS {
+            return None;
+        }
         let window = WINDOWS[self.window];
-        let same = distance <= WINDOW_RADIUS
-            && window_difference(whole, window, part, self.mirrored) <= SAME_WINDOW;
-        let mirrored = self.mirrored;
-        same.then_some(Likeness { cropped: true, distance, mirrored, verified: true })
+        let difference = window_difference(whole, window, part, self.mirrored, SAME_WINDOW);
+        let difference = Some(within(difference, SAME_WINDOW)?);
+        Some(Likeness { cropped: true, distance, mirrored: self.mirrored, difference })
     }
 }
 
@@ -207,13 +223,16 @@ pub(super) mod tests {
         let rule = Rule::default();
         let copy = drawn("b", Split::Test, |x, y| place(1)(x, y) / 2 + 40);
         let found = rule.judge(&own, &copy).expect("a copy");
-        assert_eq!((found.cropped, found.mirrored, found.verified), (false, false, true));
+        assert_eq!(
+            (found.cropped, found.mirrored, found.difference.is_some()),
+            (false, false, true)
+        );
         // The same bits, another look: not the same.
         let other = Still { hash: own.hash, ..drawn("c", Split::Test, place(2)) };
         assert_eq!(rule.judge(&own, &other), None);
         let unseen = |flips: u64| Still { hash: own.hash ^ flips, look: None, ..own.clone() };
         let alone =
-            |distance| Likeness { cropped: false, distance, mirrored: false, verified: false };
+            |distance| Likeness { cropped: false, distance, mirrored: false, difference: None };
         assert_eq!(rule.judge(&own, &unseen(0b111)), Some(alone(3)));
         assert_eq!(rule.judge(&unseen(0b1111), &own), None);
         let plain = Still { hash: UNINFORMATIVE, ..own.clone() };
@@ -230,7 +249,7 @@ pub(super) mod tests {
         let rule = Rule::default();
         for (a, b) in [(&whole, &part), (&part, &whole)] {
             let found = rule.judge(a, b).expect("a crop");
-            assert!(found.cropped && found.mirrored && found.verified, "{found:?}");
+            assert!(found.cropped && found.mirrored && found.difference.is_some(), "{found:?}");
             assert_eq!(Rule { crops: false, ..rule }.judge(a, b), None);
         }
     }

@@ -7,13 +7,16 @@ use super::{
     groups::Sets,
     hash::{mirrored, UNINFORMATIVE},
     leak::{Leak, Verdict, PARTNERS},
-    pairs::{links, Index},
-    stills::{Likeness, Part, Rule, Still, WINDOW_RADIUS},
+    pairs::Index,
+    stills::{Likeness, Part, Rule, Still, TRIED, WINDOW_RADIUS},
 };
 use crate::seed::Draws;
 
-/// Windows of a pair whose cells are compared, those with the nearest hashes.
-const TRIED: usize = 4;
+/// Stills that are looked up before what was found is joined: few at first, as a crowd that is
+/// joined early need not be compared later.
+const FIRST_BLOCK: usize = 64;
+/// The same, at most.
+const LARGEST_BLOCK: usize = 8192;
 
 /// Two stills of different parts that show the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,14 +93,54 @@ pub fn videos(
         }
         sets.join(*bytes.entry(&still.sha256).or_insert(i), i);
     }
-    let hashes: Vec<u64> = stills.iter().map(|s| s.hash).collect();
-    let near = links(&hashes, rule.radius, true);
-    let same = near.into_par_iter().filter(|p| {
-        rule.whole(&stills[p.a as usize], &stills[p.b as usize], p.distance, p.mirrored).is_some()
-    });
-    same.collect::<Vec<_>>().iter().for_each(|p| sets.join(p.a as usize, p.b as usize));
     crops.iter().for_each(|c| sets.join(c.whole, c.part));
+    join_copies(stills, rule, &mut sets);
     sets
+}
+
+/// Joins the sets of near-duplicates. Pairs that are in one set already are not compared, so that
+/// a crowd of like pictures costs little; the sets do not depend on the order.
+fn join_copies(stills: &[Still], rule: Rule, sets: &mut Sets) {
+    let kept = distinct(stills, rule, sets);
+    let index = Index::new(kept.iter().map(|&i| stills[i].hash).collect(), rule.radius);
+    let mut block = 0..FIRST_BLOCK.min(kept.len());
+    while !block.is_empty() {
+        let roots: Vec<usize> = kept.iter().map(|&i| sets.root(i)).collect();
+        let of_one = |k: usize| {
+            let (own, mut same) = (&stills[kept[k]], Vec::new());
+            for (query, mirrored) in [(own.hash, false), (mirrored(own.hash), true)] {
+                index.near(query, k + 1, |other, bits| {
+                    let other = other as usize;
+                    let apart = roots[k] != roots[other];
+                    if apart && rule.whole(own, &stills[kept[other]], bits, mirrored).is_some() {
+                        same.push((kept[k], kept[other]));
+                    }
+                });
+            }
+            same
+        };
+        let same: Vec<(usize, usize)> =
+            block.clone().into_par_iter().flat_map_iter(of_one).collect();
+        same.into_iter().for_each(|(a, b)| sets.join(a, b));
+        let next = (2 * block.len()).min(LARGEST_BLOCK);
+        block = block.end..(block.end + next).min(kept.len());
+    }
+}
+
+/// Positions of stills that stand for all: of those with one hash that look alike, which are
+/// joined, the first.
+fn distinct(stills: &[Still], rule: Rule, sets: &mut Sets) -> Vec<usize> {
+    let mut by_hash: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
+    for (i, still) in stills.iter().enumerate().filter(|(_, s)| s.hash != UNINFORMATIVE) {
+        let first = by_hash.entry(still.hash).or_default();
+        match first.iter().find(|&&f| rule.whole(&stills[f], still, 0, false).is_some()) {
+            Some(&like) => sets.join(like, i),
+            None => first.push(i),
+        }
+    }
+    let mut kept: Vec<usize> = by_hash.into_values().flatten().collect();
+    kept.sort_unstable();
+    kept
 }
 
 /// Looks up every still of `eval` among those of `reference`.
@@ -185,7 +228,7 @@ impl<'a> Lookup<'a> {
                 *best = twin;
             }
         };
-        let equal = Likeness { cropped: false, distance: 0, mirrored: false, verified: true };
+        let equal = Likeness { cropped: false, distance: 0, mirrored: false, difference: Some(0) };
         let same = self.bytes.get(&*own.sha256).into_iter().flatten();
         same.for_each(|&partner| note(partner, equal, true));
         for (query, mirrored) in [(own.hash, false), (mirrored(own.hash), true)] {

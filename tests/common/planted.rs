@@ -1,5 +1,6 @@
 //! Copies planted among clips: what a leak looks like after re-encoding, scaling, trimming and so
 //! on, and what only looks like one. Used by the audit's test and by `examples/audit_planted.rs`.
+#![allow(dead_code, reason = "each test and example uses its part")]
 use std::path::Path;
 
 use image::{imageops, Rgb, RgbImage};
@@ -207,4 +208,17 @@ fn logo(frame: &RgbImage, side: u32) -> RgbImage {
         }
     }
     out
+}
+
+/// The same take by a swinging camera: a window of 80 % that goes to and fro in four seconds, at
+/// most 16 % of the width per second.
+pub fn swung(frames: &[RgbImage], fps: f64) -> Vec<RgbImage> {
+    let window = |(t, frame): (usize, &RgbImage)| {
+        let (width, height) = frame.dimensions();
+        let (w, h) = (width * 2 / 5 * 2, height * 2 / 5 * 2);
+        let swing = 0.5 + 0.5 * (t as f64 / fps * std::f64::consts::FRAC_PI_2).sin();
+        let x = (f64::from(width - w) * swing).round() as u32;
+        image::imageops::crop_imm(frame, x, (height - h) / 2, w, h).to_image()
+    };
+    frames.iter().enumerate().map(window).collect()
 }

@@ -2,7 +2,7 @@
 use std::{collections::BTreeMap, ops::Range};
 
 use super::{
-    gather::Gathered,
+    gather::{Gathered, Unreadable},
     summary::{ClassRow, Clips, Clusters, LeakRow, Runs, Summary},
 };
 use crate::{
@@ -53,7 +53,7 @@ impl Findings {
             .into_iter()
             .map(|parts| (parts, film_leak(&all.films, parts, seed)))
             .collect();
-        let moments = moments(&all.stills, &all.films);
+        let moments = if all.foreign { Vec::new() } else { moments(&all.stills, &all.films) };
         let crops = crops(&all.stills, rule);
         let known = known(all, &runs, &clip_leaks, &moments);
         let mut sets = videos(&all.stills, rule, &crops, known);
@@ -249,13 +249,26 @@ fn clips(
 }
 
 fn notes(all: &Gathered, by_part: &BTreeMap<Part, usize>, summary: &Summary) -> Vec<String> {
-    let empty = by_part.iter().filter(|(_, n)| **n == 0);
-    let filmed = |part: Part| all.films.iter().any(|film| film.part() == part);
-    let note = |(part, _): (&Part, &usize)| match (all.name(*part), filmed(*part)) {
-        (name, false) => format!("{name} is empty"),
-        (name, true) => format!("no picture of {name} can be read; its clips are compared"),
-    };
-    let mut notes: Vec<String> = empty.map(note).collect();
+    let mut notes: Vec<String> = by_part
+        .iter()
+        .filter(|(_, n)| **n == 0)
+        .map(|(part, _)| {
+            let unread = |u: &&Unreadable| u.set == part.set && u.split == part.split;
+            let name = all.name(*part);
+            let filmed = all.films.iter().any(|film| film.part() == *part);
+            match (all.unreadable.iter().filter(unread).count(), filmed) {
+                (_, true) => format!("no picture of {name} can be read; its clips are compared"),
+                (0, false) => format!("{name} is empty"),
+                (n, false) => format!("{name} is empty: none of its {n} pictures can be read"),
+            }
+        })
+        .collect();
+    if let Some(settings) = all.hash_settings.as_ref().filter(|_| all.foreign) {
+        notes.push(format!(
+            "clips were hashed with `{settings}`, not with the settings for which the thresholds \
+             were chosen; they are not held against pictures"
+        ));
+    }
     if summary.unreadable > 0 {
         notes.push(format!("{} pictures cannot be read, see unreadable.csv", summary.unreadable));
     }

@@ -1,9 +1,7 @@
 //! From a manifest or a bare folder to stills: every picture read, hashed, or listed as unreadable.
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    ffi::OsStr,
+    collections::BTreeSet,
     fs,
-    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
 
@@ -11,6 +9,7 @@ use anyhow::{bail, Context, Result};
 use rayon::prelude::*;
 use serde::Serialize;
 
+use super::folder::{scan, Scan};
 use crate::{
     audit::{
         films::Film,
@@ -25,11 +24,6 @@ use crate::{
     record::{Clip, Emotion, Sample, Split},
 };
 
-/// Extensions of pictures, in lower case.
-const PICTURES: [&str; 3] = ["png", "jpg", "jpeg"];
-/// Folders below the named one that are looked into for `train` and `test` (CAER-S/CAER-S/...).
-const MOST_NESTING: usize = 3;
-
 /// A picture that the audit could not look at.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(super) struct Unreadable {
@@ -39,6 +33,8 @@ pub(super) struct Unreadable {
     pub id: String,
     /// Why.
     pub reason: String,
+    /// The split that it would be of.
+    pub split: Split,
 }
 
 /// A data set as far as the audit needs it.
@@ -58,6 +54,9 @@ pub(super) struct Gathered {
     /// The hash settings of the clips, as the manifest records them; of a bare folder the
     /// program's own.
     pub hash_settings: Option<String>,
+    /// Whether these are not the program's own, so that hashes of clips must not be held against
+    /// those of pictures, which are always made anew.
+    pub foreign: bool,
     /// Whether a second data set takes part.
     pub two_sets: bool,
 }
@@ -66,7 +65,8 @@ impl Gathered {
     /// Both data sets in one, the audited first.
     pub fn joined(own: Gathered, other: Option<Gathered>) -> Self {
         let Some(other) = other else { return own };
-        let mut all = Gathered { two_sets: true, ..own };
+        let foreign = own.foreign || other.foreign;
+        let mut all = Gathered { two_sets: true, foreign, ..own };
         all.stills.extend(other.stills);
         all.paths.extend(other.paths);
         all.unreadable.extend(other.unreadable);
@@ -95,34 +95,47 @@ pub(super) fn any(path: &Path, set: u8) -> Result<Gathered> {
 }
 
 /// A picture to read.
-struct Item {
-    id: String,
-    split: Split,
-    emotion: Emotion,
-    video: Option<String>,
-    path: PathBuf,
+pub(super) struct Item {
+    /// sample_id.
+    pub id: String,
+    /// The split.
+    pub split: Split,
+    /// The class.
+    pub emotion: Emotion,
+    /// What is known to be one video beforehand.
+    pub video: Option<String>,
+    /// Where it lies.
+    pub path: PathBuf,
     /// SHA-256 and hash as the manifest has them of a still, for when the picture is missing.
-    known: Option<(String, u64)>,
+    pub known: Option<(String, u64)>,
 }
 
 /// The pictures and clips of a manifest.
 pub(super) fn manifest(path: &Path, set: u8) -> Result<Gathered> {
     let folder = manifest::folder_of(path);
     let Manifest { samples, clips, meta, .. } = Manifest::read(&folder)?;
+    let hash_settings = meta.get("signature_settings").cloned();
+    let foreign = hash_settings.as_ref().is_some_and(|own| own != hash::SETTINGS);
     let films = films(&samples, &clips, set);
     let mut items = Vec::new();
     let mut outside = Vec::new();
     for sample in samples {
         match output::below(&folder, &sample.image_path) {
+            // A hash of another kind cannot stand in for a picture.
+            Ok(path) if foreign => items.push(item(sample, path, &[])),
             Ok(path) => items.push(item(sample, path, &clips)),
-            Err(e) => outside.push(Unreadable { set, id: sample.sample_id, reason: e.to_string() }),
+            Err(e) => outside.push(Unreadable {
+                set,
+                id: sample.sample_id,
+                reason: e.to_string(),
+                split: sample.split,
+            }),
         }
     }
     let mut gathered = read_all(items, set);
     gathered.unreadable.extend(outside);
     let clips = clips.into_iter().map(|clip| (set, clip)).collect();
-    let hash_settings = meta.get("signature_settings").cloned();
-    Ok(Gathered { films, clips, hash_settings, ..gathered })
+    Ok(Gathered { films, clips, hash_settings, foreign, ..gathered })
 }
 
 /// Clips with a time axis of which a sample was taken.
@@ -159,89 +172,11 @@ fn item(sample: Sample, path: PathBuf, clips: &[Clip]) -> Item {
 
 /// The pictures of a folder in CAER-S's layout, `{train,val,test}/Class/NNNN.png`.
 pub(super) fn root(root: &Path, set: u8) -> Result<Gathered> {
-    let splits = split_folders(root)?;
-    let (mut items, mut unreadable) = (Vec::new(), Vec::new());
-    let mut taken: BTreeMap<String, PathBuf> = BTreeMap::new();
-    for (split, folder) in splits {
-        for class in entries(&folder)? {
-            let Ok(emotion) = text(class.file_name()).parse::<Emotion>() else { continue };
-            if !class.is_dir() {
-                continue;
-            }
-            for path in pictures(&class)? {
-                let id = format!("{split}/{emotion}/{}", text(path.file_stem()));
-                match taken.get(&id) {
-                    None => {
-                        taken.insert(id.clone(), path.clone());
-                        items.push(Item { id, split, emotion, video: None, path, known: None });
-                    }
-                    Some(first) => unreadable.push(Unreadable {
-                        set,
-                        reason: format!(
-                            "{} has the id of {}",
-                            text(path.file_name()),
-                            text(first.file_name())
-                        ),
-                        id,
-                    }),
-                }
-            }
-        }
-    }
-    if items.is_empty() {
-        bail!("no pictures in {}: expected train/Class/NNNN.png and the like", root.display());
-    }
+    let Scan { items, left_out, .. } = scan(root, set)?;
     let mut gathered = read_all(items, set);
-    gathered.unreadable.extend(unreadable);
+    gathered.unreadable.extend(left_out);
     gathered.hash_settings = Some(hash::SETTINGS.to_owned());
     Ok(gathered)
-}
-
-/// The split folders in `root`, or in the only folder that is in it.
-fn split_folders(root: &Path) -> Result<Vec<(Split, PathBuf)>> {
-    let mut folder = root.to_owned();
-    for _ in 0..=MOST_NESTING {
-        let folders: Vec<PathBuf> = entries(&folder)?.into_iter().filter(|p| p.is_dir()).collect();
-        let named =
-            folders.iter().filter_map(|p| Some((text(p.file_name()).parse().ok()?, p.clone())));
-        let splits: Vec<(Split, PathBuf)> = named.collect();
-        match folders.as_slice() {
-            _ if !splits.is_empty() => return Ok(splits),
-            [only] => folder = only.clone(),
-            _ => break,
-        }
-    }
-    bail!("{} holds no train, val or test folder", root.display())
-}
-
-fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
-    let unreadable = || format!("cannot read folder {}", folder.display());
-    let list = fs::read_dir(folder).with_context(unreadable)?;
-    let mut paths: Vec<PathBuf> =
-        list.map(|e| Ok(e?.path())).collect::<std::io::Result<_>>().with_context(unreadable)?;
-    paths.sort();
-    Ok(paths)
-}
-
-/// Picture files in the order of their numbers, others by name after them.
-fn pictures(class: &Path) -> Result<Vec<PathBuf>> {
-    let wanted =
-        |p: &PathBuf| PICTURES.contains(&text(p.extension()).to_ascii_lowercase().as_str());
-    let mut paths: Vec<PathBuf> = entries(class)?.into_iter().filter(wanted).collect();
-    let number = |p: &PathBuf| text(p.file_stem()).parse::<u64>().unwrap_or(u64::MAX);
-    paths.sort_by_cached_key(|p| (number(p), p.clone()));
-    Ok(paths)
-}
-
-/// A name as text; bytes that are not UTF-8 become `\xHH`.
-fn text(name: Option<&OsStr>) -> String {
-    let chunks = name.map(OsStr::as_bytes).unwrap_or_default().utf8_chunks();
-    let mut out = String::new();
-    for chunk in chunks {
-        out.push_str(chunk.valid());
-        chunk.invalid().iter().for_each(|b| out.push_str(&format!("\\x{b:02X}")));
-    }
-    out
 }
 
 fn read_all(items: Vec<Item>, set: u8) -> Gathered {
@@ -257,7 +192,8 @@ fn read_all(items: Vec<Item>, set: u8) -> Gathered {
     for (item, seen) in items.into_iter().zip(seen) {
         let Item { id, split, emotion, video, path, known } = item;
         let still = seen.or_else(|e| {
-            gathered.unreadable.push(Unreadable { set, id: id.clone(), reason: format!("{e:#}") });
+            let reason = format!("{e:#}");
+            gathered.unreadable.push(Unreadable { set, id: id.clone(), reason, split });
             known.ok_or(()).map(|(sha256, hash)| Still {
                 id,
                 set,

@@ -13,6 +13,7 @@ use crate::{
 };
 
 mod findings;
+mod folder;
 mod gather;
 mod page;
 mod summary;
@@ -30,10 +31,12 @@ const SUMMARY: &str = "audit.json";
 
 /// Find pictures and clips that are in more than one split of a data set
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Example: ncaers audit --root CAER-S --max-leak 0.01 --out audits/caer-s\n\n\
-        Exit status 3 when the share of test pictures, or of test clips, with a near-duplicate in train exceeds --max-leak."
-)]
+#[command(after_help = "Examples:\n  \
+          ncaers audit --root CAER-S --max-leak 0.01 --out audits/caer-s\n  \
+          ncaers audit manifests/ours --out audits/ours\n  \
+          ncaers audit manifests/ours --against manifests/theirs --out audits/both\n  \
+          ncaers evaluate runs/glamor --clean audits/ours\n\n\
+        Exit status 3 when the share of test pictures, or of test clips, with a near-duplicate in train exceeds --max-leak.")]
 #[command(group = clap::ArgGroup::new("what").required(true).args(["manifest", "root"]))]
 pub struct Args {
     /// The manifest folder
@@ -108,13 +111,14 @@ fn same_settings(own: &Gathered, other: &Gathered) -> anyhow::Result<()> {
 
 /// What the findings depend on: pictures and clips by content, the settings, no path.
 fn configuration(args: &Args, all: &Gathered) -> Value {
-    let rows = all
-        .stills
-        .iter()
-        .map(|s| format!("{} {} {} {:x} {}\n", s.set, s.id, s.sha256, s.hash, s.look.is_some()));
+    let rows = all.stills.iter().map(|s| {
+        let place = (s.set, s.split.to_string(), s.emotion.name(), &s.video);
+        format!("{place:?} {} {} {:x} {}\n", s.id, s.sha256, s.hash, s.look.is_some())
+    });
     let missing = all.unreadable.iter().map(|u| format!("{} {}\n", u.id, u.set));
     let clips = all.clips.iter().map(|(set, clip)| {
-        format!("{set} {} {:?} {:?}\n", clip.clip_id, clip.sha256, clip.signature)
+        let place = (set, clip.split.to_string(), clip.emotion.name(), &clip.group_id);
+        format!("{place:?} {} {:?} {:?}\n", clip.clip_id, clip.sha256, clip.signature)
     });
     let digest = |rows: String| output::sha256_hex(rows.as_bytes());
     json!({

@@ -32,6 +32,8 @@ struct PairRow<'a> {
     cropped: bool,
     /// Whether the pictures were compared, not their hashes alone.
     verified: bool,
+    /// Difference of the pictures in standard deviations, when they were compared.
+    difference: Option<f64>,
 }
 
 /// A row of `clip-pairs.csv`.
@@ -127,7 +129,8 @@ fn pairs<'a>(all: &'a Gathered, findings: &Findings) -> Vec<PairRow<'a>> {
             mirrored: twin.likeness.mirrored,
             same_bytes: twin.same_bytes,
             cropped: twin.likeness.cropped,
-            verified: twin.likeness.verified,
+            verified: twin.likeness.difference.is_some(),
+            difference: twin.likeness.difference.map(|d| f64::from(d) / 1000.0),
         }
     };
     twins.into_iter().map(row).collect()

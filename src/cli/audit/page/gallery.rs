@@ -1,5 +1,6 @@
 //! Pairs of pictures side by side.
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
     path::Path,
 };
@@ -24,7 +25,9 @@ const FARTHEST: usize = 12;
 const WIDTH: u32 = 280;
 const QUALITY: u8 = 75;
 
-const NEAREST_TEXT: &str = "The nearest pairs across parts, one of every cluster.";
+const NEAREST_TEXT: &str = "The worst leaks: the nearest pairs across parts, one of every \
+    cluster, with the bits in which their hashes differ and the difference of the pictures in \
+    standard deviations of their cells.";
 const FARTHEST_TEXT: &str = "The farthest pairs that still count: where a false alarm would be.";
 
 /// The pictures that are shown, by position, as JPEG in base64.
@@ -57,7 +60,8 @@ fn shown(all: &Gathered, findings: &Findings) -> (Vec<Twin>, Vec<Twin>) {
     };
     twins.sort_by_key(|t| (all.stills[t.still].hash == UNINFORMATIVE, *t));
     let nearest = one_per_cluster(&twins, NEAREST);
-    twins.reverse();
+    // Those that nobody has verified first, then those that differ most.
+    twins.sort_by_key(|t| (Reverse(t.likeness.difference.unwrap_or(u32::MAX)), Reverse(*t)));
     let mut farthest = one_per_cluster(&twins, FARTHEST);
     farthest.retain(|t| !nearest.contains(t) && !t.same_bytes);
     (nearest, farthest)
@@ -81,19 +85,22 @@ fn section(
 fn side_by_side(all: &Gathered, shots: &Shots, twin: &Twin) -> String {
     let shot = |i: usize| {
         let (part, id) = (all.name(all.stills[i].part()), escape_html(&all.stills[i].id));
+        let class = all.stills[i].emotion.name();
         let shown = match shots.get(&i) {
             Some(jpeg) => format!("<img src=\"data:image/jpeg;base64,{jpeg}\" alt=\"{id}\">"),
             None => "<p class=\"note\">The picture cannot be read.</p>".into(),
         };
-        format!("<figure>{shown}<figcaption><b>{part}</b> {id}</figcaption></figure>")
+        format!("<figure>{shown}<figcaption><b>{part}, {class}</b> {id}</figcaption></figure>")
     };
     let likeness = twin.likeness;
+    let apart = f64::from(likeness.difference.unwrap_or_default()) / 1000.0;
     let facts = [
         (twin.same_bytes, "the same bytes".into()),
-        (!twin.same_bytes, format!("{} bits differ", likeness.distance)),
+        (!twin.same_bytes, format!("{} of 64 bits differ", likeness.distance)),
+        (!twin.same_bytes && likeness.difference.is_some(), format!("pictures {apart:.3} apart")),
         (likeness.mirrored, "mirrored".into()),
         (likeness.cropped, "one is a part of the other".into()),
-        (!likeness.verified, "by hash alone".into()),
+        (likeness.difference.is_none(), "by hash alone".into()),
     ];
     let facts: Vec<String> = facts.into_iter().filter(|f| f.0).map(|f| f.1).collect();
     format!("<li>{}{}<p>{}</p></li>\n", shot(twin.still), shot(twin.partner), facts.join(", "))
