@@ -166,7 +166,8 @@ fn unusual(class: &Path) -> Vec<(&'static str, Fate)> {
     yuv("mpeg4").write(&class.join("odd-size.avi"), &scene(161, 97, FRAMES, 50));
     made.push(("odd-size.avi", WHOLE));
     change_of_size(class);
-    made.push(("resized.ts", (Ok, Some(40), "size becomes 192x112 at frame 20")));
+    // The seam of two streams is a jump in their counters: damage by the container's own word.
+    made.push(("resized.ts", (Partial, Some(40), "size becomes 192x112 at frame 20")));
     made
 }
 
@@ -228,7 +229,7 @@ fn burned(out: &Path, manifest: &Manifest) {
     for sample in &manifest.samples {
         let clip = manifest.clips.iter().find(|c| c.clip_id == sample.clip_id).expect("row");
         let resized = clip.path.ends_with("resized.ts");
-        if clip.status == Ok {
+        if clip.status == Ok || resized {
             let picture = load_rgb(&out.join(&sample.image_path)).expect("loads");
             let number = u64::from(burned_index(&picture));
             let wanted = sample.frame_index.map(|n| if resized { n % 20 } else { n });
