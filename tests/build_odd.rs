@@ -1,5 +1,6 @@
 //! `ncaers build` on clips that cameras, converters and accidents make: each ends as ok, partial or
 //! rejected with its reason in `clips.parquet`, and every saved frame is the one that was drawn.
+#[allow(dead_code)] // a part of it is used
 #[path = "common/builds.rs"]
 mod builds;
 #[path = "common/clips.rs"]
