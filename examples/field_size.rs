@@ -84,7 +84,7 @@ fn make(corpus: &Path, clips: usize) -> Result<()> {
 fn encode(folder: &Path, n: usize) -> Result<PathBuf> {
     let path = folder.join(format!("{n:03}.avi"));
     let mut draws = Draws::new(1, "field size", &n.to_string());
-    let (width, height) = if n % LARGE_EVERY == 0 { (712, 400) } else { (320, 184) };
+    let (width, height) = if n.is_multiple_of(LARGE_EVERY) { (712, 400) } else { (320, 184) };
     let still = RgbImage::from_fn(32, 20, |_, _| Rgb([0; 3].map(|_: u8| draws.below(256) as u8)));
     let still = imageops::resize(&still, width, height, imageops::FilterType::Triangle);
     let frames = 40 + draws.below(60) as u32;
@@ -95,10 +95,10 @@ fn encode(folder: &Path, n: usize) -> Result<PathBuf> {
     let format = ClipFormat {
         width,
         height,
-        codec: if n % 3 == 0 { Codec::H264 } else { Codec::Mpeg4 },
-        quality: if n % 3 == 0 { 23 } else { 5 },
+        codec: if n.is_multiple_of(3) { Codec::H264 } else { Codec::Mpeg4 },
+        quality: if n.is_multiple_of(3) { 23 } else { 5 },
         b_frames: n % 3,
-        tone_hz: (n % 2 == 0).then_some(440.0),
+        tone_hz: n.is_multiple_of(2).then_some(440.0),
         ..ClipFormat::default()
     };
     write_clip(&path, &format, (0..frames).map(frame))?;

@@ -1,7 +1,9 @@
 //! What `ncaers build` says of its result: the card for people, Croissant for machines, the
 //! record of how it ran.
+#[allow(dead_code)] // a part of it is used
 #[path = "common/builds.rs"]
 mod builds;
+#[allow(dead_code)] // a part of it is used
 #[path = "common/clips.rs"]
 mod clips;
 mod common;

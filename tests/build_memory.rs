@@ -1,5 +1,6 @@
 //! A worker's own memory does not grow with the number of clips that it has done.
 #![cfg(target_os = "linux")]
+#[allow(dead_code)] // a part of it is used
 #[path = "common/clips.rs"]
 mod clips;
 

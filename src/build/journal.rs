@@ -28,7 +28,7 @@ pub(super) struct Journal {
 pub(super) struct Results {
     /// By clip_id; their seconds are in the sums below, since a map for each is half its size.
     pub clips: BTreeMap<String, ClipResult>,
-    /// CPU seconds of all clips, by stage.
+    /// Seconds of all clips, by stage.
     pub stage_seconds: BTreeMap<String, f64>,
 }
 

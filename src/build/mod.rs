@@ -220,7 +220,7 @@ pub struct Summary {
     pub samples: BTreeMap<String, BTreeMap<String, usize>>,
     /// Things left out, by kind and reason code.
     pub left_out: BTreeMap<String, usize>,
-    /// CPU seconds in the workers, by stage.
+    /// Seconds in all workers together, by stage; waiting for the machine included.
     pub stage_seconds: BTreeMap<String, f64>,
     /// Seconds from start to end of this run.
     pub seconds: f64,

@@ -5,8 +5,6 @@
 # Needs npm, pip and a fetched rustface crate. The pictures stay where they are; only the marks are ours.
 set -euo pipefail
 out=$(mkdir -p "$1" && cd "$1" && pwd)
-rustface=$(cargo metadata --format-version 1 --offline --locked |
-    grep -o '"manifest_path":"[^"]*/rustface-[^"]*/Cargo.toml"' | cut -d '"' -f 4 | xargs dirname)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
@@ -23,7 +21,6 @@ cp tracking-*.d/package/examples/assets/faces.jpg "$out/tracking-faces.jpg"
 for name in biden obama obama2 obama3; do
     cp face_recognition-*.d/*/tests/test_images/$name.jpg "$out/fr-$name.jpg"
 done
-python3 -c 'import sys, zipfile; print(end="", flush=True); sys.stdout.buffer.write(
-    zipfile.ZipFile(sys.argv[1]).read("skimage/data/astronaut.png"))' scikit_image-*.whl \
-    >"$out/skimage-astronaut.png"
-cp "$rustface/test.png" "$out/rustface-test.png"
+python3 -m zipfile -e scikit_image-*.whl skimage.d
+cp skimage.d/skimage/data/astronaut.png "$out/skimage-astronaut.png"
+cp "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/rustface-0.1.7/test.png "$out/rustface-test.png"
