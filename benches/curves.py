@@ -11,15 +11,16 @@ import argparse, csv, os, statistics, subprocess, sys
 
 parser = argparse.ArgumentParser()
 parser.add_argument("experiment"); parser.add_argument("--ncaers", default="target/release/ncaers"); parser.add_argument("--out", required=True)
-parser.add_argument("--seeds", type=int, default=3); parser.add_argument("--device", default="auto"); parser.add_argument("more", nargs="*", help="further words of `ncaers train`, behind --")
-args = parser.parse_args()
+parser.add_argument("--seeds", type=int, default=3); parser.add_argument("--device", default="auto")
+at = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+args, more = parser.parse_args(sys.argv[1:at]), sys.argv[at + 1:]  # behind --: words for `ncaers train`
 formats = ["fp32", "bf16"]
 
 
 def curve(precision, seed):
     """Validation accuracy of every joint epoch."""
     folder = os.path.join(args.out, f"{precision}-{seed}")
-    subprocess.run([args.ncaers, "train", args.experiment, "--out", folder, "--resume", "--seed", str(seed), "--set", f"train.precision={precision}", "--set", f"train.device={args.device}", *args.more], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run([args.ncaers, "train", args.experiment, "--out", folder, "--resume", "--seed", str(seed), "--set", f"train.precision={precision}", "--set", f"train.device={args.device}", *more], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     with open(os.path.join(folder, "metrics.csv")) as file:
         return [float(row["val_accuracy"]) for row in csv.DictReader(file) if row["stage"] == "joint"]
 

@@ -75,21 +75,20 @@ fn every_optimizer_keeps_its_state_over_an_interrupt_in_the_middle_of_an_epoch()
         &["train.optimizer=adamw", "train.learning_rate=0.01", "train.weight_decay=1e-2"],
     ];
     for (i, case) in cases.into_iter().enumerate() {
-        for threads in ["train.threads=1", "train.threads=2"] {
-            let more = set(&[&LONGER[..], case, &[threads]].concat());
-            let (whole, cut) = (format!("whole{i}{threads}"), format!("cut{i}{threads}"));
-            world.train(&whole, &more).assert().success();
-            let (mut child, mut lines) = start(&world, &cut, &more);
-            assert!(reaches(&mut lines, "joint 1/4"));
-            // SAFETY: the child is ours and not yet waited for.
-            unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
-            while reaches(&mut lines, "\n") {}
-            assert_eq!(child.wait().unwrap().code(), Some(1));
-            let status = RunFolder::new(&world.path(&cut)).record().unwrap().status;
-            assert_eq!(status, Status::Interrupted);
-            world.train(&cut, &resumed(&more)).assert().success();
-            assert_same_files(&world, &whole, &cut);
-        }
+        let threads = ["train.threads=1", "train.threads=2"][i % 2];
+        let more = set(&[&LONGER[..], case, &[threads]].concat());
+        let (whole, cut) = (format!("whole{i}"), format!("cut{i}"));
+        world.train(&whole, &more).assert().success();
+        let (mut child, mut lines) = start(&world, &cut, &more);
+        assert!(reaches(&mut lines, "joint 1/4"));
+        // SAFETY: the child is ours and not yet waited for.
+        unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
+        while reaches(&mut lines, "\n") {}
+        assert_eq!(child.wait().unwrap().code(), Some(1));
+        let status = RunFolder::new(&world.path(&cut)).record().unwrap().status;
+        assert_eq!(status, Status::Interrupted);
+        world.train(&cut, &resumed(&more)).assert().success();
+        assert_same_files(&world, &whole, &cut);
     }
 }
 
@@ -100,10 +99,11 @@ fn a_kill_at_any_moment_on_two_threads_changes_no_byte() {
     world.train("whole", &more).assert().success();
     world.train("again", &more).assert().success();
     assert_same_files(&world, "whole", "again");
-    // One run is killed after every epoch that it gets done, until nothing is left to do.
+    // One run is killed in every second epoch, until nothing is left to do. An epoch is told before
+    // it is saved, so that only the one before is certain.
     loop {
         let (mut child, mut lines) = start(&world, "hunted", &resumed(&more));
-        let goes_on = reaches(&mut lines, " accuracy ");
+        let goes_on = reaches(&mut lines, " accuracy ") && reaches(&mut lines, " accuracy ");
         child.kill().unwrap();
         let ended = child.wait().unwrap();
         if !goes_on {
@@ -113,10 +113,10 @@ fn a_kill_at_any_moment_on_two_threads_changes_no_byte() {
     }
     assert_same_files(&world, "whole", "hunted");
     // Others at moments that nobody chose: what is claimed holds for all of them.
-    for moment in 0..8 {
+    for moment in 0..4 {
         let out = format!("killed{moment}");
         let (mut child, _lines) = start(&world, &out, &more);
-        std::thread::sleep(Duration::from_millis(150 + 47 * moment));
+        std::thread::sleep(Duration::from_millis(200 + 97 * moment));
         child.kill().unwrap();
         child.wait().unwrap();
         world.train(&out, &resumed(&more)).assert().success();
@@ -186,7 +186,7 @@ fn a_loss_that_bursts_later_leaves_the_checkpoint_of_the_epoch_before() {
         let more = set(&[&rise, "train.warmup=100000", "train.epochs=8", "train.stage1_epochs=0"]);
         let run = world.train(rate, &more).output().unwrap();
         let told = String::from_utf8_lossy(&run.stderr).into_owned();
-        (!run.status.success() && !told.contains("epoch 1, step")).then(|| (rate, told))
+        (!run.status.success() && !told.contains("epoch 1, step")).then_some((rate, told))
     });
     let (run, told) = burst.expect("one of them bursts in a later epoch");
     let told = told.lines().last().unwrap();

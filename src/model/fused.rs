@@ -81,6 +81,15 @@ pub(super) fn norm_relu(x: &Tensor, batch: &Batch, pool: bool) -> Result<Tensor>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::seed::Draws;
+
+    /// Normal numbers of a source of their own: tests beside this one use LibTorch's.
+    fn normal(name: &str, shape: &[i64]) -> Tensor {
+        let mut draws = Draws::new(5, "fused", name);
+        let n: i64 = shape.iter().product();
+        let values: Vec<f32> = (0..n).map(|_| draws.normal() as f32).collect();
+        Tensor::from_slice(&values).view(shape)
+    }
 
     /// What goes into a normalisation, and what came out of it.
     struct Trial {
@@ -94,17 +103,15 @@ mod tests {
 
     impl Trial {
         fn new(kind: Kind) -> Self {
-            tch::manual_seed(5);
-            let draw = |shape: &[i64]| Tensor::randn(shape, (Kind::Float, Device::Cpu));
             let leaf = |tensor: Tensor| tensor.detach().set_requires_grad(true);
-            let x = draw(&[3, 6, 8, 12]).to_kind(kind).permute([0, 3, 1, 2]) * 3.0 + 1.0;
+            let x = normal("x", &[3, 6, 8, 12]).to_kind(kind).permute([0, 3, 1, 2]) * 3.0 + 1.0;
             Trial {
                 x: leaf(x),
-                weight: leaf(draw(&[12])),
-                bias: leaf(draw(&[12])),
-                ahead: leaf(draw(&[12])),
-                mean: draw(&[12]),
-                variance: draw(&[12]).abs(),
+                weight: leaf(normal("weight", &[12])),
+                bias: leaf(normal("bias", &[12])),
+                ahead: leaf(normal("ahead", &[12])),
+                mean: normal("mean", &[12]),
+                variance: normal("variance", &[12]).abs(),
             }
         }
 
@@ -148,7 +155,7 @@ mod tests {
                 let (y, wanted) = (ours.fused(pool), theirs.separate(pool));
                 assert_eq!(y.kind(), kind);
                 assert!(apart(&y, &wanted) < tolerance, "{kind:?} {pool}: {}", apart(&y, &wanted));
-                let pull = Tensor::randn_like(&wanted).to_kind(kind).to_kind(Kind::Float);
+                let pull = normal("pull", &wanted.size()).to_kind(kind).to_kind(Kind::Float);
                 (y.to_kind(Kind::Float) * &pull).sum(Kind::Float).backward();
                 (wanted * &pull).sum(Kind::Float).backward();
                 let pairs = [(&ours.x, &theirs.x), (&ours.bias, &theirs.bias)];

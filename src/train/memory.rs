@@ -118,17 +118,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_is_seen() {
-        const TAKEN: usize = 96 << 20;
-        let peak = peak_of(|| {
-            let bytes = std::hint::black_box(vec![1u8; TAKEN]);
-            assert_eq!(bytes[TAKEN - 1], 1);
-            Ok(())
-        });
-        // Other tests of this process allocate too, but not so much.
-        let peak = peak.expect("runs").expect("Linux says") as usize;
-        assert!((TAKEN..2 * TAKEN).contains(&peak), "{peak}");
+    fn the_system_says_what_is_free() {
         let free = free_memory().expect("Linux says");
         assert!(free > 16 << 20 && free < 1 << 50, "{free}");
+        // How much is measured shows in `tests/train_memory.rs`: here other tests take and give too.
+        assert!(peak_of(|| Ok(())).expect("runs").is_some());
+        assert!(peak_of(|| anyhow::bail!("it failed")).is_err());
     }
 }

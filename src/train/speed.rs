@@ -169,10 +169,11 @@ fn second_epoch(plan: &Plan) -> Result<EpochRow> {
     folder.epochs()?.pop().context("the run left no epoch")
 }
 
-/// The middle of the values, the upper one of two.
+/// The middle of the values, the mean of two middle ones.
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+    let (upper, lower) = (values.len() / 2, (values.len() - 1) / 2);
+    (values[lower] + values[upper]) / 2.0
 }
 
 struct Bench<'a> {
