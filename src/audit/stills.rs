@@ -11,7 +11,7 @@ pub const RADIUS: u32 = 10;
 /// Bits in which the hash of a window may differ from that of a picture for the two to be compared.
 pub const WINDOW_RADIUS: u32 = 6;
 /// Windows of a pair whose cells are compared, those with the nearest hashes.
-pub(super) const TRIED: usize = 4;
+pub(super) const TRIED: usize = 2;
 /// Bits in which pictures may differ that cannot be compared by their looks, and neighbours in
 /// stored order.
 pub const HASH_ALONE: u32 = 3;
