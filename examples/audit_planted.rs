@@ -316,7 +316,7 @@ mod report {
         let mut near: Vec<(u32, &windows::Window, bool)> = both.filter_map(bits).collect();
         near.sort_by_key(|(bits, ..)| *bits);
         near.into_iter()
-            .take(4)
+            .take(2)
             .map(|(_, window, turned)| window_difference(look, *window, other, turned, 0.0))
             .fold(f64::INFINITY, f64::min)
     }

@@ -37,8 +37,8 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let number = |text: &String| text.parse().expect("a number");
     match arguments.as_slice() {
-        [kind, size] if kind == "hashes" => return of_hashes(number(size)),
-        [kind, size] if kind == "pictures" => return of_pictures(number(size)),
+        [kind, size] if kind == "hashes" => of_hashes(number(size)),
+        [kind, size] if kind == "pictures" => of_pictures(number(size)),
         [folder, most @ ..] => {
             measure_all(Path::new(folder), most.first().map_or(usize::MAX, number))
         }

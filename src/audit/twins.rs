@@ -7,6 +7,7 @@ use super::{
     groups::Sets,
     hash::{mirrored, UNINFORMATIVE},
     leak::{Leak, Verdict, PARTNERS},
+    look::Look,
     pairs::Index,
     stills::{Likeness, Part, Rule, Still, TRIED, WINDOW_RADIUS},
 };
@@ -127,19 +128,19 @@ fn join_copies(stills: &[Still], rule: Rule, sets: &mut Sets) {
     }
 }
 
-/// Positions of stills that stand for all: of those with one hash that look alike, which are
+/// Positions of stills that stand for all: of those that are the same to every cell, which are
 /// joined, the first.
 fn distinct(stills: &[Still], rule: Rule, sets: &mut Sets) -> Vec<usize> {
-    let mut by_hash: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
+    let mut firsts: BTreeMap<(u64, Option<&[u8]>), usize> = BTreeMap::new();
+    let mut kept = Vec::new();
     for (i, still) in stills.iter().enumerate().filter(|(_, s)| s.hash != UNINFORMATIVE) {
-        let first = by_hash.entry(still.hash).or_default();
-        match first.iter().find(|&&f| rule.whole(&stills[f], still, 0, false).is_some()) {
-            Some(&like) => sets.join(like, i),
-            None => first.push(i),
+        let first = *firsts.entry((still.hash, still.look.as_ref().map(Look::cells))).or_insert(i);
+        if first != i && rule.whole(&stills[first], still, 0, false).is_some() {
+            sets.join(first, i);
+        } else {
+            kept.push(i);
         }
     }
-    let mut kept: Vec<usize> = by_hash.into_values().flatten().collect();
-    kept.sort_unstable();
     kept
 }
 
@@ -161,8 +162,8 @@ pub fn leak(
     let verdict = |(&member, (_, twins)): (&usize, (usize, Vec<Twin>))| Verdict {
         member,
         emotion: stills[member].emotion,
+        same_video: !twins.is_empty() || roots.contains(&videos.root(member)),
         twins,
-        same_video: roots.contains(&videos.root(member)),
     };
     Leak { pairs, chance, verdicts: eval.iter().zip(found).map(verdict).collect() }
 }
@@ -267,6 +268,22 @@ mod tests {
 
     fn room(id: &str, split: Split, n: usize) -> Still {
         drawn(id, split, place(n))
+    }
+
+    #[test]
+    fn a_crowd_is_one_set_and_what_only_shares_a_hash_is_not() {
+        let crowd = |n: usize| {
+            drawn(&n.to_string(), Split::Train, move |x, y| place(1)(x, y) / 2 + (n % 50) as u8)
+        };
+        let mut all: Vec<Still> = (0..300).map(crowd).collect();
+        // The same bits, other looks: neither the crowd's nor each other's.
+        let stranger = |(id, n)| Still { hash: all[7].hash, ..room(id, Split::Test, n) };
+        let strangers = [("a", 2), ("b", 3)].map(stranger);
+        all.extend(strangers);
+        let mut sets = videos(&all, Rule::default(), &[], []);
+        let roots: Vec<usize> = (0..all.len()).map(|i| sets.root(i)).collect();
+        assert!(roots[..300].iter().all(|root| *root == 0));
+        assert_eq!(roots[300..], [300, 301]);
     }
 
     #[test]
