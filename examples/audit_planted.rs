@@ -15,7 +15,7 @@ use ncaers::{
         hash,
         look::Look,
         stills::{self, Rule},
-        windows::{self, window_difference, WINDOWS},
+        windows::{self, window_difference, Sought, WINDOWS},
         Member,
     },
     media::{encode::Codec, image::decode_rgb, image::encode_jpeg},
@@ -316,8 +316,10 @@ mod report {
         let mut near: Vec<(u32, &windows::Window, bool)> = both.filter_map(bits).collect();
         near.sort_by_key(|(bits, ..)| *bits);
         near.into_iter()
-            .take(2)
-            .map(|(_, window, turned)| window_difference(look, *window, other, turned, 0.0))
+            .take(4)
+            .map(|(_, window, turned)| {
+                window_difference(look, *window, &Sought::new(other, turned), 0.0)
+            })
             .fold(f64::INFINITY, f64::min)
     }
 

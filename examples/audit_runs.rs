@@ -63,9 +63,9 @@ fn report(known: &[&Known]) {
     let (joined, tried) = runs_by_chance(&stills, 1);
     println!("joined at random places of the folder: {joined} of {tried}");
     let rule = Rule::default();
-    let crops = crops(&stills, rule);
     let joined = found.into_iter().flat_map(|run| run.clone().map(move |i| (run.start, i)));
-    let mut sets = videos(&stills, rule, &crops, joined);
+    let mut sets = videos(&stills, rule, joined);
+    let crops = crops(&stills, rule, &mut sets);
     let part = |split| Part { set: 0, split };
     let parts = (part(Split::Test), part(Split::Train));
     verdicts(known, &leak(&stills, parts, (rule, &crops), &mut sets, 1).verdicts);

@@ -164,7 +164,8 @@ pub(super) fn difference(own: &Levels, other: &Levels) -> f64 {
         let Some(fit) = Fit::of(&sums, &kept) else { return f64::INFINITY };
         let squares = sums.map(|block| fit.square(block));
         let mut order: [usize; BLOCKS * BLOCKS] = std::array::from_fn(|i| i);
-        order.sort_unstable_by(|a, b| squares[*b].total_cmp(&squares[*a]).then(a.cmp(b)));
+        let worse = |a: &usize, b: &usize| squares[*b].total_cmp(&squares[*a]).then(a.cmp(b));
+        order.select_nth_unstable_by(FREE, worse);
         worst = squares[order[FREE]].sqrt();
         kept = [true; BLOCKS * BLOCKS];
         order[..FREE].iter().for_each(|i| kept[*i] = false);

@@ -1,8 +1,10 @@
 //! Stills as the audit sees them, and when two of them are the same picture.
+use std::cell::LazyCell;
+
 use super::{
     hash::{distance, mirrored, UNINFORMATIVE},
     look::Look,
-    windows::{self, window_difference, WINDOWS},
+    windows::{self, window_difference, Sought, WINDOWS},
 };
 use crate::record::{Emotion, Split};
 
@@ -11,7 +13,7 @@ pub const RADIUS: u32 = 10;
 /// Bits in which the hash of a window may differ from that of a picture for the two to be compared.
 pub const WINDOW_RADIUS: u32 = 6;
 /// Windows of a pair whose cells are compared, those with the nearest hashes.
-pub(super) const TRIED: usize = 2;
+const TRIED: usize = 4;
 /// Bits in which pictures may differ that cannot be compared by their looks, and neighbours in
 /// stored order.
 pub const HASH_ALONE: u32 = 3;
@@ -104,9 +106,7 @@ impl Rule {
                     .filter(|(bits, _)| *bits <= WINDOW_RADIUS)
                     .collect();
                 near.sort_by_key(|(bits, _)| *bits);
-                let tried = near.iter().take(TRIED);
-                let mut judged = tried.filter_map(|(bits, query)| query.judge(whole, part, *bits));
-                judged.next()
+                shown(whole, part, near.into_iter())
             };
             cut(a, b).into_iter().chain(cut(b, a)).min()
         })
@@ -158,19 +158,21 @@ pub(super) struct Query {
     mirrored: bool,
 }
 
-impl Query {
-    /// The likeness of `whole`, of which this is a window, and a picture whose hash differs from
-    /// it in `distance` bits.
-    pub fn judge(&self, whole: &Still, part: &Still, distance: u32) -> Option<Likeness> {
-        let (whole, part) = (whole.look.as_ref()?, part.look.as_ref()?);
-        if distance > WINDOW_RADIUS {
-            return None;
-        }
-        let window = WINDOWS[self.window];
-        let difference = window_difference(whole, window, part, self.mirrored, SAME_WINDOW);
+/// The likeness of `part` and the first window of `whole` that shows it, out of the first few of
+/// `near`: windows with the bits in which their hashes differ from the part's, nearest first.
+pub(super) fn shown(
+    whole: &Still,
+    part: &Still,
+    near: impl Iterator<Item = (u32, Query)>,
+) -> Option<Likeness> {
+    let (whole, part) = (whole.look.as_ref()?, part.look.as_ref()?);
+    let sought = [false, true].map(|mirrored| LazyCell::new(move || Sought::new(part, mirrored)));
+    near.take(TRIED).find_map(|(distance, Query { window, mirrored, .. })| {
+        let sought = &sought[usize::from(mirrored)];
+        let difference = window_difference(whole, WINDOWS[window], sought, SAME_WINDOW);
         let difference = Some(within(difference, SAME_WINDOW)?);
-        Some(Likeness { cropped: true, distance, mirrored: self.mirrored, difference })
-    }
+        Some(Likeness { cropped: true, distance, mirrored, difference })
+    })
 }
 
 /// Differing bits, when both say enough.

@@ -9,7 +9,7 @@ use super::{
     leak::{Leak, Verdict, PARTNERS},
     look::Look,
     pairs::Index,
-    stills::{Likeness, Part, Rule, Still, TRIED, WINDOW_RADIUS},
+    stills::{shown, Likeness, Part, Rule, Still, WINDOW_RADIUS},
 };
 use crate::seed::Draws;
 
@@ -43,20 +43,25 @@ pub struct Crop {
     pub likeness: Likeness,
 }
 
-/// All crops among the stills, in order of position; copies of the whole are none.
-pub fn crops(stills: &[Still], rule: Rule) -> Vec<Crop> {
+/// Crops among the stills, in order of position; copies of the whole are none. Of the pairs inside
+/// one part only those are looked for that are not one video by `sets`, which learns all crops:
+/// a crowd of pictures of one scene costs little, and sets do not depend on the order.
+pub fn crops(stills: &[Still], rule: Rule, sets: &mut Sets) -> Vec<Crop> {
     if !rule.crops {
         return Vec::new();
     }
     let index = Index::new(stills.iter().map(|s| s.hash).collect(), WINDOW_RADIUS);
+    let roots: Vec<usize> = (0..stills.len()).map(|i| sets.root(i)).collect();
     let of_one = |whole: usize| {
         let own = &stills[whole];
         let mut hits = Vec::new();
         for query in rule.windows(own) {
             index.near(query.hash, 0, |part, bits| {
-                let other = stills[part as usize].hash;
-                if other != own.hash && other != mirrored(own.hash) {
-                    hits.push((part as usize, bits, query));
+                let part = part as usize;
+                let other = &stills[part];
+                let asked = roots[part] != roots[whole] || other.part() != own.part();
+                if asked && other.hash != own.hash && other.hash != mirrored(own.hash) {
+                    hits.push((part, bits, query));
                 }
             });
         }
@@ -67,21 +72,21 @@ pub fn crops(stills: &[Still], rule: Rule) -> Vec<Crop> {
             if rule.uncropped(own, other).is_some() {
                 return None;
             }
-            let nearest = hits.iter().take(TRIED);
-            let mut judged = nearest.filter_map(|(_, bits, query)| query.judge(own, other, *bits));
-            judged.next().map(|likeness| Crop { whole, part, likeness })
+            let near = hits.iter().map(|(_, bits, query)| (*bits, *query));
+            shown(own, other, near).map(|likeness| Crop { whole, part, likeness })
         });
         pairs.collect::<Vec<_>>()
     };
-    (0..stills.len()).into_par_iter().flat_map_iter(of_one).collect()
+    let found: Vec<Crop> = (0..stills.len()).into_par_iter().flat_map_iter(of_one).collect();
+    found.iter().for_each(|c| sets.join(c.whole, c.part));
+    found
 }
 
-/// Sets of stills that are one video: near-duplicates, crops, and what is known beforehand, which
-/// `known` adds to (pairs of positions).
+/// Sets of stills that are one video: near-duplicates, and what is known beforehand, which `known`
+/// adds to (pairs of positions). [`crops`] adds more.
 pub fn videos(
     stills: &[Still],
     rule: Rule,
-    crops: &[Crop],
     known: impl IntoIterator<Item = (usize, usize)>,
 ) -> Sets {
     let mut sets = Sets::new(stills.len());
@@ -94,7 +99,6 @@ pub fn videos(
         }
         sets.join(*bytes.entry(&still.sha256).or_insert(i), i);
     }
-    crops.iter().for_each(|c| sets.join(c.whole, c.part));
     join_copies(stills, rule, &mut sets);
     sets
 }
@@ -280,7 +284,7 @@ mod tests {
         let stranger = |(id, n)| Still { hash: all[7].hash, ..room(id, Split::Test, n) };
         let strangers = [("a", 2), ("b", 3)].map(stranger);
         all.extend(strangers);
-        let mut sets = videos(&all, Rule::default(), &[], []);
+        let mut sets = videos(&all, Rule::default(), []);
         let roots: Vec<usize> = (0..all.len()).map(|i| sets.root(i)).collect();
         assert!(roots[..300].iter().all(|root| *root == 0));
         assert_eq!(roots[300..], [300, 301]);
@@ -302,9 +306,9 @@ mod tests {
             drawn("test/6", Split::Test, cut),
         ];
         let rule = Rule::default();
-        let cuts = crops(&all, rule);
         let joined = runs(&all).into_iter().flat_map(|r| r.clone().map(move |i| (r.start, i)));
-        let mut sets = videos(&all, rule, &cuts, joined);
+        let mut sets = videos(&all, rule, joined);
+        let cuts = crops(&all, rule, &mut sets);
         let part = |split| Part { set: 0, split };
         let parts = (part(Split::Test), part(Split::Train));
         let found = leak(&all, parts, (rule, &cuts), &mut sets, 1);

@@ -101,43 +101,44 @@ fn hash(rows: &[[i32; HIGHEST + 1]], down: &Side, length: usize) -> u64 {
     signs(&FREQUENCIES.iter().map(coefficient).collect::<Vec<_>>())
 }
 
-/// How much `part`, mirrored if that is said, differs from the part of `whole` near the window that
-/// it resembles most; in standard deviations as between whole pictures, after both are smoothed.
+/// A picture, or its mirror image, that may be part of another: smoothed once for all windows.
+pub struct Sought(Levels);
+
+impl Sought {
+    /// `look`, mirrored if that is said.
+    pub fn new(look: &Look, mirrored: bool) -> Self {
+        Sought(smoothed(&look.levels(mirrored)))
+    }
+}
+
+/// How much `part` differs from the part of `whole` near the window that it resembles most; in
+/// standard deviations as between whole pictures, after both are smoothed.
 ///
 /// A crop seldom lies on the steps, nor need it keep the proportions: the window's edges move one
 /// by one, by ever smaller steps, as long as that helps and until the difference is at most
 /// `enough`.
-pub fn window_difference(
-    whole: &Look,
-    window: Window,
-    part: &Look,
-    mirrored: bool,
-    enough: f64,
-) -> f64 {
-    let part = smoothed(&part.levels(mirrored));
+pub fn window_difference(whole: &Look, window: Window, part: &Sought, enough: f64) -> f64 {
     let whole = whole.levels(false).map(f32::from);
-    let differs = |edges: &Edges| difference(&smoothed(&cut(&whole, edges)), &part);
+    let differs = |edges: &Edges| difference(&smoothed(&cut(&whole, edges)), &part.0);
     let mut edges = window.edges();
     let mut best = differs(&edges);
-    // Frames of one scene resemble a window too, but less than the whole picture.
-    if best > HOPELESS || differs(&[0.0, 0.0, CELLS as f32, CELLS as f32]) <= best {
+    if best > HOPELESS {
         return best;
     }
     for step in MOVES {
         let mut helped = true;
         while helped && best > enough {
-            let before = best;
             helped = false;
             for (edge, by) in (0..4).flat_map(|edge| [(edge, step), (edge, -step)]) {
                 let mut moved = edges;
                 moved[edge] = (moved[edge] + by).clamp(BOUNDS[edge].0, BOUNDS[edge].1);
+                if moved == edges {
+                    continue;
+                }
                 let found = differs(&moved);
                 if found < best - LEAST_GAIN {
                     (edges, best, helped) = (moved, found, true);
                 }
-            }
-            if best > FAR && best > LEAST_STRIDE * before {
-                return best;
             }
         }
     }
@@ -155,9 +156,6 @@ const BOUNDS: [(f32, f32); 4] = [(0.0, 4.0), (0.0, 4.0), (28.0, 32.0), (28.0, 32
 const HOPELESS: f64 = 0.45;
 /// What a move must gain.
 const LEAST_GAIN: f64 = 1e-4;
-/// Difference above which moving all edges once must leave at most this share of it, or it ends.
-const FAR: f64 = 0.24;
-const LEAST_STRIDE: f64 = 0.9;
 
 impl Window {
     fn edges(self) -> Edges {
@@ -177,13 +175,20 @@ fn cut(whole: &[f32; CELLS * CELLS], [left, top, right, bottom]: &Edges) -> Leve
         }
     }
     let mut levels = [0; CELLS * CELLS];
-    for (levels, (first, weights)) in levels.chunks_exact_mut(CELLS).zip(&down) {
-        for (x, level) in levels.iter_mut().enumerate() {
-            let column = rows[first * CELLS + x..].iter().step_by(CELLS);
-            *level = weights.iter().zip(column).map(|(w, c)| w * c).sum::<f32>().round() as u16;
+    for (levels, (first, [upper, lower])) in levels.chunks_exact_mut(CELLS).zip(&down) {
+        // The lowest row has none below it, and its second share is nothing.
+        let line = |y: usize| &rows[y.min(CELLS - 1) * CELLS..][..CELLS];
+        let pairs = line(*first).iter().zip(line(first + 1));
+        for (level, (above, below)) in levels.iter_mut().zip(pairs) {
+            *level = rounded(upper * above + lower * below);
         }
     }
     levels
+}
+
+/// The nearest whole number to a level, which is never negative.
+fn rounded(level: f32) -> u16 {
+    (level + 0.5) as u16
 }
 
 /// For every cell of a part of a side: the first own cell in it, and the shares of that and the
@@ -200,20 +205,40 @@ fn spans(start: f32, end: f32) -> [(usize, [f32; 2]); CELLS] {
 
 /// Weights 1 2 1 along both sides, several times; the border counts on beyond itself.
 fn smoothed(levels: &Levels) -> Levels {
-    let last = CELLS - 1;
     let mut cells = levels.map(f32::from);
     for _ in 0..SMOOTHED {
-        for stride in [1, CELLS] {
-            let before = cells;
-            for (i, cell) in cells.iter_mut().enumerate() {
-                let place = i / stride % CELLS;
-                let low = if place == 0 { i } else { i - stride };
-                let high = if place == last { i } else { i + stride };
-                *cell = (before[low] + 2.0 * before[i] + before[high]) / 4.0;
-            }
-        }
+        cells.chunks_exact_mut(CELLS).for_each(smooth_row);
+        smooth_columns(&mut cells);
     }
-    cells.map(|level| level.round() as u16)
+    cells.map(rounded)
+}
+
+/// Weights 1 2 1 over 4.
+fn mean(low: f32, own: f32, high: f32) -> f32 {
+    (low + 2.0 * own + high) / 4.0
+}
+
+fn smooth_row(row: &mut [f32]) {
+    // With the border's cells twice.
+    let mut before = [0.0; CELLS + 2];
+    before[1..=CELLS].copy_from_slice(row);
+    (before[0], before[CELLS + 1]) = (row[0], row[CELLS - 1]);
+    row.iter_mut().zip(before.windows(3)).for_each(|(cell, b)| *cell = mean(b[0], b[1], b[2]));
+}
+
+fn smooth_columns(cells: &mut [f32; CELLS * CELLS]) {
+    let row = |cells: &[f32; CELLS * CELLS], y: usize| -> [f32; CELLS] {
+        std::array::from_fn(|x| cells[y * CELLS + x])
+    };
+    let mut above = row(cells, 0);
+    for y in 0..CELLS {
+        let own = row(cells, y);
+        let below = row(cells, (y + 1).min(CELLS - 1));
+        for (x, cell) in cells[y * CELLS..][..CELLS].iter_mut().enumerate() {
+            *cell = mean(above[x], own[x], below[x]);
+        }
+        above = own;
+    }
 }
 
 #[cfg(test)]
@@ -239,11 +264,13 @@ mod tests {
             };
             let bits = distance(hash, whole_hash(&thumbnail(crop)));
             assert!(bits <= 3, "{window:?}: {bits} bits");
-            let cropped = look(crop);
-            assert!(window_difference(&own, *window, &cropped, false, 0.0) < 0.05, "{window:?}");
+            let differs = |look: &Look, mirrored: bool| {
+                window_difference(&own, *window, &Sought::new(look, mirrored), 0.0)
+            };
+            assert!(differs(&look(crop), false) < 0.05, "{window:?}");
             let turned = look(|x, y| crop(319 - x, y));
-            assert!(window_difference(&own, *window, &turned, true, 0.0) < 0.05, "{window:?}");
-            assert!(window_difference(&own, *window, &turned, false, 0.0) > 0.3, "{window:?}");
+            assert!(differs(&turned, true) < 0.05, "{window:?}");
+            assert!(differs(&turned, false) > 0.3, "{window:?}");
         }
     }
 
@@ -257,8 +284,9 @@ mod tests {
                 320.0 * (from + (1.0 - from - until) * (pixel as f64 + 0.5) / 320.0) - 0.5
             };
             let crop = look(|x, y| room(at(left, right, x), at(top, bottom, y)));
+            let crop = Sought::new(&crop, false);
             let found: Vec<f64> =
-                WINDOWS.iter().map(|w| window_difference(&own, *w, &crop, false, 0.0)).collect();
+                WINDOWS.iter().map(|w| window_difference(&own, *w, &crop, 0.0)).collect();
             let best = found.iter().copied().fold(f64::INFINITY, f64::min);
             assert!(best < 0.05, "{left} {top} {right} {bottom}: {best}");
         }

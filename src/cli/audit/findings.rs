@@ -54,9 +54,9 @@ impl Findings {
             .map(|parts| (parts, film_leak(&all.films, parts, seed)))
             .collect();
         let moments = if all.foreign { Vec::new() } else { moments(&all.stills, &all.films) };
-        let crops = crops(&all.stills, rule);
         let known = known(all, &runs, &clip_leaks, &moments);
-        let mut sets = videos(&all.stills, rule, &crops, known);
+        let mut sets = videos(&all.stills, rule, known);
+        let crops = crops(&all.stills, rule, &mut sets);
         let still_parts = parts(all.two_sets, all.stills.iter().map(|s| s.part()));
         let leaks: Vec<_> = comparisons(all.two_sets, &still_parts)
             .into_iter()
