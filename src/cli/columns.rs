@@ -38,7 +38,11 @@ pub(super) fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
 
 /// A share in percent with two decimals.
 pub(super) fn percent(share: f64) -> String {
-    format!("{:.2}", 100.0 * share)
+    let text = format!("{:.2}", 100.0 * share);
+    match text.strip_prefix("-0.00") {
+        Some("") => "0.00".to_owned(),
+        _ => text,
+    }
 }
 
 /// A value in its unit, `-` when undefined.

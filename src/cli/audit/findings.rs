@@ -270,7 +270,10 @@ fn notes(all: &Gathered, by_part: &BTreeMap<Part, usize>, summary: &Summary) -> 
         ));
     }
     if summary.unreadable > 0 {
-        notes.push(format!("{} pictures cannot be read, see unreadable.csv", summary.unreadable));
+        notes.push(format!(
+            "pictures that cannot be read: {}, see unreadable.csv",
+            summary.unreadable
+        ));
     }
     if summary.by_hash_alone > 0 {
         notes.push(format!(
