@@ -37,7 +37,8 @@ END
 ≈ marks a tie with the best; the paper's numbers, in italics, are cited from other data. Everything else, with Tables 6
 and 7 and Table 5's tests, is in [reports/ablation-demo/report.md](reports/ablation-demo/report.md). Its MobileNetV2 and
 ResNet-18 (Table 7) were given four epochs from scratch and did not learn: they say nothing about backbones. Most rows
-have one seed.
+have one seed. These runs are older than the pictures of the demo above (another JPEG encoder, other groups of near-duplicates):
+the two tables are not to be compared number by number.
 
 ![Attention maps: the drawn picture, the masked one, CAER-Net-S, GLAMOR-Net](reports/ablation-demo/figures/attention.png)
 END
