@@ -1,6 +1,7 @@
 //! Progress of long work on stderr: a bar with ETA on a terminal, plain lines now and then
 //! otherwise, so that logs stay readable.
 use std::{
+    fmt::Write,
     io::IsTerminal,
     sync::{
         atomic::{AtomicU64, Ordering},
@@ -9,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 /// Seconds between two plain lines when stderr is not a terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -32,10 +33,13 @@ impl Progress {
         let tty = std::io::stderr().is_terminal();
         let target = if tty { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(Some(total), target);
-        let style = format!("{{msg}} [{{bar:30}}] {{pos}}/{{len}} {unit} {{per_sec}} ETA {{eta}}");
-        bar.set_style(
-            ProgressStyle::with_template(&style).unwrap_or_else(|_| ProgressStyle::default_bar()),
-        );
+        let style = format!("{{msg}} [{{bar:30}}] {{pos}}/{{len}} {unit} {{rate}} ETA {{eta}}");
+        let style =
+            ProgressStyle::with_template(&style).unwrap_or_else(|_| ProgressStyle::default_bar());
+        bar.set_style(style.with_key("rate", |state: &ProgressState, out: &mut dyn Write| {
+            // A bar that cannot be written has nobody to tell.
+            let _ = write!(out, "{:.1}/s", state.per_sec());
+        }));
         bar.set_message(name.to_owned());
         let start = Instant::now();
         Progress {
@@ -64,11 +68,6 @@ impl Progress {
             *last = Instant::now();
             eprintln!("{}", self.line());
         }
-    }
-
-    /// Changes the text before the bar.
-    pub fn message(&self, text: &str) {
-        self.bar.set_message(format!("{} {text}", self.name));
     }
 
     /// Prints a line without breaking the bar.
