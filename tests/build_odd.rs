@@ -89,26 +89,6 @@ fn overwritten(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-/// A song with its cover: an ID3 tag with a picture, then frames of silence.
-fn song() -> Vec<u8> {
-    let cover = ncaers::media::image::encode_jpeg(&picture(160, 96, 1, 1), 90).expect("encodes");
-    let mut body = b"\0image/jpeg\0\x03\0".to_vec();
-    body.extend(cover);
-    let mut frame = b"APIC".to_vec();
-    frame.extend((body.len() as u32).to_be_bytes());
-    frame.extend([0, 0]);
-    frame.extend(body);
-    let length = frame.len() as u32;
-    let mut file = b"ID3\x03\0\0".to_vec();
-    file.extend([21, 14, 7, 0].map(|shift| (length >> shift & 0x7f) as u8));
-    file.extend(frame);
-    for _ in 0..50 {
-        file.extend([0xff, 0xfb, 0x90, 0xc4]);
-        file.resize(file.len() + 413, 0);
-    }
-    file
-}
-
 /// What must become of a clip: status, frames, and words of its reason.
 type Fate = (ClipStatus, Option<u64>, &'static str);
 
@@ -121,7 +101,7 @@ fn spoilt(dir: &Path, class: &Path) -> Vec<(&'static str, Fate)> {
     let made: [(&str, Vec<u8>, Fate); 12] = [
         ("zero.avi", Vec::new(), (Rejected, None, "empty")),
         ("page.avi", page.to_vec(), (Rejected, None, "")),
-        ("song.avi", song(), (Rejected, None, "no video")),
+        ("song.avi", odd::song(&picture(160, 96, 1, 1)), (Rejected, None, "no video")),
         ("truncated.avi", cut(whole(dir, 1)), (Partial, None, "")),
         ("no-index.avi", without_index(whole(dir, 2)), WHOLE),
         ("count-0.avi", claiming(whole(dir, 3), 0), WHOLE),

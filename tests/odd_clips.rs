@@ -208,31 +208,8 @@ fn a_lost_or_spoilt_index_changes_nothing() {
 fn cover_art_is_no_video() {
     let dir = tempfile::tempdir().expect("temp dir");
     let path = dir.path().join("song.avi");
-    fs::write(&path, song()).expect("write");
+    fs::write(&path, odd::song(&picture(160, 96, 1, 1))).expect("write");
     assert_eq!(rejected(&path), Rejected::NoVideo);
-}
-
-/// An ID3 tag with a picture, then frames of silence (MPEG-1 layer 3, 128 kbit/s, 44.1 kHz, mono).
-fn song() -> Vec<u8> {
-    let mut jpeg = Vec::new();
-    image::codecs::jpeg::JpegEncoder::new(&mut jpeg)
-        .encode_image(&picture(160, 96, 1, 1))
-        .expect("encodes");
-    let mut body = b"\0image/jpeg\0\x03\0".to_vec();
-    body.extend(jpeg);
-    let mut frame = b"APIC".to_vec();
-    frame.extend((body.len() as u32).to_be_bytes());
-    frame.extend([0, 0]);
-    frame.extend(body);
-    let length = frame.len() as u32;
-    let mut file = b"ID3\x03\0\0".to_vec();
-    file.extend([21, 14, 7, 0].map(|shift| (length >> shift & 0x7f) as u8));
-    file.extend(frame);
-    for _ in 0..50 {
-        file.extend([0xff, 0xfb, 0x90, 0xc4]);
-        file.resize(file.len() + 413, 0);
-    }
-    file
 }
 
 #[test]

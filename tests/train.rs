@@ -4,17 +4,14 @@ mod common;
 #[path = "common/runs.rs"]
 mod runs;
 
-use std::{
-    io::{BufRead, BufReader},
-    process::{Command, Stdio},
-};
+use std::io::BufRead;
 
 use common::ncaers;
 use ncaers::{
     record::Emotion,
     runs::{RunFolder, Status},
 };
-use runs::{refusal, World};
+use runs::{reaches, refusal, World};
 
 #[test]
 fn a_run_fills_its_folder_and_says_what_it_selected() {
@@ -62,35 +59,6 @@ fn a_network_learns_the_colour_of_its_pictures() {
     assert!(best > 0.5, "validation accuracy {best}, chance is 0.14");
 }
 
-/// Starts a run and returns its standard error line by line.
-fn start(
-    world: &World,
-    out: &str,
-    extra: &[&str],
-) -> (std::process::Child, BufReader<std::process::ChildStderr>) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_ncaers"))
-        .arg("train")
-        .arg(world.path("x.toml"))
-        .arg("--out")
-        .arg(world.path(out))
-        .args(extra)
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(child.stderr.take().unwrap());
-    (child, lines)
-}
-
-/// Reads lines until one contains `mark`.
-fn wait_for(lines: &mut BufReader<std::process::ChildStderr>, mark: &str) {
-    let mut line = String::new();
-    while !line.contains(mark) {
-        line.clear();
-        assert!(lines.read_line(&mut line).unwrap() > 0, "the run ended before `{mark}`");
-    }
-}
-
 const LONGER: [&str; 4] = ["--set", "train.epochs=4", "--set", "train.stage1_epochs=2"];
 const FILES: [&str; 2] = ["last.safetensors", "best.safetensors"];
 
@@ -100,8 +68,8 @@ fn killed_anywhere_and_resumed_ends_in_the_same_bytes() {
     world.train("whole", &LONGER).assert().success();
     for (i, mark) in ["face 1/2", "context 1/2", "joint 1/4", "joint 3/4"].into_iter().enumerate() {
         let out = format!("killed{i}");
-        let (mut child, mut lines) = start(&world, &out, &LONGER);
-        wait_for(&mut lines, mark);
+        let (mut child, mut lines) = world.start(&out, &LONGER);
+        assert!(reaches(&mut lines, mark), "the run ended before `{mark}`");
         child.kill().unwrap();
         child.wait().unwrap();
         let extra = [&LONGER[..], &["--resume"]].concat();
@@ -125,8 +93,8 @@ fn killed_anywhere_and_resumed_ends_in_the_same_bytes() {
 fn an_interrupt_saves_in_the_middle_of_an_epoch_and_says_how_to_go_on() {
     let world = World::new();
     world.train("whole", &LONGER).assert().success();
-    let (mut child, mut lines) = start(&world, "stopped", &LONGER);
-    wait_for(&mut lines, "joint 1/4");
+    let (mut child, mut lines) = world.start("stopped", &LONGER);
+    assert!(reaches(&mut lines, "joint 1/4"));
     // SAFETY: the child is ours and not yet waited for.
     unsafe { libc::kill(child.id() as i32, libc::SIGINT) };
     let told: Vec<String> = lines.lines().map(Result::unwrap).collect();

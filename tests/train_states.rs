@@ -5,51 +5,18 @@ mod common;
 #[path = "common/runs.rs"]
 mod runs;
 
-use std::{
-    io::{BufRead, BufReader},
-    process::{Child, ChildStderr, Command, Stdio},
-    time::Duration,
-};
+use std::time::Duration;
 
 use common::ncaers;
 use ncaers::{
     runs::{EpochRow, RunFolder, Status},
     weights,
 };
-use runs::{refusal, World};
+use runs::{reaches, refusal, World};
 
 /// `--set` before every setting.
 fn set<'a>(settings: &[&'a str]) -> Vec<&'a str> {
     settings.iter().flat_map(|&setting| ["--set", setting]).collect()
-}
-
-fn start(world: &World, out: &str, more: &[&str]) -> (Child, BufReader<ChildStderr>) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_ncaers"))
-        .arg("train")
-        .arg(world.path("x.toml"))
-        .arg("--out")
-        .arg(world.path(out))
-        .args(more)
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(child.stderr.take().unwrap());
-    (child, lines)
-}
-
-/// Reads lines until one contains `mark`; false when the run ended before.
-fn reaches(lines: &mut BufReader<ChildStderr>, mark: &str) -> bool {
-    let mut line = String::new();
-    loop {
-        line.clear();
-        if lines.read_line(&mut line).unwrap() == 0 {
-            return false;
-        }
-        if line.contains(mark) {
-            return true;
-        }
-    }
 }
 
 fn assert_same_files(world: &World, a: &str, b: &str) {
@@ -79,7 +46,7 @@ fn every_optimizer_keeps_its_state_over_an_interrupt_in_the_middle_of_an_epoch()
         let more = set(&[&LONGER[..], case, &[threads]].concat());
         let (whole, cut) = (format!("whole{i}"), format!("cut{i}"));
         world.train(&whole, &more).assert().success();
-        let (mut child, mut lines) = start(&world, &cut, &more);
+        let (mut child, mut lines) = world.start(&cut, &more);
         assert!(reaches(&mut lines, "joint 1/4"));
         // SAFETY: the child is ours and not yet waited for.
         unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
@@ -102,7 +69,7 @@ fn a_kill_at_any_moment_on_two_threads_changes_no_byte() {
     // One run is killed in every second epoch, until nothing is left to do. An epoch is told before
     // it is saved, so that only the one before is certain.
     loop {
-        let (mut child, mut lines) = start(&world, "hunted", &resumed(&more));
+        let (mut child, mut lines) = world.start("hunted", &resumed(&more));
         let goes_on = reaches(&mut lines, " accuracy ") && reaches(&mut lines, " accuracy ");
         child.kill().unwrap();
         let ended = child.wait().unwrap();
@@ -115,7 +82,7 @@ fn a_kill_at_any_moment_on_two_threads_changes_no_byte() {
     // Others at moments that nobody chose: what is claimed holds for all of them.
     for moment in 0..4 {
         let out = format!("killed{moment}");
-        let (mut child, _lines) = start(&world, &out, &more);
+        let (mut child, _lines) = world.start(&out, &more);
         std::thread::sleep(Duration::from_millis(200 + 97 * moment));
         child.kill().unwrap();
         child.wait().unwrap();

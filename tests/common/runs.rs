@@ -1,6 +1,10 @@
 //! A data set small enough to train on in a test: pictures whose colour is their class.
 #![allow(dead_code, reason = "each test file uses its part")]
-use std::path::{Path, PathBuf};
+use std::{
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, ChildStderr, Command, Stdio},
+};
 
 use image::{Rgb, RgbImage};
 use ncaers::{
@@ -69,6 +73,22 @@ impl World {
         train
     }
 
+    /// The same as a process of its own, with its standard error.
+    pub fn start(&self, out: &str, extra: &[&str]) -> (Child, BufReader<ChildStderr>) {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_ncaers"))
+            .arg("train")
+            .arg(self.path("x.toml"))
+            .arg("--out")
+            .arg(self.path(out))
+            .args(extra)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap());
+        (child, lines)
+    }
+
     /// `ncaers predict --run RUN --manifest m --split SPLIT`
     pub fn predict(&self, run: &str, split: &str) -> assert_cmd::Command {
         let mut predict = ncaers();
@@ -80,6 +100,20 @@ impl World {
     /// The bytes of a file.
     pub fn bytes(&self, name: &str) -> Vec<u8> {
         std::fs::read(self.path(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
+    }
+}
+
+/// Reads lines until one contains `mark`; false when the run ended before.
+pub fn reaches(lines: &mut BufReader<ChildStderr>, mark: &str) -> bool {
+    let mut line = String::new();
+    loop {
+        line.clear();
+        if lines.read_line(&mut line).unwrap() == 0 {
+            return false;
+        }
+        if line.contains(mark) {
+            return true;
+        }
     }
 }
 
