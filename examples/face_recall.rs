@@ -5,12 +5,15 @@
 //! names (`picture,x1,y1,x2,y2`, marked by eye) is scaled and cut to 712 x 400 in several ways,
 //! each also mirrored; a table of settings. Without a list: everything that any setting finds in
 //! the photographs, as a list to be judged by eye.
+mod common;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result};
+use common::cpu_seconds;
 use image::{imageops, RgbImage};
 use ncaers::{
     face::{
@@ -208,16 +211,4 @@ fn pool(photos: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// User and system time of this process.
-fn cpu_seconds() -> f64 {
-    // SAFETY: getrusage fills the whole struct; zeros are a valid one should it fail.
-    let usage = unsafe {
-        let mut usage: libc::rusage = std::mem::zeroed();
-        libc::getrusage(libc::RUSAGE_SELF, &mut usage);
-        usage
-    };
-    let seconds = |t: libc::timeval| t.tv_sec as f64 + t.tv_usec as f64 * 1e-6;
-    seconds(usage.ru_utime) + seconds(usage.ru_stime)
 }

@@ -5,8 +5,11 @@
 //! of making the clips up apart, and the most memory that the process held. `split` leaves the
 //! corpus without a split of its own, so that `ncaers` makes one. Without LibTorch's libraries,
 //! which no step needs: `--no-default-features`.
+mod common;
+
 use std::collections::BTreeMap;
 
+use common::cpu_seconds;
 use ncaers::{
     build::{self, ClipResult, Config, Configuration, DecodedFacts, Parts, Taken},
     corpus::{Listing, Source},
@@ -184,18 +187,6 @@ fn thread_seconds() -> f64 {
         time
     };
     time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
-}
-
-/// User and system time of all threads.
-fn cpu_seconds() -> f64 {
-    // SAFETY: getrusage fills the whole struct; zeros are a valid one should it fail.
-    let usage = unsafe {
-        let mut usage: libc::rusage = std::mem::zeroed();
-        libc::getrusage(libc::RUSAGE_SELF, &mut usage);
-        usage
-    };
-    let seconds = |t: libc::timeval| t.tv_sec as f64 + t.tv_usec as f64 * 1e-6;
-    seconds(usage.ru_utime) + seconds(usage.ru_stime)
 }
 
 /// `VmHWM` of this process.
