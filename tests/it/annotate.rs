@@ -69,7 +69,7 @@ fn a_face_is_judged_as_predict_judges_it() {
         let picture = load_rgb(&world.path("m").join(&sample.image_path)).expect("picture");
         let face = [sample.face.expect("a face")];
         let pixels = pixels(&picture, &face, reader.masks_faces(), &settings);
-        let looked = &reader.look(&pixels).expect("answer")[0];
+        let looked = &reader.judge(&pixels).expect("answer")[0];
         assert_eq!(looked.predicted, answer.predicted, "{}", answer.sample_id);
         for (got, want) in looked.logits.iter().zip(answer.logits) {
             assert!((got - want).abs() < 1e-4, "{}: {got} {want}", answer.sample_id);
@@ -121,7 +121,7 @@ fn a_hundred_faces_are_a_hundred_rows() {
     let faces: Vec<_> = (0..130).map(face).collect();
     let settings = Settings { every: 1, attention: false, margin: 0.1, mask_value: 0 };
     let pixels = pixels(&crowd, &faces, true, &settings);
-    assert_eq!(reader.look(&pixels).expect("answers").len(), 130, "more than one batch");
+    assert_eq!(reader.judge(&pixels).expect("answers").len(), 130, "more than one batch");
 }
 
 /// Two seconds of a face that moves to the right, with a tone.

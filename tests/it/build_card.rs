@@ -1,8 +1,6 @@
 //! What `ncaers build` says of its result: the card for people, Croissant for machines, the
 //! record of how it ran.
-use crate::common;
 use crate::common::builds;
-use crate::common::clips;
 
 use std::{fs, path::Path};
 

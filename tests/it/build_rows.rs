@@ -6,6 +6,7 @@ use ncaers::{
     corpus::{Listing, Source},
     dataset::{self, ClipResult, Config, Configuration, DecodedFacts, Parts, SavedFrame},
     face,
+    folder::claim_standing,
     manifest::Manifest,
     record::{ClipStatus, Emotion, LedgerKind, Segment, Split},
     sampling,
@@ -84,14 +85,15 @@ fn rows_are_in_id_order_and_complete() {
     let drawn: usize = results.values().map(|r| r.samples.len()).sum();
     for (balance, kept) in [("none", drawn), ("equal", 80)] {
         let mut config = Config::new(1, &face::Request::named("none")).expect("config");
-        config.balance = if balance == "equal" { "ratio=1".into() } else { balance.into() };
+        config.balance = balance.parse().expect("a balance");
         let config = Configuration::Build(config);
         let results = results.clone();
         let tables = dataset::tables(Parts { config: &config, listing: &listing, results });
         let tables = tables.expect("no leak");
         assert_eq!((tables.kept(), tables.clips()), (kept, 4), "{balance}");
         let dir = tempfile::tempdir().expect("temp dir");
-        tables.write(dir.path()).expect("writes");
+        let folder = claim_standing(dir.path(), "data set").expect("claimed");
+        tables.write(&folder).expect("writes");
         let read = Manifest::read(dir.path()).expect("reads");
         let mut sorted = read.clone();
         sorted.sort();

@@ -2,7 +2,6 @@
 //! would get, so that everything but Slurm itself is tested everywhere.
 use crate::common;
 use crate::common::builds;
-use crate::common::clips;
 #[cfg(feature = "torch")]
 use crate::common::runs;
 

@@ -1,9 +1,7 @@
 //! `ncaers predict`: the answers of the selected checkpoint, counted on the test split.
 #![cfg(feature = "torch")]
 
-use crate::common;
 use crate::common::runs;
-use common::ncaers;
 use ncaers::{record::Split, runs::RunFolder};
 use runs::{refusal, World};
 

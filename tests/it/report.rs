@@ -142,7 +142,8 @@ fn a_run_that_failed_without_a_folder_is_a_row_with_its_error() {
         error: error.map(str::to_owned),
     };
     let rows = [row("gla-1", "done", None), row("ca-1", "failed", Some("no such pack"))];
-    ncaers::runs::write_grid(&world.runs(), &rows).expect("status");
+    let status = serde_json::to_vec(&rows).expect("JSON");
+    ncaers::atomic::write(&world.runs().join("grid/status.json"), &status).expect("status");
     let text = problems(&report(&world));
     assert!(text.contains("run ca-1 failed and has no results: no such pack"), "{text}");
     assert!(read(&world, "tables/runs.csv").contains("failed: no such pack"));

@@ -1,7 +1,6 @@
 //! `--executor slurm` on a real Slurm, started here for the test (`just test-system`).
 use crate::common;
 use crate::common::builds;
-use crate::common::clips;
 use crate::common::cluster;
 #[cfg(feature = "torch")]
 use crate::common::runs;

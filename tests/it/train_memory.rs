@@ -1,14 +1,12 @@
 //! `ncaers train` where memory is short: one line with the batch that fits.
 #![cfg(all(feature = "torch", target_os = "linux"))]
 
-use crate::common;
 use crate::common::runs;
 use std::{
     os::unix::process::CommandExt,
     process::{Command, Output},
 };
 
-use common::ncaers;
 use runs::World;
 
 /// Wide first layers: about 200 MiB per sample and step.

@@ -1,7 +1,6 @@
 //! What `[train]` can be told, and what it does when the machine runs out of something.
 #![cfg(feature = "torch")]
 
-use crate::common;
 use crate::common::runs;
 use std::{
     collections::BTreeMap,
@@ -11,7 +10,6 @@ use std::{
     process::{Command, Stdio},
 };
 
-use common::ncaers;
 use ncaers::{
     experiment::Experiment,
     runs::{EpochRow, RunFolder, Status},

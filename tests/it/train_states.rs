@@ -2,11 +2,9 @@
 //! which stages a variant goes through.
 #![cfg(feature = "torch")]
 
-use crate::common;
 use crate::common::runs;
 use std::time::Duration;
 
-use common::ncaers;
 use ncaers::{
     runs::{EpochRow, RunFolder, Status},
     weights,

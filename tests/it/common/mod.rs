@@ -8,6 +8,8 @@ pub mod clips;
 pub mod cluster;
 pub mod drawn;
 pub mod flat;
+#[cfg(feature = "torch")]
+pub mod mmod;
 pub mod odd;
 pub mod pictures;
 pub mod planted;
