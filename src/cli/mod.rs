@@ -16,11 +16,18 @@ mod clean;
 mod columns;
 mod compare;
 mod completions;
+#[cfg(feature = "torch")]
+mod demo;
 mod demo_corpus;
+mod doctor;
 mod evaluate;
+#[cfg(feature = "torch")]
+mod experiments;
 mod export;
 mod face;
+mod fetch_mmod;
 mod import;
+mod man;
 mod merge;
 #[cfg(feature = "torch")]
 mod model;
@@ -33,6 +40,7 @@ mod slurm;
 #[cfg(feature = "torch")]
 mod train;
 mod verify;
+mod version;
 mod worker;
 
 /// Exit status of a command that failed.
@@ -42,7 +50,7 @@ const WRONG_USAGE: u8 = 2;
 
 /// Rebuild NCAER-S from CAER clips, train GLAMOR-Net and its baselines, evaluate them.
 #[derive(Debug, Parser)]
-#[command(name = "ncaers", version, max_term_width = 100, subcommand_required = true)]
+#[command(name = "ncaers", version = version::long(), max_term_width = 100, subcommand_required = true)]
 #[command(
     after_help = "Example: ncaers demo-corpus --out corpus && ncaers build --corpus corpus --out manifest --seed 1"
 )]
@@ -78,10 +86,17 @@ commands! {
     Build(build),
     Compare(compare),
     Completions(completions),
+    #[cfg(feature = "torch")]
+    Demo(demo),
     DemoCorpus(demo_corpus),
+    Doctor(doctor),
     Evaluate(evaluate),
+    #[cfg(feature = "torch")]
+    Experiments(experiments),
     Export(export),
+    FetchMmod(fetch_mmod),
     Import(import),
+    Man(man),
     Merge(merge),
     #[cfg(feature = "torch")]
     Model(model),

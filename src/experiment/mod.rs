@@ -11,10 +11,12 @@ use serde_json::{json, Value};
 
 use crate::{model::ModelConfig, output, train::TrainConfig};
 
+pub mod demo;
 pub mod executor;
 pub mod forecast;
 mod grid;
 mod keys;
+pub mod shipped;
 
 use executor::slurm::Resources;
 pub use grid::{Grid, GridRun};
