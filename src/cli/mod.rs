@@ -26,6 +26,7 @@ mod experiments;
 mod export;
 mod face;
 mod fetch_mmod;
+mod glossary;
 mod import;
 mod man;
 mod merge;
@@ -52,7 +53,8 @@ const WRONG_USAGE: u8 = 2;
 #[derive(Debug, Parser)]
 #[command(name = "ncaers", version = version::long(), max_term_width = 100, subcommand_required = true)]
 #[command(
-    after_help = "Example: ncaers demo-corpus --out corpus && ncaers build --corpus corpus --out manifest --seed 1"
+    after_help = "Examples: ncaers demo\n          ncaers demo-corpus --out corpus && ncaers build --corpus corpus --out manifest --seed 1\n\n\
+        What the words mean (ledger, pack, mC ...): ncaers glossary"
 )]
 struct Cli {
     /// Print one JSON object on stdout at the end instead of text
@@ -95,6 +97,7 @@ commands! {
     Experiments(experiments),
     Export(export),
     FetchMmod(fetch_mmod),
+    Glossary(glossary),
     Import(import),
     Man(man),
     Merge(merge),

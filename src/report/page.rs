@@ -10,7 +10,7 @@ use super::{
 };
 
 const CSS: &str = include_str!("page/page.css");
-const JS: &str = include_str!("page/page.js");
+const JS: &str = concat!(include_str!("page/samples.js"), include_str!("page/page.js"));
 
 /// One piece of a section.
 #[derive(Clone, Debug)]
