@@ -39,7 +39,7 @@ pub struct Summary {
     pub runs: usize,
     /// Tables written, each in three formats.
     pub tables: usize,
-    /// Figures written, each in two formats.
+    /// Figures written, each in three formats.
     pub figures: usize,
     /// What is missing or was refused, in words.
     pub problems: Vec<String>,
@@ -151,6 +151,7 @@ fn write_files(out: &Path, page: &Page, thumbs: &Thumbs) -> Result<()> {
     for figure in figures {
         put("figures", format!("{}.svg", figure.name), figure.canvas.svg()?.as_bytes())?;
         put("figures", format!("{}.png", figure.name), &figure.canvas.png()?)?;
+        put("figures", format!("{}.pdf", figure.name), &figure.canvas.pdf()?)?;
         progress.advance(1);
     }
     progress.finish();
@@ -166,7 +167,7 @@ fn write_files(out: &Path, page: &Page, thumbs: &Thumbs) -> Result<()> {
 fn remove_stale(out: &Path, kept: &BTreeSet<std::path::PathBuf>) -> Result<()> {
     let ours = [
         ("tables", ["md", "tex", "csv"]),
-        ("figures", ["svg", "png", "png"]),
+        ("figures", ["svg", "png", "pdf"]),
         ("thumbs", ["jpg"; 3]),
     ];
     for (folder, kinds) in ours {
