@@ -15,7 +15,12 @@ use super::{
 };
 use crate::{
     build::{self, Config, ImageFormat, Options, Outcome, Shard, Summary},
-    experiment::executor::{slurm::folder_beside, Task},
+    corpus,
+    experiment::executor::{
+        array::{self, Part},
+        slurm::folder_beside,
+        Task,
+    },
     face::{self, mmod::ChannelOrder, Choice},
     output::{self, State},
     split::{Balance, OnLeak, Shares},
@@ -37,8 +42,6 @@ pub struct Args {
     /// Length of the parts that give one frame each, in seconds
     #[arg(long, default_value_t = 2.0, value_name = "SECONDS")]
     segment_seconds: f64,
-    #[command(flatten)]
-    face: FaceArgs,
     /// Leave out frames in which no face is found
     #[arg(long)]
     require_face: bool,
@@ -48,16 +51,18 @@ pub struct Args {
     /// Format of the saved frames: jpeg (quality 95, no chroma subsampling) or png
     #[arg(long, default_value = "jpeg")]
     image_format: String,
-    /// Shares of train, validation and test, used where the corpus has no split of its own
-    #[arg(long, default_value = "70/10/20", value_name = "SHARES")]
-    split: String,
+    /// Shares of train, validation and test in percent, for a corpus without a split of its own
+    /// [default: 70/10/20]
+    #[arg(long, value_name = "SHARES")]
+    split: Option<String>,
     /// What to do with a video that is in two splits: remove-eval, remove-train, keep or fail
     #[arg(long, default_value = "remove-eval", value_name = "POLICY")]
     on_leak: String,
     /// Decode no further than the last wanted frame (no grouping by content, packets counted)
     #[arg(long)]
     fast: bool,
-    /// Build a part of the clips only, such as 2/7; `merge` joins the parts
+    /// Build a part of the clips only, such as 2/7; `merge` joins the parts. `auto` reads the part
+    /// from the job array of Slurm, PBS, LSF, SGE, Kubernetes or AWS Batch, `auto/N` its index alone
     #[arg(long, value_name = "I/N")]
     shard: Option<String>,
     /// Processes that decode at once; the number of cores when absent
@@ -72,6 +77,9 @@ pub struct Args {
     /// Parts into which --executor slurm cuts the build, a task each [default: 8]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     shards: Option<u32>,
+    // Groups come last: their headings would go on over what follows.
+    #[command(flatten)]
+    face: FaceArgs,
     #[command(flatten)]
     slurm: SlurmArgs,
 }
@@ -115,6 +123,7 @@ impl FaceArgs {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
     let (config, options) = choices(args)?;
+    refuse_unused_split(args)?;
     let on_cluster = args.slurm.is_asked()?;
     let misplaced = match (on_cluster, options.shard, args.shards) {
         (true, Some(_), _) => Some("--executor slurm makes the shards itself, with --shards N"),
@@ -201,11 +210,13 @@ fn choices(args: &Args) -> anyhow::Result<(Config, Options)> {
     config.require_face = args.require_face;
     config.balance = args.balance.parse::<Balance>().map_err(usage)?.to_string();
     config.image_format = args.image_format.parse::<ImageFormat>().map_err(usage)?;
-    config.split = args.split.parse::<Shares>().map_err(usage)?.to_string();
+    if let Some(split) = &args.split {
+        config.split = split.parse::<Shares>().map_err(usage)?.to_string();
+    }
     config.on_leak = args.on_leak.parse::<OnLeak>().map_err(usage)?.to_string();
     config.fast = args.fast;
     config.check().map_err(usage)?;
-    let shard = args.shard.as_deref().map(str::parse::<Shard>).transpose().map_err(usage)?;
+    let shard = args.shard.as_deref().map(shard).transpose()?;
     let time_limit = Duration::try_from_secs_f64(args.time_limit)
         .ok()
         .filter(|limit| !limit.is_zero())
@@ -214,6 +225,34 @@ fn choices(args: &Args) -> anyhow::Result<(Config, Options)> {
     let workers = args.workers.map_or_else(cores, |n| n as usize);
     let (corpus, out) = (args.corpus.clone(), args.out.clone());
     Ok((config, Options { corpus, out, detector, workers, time_limit, shard }))
+}
+
+/// Shares that nothing would come of are a mistake of whoever names them.
+fn refuse_unused_split(args: &Args) -> anyhow::Result<()> {
+    if args.split.is_some() && corpus::scan(&args.corpus)?.has_split {
+        let corpus = args.corpus.display();
+        let words = format!("--split has no use: {corpus} has a split of its own");
+        return Err(Usage(words).into());
+    }
+    Ok(())
+}
+
+/// `I/N`, or what the environment of a job array says.
+fn shard(text: &str) -> anyhow::Result<Shard> {
+    let usage = |error: anyhow::Error| Usage(format!("{error:#}"));
+    let count = match text.strip_prefix("auto") {
+        Some("") => None,
+        Some(rest) => {
+            let count = rest.strip_prefix('/').and_then(|n| n.parse().ok()).filter(|n| *n > 0);
+            Some(
+                count
+                    .ok_or_else(|| Usage(format!("shard `{text}` is none of I/N, auto, auto/N")))?,
+            )
+        }
+        None => return Ok(text.parse::<Shard>().map_err(usage)?),
+    };
+    let Part { index, count } = array::part(&|name| std::env::var(name).ok(), count)?;
+    Ok(Shard { index, count })
 }
 
 /// What a build or a merge says at its end.

@@ -85,11 +85,11 @@ fn next(args: &Args, places: &Places) -> String {
     format!(
         "next:\n  ncaers annotate {clips} --run {run} --out {} --attention\n  \
          ncaers audit {manifest} --out {}\n  \
-         ncaers train {} --out {} --set data.manifest={manifest} --set data.pack={}\n",
+         ncaers train {} --run GLA --seed 2 --out {} --set data.manifest={manifest} --set data.pack={}\n",
         below("annotated"),
         below("audit"),
-        show(places.experiments.join("recipes/glamor_released.toml")),
-        below("released"),
+        show(places.experiments.join("demo.toml")),
+        below("gla-seed-2"),
         show(places.pack.clone()),
     )
 }

@@ -5,7 +5,7 @@
 //! misspelt option never silently trains something else.
 use std::path::Path;
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{bail, ensure, Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{json, Value};
 
@@ -55,13 +55,35 @@ impl Experiment {
         let is_grid = given.get("run").is_some() || given.get("seeds").is_some();
         ensure!(
             !is_grid,
-            "{0} is a grid of runs; train all of it with `ncaers ablation {0}`",
+            "{0} is a grid of runs; name one with --run LABEL, or train all of it with \
+             `ncaers ablation {0}`",
             path.display()
         );
         let slurm = take_slurm(&mut given);
         Resources::of(&slurm).with_context(|| path.display().to_string())?;
         override_with(&mut given, settings)?;
         Self::resolve(&given).with_context(|| path.display().to_string())
+    }
+
+    /// The run of a grid with this label, of its first seed, with `settings` over it.
+    ///
+    /// # Errors
+    /// As [`Grid::read`], and when no run has the label; names those that there are.
+    pub fn of_grid(path: &Path, label: &str, settings: &[String]) -> Result<Self> {
+        // The seed is the grid's own for the run; here a setting may change it.
+        let (seeds, others): (Vec<String>, Vec<String>) =
+            settings.iter().cloned().partition(|setting| setting.starts_with("train.seed="));
+        let grid = Grid::read(path, &others)?;
+        let Some(run) = grid.runs.iter().find(|run| run.label == label) else {
+            let mut labels: Vec<_> = grid.runs.iter().map(|run| run.label.as_str()).collect();
+            labels.dedup();
+            bail!("{} has no run `{label}` (it has {})", path.display(), labels.join(", "));
+        };
+        let mut tree = serde_json::to_value(&run.experiment)?;
+        override_with(&mut tree, &seeds)?;
+        let mut experiment: Experiment = serde_json::from_value(tree)?;
+        experiment.label = Some(run.label.clone());
+        Ok(experiment)
     }
 
     /// Resolves a tree of differences from the defaults with `settings` over it.

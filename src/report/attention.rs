@@ -85,7 +85,11 @@ pub fn figure(study: &Study, problems: &mut Vec<String>) -> Option<Section> {
     section.text(format!("Right on the samples shown: {}.", standings.join(", ")));
     section.blocks.push(Block::FileFigure(Figure {
         name: "attention".into(),
-        caption: format!("Attention of {}; {resolution}; right: {}", names.join(", "), standings.join(", ")),
+        caption: format!(
+            "Attention of {}; {resolution}; right: {}",
+            names.join(", "),
+            standings.join(", ")
+        ),
         alt: "Rows: picture, picture with masked face, then one attention map per model".into(),
         canvas: picture_grid(&heads(&names), &shots),
     }));

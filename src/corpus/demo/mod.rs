@@ -15,7 +15,7 @@ use rayon::prelude::*;
 
 use super::{caer, Candidate, Entry};
 use crate::{
-    media::encode::{self, ClipFormat, Codec},
+    media::encode::{self, ClipFormat},
     output,
     progress::Progress,
     record::{Emotion, Split},
@@ -32,7 +32,7 @@ use film::Film;
 use plan::ClipPlan;
 
 /// Changes with every change of what is drawn, so that an old folder is not taken for a new one.
-pub const DESIGN: u32 = 1;
+pub const DESIGN: u32 = 2;
 
 /// Per-clip truth, beside the clips.
 pub const TRUTH: &str = "truth.csv";
@@ -141,7 +141,7 @@ fn write_clip(folder: &Path, seed: u64, plan: &ClipPlan) -> Result<u64> {
 /// Path below the corpus folder; CAER calls its validation folder `validation`.
 fn path_of(plan: &ClipPlan) -> String {
     let split = if plan.split == Split::Val { "validation" } else { plan.split.name() };
-    format!("{split}/{}/{}.avi", plan.emotion, plan.stem)
+    format!("{split}/{}/{}.{}", plan.emotion, plan.stem, plan.show.container)
 }
 
 fn format_of(plan: &ClipPlan) -> ClipFormat {
@@ -153,7 +153,7 @@ fn format_of(plan: &ClipPlan) -> ClipFormat {
         fps: show.fps,
         gop: 50,
         b_frames: show.b_frames,
-        quality: if show.codec == Codec::H264 { 22 } else { 4 },
+        quality: 4,
         tone_hz: Some(180.0 + 20.0 * f64::from(plan.emotion.label())),
     }
 }

@@ -3,7 +3,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::{media::encode::Codec, output};
+use crate::output;
 
 use super::{
     canvas::Area,
@@ -59,10 +59,7 @@ fn clip_row(plan: &ClipPlan) -> [String; 14] {
         plan.show.size.1.to_string(),
         format!("{}/{}", plan.show.fps.0, plan.show.fps.1),
         plan.frames.to_string(),
-        match plan.show.codec {
-            Codec::H264 => "h264".to_owned(),
-            other => other.encoder().to_owned(),
-        },
+        plan.show.codec.encoder().to_owned(),
         plan.show.b_frames.to_string(),
         plan.key.name().to_owned(),
         truth.emotion.to_string(),

@@ -99,8 +99,9 @@ type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 pub fn part(environment: Environment, count: Option<usize>) -> Result<Part> {
     let mut found = Vec::new();
     for scheduler in SCHEDULERS {
-        let told =
-            |name: &&str| Some((*name, environment(name).filter(|text| is_told(scheduler, text))?));
+        let told = |name: &&'static str| {
+            Some((*name, environment(name).filter(|text| is_told(scheduler, text))?))
+        };
         found.extend(scheduler.index.iter().find_map(told).map(|index| (scheduler, index)));
     }
     match &found[..] {
