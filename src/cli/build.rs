@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use anyhow::Context as _;
 use serde_json::json;
 
 use super::{
@@ -14,15 +15,15 @@ use super::{
     Done, Usage,
 };
 use crate::{
-    build::{self, Config, ImageFormat, Options, Outcome, Shard, Summary},
     corpus,
+    dataset::{self, Config, ImageFormat, Options, Outcome, Shard, Summary},
     experiment::executor::{
         array::{self, Part},
         slurm::folder_beside,
         Task,
     },
     face::{self, mmod::ChannelOrder, Choice},
-    output::{self, State},
+    folder::{self, State},
     split::{Balance, OnLeak, Shares},
 };
 
@@ -47,24 +48,24 @@ pub struct Args {
     require_face: bool,
     /// Largest class at most R times the smallest: ratio=R, equal or none
     #[arg(long, default_value = "ratio=1.7")]
-    balance: String,
+    balance: Balance,
     /// Format of the saved frames: jpeg (quality 95, no chroma subsampling) or png
     #[arg(long, default_value = "jpeg")]
-    image_format: String,
+    image_format: ImageFormat,
     /// Shares of train, validation and test in percent, for a corpus without a split of its own
     /// [default: 70/10/20]
     #[arg(long, value_name = "SHARES")]
-    split: Option<String>,
+    split: Option<Shares>,
     /// What to do with a video that is in two splits: remove-eval, remove-train, keep or fail
     #[arg(long, default_value = "remove-eval", value_name = "POLICY")]
-    on_leak: String,
+    on_leak: OnLeak,
     /// Decode no further than the last wanted frame (no grouping by content, packets counted)
     #[arg(long)]
     fast: bool,
     /// Build a part of the clips only, such as 2/7; `merge` joins the parts. `auto` reads the part
     /// from the job array of Slurm, PBS, LSF, SGE, Kubernetes or AWS Batch, `auto/N` its index alone
-    #[arg(long, value_name = "I/N")]
-    shard: Option<String>,
+    #[arg(long, value_name = "I/N", value_parser = shard)]
+    shard: Option<Shard>,
     /// Processes that decode at once; the number of cores when absent
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     workers: Option<u32>,
@@ -134,28 +135,25 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
         return Err(Usage(words.into()).into());
     }
     if args.dry_run {
-        let (text, json) = build::plan(&config, &options)?;
+        let (text, json) = dataset::plan(&config, &options)?;
         return Ok(Done { text, json, exit: 0 });
     }
     if on_cluster {
         return run_on_cluster(args, &config, &options);
     }
-    Ok(done(build::run(&config, &options)?, &args.out))
+    Ok(done(dataset::run(&config, &options)?, &args.out))
 }
 
 /// A shard per task into a folder beside `--out`, and a merge behind them.
 fn run_on_cluster(args: &Args, config: &Config, options: &Options) -> anyhow::Result<Done> {
     let resources = args.slurm.resources(&serde_json::Value::Null)?;
-    let identity = build::identity(config, options)?;
-    let is_merged = || matches!(output::state(&args.out, &identity), Ok(State::Finished));
-    output::state(&args.out, &identity)?;
+    let identity = dataset::identity(config, options)?;
+    let is_merged = || matches!(folder::state(&args.out, &identity), Ok(State::Finished));
+    folder::state(&args.out, &identity)?;
     let folder = folder_beside(&args.out)?;
     let count = args.shards.unwrap_or(SHARDS) as usize;
     let of_folder = json!({"build": identity, "shards": count});
-    if output::state(&folder, &of_folder)? == State::Empty {
-        output::ensure_ours(&folder)?;
-        output::begin(&folder, &of_folder)?;
-    }
+    folder::state(&folder, &of_folder)?;
     let shards: Vec<Shard> = (1..=count).map(|index| Shard { index, count }).collect();
     let place = |shard: &Shard| folder.join("shards").join(shard.index.to_string());
     let tasks: Vec<Task> = shards
@@ -165,8 +163,8 @@ fn run_on_cluster(args: &Args, config: &Config, options: &Options) -> anyhow::Re
     let is_done = |task: &Task| {
         let at = tasks_position(&task.name, &shards);
         at.map_or_else(is_merged, |shard| {
-            let identity = build::shard_identity(&identity, *shard);
-            is_merged() || matches!(output::state(&place(shard), &identity), Ok(State::Finished))
+            let identity = dataset::shard_identity(&identity, *shard);
+            is_merged() || matches!(folder::state(&place(shard), &identity), Ok(State::Finished))
         })
     };
     let mut merge: Vec<OsString> = vec!["merge".into()];
@@ -176,6 +174,7 @@ fn run_on_cluster(args: &Args, config: &Config, options: &Options) -> anyhow::Re
     let work = Work {
         purpose: "build",
         folder: folder.clone(),
+        record: of_folder,
         tasks: tasks.clone(),
         last,
         is_done: &is_done,
@@ -208,15 +207,12 @@ fn choices(args: &Args) -> anyhow::Result<(Config, Options)> {
     config.margin = args.face.margin;
     config.segment_seconds = args.segment_seconds;
     config.require_face = args.require_face;
-    config.balance = args.balance.parse::<Balance>().map_err(usage)?.to_string();
-    config.image_format = args.image_format.parse::<ImageFormat>().map_err(usage)?;
-    if let Some(split) = &args.split {
-        config.split = split.parse::<Shares>().map_err(usage)?.to_string();
-    }
-    config.on_leak = args.on_leak.parse::<OnLeak>().map_err(usage)?.to_string();
+    config.balance = args.balance;
+    config.image_format = args.image_format;
+    config.split = args.split.unwrap_or(config.split);
+    config.on_leak = args.on_leak;
     config.fast = args.fast;
     config.check().map_err(usage)?;
-    let shard = args.shard.as_deref().map(shard).transpose()?;
     let time_limit = Duration::try_from_secs_f64(args.time_limit)
         .ok()
         .filter(|limit| !limit.is_zero())
@@ -224,7 +220,7 @@ fn choices(args: &Args) -> anyhow::Result<(Config, Options)> {
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     let workers = args.workers.map_or_else(cores, |n| n as usize);
     let (corpus, out) = (args.corpus.clone(), args.out.clone());
-    Ok((config, Options { corpus, out, detector, workers, time_limit, shard }))
+    Ok((config, Options { corpus, out, detector, workers, time_limit, shard: args.shard }))
 }
 
 /// Shares that nothing would come of are a mistake of whoever names them.
@@ -239,17 +235,13 @@ fn refuse_unused_split(args: &Args) -> anyhow::Result<()> {
 
 /// `I/N`, or what the environment of a job array says.
 fn shard(text: &str) -> anyhow::Result<Shard> {
-    let usage = |error: anyhow::Error| Usage(format!("{error:#}"));
-    let count = match text.strip_prefix("auto") {
-        Some("") => None,
-        Some(rest) => {
+    let Some(rest) = text.strip_prefix("auto") else { return text.parse() };
+    let count = match rest {
+        "" => None,
+        _ => {
             let count = rest.strip_prefix('/').and_then(|n| n.parse().ok()).filter(|n| *n > 0);
-            Some(
-                count
-                    .ok_or_else(|| Usage(format!("shard `{text}` is none of I/N, auto, auto/N")))?,
-            )
+            Some(count.context("it is none of I/N, auto, auto/N")?)
         }
-        None => return Ok(text.parse::<Shard>().map_err(usage)?),
     };
     let Part { index, count } = array::part(&|name| std::env::var(name).ok(), count)?;
     Ok(Shard { index, count })

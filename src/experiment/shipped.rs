@@ -1,9 +1,13 @@
 //! The experiment files that come inside the program, so that an installed one needs no clone.
 use std::path::{Path, PathBuf};
 
-use anyhow::{bail, Context, Result};
+use anyhow::Result;
+use serde_json::json;
 
-use crate::output;
+use crate::{
+    digest,
+    folder::{self, Claim},
+};
 
 /// Path below the folder `experiments` and text of every file in it, in the order of their paths.
 pub const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/experiments.rs"));
@@ -20,29 +24,19 @@ pub fn about(text: &str) -> String {
     comment.map(str::trim).collect::<Vec<_>>().join(" ")
 }
 
-/// Writes every file below `folder`, where grids find what they include; a file of the same
-/// content stays, and returns their paths.
+/// Writes every file below `out`, where grids find what they include, and returns their paths.
 ///
 /// # Errors
-/// When a file of another content is there, or the folder cannot be written.
-pub fn write(folder: &Path) -> Result<Vec<PathBuf>> {
-    let paths: Vec<PathBuf> = FILES.iter().map(|(name, _)| folder.join(name)).collect();
-    for (path, (_, text)) in paths.iter().zip(FILES) {
-        match std::fs::read(path) {
-            Ok(found) if found == text.as_bytes() => {}
-            Ok(_) => bail!(
-                "{} is there with another content; choose another folder or move it away",
-                path.display()
-            ),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                output::write(path, text.as_bytes())?;
-            }
-            Err(error) => {
-                return Err(error).with_context(|| format!("cannot read {}", path.display()))
-            }
-        }
+/// When the folder holds something else, or the files of another version, or cannot be written.
+pub fn write(out: &Path) -> Result<Vec<PathBuf>> {
+    let all: String = FILES.iter().flat_map(|(name, text)| [*name, *text]).collect();
+    let configuration =
+        json!({"command": "experiments", "digest": digest::sha256_hex(all.as_bytes())});
+    if let Claim::Fresh(folder) | Claim::Resume(folder) = folder::claim(out, &configuration)? {
+        FILES.iter().try_for_each(|(name, text)| folder.write(name, text.as_bytes()))?;
+        folder.finish()?;
     }
-    Ok(paths)
+    Ok(FILES.iter().map(|(name, _)| out.join(name)).collect())
 }
 
 #[cfg(test)]
@@ -80,14 +74,15 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_somebody_else_is_refused_and_stays() {
+    fn they_are_written_once_and_a_foreign_folder_is_refused() {
         let dir = tempfile::tempdir().expect("temp dir");
-        assert_eq!(write(dir.path()).expect("writes").len(), FILES.len());
-        write(dir.path()).expect("the same again");
-        std::fs::write(dir.path().join("demo.toml"), "# mine\n").expect("write");
-        let error = write(dir.path()).expect_err("another content").to_string();
-        assert!(error.contains("demo.toml is there with another content"), "{error}");
-        let kept = std::fs::read_to_string(dir.path().join("demo.toml")).expect("read");
-        assert_eq!(kept, "# mine\n");
+        let out = dir.path().join("experiments");
+        let paths = write(&out).expect("writes");
+        assert_eq!(paths.len(), FILES.len());
+        assert!(paths.iter().all(|path| path.is_file()));
+        write(&out).expect("the same again");
+        std::fs::write(dir.path().join("mine.toml"), "# mine\n").expect("write");
+        let error = write(dir.path()).expect_err("not ours").to_string();
+        assert!(error.contains("already holds other files"), "{error}");
     }
 }

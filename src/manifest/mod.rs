@@ -214,7 +214,7 @@ fn refuse_elsewhere(samples: &Path) -> Result<(), Error> {
 pub fn digest(folder: &Path) -> anyhow::Result<String> {
     let samples = folder_of(folder).join("samples.parquet");
     refuse_elsewhere(&samples)?;
-    crate::output::sha256_file(&samples)
+    crate::digest::sha256_file(&samples)
 }
 
 /// Writes a prediction file, rows in sample_id order.
