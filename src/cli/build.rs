@@ -24,6 +24,7 @@ use crate::{
     },
     face::{self, mmod::ChannelOrder, Choice},
     folder::{self, State},
+    progress,
     split::{Balance, OnLeak, Shares},
 };
 
@@ -85,6 +86,9 @@ pub struct Args {
     slurm: SlurmArgs,
 }
 
+/// Exit status of a process that Ctrl-C ended, as shells have it.
+const INTERRUPTED: i32 = 130;
+
 /// Shards of a build on a cluster when nobody says how many.
 const SHARDS: u32 = 8;
 
@@ -141,6 +145,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
     if on_cluster {
         return run_on_cluster(args, &config, &options);
     }
+    ctrlc::set_handler(|| {
+        progress::error("stopped; the same command goes on where it was");
+        std::process::exit(INTERRUPTED);
+    })
+    .context("cannot watch Ctrl-C")?;
     Ok(done(dataset::run(&config, &options)?, &args.out))
 }
 

@@ -74,12 +74,13 @@ pub(super) fn run(args: &Args) -> Result<Done> {
     if let Some(done) = earlier(&folder, &plan, args.resume)? {
         return Ok(summary(&done, &folder, "already done"));
     }
-    atomic::write(&folder.file("config.toml"), experiment.to_toml()?.as_bytes())?;
+    let kept = experiment.clone().seen_from(&args.out).to_toml()?;
+    atomic::write(&folder.file(experiment::RUN_CONFIG), kept.as_bytes())?;
     ctrlc::set_handler(|| {
         if STOP.swap(true, Ordering::SeqCst) {
             std::process::exit(130);
         }
-        crate::progress::message(&format!("finishing the step and saving; again to end at once"));
+        crate::progress::message("finishing the step and saving; again to end at once");
     })
     .context("cannot watch Ctrl-C")?;
     Ok(summary(&train::fit(&plan, &folder, &STOP)?, &folder, "finished"))

@@ -3,7 +3,7 @@
 //!
 //! A file holds differences from the paper's protocol only. Unknown keys are errors, so that a
 //! misspelt option never silently trains something else.
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use anyhow::{bail, ensure, Context, Result};
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,8 @@ pub mod demo;
 pub mod executor;
 pub mod forecast;
 mod grid;
+#[cfg(feature = "torch")]
+mod grid_progress;
 mod keys;
 pub mod shipped;
 
@@ -31,6 +33,23 @@ pub struct DataConfig {
     pub manifest: Option<String>,
     /// Pack folder, with `train.safetensors` and `val.safetensors`.
     pub pack: Option<String>,
+}
+
+impl DataConfig {
+    fn paths_mut(&mut self) -> [Option<&mut String>; 2] {
+        [self.manifest.as_mut(), self.pack.as_mut()]
+    }
+}
+
+/// The file of a run folder that keeps its configuration.
+pub const RUN_CONFIG: &str = "config.toml";
+
+/// `path` as seen from the folder `from`; `None` when either is not there.
+fn relative(path: &Path, from: &Path) -> Option<PathBuf> {
+    let (path, from) = (path.canonicalize().ok()?, from.canonicalize().ok()?);
+    let shared = path.components().zip(from.components()).take_while(|(a, b)| a == b).count();
+    let up = from.components().skip(shared).map(|_| Component::ParentDir);
+    Some(up.chain(path.components().skip(shared)).collect())
 }
 
 /// One run, fully resolved: no default is left open.
@@ -114,6 +133,33 @@ impl Experiment {
         let experiment: Experiment = keys::typed(&defaults, given)?;
         experiment.train.check()?;
         Ok(experiment)
+    }
+
+    /// The configuration that a run folder keeps, its paths as this process can open them.
+    ///
+    /// # Errors
+    /// When the folder keeps none or it is damaged.
+    pub fn of_run(run: &Path) -> Result<Self> {
+        let mut experiment = Self::read(&run.join(RUN_CONFIG), &[])?;
+        for path in experiment.data.paths_mut().into_iter().flatten() {
+            // Runs of earlier versions kept paths as they were typed.
+            let below = run.join(&*path);
+            if below.exists() {
+                *path = below.display().to_string();
+            }
+        }
+        Ok(experiment)
+    }
+
+    /// With the paths of its data relative to the run folder, so that neither moves of the whole
+    /// nor another working directory part them.
+    pub fn seen_from(mut self, run: &Path) -> Self {
+        for path in self.data.paths_mut().into_iter().flatten() {
+            if let Some(relative) = relative(Path::new(&*path), run) {
+                *path = relative.display().to_string();
+            }
+        }
+        self
     }
 
     /// The resolved configuration as TOML, as kept in `config.toml`.

@@ -49,9 +49,13 @@ pub(super) const ENTRY: Entry = Entry {
 /// What manifests made from it say under `corpus`.
 pub const NAME: &str = "demo";
 
+/// Whether a folder is the root of a synthetic corpus.
+pub fn is_root(folder: &Path) -> bool {
+    [TRUTH, FACES].iter().all(|name| folder.join(name).is_file())
+}
+
 fn clips(root: &Path) -> Result<Option<Vec<Candidate>>> {
-    let ours = [TRUTH, FACES].iter().all(|name| root.join(name).is_file());
-    if ours {
+    if is_root(root) {
         (caer::ENTRY.clips)(root)
     } else {
         Ok(None)
