@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::escape::visible;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 /// How much the program says while it works.
@@ -44,7 +45,7 @@ pub fn message(line: &str) {
 
 /// Writes a line that says what went wrong, however quiet the program is.
 pub fn error(line: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", visible(line));
 }
 
 /// Writes a line for those who asked for more.

@@ -13,6 +13,7 @@ use super::Done;
 use crate::{
     annotate::{Annotator, FaceRow, Settings},
     corpus::{demo, EXTENSIONS},
+    escape::csv_cell,
     experiment::Experiment,
     face::{self, Request},
     folder::{self, OutputFolder},
@@ -103,7 +104,10 @@ pub(super) fn run(args: &Args) -> Result<Done> {
     out.write_with(FACES, |file| {
         let mut writer = csv::Writer::from_writer(file);
         for (path, name) in &files {
-            let mut sink = |row: FaceRow| Ok(writer.serialize(row)?);
+            let mut sink = |row: FaceRow| {
+                let file = csv_cell(&row.file).into_owned();
+                Ok(writer.serialize(FaceRow { file, ..row })?)
+            };
             if let Err(e) = work.file(path, name, &mut sink) {
                 work.tally.problems.push(format!("{e:#}"));
             }

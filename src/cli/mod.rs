@@ -5,7 +5,10 @@ use std::{io::Write, process::ExitCode, time::Instant};
 use clap::{Parser, Subcommand};
 use serde_json::Value;
 
-use crate::progress::{self, Level};
+use crate::{
+    escape::visible,
+    progress::{self, Level},
+};
 
 #[cfg(feature = "torch")]
 mod ablation;
@@ -149,7 +152,8 @@ pub fn main() -> ExitCode {
     progress::detail(&format!("took {:.1} s", start.elapsed().as_secs_f64()));
     match result {
         Ok(done) => {
-            let text = if cli.json { done.json.to_string() } else { done.text };
+            let text =
+                if cli.json { done.json.to_string() } else { visible(&done.text).into_owned() };
             if !text.is_empty() {
                 // A reader that closed the pipe has what it wants.
                 let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
