@@ -4,8 +4,8 @@ use crate::{
     report::{
         page::{Block, Section},
         study::Study,
-        table::escape_html,
     },
+    table::escape_html,
 };
 
 /// Lists of the page: how the script calls them, and what they say.
