@@ -86,6 +86,17 @@ test:
 test-only NAME *ARGS:
     shift; cargo test --release --locked --test it -- {{ NAME }}:: "$@"
 
-# Tests with a real browser and a real Slurm (started for the test; its part needs root)
-test-system:
-    cargo test --release --locked --test it -- --ignored --test-threads=1 browser:: slurm::
+# Tests with a real browser and a real Slurm (started for the test; its part needs root), and the wheel as a user installs it
+test-system: wheel try-wheel test-python
+    NCAERS_AXE="${NCAERS_AXE:-{{ cache }}/test-tools-1/axe.min.js}" \
+      cargo test --release --locked --test it -- --ignored --test-threads=1 browser:: slurm::
+
+# The blocks of docs/python.md, with the libraries that they name: NCAERS_PYTHON=python
+test-python:
+    scripts/test-tools.sh
+    NCAERS_PYTHON="${NCAERS_PYTHON:-{{ cache }}/test-tools-1/python/bin/python}" \
+      cargo test --release --locked --test it -- --ignored --nocapture python::
+
+# The pages of docs/ as a site in target/site (needs mdbook)
+site:
+    mdbook build docs --dest-dir ../target/site
