@@ -344,7 +344,8 @@ mod tests {
     use super::*;
     use image::Rgb;
 
-    const SETTINGS: Settings = Settings { every: 1, attention: false, margin: 0.0, mask_value: 0, notice: None };
+    const SETTINGS: Settings =
+        Settings { every: 1, attention: false, margin: 0.0, mask_value: 0, notice: None };
 
     #[test]
     fn all_faces_are_masked_in_the_one_context() {

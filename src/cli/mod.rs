@@ -47,6 +47,9 @@ mod verify;
 mod version;
 mod worker;
 
+/// Heading of the flags that every command has.
+const EVERYWHERE: &str = "Everywhere";
+
 /// Exit status of a command that failed.
 const FAILED: u8 = 1;
 /// Exit status of a command that was used wrongly.
@@ -61,13 +64,13 @@ const WRONG_USAGE: u8 = 2;
 )]
 struct Cli {
     /// Print one JSON object on stdout at the end instead of text
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     json: bool,
     /// Say nothing on stderr but errors
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = EVERYWHERE)]
     quiet: bool,
     /// Also say versions and times on stderr
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = EVERYWHERE)]
     verbose: bool,
     #[command(subcommand)]
     command: Command,
