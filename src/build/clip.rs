@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Config, ImageFormat, Options};
 use crate::{
-    face::{self, Detector},
+    face::{self, Detector, Luma},
     media::{
         image as still,
         video::{self, Facts, Failure, Plan, Shot},
@@ -274,7 +274,7 @@ impl Plan for Taking<'_> {
         let start = Instant::now();
         let detect = |detector: &mut &mut (dyn Detector + 'static)| {
             detector.next_is(self.clip_path, frame);
-            detector.detect(shot.rgb()?)
+            faces_in(*detector, &mut shot)
         };
         let faces = self.detector.as_mut().map(detect).transpose()?;
         self.spent("face", start.elapsed().as_secs_f64());
@@ -360,6 +360,17 @@ impl Taking<'_> {
             still: None,
         }
     }
+}
+
+/// The faces of a frame, without colours where both the frame and the detector can.
+fn faces_in(detector: &mut dyn Detector, shot: &mut Shot) -> Result<Vec<FaceBox>> {
+    if let Some(detector) = detector.by_luma() {
+        let (width, height) = shot.dimensions();
+        if let Some(pixels) = shot.luma() {
+            return Ok(detector.detect_luma(Luma { pixels: &pixels, width, height }));
+        }
+    }
+    detector.detect(shot.rgb()?)
 }
 
 /// `images/split/Class/stem_NNN_xxxxxxxx.jpg`: the stem made safe, the segment, and eight hex
