@@ -3,7 +3,7 @@
 //! needs no network then starts without LibTorch, and the program stays one file.
 //!
 //! Every function of the bindings gets a stub that jumps to where its slot points: first to code
-//! that finds the function (`src/model/library.rs`), from then on to the function itself.
+//! that finds the function (`src/libtorch/on_demand.rs`), from then on to the function itself.
 use std::{
     collections::BTreeSet,
     env, fs,
@@ -11,8 +11,10 @@ use std::{
     process::Command,
 };
 
-/// Our own functions, and the way back into Rust.
-const SOURCES: [&str; 3] = ["src/train/native.cpp", "src/model/fused.cpp", "src/model/library.cpp"];
+/// Our own functions.
+const SOURCES: [&str; 2] = ["src/train/native.cpp", "src/model/fused.cpp"];
+/// The way back into Rust.
+const CALLS: &str = "src/libtorch/calls.cpp";
 /// Where the code that finds a function saves eight registers of 16 bytes and six of 8.
 const SAVED_VECTORS: usize = 8 * 16;
 const SAVED: usize = SAVED_VECTORS + 6 * 8;
@@ -21,9 +23,17 @@ const SAVED: usize = SAVED_VECTORS + 6 * 8;
 pub fn build(libtorch: &Path) {
     println!("cargo:rerun-if-changed=build/torch.rs");
     println!("cargo:rerun-if-env-changed=NCAERS_TORCH_LINK_ARGS");
-    SOURCES.iter().for_each(|file| println!("cargo:rerun-if-changed={file}"));
+    println!("cargo:rustc-check-cfg=cfg(libtorch_at_start)");
+    SOURCES.iter().chain([&CALLS]).for_each(|file| println!("cargo:rerun-if-changed={file}"));
+    if !has_stubs() {
+        println!("cargo:rustc-cfg=libtorch_at_start");
+        compiler(libtorch).compile("ncaers_native");
+        println!("cargo:rustc-link-lib=gomp");
+        return;
+    }
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    let native = compile(libtorch, &out);
+    compiler(libtorch).file(CALLS).cargo_metadata(false).compile("ncaers_native");
+    let native = out.join("libncaers_native.a");
     let bindings = tch_bindings(&out);
     let archives = [native, bindings];
     link(libtorch, &archives, &out.join("libncaers_torch.so"));
@@ -39,21 +49,25 @@ fn write(path: &Path, text: &str) {
     fs::write(path, text).unwrap_or_else(|e| panic!("cannot write {}: {e}", path.display()));
 }
 
-/// Our own functions as an archive.
-fn compile(libtorch: &Path, out: &Path) -> PathBuf {
-    cc::Build::new()
+/// Whether there are stubs for the target; without, LibTorch is opened when the program starts.
+fn has_stubs() -> bool {
+    let is = |key: &str, value: &str| env::var(key).is_ok_and(|v| v == value);
+    is("CARGO_CFG_TARGET_ARCH", "x86_64") && is("CARGO_CFG_TARGET_OS", "linux")
+}
+
+fn compiler(libtorch: &Path) -> cc::Build {
+    let mut build = cc::Build::new();
+    build
         .cpp(true)
         .pic(true)
         .warnings(false)
-        .cargo_metadata(false)
         .include(libtorch.join("include"))
         .flag("-std=c++17")
         // LibTorch's own threads; a product and a sum may become one instruction.
         .flags(["-fopenmp", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"])
         .opt_level(3)
-        .files(SOURCES)
-        .compile("ncaers_native");
-    out.join("libncaers_native.a")
+        .files(SOURCES);
+    build
 }
 
 /// The archive that torch-sys compiled last: cargo builds it before us, in a folder beside ours.

@@ -33,8 +33,6 @@ mod interface;
 #[cfg(feature = "torch")]
 mod layers;
 #[cfg(feature = "torch")]
-pub mod library;
-#[cfg(feature = "torch")]
 mod ma_net;
 #[cfg(feature = "torch")]
 mod mobilenet;

@@ -60,7 +60,10 @@ impl Placed<'_> {
         let offsets = self.offsets.chunks_exact(GROUP).skip(from);
         let weights = self.boosted.weights.chunks_exact(GROUP * LEVELS).skip(from);
         let least = self.boosted.least.iter().skip(from);
-        offsets.zip(weights).zip(least).map(|((offsets, weights), &least)| (offsets, weights, least))
+        offsets
+            .zip(weights)
+            .zip(least)
+            .map(|((offsets, weights), &least)| (offsets, weights, least))
     }
 
     /// The sum over all features of a window, unless it falls short on the way; `sum` is that of

@@ -5,12 +5,12 @@
 //! larger one, each of which also says where the face lies in its window.
 use anyhow::{bail, ensure, Context, Result};
 
+use super::{lab, surf, WINDOW};
+
 /// Features of a boosted classifier between two looks at the sum.
 pub(super) const GROUP: usize = 10;
 /// Levels of a LAB feature.
 pub(super) const LEVELS: usize = 256;
-/// Numbers of one SURF feature: eight sums in each of four cells.
-pub(super) const SURF_NUMBERS: usize = 32;
 
 /// What a network says: how sure, and where left, top and size of the face lie.
 pub(super) const ANSWERS: usize = 4;
@@ -141,7 +141,7 @@ impl Reader<'_> {
         let places = (0..count)
             .map(|_| Ok((u32::from_le_bytes(self.word()?), u32::from_le_bytes(self.word()?))))
             .collect::<Result<Vec<_>>>()?;
-        let last = super::WINDOW - super::lab::SPAN as u32;
+        let last = WINDOW - lab::SPAN as u32;
         if let Some(place) = places.iter().find(|(x, y)| *x.max(y) > last) {
             bail!("the feature at {place:?} lies outside the window");
         }
@@ -156,13 +156,13 @@ impl Reader<'_> {
         ensure!(layers >= 2, "a network of {layers} layers");
         let features = self.count("features", 1 << 8)?;
         let features = (0..features)
-            .map(|_| self.count("features", super::surf::POOL as u32))
+            .map(|_| self.count("features", surf::POOL as u32))
             .map(|id| id?.checked_sub(1).context("features are counted from 1"))
             .collect::<Result<Vec<_>>>()?;
         let threshold = f32::from_le_bytes(self.word()?);
         let mut inputs = self.count("inputs", 1 << 13)?;
         ensure!(
-            inputs == features.len() * SURF_NUMBERS,
+            inputs == features.len() * surf::NUMBERS,
             "{inputs} inputs of {} features",
             features.len()
         );
@@ -179,7 +179,8 @@ impl Reader<'_> {
     fn layer(&mut self, inputs: usize) -> Result<Layer> {
         let outputs = self.count("outputs", 1 << 12)?;
         let by_output = self.reals(inputs * outputs)?;
-        let mut layer = Layer { inputs, outputs, weights: Vec::new(), biases: self.reals(outputs)? };
+        let mut layer =
+            Layer { inputs, outputs, weights: Vec::new(), biases: self.reals(outputs)? };
         let padded = layer.padded();
         layer.biases.resize(padded, 0.0);
         layer.weights.resize(inputs * padded, 0.0);

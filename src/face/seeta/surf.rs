@@ -6,7 +6,6 @@
 //! bits, so sums run down the columns only; a cell is then as many differences as it has columns.
 use super::{
     lanes::{for_all_lanes, Lanes},
-    model::SURF_NUMBERS,
     WINDOW,
 };
 
@@ -19,6 +18,8 @@ const ROW: usize = EDGE * CHANNELS;
 const LEAST: usize = 16;
 /// Widths and heights of patches, up to a factor.
 const SHAPES: [(usize, usize); 5] = [(1, 1), (1, 2), (2, 1), (2, 3), (3, 2)];
+/// Numbers of a feature: eight sums in each of four cells.
+pub(super) const NUMBERS: usize = 4 * CHANNELS;
 /// Patches that there are.
 pub(super) const POOL: usize = 56;
 
@@ -81,7 +82,7 @@ impl Gradients {
 
     /// Adds the numbers of a patch, brought to length 1, to `numbers`.
     pub(super) fn feature(&self, lanes: Lanes, patch: Patch, numbers: &mut Vec<f32>) {
-        let mut feature = [0.0; SURF_NUMBERS];
+        let mut feature = [0.0; NUMBERS];
         patch_numbers(lanes, &self.sums, patch, &mut feature);
         numbers.extend(feature);
     }
@@ -105,7 +106,7 @@ for_all_lanes! {
     }
 
     /// The numbers of a patch: its cells' sums, brought to length 1.
-    fn patch_numbers(sums: &[i16], patch: Patch, numbers: &mut [f32; SURF_NUMBERS]) {
+    fn patch_numbers(sums: &[i16], patch: Patch, numbers: &mut [f32; NUMBERS]) {
         let (width, height) = (patch.width / 2, patch.height / 2);
         let mut cells = [[0i32; CHANNELS]; 4];
         for (i, cell) in cells.iter_mut().enumerate() {
@@ -125,7 +126,7 @@ for_all_lanes! {
         let square = |v: &i32| i64::from(v.wrapping_mul(*v));
         let total: i64 = cells.as_flattened().iter().map(square).fold(0, i64::wrapping_add);
         if total == 0 {
-            *numbers = [0.0; SURF_NUMBERS];
+            *numbers = [0.0; NUMBERS];
             return;
         }
         let length = (total as f64).sqrt() as f32;
@@ -153,7 +154,8 @@ fn add_channels_plain(slopes: &[[i16; 2]; EDGE], before: &[i16], after: &mut [i1
             [up, up.abs(), down, down.abs()]
         };
         let channels = [split(x, y), split(y, x)];
-        for ((after, before), channel) in after.iter_mut().zip(before).zip(channels.as_flattened()) {
+        for ((after, before), channel) in after.iter_mut().zip(before).zip(channels.as_flattened())
+        {
             *after = before.wrapping_add(*channel);
         }
     }

@@ -47,9 +47,7 @@ pub(super) fn luma<'a>(
 ) {
     for (y, line) in luma.chunks_exact_mut(width).enumerate() {
         match range {
-            Range::Limited => {
-                line.iter_mut().zip(row(y)).for_each(|(to, &v)| *to = stretched(v))
-            }
+            Range::Limited => line.iter_mut().zip(row(y)).for_each(|(to, &v)| *to = stretched(v)),
             Range::Full => line.copy_from_slice(row(y)),
         }
     }
