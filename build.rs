@@ -33,12 +33,12 @@ fn libtorch_search_path() {
     if env::var_os("CARGO_FEATURE_TORCH").is_none() {
         return;
     }
-    if let Some(libtorch) = env::var_os("LIBTORCH") {
-        torch::build(Path::new(&libtorch));
-        for part in ["lib", "cuda"] {
-            let folder = Path::new(&libtorch).join(part);
-            println!("cargo:rustc-link-arg=-Wl,-rpath,{}", folder.display());
-        }
+    let libtorch =
+        env::var_os("LIBTORCH").expect("LIBTORCH names LibTorch's folder; ./justw sets it");
+    torch::build(Path::new(&libtorch));
+    for part in ["lib", "cuda"] {
+        let folder = Path::new(&libtorch).join(part);
+        println!("cargo:rustc-link-arg=-Wl,-rpath,{}", folder.display());
     }
 }
 

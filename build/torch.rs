@@ -93,8 +93,8 @@ fn link(libtorch: &Path, archives: &[PathBuf], library: &Path) {
     // For who links against the libraries of another machine.
     let more = env::var("NCAERS_TORCH_LINK_ARGS").unwrap_or_default();
     command.args(more.split_whitespace());
-    let lib = libtorch.join("lib");
-    command.arg(format!("-L{}", lib.display())).arg(format!("-Wl,-rpath,{}", lib.display()));
+    // No search path of its own: the program opens LibTorch first.
+    command.arg(format!("-L{}", libtorch.join("lib").display()));
     command.args(["-ltorch_cpu", "-lc10", "-lgomp", "-Wl,--no-undefined"]);
     let status = command.status().unwrap_or_else(|e| panic!("cannot run {command:?}: {e}"));
     assert!(status.success(), "{command:?} failed");

@@ -2,7 +2,10 @@
 use std::{
     ffi::{c_char, c_void, CStr, CString},
     io::{self, Write},
-    os::fd::{AsRawFd, FromRawFd, OwnedFd},
+    os::{
+        fd::{AsRawFd, FromRawFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
     sync::{
         atomic::{AtomicPtr, Ordering},
         OnceLock,
@@ -72,9 +75,9 @@ fn open() -> Result<*mut c_void> {
             format!("cannot open LibTorch's {}; install LibTorch 2.11.0", part.to_string_lossy())
         })?;
     }
-    let file = in_memory(LIBRARY).context("cannot keep LibTorch's bindings in memory")?;
-    let path = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
-    let library = dlopen(&path).context("cannot open LibTorch's bindings")?;
+    // Where memory cannot be opened like a file, a file it is, gone as soon as it is open.
+    let library = from_memory().or_else(|_| from_file());
+    let library = library.context("cannot open LibTorch's bindings")?;
     let calls = symbol(library, c"ncaers_torch_calls")?;
     // SAFETY: calls.cpp defines it with this type; the table lives as long as the program.
     unsafe {
@@ -115,6 +118,19 @@ fn last_error() -> String {
     }
 }
 
+/// The bindings from a file without a name.
+fn from_memory() -> Result<*mut c_void> {
+    let file = in_memory(LIBRARY)?;
+    dlopen(&CString::new(format!("/proc/self/fd/{}", file.as_raw_fd()))?)
+}
+
+/// The bindings from a temporary file.
+fn from_file() -> Result<*mut c_void> {
+    let mut file = tempfile::NamedTempFile::new()?;
+    file.write_all(LIBRARY)?;
+    dlopen(&CString::new(file.path().as_os_str().as_bytes())?)
+}
+
 /// A file of `bytes` without a name.
 fn in_memory(bytes: &[u8]) -> io::Result<std::fs::File> {
     // SAFETY: the name is a C string, and the descriptor is ours when there is one.
@@ -146,5 +162,19 @@ extern "C" fn ncaers_torch_find(index: usize) -> *mut c_void {
             progress::message(&format!("error: {why:#}"));
             std::process::exit(1)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_serves_where_memory_does_not() {
+        handle().expect("LibTorch is there");
+        let library = from_file().expect("opens");
+        assert!(symbol(library, NAMES[0]).is_ok());
+        let missing = symbol(library, c"ncaers_no_such_function").expect_err("is missing");
+        assert!(missing.to_string().contains("ncaers_no_such_function"), "{missing}");
     }
 }
