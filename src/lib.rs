@@ -31,6 +31,7 @@ pub mod audit;
 pub mod build;
 pub mod cli;
 pub mod corpus;
+pub mod evaluation;
 pub mod experiment;
 pub mod face;
 pub mod manifest;

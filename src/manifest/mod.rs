@@ -11,6 +11,7 @@ use anyhow::Context;
 
 use crate::record::{Clip, LedgerEntry, Prediction, Sample};
 
+pub mod columns;
 mod rows;
 mod table;
 

@@ -19,6 +19,7 @@ use anyhow::{Context, Result};
 use serde_json::{json, Map, Value};
 
 pub use attention::overlay as heat;
+pub use scores::Rules;
 pub use study::{Request, Study};
 
 use crate::{output, progress::Progress};
@@ -50,7 +51,7 @@ pub struct Summary {
 pub fn write(request: &Request, out: &Path) -> Result<Summary> {
     let _lock = output::FolderLock::acquire(out)?;
     let mut study = Study::read(request)?;
-    let scores = Scores::of(&study)?;
+    let scores = Scores::of(&study, &request.rules)?;
     let mut problems = std::mem::take(&mut study.problems);
     let thumbs = Thumbs::make(&study, request.max_thumbs, &mut problems);
     let maps = attention::figure(&study, &mut problems);

@@ -29,6 +29,8 @@ pub struct Request {
     pub title: String,
     /// Most thumbnails to write.
     pub max_thumbs: usize,
+    /// How the tests are made.
+    pub rules: super::Rules,
 }
 
 /// Answers of a run on the reported split.

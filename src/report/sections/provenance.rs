@@ -121,8 +121,8 @@ pub fn limits(study: &Study) -> Section {
             "Frames of one video resemble each other. Intervals and tests that treat videos as \
              units are given where they exist; the tests of the paper's Table 5 treat every frame \
              as independent and give p-values that are too small.",
-            "Intervals over few seeds do not contain the variation between seeds; single seeds \
-             are drawn beside the mean.",
+            "An interval of one seed says nothing about other seeds; one over few seeds is wide \
+             because so little is known of their spread. Single seeds are drawn beside the mean.",
             "An emotion label is what annotators saw in a played scene, not what a person felt.",
         ]
         .map(String::from),
