@@ -137,8 +137,7 @@ fn of_seed(accuracy: f64, sd: f64, sizes: &[u64], videos: &[f64], draws: &mut Dr
 /// What the report did before: the highest mean, when a sign-flip test of the first seeds that both
 /// have, paired by number, is below 5 % and all of these seeds are on one side, whichever.
 fn is_bold_by_the_old_rule(sizes: &[u64], entries: &[Entry], seed: u64) -> bool {
-    let pairs: Vec<(&Vec<i64>, &Vec<i64>)> =
-        entries[0].hits.iter().zip(&entries[1].hits).collect();
+    let pairs: Vec<(&Vec<i64>, &Vec<i64>)> = entries[0].hits.iter().zip(&entries[1].hits).collect();
     let gap = |c: usize| pairs.iter().map(|(a, b)| a[c] - b[c]).sum();
     let gaps: Vec<i64> = (0..sizes.len()).map(gap).collect();
     let each: Vec<i64> =

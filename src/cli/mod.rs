@@ -12,8 +12,6 @@ mod annotate;
 mod audit;
 mod bench;
 mod build;
-mod clean;
-mod columns;
 mod compare;
 mod completions;
 mod demo_corpus;
@@ -25,9 +23,10 @@ mod merge;
 #[cfg(feature = "torch")]
 mod model;
 mod pack;
+mod plan;
 #[cfg(feature = "torch")]
 mod predict;
-mod predictions;
+mod reading;
 mod report;
 mod slurm;
 #[cfg(feature = "torch")]
@@ -86,6 +85,7 @@ commands! {
     #[cfg(feature = "torch")]
     Model(model),
     Pack(pack),
+    Plan(plan),
     #[cfg(feature = "torch")]
     Predict(predict),
     Report(report),
@@ -124,7 +124,7 @@ pub fn main() -> ExitCode {
             ExitCode::from(done.exit)
         }
         Err(error) => {
-            eprintln!("error: {}", one_line(&format!("{error:#}")));
+            crate::progress::message(&format!("error: {}", one_line(&format!("{error:#}"))));
             let usage = error.downcast_ref::<Usage>().is_some();
             ExitCode::from(if usage { WRONG_USAGE } else { FAILED })
         }

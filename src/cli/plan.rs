@@ -12,7 +12,9 @@ use crate::{
 
 /// Say how many videos, frames and seeds a comparison needs, or what a test set could have shown
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: ncaers plan --difference 2 --discordance 20 --icc 0.3 --rows-per-group 1.6 --seed-sd 1\n         ncaers plan --difference 2 --from runs/glamor --from runs/caer_net_s")]
+#[command(
+    after_help = "Example: ncaers plan --difference 2 --discordance 20 --icc 0.3 --rows-per-group 1.6 --seed-sd 1\n         ncaers plan --difference 2 --from runs/glamor --from runs/caer_net_s"
+)]
 pub struct Args {
     /// Difference of accuracies to be found, in points
     #[arg(long, value_name = "POINTS")]
@@ -59,11 +61,7 @@ pub(super) fn run(args: &Args) -> Result<Done> {
     let percent = |x: f64| x / 100.0;
     let planned = Plan {
         difference: percent(args.difference),
-        discordance: args
-            .discordance
-            .map(percent)
-            .or(seen.map(|o| o.discordance))
-            .unwrap_or(0.2),
+        discordance: args.discordance.map(percent).or(seen.map(|o| o.discordance)).unwrap_or(0.2),
         icc: args.icc.or(seen.map(|o| o.icc)).unwrap_or(0.3),
         rows_per_cluster: args.rows_per_group.or(seen.map(|o| o.rows_per_group)).unwrap_or(1.0),
         alpha: args.alpha,

@@ -41,6 +41,12 @@ fn kind(text: &str) -> Result<ScoreKind, String> {
     }
 }
 
+/// A margin in points, above 0 and below 100.
+pub(super) fn points(text: &str) -> Result<f64, String> {
+    let value = text.parse::<f64>().map_err(|e| e.to_string())?;
+    (value > 0.0 && value < 100.0).then_some(value).ok_or("not between 0 and 100 points".into())
+}
+
 impl ReadingArgs {
     /// Reads what they point to.
     pub fn read(&self, split: Split) -> Result<Reading> {

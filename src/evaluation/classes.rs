@@ -3,7 +3,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{bail, ensure, Result};
 
-use super::imported::whole;
 use crate::{record::Emotion, stats::answers::MOST_CLASSES};
 
 /// What one table says of its classes.
@@ -17,6 +16,12 @@ pub struct Labels {
     pub width: usize,
     /// Names that the score columns give to the classes, in their order.
     pub names: Vec<String>,
+}
+
+/// A whole number, also one that a table with gaps wrote as `3.0`.
+pub fn whole(text: &str) -> Option<i64> {
+    let text = text.trim();
+    text.parse().ok().or_else(|| text.strip_suffix(".0")?.parse().ok())
 }
 
 /// Whether two words name one class: the same, or two spellings of one emotion.
@@ -161,13 +166,19 @@ mod tests {
     fn numbers_names_and_emotions() {
         assert_eq!(resolved(&[table(&["0", "2.0"], 0, &[])]), ["0", "1", "2"]);
         assert_eq!(resolved(&[table(&["0", "1"], 4, &[])]).len(), 4);
-        assert_eq!(resolved(&[table(&["dog", "cat"], 0, &[]), table(&["eel"], 0, &[])]), ["cat", "dog", "eel"]);
+        assert_eq!(
+            resolved(&[table(&["dog", "cat"], 0, &[]), table(&["eel"], 0, &[])]),
+            ["cat", "dog", "eel"]
+        );
         let emotions = resolved(&[table(&["happy", "Sadness"], 7, &[])]);
         assert_eq!((emotions.len(), emotions[3].as_str()), (7, "Happy"));
         assert_eq!(resolved(&[table(&["1"], 2, &["no", "yes"])]), ["no", "yes"]);
         let mixed = resolved(&[table(&["0", "6"], 0, &[]), table(&["Anger"], 0, &[])]);
         let index = index(&mixed);
-        assert_eq!((index.get("6"), index.get("angry"), index.get("7"), index.get("x")), (Some(6), Some(0), None, None));
+        assert_eq!(
+            (index.get("6"), index.get("angry"), index.get("7"), index.get("x")),
+            (Some(6), Some(0), None, None)
+        );
     }
 
     #[test]

@@ -54,13 +54,13 @@ impl ModelComparison {
                 p.file.display()
             );
         }
-        let contestant = |p| {
-            let Predictions { name, label, answers, .. } = p;
-            Contestant { name, configuration: label, answers }
-        };
+        fn contestant(p: &Predictions) -> Contestant<'_> {
+            Contestant { name: &p.name, configuration: &p.label, answers: &p.answers }
+        }
         let contestants: Vec<Contestant> = predictions.iter().map(contestant).collect();
         let mut comparison = compare(&contestants, options)?;
-        let mut told = predictions.iter().flat_map(|p| p.warnings.iter().cloned()).collect::<Vec<_>>();
+        let mut told =
+            predictions.iter().flat_map(|p| p.warnings.iter().cloned()).collect::<Vec<_>>();
         told.sort();
         told.dedup();
         comparison.warnings.extend(told);
@@ -111,9 +111,11 @@ impl ModelComparison {
         parts.extend(layout(c, "The paper's test (Stuart-Maxwell, rows as independent): p, against the truth on the diagonal", |t| {
             t.stuart_maxwell.p
         }));
-        parts.extend(layout(c, "Primary: cluster sign-flip test of the same margins, Holm over the table", |t| {
-            t.sign_flip_adjusted.holm
-        }));
+        parts.extend(layout(
+            c,
+            "Primary: cluster sign-flip test of the same margins, Holm over the table",
+            |t| t.sign_flip_adjusted.holm,
+        ));
         parts.push(format!("{}\n", c.caveat));
         if !c.pairs.is_empty() {
             parts.push(format!(
@@ -162,7 +164,8 @@ impl ModelComparison {
 
     fn contest_lines(&self) -> Vec<Vec<String>> {
         let pool = &self.comparison.pool;
-        let mut head = row(["pair", "points", "95 %", "p", "Holm", "these weights, Holm", "detectable"]);
+        let mut head =
+            row(["pair", "points", "95 %", "p", "Holm", "these weights, Holm", "detectable"]);
         head.extend(pool.margin.map(|m| format!("equal within {}, Holm", 100.0 * m)));
         let p = |p: Option<PValue>| columns::or_undefined(p);
         let line = |c: &Contest| {
@@ -196,7 +199,8 @@ impl ModelComparison {
                 columns::or_undefined(verdict.largest_p)
             );
         }
-        let mut parts = vec![format!("Verdict: {best} has the highest mean and is not shown to be the best")];
+        let mut parts =
+            vec![format!("Verdict: {best} has the highest mean and is not shown to be the best")];
         let lists = [
             ("not told apart from", &verdict.undecided),
             ("not testable (one seed, or nothing varies) against", &verdict.untested),
@@ -207,7 +211,8 @@ impl ModelComparison {
         parts.extend(lists.map(|(what, of)| format!("{what} {}", names(of))));
         if verdict.is_weights_only() {
             let p = columns::or_undefined(verdict.largest_weights_p);
-            parts.push(format!("these weights alone are the best on such groups (largest p = {p})"));
+            parts
+                .push(format!("these weights alone are the best on such groups (largest p = {p})"));
         }
         parts.join("; ")
     }
@@ -227,10 +232,10 @@ impl ModelComparison {
         }
         let mut text = format!("{}\n", columns::align(&rows));
         for (a, b, d) in &self.seed_differences {
-            let interval = d.probability_interval.map_or(
-                "(too few seeds for an interval)".to_owned(),
-                |i| columns::interval(Some(i), Unit::Share),
-            );
+            let interval =
+                d.probability_interval.map_or("(too few seeds for an interval)".to_owned(), |i| {
+                    columns::interval(Some(i), Unit::Share)
+                });
             text.push_str(&format!(
                 "a seed of {a} beats one of {b} in {} % of these pairs {interval}\n",
                 columns::percent(d.probability_of_improvement)
@@ -334,7 +339,9 @@ fn pair_lines<'a>(pairs: &[Pair], name: impl Fn(usize) -> &'a str) -> Vec<Vec<St
         let ratio = |x: f64| format!("{x:.2}");
         let ends = a.effect.interval.map(|i| format!("[{}, {}]", ratio(i.lo), ratio(i.hi)));
         let interval = match (a.clustered, a.unseen_share) {
-            (_, Some(share)) => format!("never differ; in up to {} % of groups?", columns::percent(share)),
+            (_, Some(share)) => {
+                format!("never differ; in up to {} % of groups?", columns::percent(share))
+            }
             (clustered, None) => columns::ends(clustered),
         };
         let mut cells = vec![

@@ -12,7 +12,8 @@ use serde_json::Value;
 use crate::manifest::columns::{self, Values};
 
 /// How to write a table that can be read.
-pub const HOW_TO: &str = "write one with pandas: pandas.DataFrame({\"id\": ids, \"target\": y_true, \
+pub const HOW_TO: &str =
+    "write one with pandas: pandas.DataFrame({\"id\": ids, \"target\": y_true, \
                           \"predicted\": y_pred}).to_csv(\"predictions.csv\", index=False)";
 
 /// What a file is.
@@ -87,7 +88,9 @@ impl Frame {
         }
         let one = |name: &String| {
             let values = self.read.get(name);
-            values.cloned().with_context(|| format!("{} has no column `{name}`", self.path.display()))
+            values
+                .cloned()
+                .with_context(|| format!("{} has no column `{name}`", self.path.display()))
         };
         wanted.iter().map(one).collect()
     }
@@ -103,7 +106,11 @@ fn collected((names, values): Columns) -> (Vec<String>, BTreeMap<String, Values>
 fn kind(path: &Path) -> Result<Kind> {
     let cannot = || format!("cannot read {}", path.display());
     let mut start = Vec::new();
-    File::open(path).with_context(cannot)?.take(1 << 16).read_to_end(&mut start).with_context(cannot)?;
+    File::open(path)
+        .with_context(cannot)?
+        .take(1 << 16)
+        .read_to_end(&mut start)
+        .with_context(cannot)?;
     if start.starts_with(b"PAR1") {
         return Ok(Kind::Parquet);
     }
@@ -133,7 +140,8 @@ fn csv(path: &Path, delimiter: u8) -> Result<Columns> {
         file.rewind().with_context(cannot)?;
     }
     let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(file);
-    let names: Vec<String> = reader.headers().with_context(cannot)?.iter().map(str::to_owned).collect();
+    let names: Vec<String> =
+        reader.headers().with_context(cannot)?.iter().map(str::to_owned).collect();
     unique(path, &names)?;
     let mut values: Vec<Vec<Option<String>>> = vec![Vec::new(); names.len()];
     for record in reader.records() {

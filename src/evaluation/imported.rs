@@ -7,7 +7,7 @@ use std::{
 use anyhow::{bail, ensure, Context, Result};
 
 use super::{
-    classes::{self, Labels},
+    classes::{self, whole, Labels},
     frame::Frame,
     roles::{Named, Role, Roles, ScoreColumns},
     units::{Targets, Units},
@@ -165,7 +165,8 @@ impl Cells<'_> {
 
     fn row(&self, i: usize, reading: &Reading) -> Result<RawRow> {
         let at = |what: &str| format!("{}: row {} has no {what}", self.path.display(), i + 1);
-        let cell = |column: &Option<Vec<Option<String>>>| column.as_ref().and_then(|c| c[i].clone());
+        let cell =
+            |column: &Option<Vec<Option<String>>>| column.as_ref().and_then(|c| c[i].clone());
         let id = match &self.id {
             Some(ids) => ids[i].clone().with_context(|| at("id"))?,
             None => format!("row {:09}", i + 1),
@@ -212,12 +213,6 @@ fn words(frame: &Frame, column: &str) -> Result<Vec<Option<String>>> {
     })
 }
 
-/// A whole number, also one that a table with gaps wrote as `3.0`.
-pub(super) fn whole(text: &str) -> Option<i64> {
-    let text = text.trim();
-    text.parse().ok().or_else(|| text.strip_suffix(".0")?.parse().ok())
-}
-
 fn read_scores(
     frame: &Frame,
     columns: &ScoreColumns,
@@ -252,7 +247,11 @@ fn read_scores(
 /// A column as numbers, NaN where nothing is.
 fn numbers(frame: &Frame, name: &str, values: &Values) -> Result<Vec<f64>> {
     let broken = |i: usize, text: &str| {
-        format!("{}: row {}: `{text}` in column `{name}` is no number", frame.path().display(), i + 1)
+        format!(
+            "{}: row {}: `{text}` in column `{name}` is no number",
+            frame.path().display(),
+            i + 1
+        )
     };
     Ok(match values {
         Values::Number(numbers) => numbers.iter().map(|x| x.unwrap_or(f64::NAN)).collect(),
@@ -266,7 +265,9 @@ fn numbers(frame: &Frame, name: &str, values: &Values) -> Result<Vec<f64>> {
             };
             text.iter().enumerate().map(parse).collect::<Result<_>>()?
         }
-        Values::Lists(_) => bail!("{}: column `{name}` holds lists among numbers", frame.path().display()),
+        Values::Lists(_) => {
+            bail!("{}: column `{name}` holds lists among numbers", frame.path().display())
+        }
     })
 }
 
@@ -385,9 +386,9 @@ impl Raw {
     ) -> Result<Answer> {
         let row = &self.rows[i];
         let label = |text: &str| {
-            label_of.get(text).with_context(|| {
-                format!("{}: row {}: `{text}` is no class", self.path, i + 1)
-            })
+            label_of
+                .get(text)
+                .with_context(|| format!("{}: row {}: `{text}` is no class", self.path, i + 1))
         };
         let target = label(&row.target)?;
         let predicted = match (&row.predicted, scores) {
@@ -402,7 +403,13 @@ impl Raw {
             Some(units) => units.of(&row.id, row.clip.as_deref(), group)?,
             None => group.clone(),
         };
-        Ok(Answer { sample_id: row.id.clone(), clip_id: row.clip.clone(), group_id, target, predicted })
+        Ok(Answer {
+            sample_id: row.id.clone(),
+            clip_id: row.clip.clone(),
+            group_id,
+            target,
+            predicted,
+        })
     }
 
     fn grouping(&self, members: &[usize], reading: &Reading) -> Option<Warning> {

@@ -217,7 +217,16 @@ impl Leaderboard {
     }
 
     fn standings_html(&self, out: &mut String) {
-        *out += &head(&["rank", "95 % of rank", "tie group", "model", "seeds", "accuracy %", "95 %", "for"]);
+        *out += &head(&[
+            "rank",
+            "95 % of rank",
+            "tie group",
+            "model",
+            "seeds",
+            "accuracy %",
+            "95 %",
+            "for",
+        ]);
         for s in &self.standings {
             let scope = match s.scope {
                 Scope::SeedsAndGroups => "other seeds and groups",
@@ -255,7 +264,8 @@ impl Leaderboard {
                 let _ = writeln!(out, "<li>{}</li>", escape(sample));
             }
             if samples.len() > SHOWN {
-                let _ = writeln!(out, "<li>{} more in leaderboard.json</li>", samples.len() - SHOWN);
+                let _ =
+                    writeln!(out, "<li>{} more in leaderboard.json</li>", samples.len() - SHOWN);
             }
             *out += "</ul></details>\n";
         }
@@ -264,7 +274,8 @@ impl Leaderboard {
     fn agreement_html(&self, out: &mut String) {
         *out += "<h2>Agreement: share of rows with the same answer, %</h2>\n";
         let names: Vec<String> = (1..=self.files.len()).map(|n| n.to_string()).collect();
-        let heads: Vec<&str> = ["", "file"].into_iter().chain(names.iter().map(String::as_str)).collect();
+        let heads: Vec<&str> =
+            ["", "file"].into_iter().chain(names.iter().map(String::as_str)).collect();
         *out += &head(&heads);
         for (i, (file, row)) in self.files.iter().zip(&self.agreement).enumerate() {
             let _ = write!(out, "<tr><td>{}</td><th scope=\"row\">{}</th>", i + 1, escape(file));

@@ -171,9 +171,10 @@ impl PlanOutcome {
     fn lines(&self) -> Vec<Vec<String>> {
         let head = columns::row(["for", "seeds each", "rows", "groups"]);
         let line = |what: &str, seeds: String, size: Option<Size>| {
-            let cells = size.map_or(["out of reach".to_owned(), "on any test set".to_owned()], |s| {
-                [s.rows.to_string(), s.clusters.to_string()]
-            });
+            let cells = size
+                .map_or(["out of reach".to_owned(), "on any test set".to_owned()], |s| {
+                    [s.rows.to_string(), s.clusters.to_string()]
+                });
             let [rows, groups] = cells;
             vec![what.to_owned(), seeds, rows, groups]
         };

@@ -131,7 +131,8 @@ impl Found {
         let of_test = self.file.file_name() == self.run.predictions_path(Split::Test).file_name();
         let looks = record.is_some() || self.split == Split::Test && of_test;
         let test_looks = if looks && of_test { self.run.test_looks()?.len() } else { 0 };
-        let bare = || name_of(&self.path).with_context(|| format!("{} has no name", self.path.display()));
+        let bare =
+            || name_of(&self.path).with_context(|| format!("{} has no name", self.path.display()));
         let name = match (part.model, &record) {
             (Some(model), _) => model,
             (None, Some(record)) => record.label.clone(),

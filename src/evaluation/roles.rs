@@ -36,24 +36,39 @@ const ROLES: &[(Role, &str, &[&str])] = &[
         Role::Id,
         "id",
         &[
-            "id", "sample_id", "example_id", "image_id", "filename", "file_name", "file", "path",
-            "image", "idx", "index",
+            "id",
+            "sample_id",
+            "example_id",
+            "image_id",
+            "filename",
+            "file_name",
+            "file",
+            "path",
+            "image",
+            "idx",
+            "index",
         ],
     ),
     (
         Role::Target,
         "target",
         &[
-            "target", "y_true", "label", "labels", "truth", "true", "gold", "ground_truth",
-            "reference", "references",
+            "target",
+            "y_true",
+            "label",
+            "labels",
+            "truth",
+            "true",
+            "gold",
+            "ground_truth",
+            "reference",
+            "references",
         ],
     ),
     (
         Role::Predicted,
         "predicted",
-        &[
-            "predicted", "y_pred", "prediction", "predictions", "pred", "preds", "y_hat",
-        ],
+        &["predicted", "y_pred", "prediction", "predictions", "pred", "preds", "y_hat"],
     ),
     (Role::Group, "group", &["group", "group_id", "video", "video_id", "cluster"]),
     (Role::Clip, "clip", &["clip", "clip_id"]),
@@ -106,7 +121,8 @@ impl FromStr for Named {
 
 impl fmt::Display for Named {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parts: Vec<String> = self.0.iter().map(|(role, name)| format!("{role}={name}")).collect();
+        let parts: Vec<String> =
+            self.0.iter().map(|(role, name)| format!("{role}={name}")).collect();
         f.write_str(&parts.join(","))
     }
 }
@@ -277,7 +293,10 @@ mod tests {
         let (_dir, table) = frame("filename,y_true,y_pred,video");
         let roles = Roles::of(&table, &Named::default()).expect("known");
         let got = [Role::Id, Role::Target, Role::Predicted, Role::Group].map(|r| roles.get(r));
-        assert_eq!(got.map(|c| c.expect("found").as_str()), ["filename", "y_true", "y_pred", "video"]);
+        assert_eq!(
+            got.map(|c| c.expect("found").as_str()),
+            ["filename", "y_true", "y_pred", "video"]
+        );
         let (_dir, doubtful) = frame("filename,image,truth,gold,pred");
         let message = Roles::of(&doubtful, &Named::default()).expect_err("doubt").to_string();
         assert!(message.contains("`filename` and `image`") && message.contains("--columns id="));
@@ -286,7 +305,10 @@ mod tests {
         assert_eq!(roles.get(Role::Target).map(String::as_str), Some("gold"));
         let (_dir, bare) = frame("3 2");
         let message = Roles::default().need(Role::Target, &bare).expect_err("none").to_string();
-        assert!(message.contains("`3 2`") && message.contains("--columns target=NAME"), "{message}");
+        assert!(
+            message.contains("`3 2`") && message.contains("--columns target=NAME"),
+            "{message}"
+        );
     }
 
     #[test]
@@ -298,7 +320,10 @@ mod tests {
         let numbered = scores("id,target,p1,p0,path").expect("p0 and p1");
         assert_eq!((numbered.columns, numbered.classes.len()), (vec!["p0".into(), "p1".into()], 0));
         let named = scores("id,target,logit_cat,logit_dog").expect("two");
-        assert_eq!((named.kind, named.classes), (ScoreKind::Logits, vec!["cat".into(), "dog".into()]));
+        assert_eq!(
+            (named.kind, named.classes),
+            (ScoreKind::Logits, vec!["cat".into(), "dog".into()])
+        );
         assert_eq!(scores("id,target,predicted,path,p0,p2"), None, "a gap is no list");
         let list = scores("id,target,logits").expect("a list");
         assert_eq!((list.columns, list.classes.len()), (vec!["logits".into()], 0));
@@ -306,7 +331,9 @@ mod tests {
 
     #[test]
     fn what_names_nothing_is_refused() {
-        for (text, words) in [("target", "role=column"), ("truth=x", "no role `truth`"), ("id=a,id=b", "twice")] {
+        for (text, words) in
+            [("target", "role=column"), ("truth=x", "no role `truth`"), ("id=a,id=b", "twice")]
+        {
             assert!(Named::from_str(text).expect_err("refused").contains(words));
         }
         assert_eq!(Named::from_str("id=a").map(|n| n.to_string()), Ok("id=a".into()));

@@ -71,10 +71,8 @@ impl Scores {
     /// Tables for a terminal.
     pub fn text(&self, predictions: &Predictions) -> String {
         let e = &self.evaluation;
-        let mut parts = vec![
-            head(&predictions.name, e),
-            format!("{}\n", columns::align(&metrics(e))),
-        ];
+        let mut parts =
+            vec![head(&predictions.name, e), format!("{}\n", columns::align(&metrics(e)))];
         parts.extend(e.clips.map(|clips| {
             format!("One answer per clip\n{}\n", columns::align(&clip_lines(&clips)))
         }));
@@ -84,7 +82,10 @@ impl Scores {
             let confusion = columns::align(&confusion_rows(e));
             parts.push(format!("confusion (rows: truth)\n{confusion}\n"));
         } else {
-            parts.push(format!("{} classes: see classes.csv and confusion.csv (--out)\n", e.classes.len()));
+            parts.push(format!(
+                "{} classes: see classes.csv and confusion.csv (--out)\n",
+                e.classes.len()
+            ));
         }
         parts.push(columns::warnings(&e.warnings));
         parts.extend(self.clean.as_ref().map(|clean| format!("{}\n", clean.text())));
@@ -199,7 +200,15 @@ fn temperature_text(t: &Calibration) -> String {
 
 fn classes(e: &Evaluation) -> Vec<Vec<String>> {
     let head = row([
-        "class", "rows", "predicted", "precision %", "95 %", "recall %", "95 %", "F1 %", "95 %",
+        "class",
+        "rows",
+        "predicted",
+        "precision %",
+        "95 %",
+        "recall %",
+        "95 %",
+        "F1 %",
+        "95 %",
     ]);
     let share = |x| columns::value(x, Unit::Share);
     let interval = |x| columns::interval(x, Unit::Share);

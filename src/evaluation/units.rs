@@ -80,9 +80,8 @@ impl Units {
             Key::Clip => ("clip", clip),
             Key::Group => ("group", Some(group)),
         };
-        let key = key.with_context(|| {
-            format!("{} names clips, and sample `{id}` has no clip", self.path)
-        })?;
+        let key = key
+            .with_context(|| format!("{} names clips, and sample `{id}` has no clip", self.path))?;
         let unit = self.of.get(key);
         unit.cloned().with_context(|| format!("{} does not know {what} `{key}`", self.path))
     }
@@ -150,7 +149,8 @@ impl Targets {
     /// When a known sample has no answer; the message has their number and the first.
     pub fn all_predicted(&self, file: &str, answers: &Answers) -> Result<()> {
         let known: BTreeSet<&str> = answers.rows.iter().map(|r| r.sample_id.as_str()).collect();
-        let missing: Vec<&String> = self.of.keys().filter(|id| !known.contains(id.as_str())).collect();
+        let missing: Vec<&String> =
+            self.of.keys().filter(|id| !known.contains(id.as_str())).collect();
         ensure!(
             missing.is_empty(),
             "{file} answers {} of the {} samples of {}; the first without an answer is `{}`",
@@ -184,7 +184,8 @@ fn of_table(path: &Path) -> Result<Vec<(String, Fact)>> {
         let (Some(id), Some(target)) = (id, target) else {
             anyhow::bail!("{}: row {} is not whole", path.display(), i + 1);
         };
-        let cell = |column: &Option<Vec<Option<String>>>| column.as_ref().and_then(|c| c[i].clone());
+        let cell =
+            |column: &Option<Vec<Option<String>>>| column.as_ref().and_then(|c| c[i].clone());
         facts.push((id, Fact { target, group: cell(&groups), clip: cell(&clips) }));
     }
     Ok(facts)

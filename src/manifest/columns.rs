@@ -55,8 +55,7 @@ pub fn read(path: &Path, wanted: &[String]) -> Result<Vec<Values>> {
     let schema = reader.schema().with_context(|| broken(path))?;
     for name in wanted {
         let field = schema.get(name.as_str());
-        let field =
-            field.with_context(|| format!("{} has no column `{name}`", path.display()))?;
+        let field = field.with_context(|| format!("{} has no column `{name}`", path.display()))?;
         readable(&field.dtype)
             .map_err(|kind| anyhow::anyhow!("{kind}"))
             .with_context(|| format!("{}: cannot read column `{name}`", path.display()))?;

@@ -54,6 +54,7 @@ pub fn reliability(tally: &Tally) -> Vec<Bin> {
 }
 
 fn ece(tally: &Tally) -> Option<f64> {
-    let gaps = tally.bins().iter().filter(|b| b.n > 0).map(|b| (b.hits as f64 - b.confidence).abs());
+    let gaps =
+        tally.bins().iter().filter(|b| b.n > 0).map(|b| (b.hits as f64 - b.confidence).abs());
     tally.mean(gaps.sum())
 }

@@ -144,7 +144,12 @@ mod tests {
 
     #[test]
     fn one_sure_frame_can_outweigh_two_unsure_ones_but_has_one_vote() {
-        let rows = [("a", 1, [0.55, 0.45]), ("a", 1, [0.55, 0.45]), ("a", 1, [0.0, 1.0]), ("b", 0, [0.9, 0.1])];
+        let rows = [
+            ("a", 1, [0.55, 0.45]),
+            ("a", 1, [0.55, 0.45]),
+            ("a", 1, [0.0, 1.0]),
+            ("b", 0, [0.9, 0.1]),
+        ];
         let found = by_clip(&answers(&rows)).expect("clips");
         assert_eq!(found.clips, 2);
         assert_eq!(found.mean_probability.map(|s| s.value), Some(1.0));

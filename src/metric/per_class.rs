@@ -65,7 +65,8 @@ pub struct ClassRatios {
 /// The ratios of every class of `classes`, rows of `clusters`.
 pub fn class_ratios(classes: usize, rows: &[Row], clusters: &Clusters) -> Vec<ClassRatios> {
     // Per class the clusters in which it occurs: hits, truth and prediction.
-    let mut counts: Vec<std::collections::BTreeMap<usize, [u64; 3]>> = vec![Default::default(); classes];
+    let mut counts: Vec<std::collections::BTreeMap<usize, [u64; 3]>> =
+        vec![Default::default(); classes];
     for (row, &cluster) in rows.iter().zip(clusters.of_row()) {
         let (target, predicted) = (row.target(), row.predicted());
         let of_target = counts[target].entry(cluster).or_default();

@@ -4,10 +4,8 @@ use std::fmt::Write;
 use anyhow::Result;
 use serde_json::Value;
 
-use super::{
-    figure::Figure,
-    table::{escape_html, escape_markdown, Table},
-};
+use super::figure::Figure;
+use crate::table::{escape_html, escape_markdown, Table};
 
 const CSS: &str = include_str!("page/page.css");
 const JS: &str = include_str!("page/page.js");
@@ -272,7 +270,8 @@ mod tests {
         let mut only_html = Section::new("page-only", "Page only");
         only_html.blocks = vec![heading("a"), html()];
         let mut mixed = Section::new("mixed", "Mixed");
-        mixed.blocks = vec![heading("b"), html(), heading("c"), html(), Block::Text("d".into()), heading("e")];
+        mixed.blocks =
+            vec![heading("b"), html(), heading("c"), html(), Block::Text("d".into()), heading("e")];
         page.sections = vec![only_html, mixed];
         let text = page.markdown();
         for absent in ["Page only", "### a", "### b", "### e"] {

@@ -16,7 +16,6 @@ use crate::{
         interval::{self, Interval},
         pooled::{self, Contest, Entry, Pool, Scope, Settings},
         seeds::{self, SeedSummary},
-        signflip::enough_draws,
         tail::PValue,
     },
 };
@@ -125,15 +124,19 @@ impl Level {
             Answers { scores: None, ..Answers::of_predictions(&rows) }
         };
         let stacked: Vec<Answers> = members.iter().map(stack).collect();
-        let contestant = |(&i, answers)| {
-            let label = study.groups[i].label.as_str();
-            Contestant { name: label, configuration: label, answers }
-        };
-        let contestants: Vec<Contestant> = members.iter().zip(&stacked).map(contestant).collect();
-        let options =
-            Options { seed: SEED, sign_flips: rules.sign_flips, ..Options::default() };
+        let labels = members.iter().map(|&i| study.groups[i].label.as_str());
+        let contestants: Vec<Contestant> = labels
+            .zip(&stacked)
+            .map(|(label, answers)| Contestant { name: label, configuration: label, answers })
+            .collect();
+        let options = Options { seed: SEED, sign_flips: rules.sign_flips, ..Options::default() };
         let comparison = compare(&contestants, &options)?;
         Ok(Level { members, comparison })
+    }
+
+    /// How a configuration uses the classes against the truth.
+    fn truth(&self, group: usize) -> Option<&MarginTests> {
+        self.comparison.models[self.at(group)].versus_truth.as_ref()
     }
 
     /// Where a configuration stands in the comparison.
@@ -205,11 +208,6 @@ impl Scores {
         }
         self.pair(i, j).map(|pair| &pair.margins)
     }
-
-    /// Sign patterns that were drawn where there are too many to try all.
-    pub fn sign_flips(&self) -> usize {
-        enough_draws(self.rules.sign_flips, self.pairs.len())
-    }
 }
 
 /// The levels from which tests of margins are put together.
@@ -225,8 +223,10 @@ impl Tests<'_> {
     }
 
     fn truth(&self, i: usize, seeds: usize) -> MarginScore {
-        let of = |level: &Level| level.comparison.models[level.at(i)].versus_truth.as_ref();
-        margin_score(self.single[..seeds].iter().filter_map(of), of(self.level(seeds)))
+        margin_score(
+            self.single[..seeds].iter().filter_map(|level| level.truth(i)),
+            self.level(seeds).truth(i),
+        )
     }
 
     fn pair(&self, contest: Contest, seeds: usize) -> PairScore {
@@ -289,9 +289,8 @@ fn pool(study: &Study, rules: &Rules) -> Result<Pool> {
 fn score(study: &Study, group: &Group, pool: &Pool, index: usize, truth: MarginScore) -> Score {
     const DRAWS: usize = 9_999;
     let found = &pool.configurations[index];
-    let evaluations: Vec<Evaluation> = answers(study, group)
-        .map(|rows| Evaluation::of(&Answers::of_predictions(rows)))
-        .collect();
+    let evaluations: Vec<Evaluation> =
+        answers(study, group).map(|rows| Evaluation::of(&Answers::of_predictions(rows))).collect();
     let (n, clusters) = (pool.rows as usize, pool.clusters);
     let wilson = || interval::wilson((found.accuracy * n as f64).round() as u64, n as u64);
     let at = found.interval.or_else(wilson).unwrap_or(Interval { lo: 0.0, hi: 1.0 });
@@ -305,7 +304,9 @@ fn score(study: &Study, group: &Group, pool: &Pool, index: usize, truth: MarginS
         truth,
         metrics: METRICS
             .iter()
-            .filter_map(|m| Some((m.name.to_owned(), mean(&evaluations, |e| e.metric(m.name)?.value)?)))
+            .filter_map(|m| {
+                Some((m.name.to_owned(), mean(&evaluations, |e| e.metric(m.name)?.value)?))
+            })
             .collect(),
         clip_accuracy: mean(&evaluations, clip),
         first: evaluations.into_iter().next().expect("a group has answers"),

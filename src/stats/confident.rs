@@ -55,7 +55,8 @@ pub fn doubts(classes: usize, labels: &[u16], probabilities: &[Vec<f64>]) -> Dou
         if let Some(class) = confident {
             counts[label][class] += 1;
         }
-        let other = (0..classes).filter(|&c| c != label).reduce(|b, c| if p[c] > p[b] { c } else { b });
+        let other =
+            (0..classes).filter(|&c| c != label).reduce(|b, c| if p[c] > p[b] { c } else { b });
         let other = other.unwrap_or(label);
         rows.push(Doubt {
             row,

@@ -163,7 +163,8 @@ impl Side {
         let sums: Vec<i64> = (0..clusters).map(|c| hits.iter().map(|of| of[c]).sum()).collect();
         // In integers, so that seeds that agree leave exactly nothing.
         let seed_square = |t: &i64| ((seeds as i64 * t - all) as f64).powi(2);
-        let var_seeds = totals.iter().map(seed_square).sum::<f64>() / (s * n).powi(2) / (s * (s - 1.0));
+        let var_seeds =
+            totals.iter().map(seed_square).sum::<f64>() / (s * n).powi(2) / (s * (s - 1.0));
         let mut squares = 0.0;
         for (of_seed, total) in hits.iter().zip(&totals) {
             let off = (seeds as i64 * total - all) as f64;

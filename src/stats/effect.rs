@@ -28,8 +28,7 @@ pub struct EffectSize {
 pub fn effect_size(only_a: &[u64], only_b: &[u64]) -> EffectSize {
     let (b, c): (u64, u64) = (only_a.iter().sum(), only_b.iter().sum());
     let cohens_g = (b + c > 0).then(|| b as f64 / (b + c) as f64 - 0.5);
-    let mut size =
-        EffectSize { b, c, cohens_g, odds_ratio: None, log_error: None, interval: None };
+    let mut size = EffectSize { b, c, cohens_g, odds_ratio: None, log_error: None, interval: None };
     if b == 0 || c == 0 {
         return size;
     }

@@ -67,7 +67,8 @@ mod tests {
 
     #[test]
     fn the_tests_are_the_ninety_percent_interval() {
-        for (difference, error, df) in [(0.004, 0.006, 40.0), (-0.012, 0.01, 7.0), (0.0, 0.02, 3.0)] {
+        for (difference, error, df) in [(0.004, 0.006, 40.0), (-0.012, 0.01, 7.0), (0.0, 0.02, 3.0)]
+        {
             let half = student::quantile(0.95, df).expect("inside") * error;
             for margin in [0.005, 0.01, 0.02, 0.05, 0.2] {
                 let inside = difference - half > -margin && difference + half < margin;

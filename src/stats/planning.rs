@@ -87,13 +87,28 @@ impl Plan {
         let share = "above 0 and at most 1";
         let inside = "above 0 and below 1";
         let checks = [
-            ("the difference", self.difference, self.difference > 0.0 && self.difference <= 1.0, share),
-            ("the discordance", self.discordance, self.discordance > 0.0 && self.discordance <= 1.0, share),
+            (
+                "the difference",
+                self.difference,
+                self.difference > 0.0 && self.difference <= 1.0,
+                share,
+            ),
+            (
+                "the discordance",
+                self.discordance,
+                self.discordance > 0.0 && self.discordance <= 1.0,
+                share,
+            ),
             ("the ICC", self.icc, (0.0..=1.0).contains(&self.icc), "in 0 to 1"),
             ("rows per cluster", self.rows_per_cluster, self.rows_per_cluster >= 1.0, "1 or more"),
             ("alpha", self.alpha, self.alpha > 0.0 && self.alpha < 1.0, inside),
             ("the power", self.power, self.power > 0.0 && self.power < 1.0, inside),
-            ("the number of comparisons", self.comparisons.into(), self.comparisons > 0, "1 or more"),
+            (
+                "the number of comparisons",
+                self.comparisons.into(),
+                self.comparisons > 0,
+                "1 or more",
+            ),
         ];
         for (what, found, fits, wanted) in checks {
             if !fits || !found.is_finite() {
@@ -116,7 +131,8 @@ impl Plan {
         self.check()?;
         let rest = (self.discordance - self.difference.powi(2)).max(0.0);
         let z = |p: f64| student::normal_quantile(p);
-        let root = z(1.0 - 0.5 * self.level()) * self.discordance.sqrt() + z(self.power) * rest.sqrt();
+        let root =
+            z(1.0 - 0.5 * self.level()) * self.discordance.sqrt() + z(self.power) * rest.sqrt();
         Ok(self.clustered((root / self.difference).powi(2)))
     }
 

@@ -9,8 +9,7 @@ use super::{
     crossed,
     equivalence::{self, Equivalence},
     interval::Interval,
-    multiplicity,
-    resample,
+    multiplicity, resample,
     seeds::standard_deviation,
     share::clustered_share,
     signflip::{enough_draws, SignFlip},
@@ -158,7 +157,8 @@ impl Pool {
         for a in 0..entries.len() {
             for b in a + 1..entries.len() {
                 let signed = |weights: (i64, i64)| {
-                    let gap = |row: &[i32]| weights.0 * i64::from(row[a]) - weights.1 * i64::from(row[b]);
+                    let gap =
+                        |row: &[i32]| weights.0 * i64::from(row[a]) - weights.1 * i64::from(row[b]);
                     flipped.rows().map(gap).collect()
                 };
                 contests.push(contest(sizes, entries, &sums, (a, b), settings.margin, signed));
@@ -213,7 +213,8 @@ impl Pool {
     /// corrected over the pairs of members.
     pub fn verdict(&self, members: &[usize]) -> Option<Verdict> {
         let value = |i: usize| self.configurations[i].accuracy;
-        let best = members.iter().copied().reduce(|b, i| if value(i) > value(b) { i } else { b })?;
+        let best =
+            members.iter().copied().reduce(|b, i| if value(i) > value(b) { i } else { b })?;
         let mut verdict = Verdict {
             best,
             beaten: Vec::new(),
@@ -399,7 +400,8 @@ mod tests {
     fn entry(label: &str, clusters: usize, size: u64, totals: &[i64]) -> Entry {
         let spread = |&total: &i64| {
             let (base, rest) = (total / clusters as i64, total % clusters as i64);
-            let hits: Vec<i64> = (0..clusters).map(|c| base + i64::from((c as i64) < rest)).collect();
+            let hits: Vec<i64> =
+                (0..clusters).map(|c| base + i64::from((c as i64) < rest)).collect();
             assert!(hits.iter().all(|&h| h <= size as i64));
             hits
         };
@@ -458,7 +460,10 @@ mod tests {
         let verdict = pool.verdict(&[0, 1]).expect("two");
         assert!(!verdict.is_strong() && verdict.is_weights_only(), "{verdict:?}");
         assert_eq!(pool.configurations[1].scope, Scope::TheseWeights);
-        assert_eq!(pool.verdict(&[1]).map(|v| (v.is_strong(), v.is_weights_only())), Some((false, false)));
+        assert_eq!(
+            pool.verdict(&[1]).map(|v| (v.is_strong(), v.is_weights_only())),
+            Some((false, false))
+        );
         assert_eq!(pool.verdict(&[]), None);
     }
 

@@ -114,7 +114,10 @@ mod tests {
         let settings = Settings { seed: 1, sign_flips: 99, margin: None };
         let groups = tie_groups(&Pool::of(&sizes, &entries, &settings));
         assert_eq!(groups.len(), 3, "{groups:?}");
-        assert_eq!((groups[0].as_slice(), groups[1].len(), groups[2].as_slice()), (&[0][..], 2, &[2][..]));
+        assert_eq!(
+            (groups[0].as_slice(), groups[1].len(), groups[2].as_slice()),
+            (&[0][..], 2, &[2][..])
+        );
     }
 
     #[test]

@@ -159,9 +159,11 @@ fn chi_square_quantile(upper: f64, df: u32) -> f64 {
 
 fn cannot_show(n: usize) -> String {
     match sd_factors(n) {
-        None => "one seed shows no spread: nothing can be said of the configuration, only of these \
+        None => {
+            "one seed shows no spread: nothing can be said of the configuration, only of these \
                  weights"
-            .to_owned(),
+                .to_owned()
+        }
         Some((low, high)) => format!(
             "with {n} seeds the true standard deviation over seeds may be {low:.2} to {high:.1} \
              times the one shown"

@@ -41,11 +41,8 @@ pub fn clustered_share(hits: &[i64], sizes: &[u64]) -> Option<ClusteredShare> {
     }
     let (g, n) = (sizes.len() as f64, rows as f64);
     let value = all as f64 / n;
-    let error = if is_constant(hits, sizes, all, rows) {
-        0.0
-    } else {
-        jackknife(hits, sizes, all, rows)
-    };
+    let error =
+        if is_constant(hits, sizes, all, rows) { 0.0 } else { jackknife(hits, sizes, all, rows) };
     let squares: f64 = sizes.iter().map(|&size| (size as f64).powi(2)).sum();
     let df = (n * n / squares - 1.0).max(1.0);
     let t = student::quantile(0.975, df)?;

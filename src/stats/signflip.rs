@@ -56,7 +56,13 @@ impl SignFlip {
         }
         let sums = signed();
         let hits = sums.iter().filter(|sum| form.at(sum) >= least).count();
-        SignFlip { stat, p: drawn(hits, sums.len()), exact: false, patterns: sums.len() as u64, active }
+        SignFlip {
+            stat,
+            p: drawn(hits, sums.len()),
+            exact: false,
+            patterns: sums.len() as u64,
+            active,
+        }
     }
 
     /// The test of one integer difference per cluster against 0: the statistic is

@@ -91,7 +91,8 @@ fn ln_gamma_ratio(a: f64) -> f64 {
         return ln_gamma(a + 0.5) - ln_gamma(a);
     }
     let square = 1.0 / (a * a);
-    let series = -1.0 / 8.0 + square * (1.0 / 192.0 - square * (1.0 / 640.0 - square * 17.0 / 14336.0));
+    let series =
+        -1.0 / 8.0 + square * (1.0 / 192.0 - square * (1.0 / 640.0 - square * 17.0 / 14336.0));
     0.5 * a.ln() + series / a
 }
 
@@ -146,7 +147,10 @@ mod tests {
         }
         let normal = quantile(0.975, 1e9).expect("inside");
         assert!((normal - 1.959_963_984_540_054).abs() < 1e-8, "{normal}");
-        assert_eq!((quantile(0.5, 0.0), quantile(1.0, 3.0), quantile(0.0, 3.0)), (None, None, None));
+        assert_eq!(
+            (quantile(0.5, 0.0), quantile(1.0, 3.0), quantile(0.0, 3.0)),
+            (None, None, None)
+        );
     }
 
     #[test]

@@ -1,11 +1,7 @@
 //! Accuracy on all rows and on a part of them: how much of a score rests on the rest.
 use serde::{Deserialize, Serialize};
 
-use super::{
-    clusters::Clusters,
-    interval::clustered_difference,
-    share::clustered_share,
-};
+use super::{clusters::Clusters, interval::clustered_difference, share::clustered_share};
 use crate::record::Estimate;
 
 /// Accuracy on all rows beside that on the kept ones. Intervals respect clusters; they are absent

@@ -199,7 +199,10 @@ mod tests {
         }
         assert_eq!(PValue::ZERO.to_string(), "0");
         let bound = PValue::at_most(1e-4);
-        assert_eq!((bound.to_string(), bound.times(6.0).to_string()), ("<= 1.00e-4".into(), "<= 6.00e-4".into()));
+        assert_eq!(
+            (bound.to_string(), bound.times(6.0).to_string()),
+            ("<= 1.00e-4".into(), "<= 6.00e-4".into())
+        );
     }
 
     #[test]

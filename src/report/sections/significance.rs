@@ -1,5 +1,6 @@
 //! Tests between configurations: the paper's Table 5, what it does not say, and tests that
 //! respect videos.
+use crate::table::{Cell, Column, Table};
 use crate::{
     report::{
         page::{Block, Section},
@@ -7,7 +8,6 @@ use crate::{
         scores::{MarginScore, Scores},
         sections::results::printed,
         study::Study,
-        table::{Cell, Column, Table},
     },
     stats::{
         comparison::{Options, Pair, CAVEAT},

@@ -203,10 +203,7 @@ impl Comparison {
 ///
 /// # Errors
 /// When the rows cannot be paired; see [`PairingError`].
-pub fn compare(
-    contestants: &[Contestant],
-    options: &Options,
-) -> Result<Comparison, PairingError> {
+pub fn compare(contestants: &[Contestant], options: &Options) -> Result<Comparison, PairingError> {
     let named: Vec<(String, &Answers)> =
         contestants.iter().map(|c| (c.name.to_owned(), c.answers)).collect();
     let paired = pairing::pair(&named)?;
