@@ -6,6 +6,7 @@
 mod attention;
 pub mod figure;
 mod gallery;
+mod imported;
 pub mod page;
 pub mod paper;
 mod scores;
@@ -21,6 +22,7 @@ use anyhow::Result;
 use serde_json::{json, Map, Value};
 
 pub use attention::overlay as heat;
+pub use imported::ImportedRun;
 pub use scores::Rules;
 pub use study::{Request, Study, MAX_THUMBS};
 

@@ -171,3 +171,32 @@ fn metrics_are_means_over_seeds_and_no_heading_is_empty() {
         assert!(above == 0 || below == 0 || below > above, "{} stands over nothing", pair[0]);
     }
 }
+
+#[test]
+fn answers_of_other_programs_are_rows_of_their_own() {
+    let world = World::new();
+    for seed in [1, 2] {
+        world.run("gla", seed, hits(100 + seed as usize, 0));
+    }
+    let truths =
+        ncaers::manifest::read_predictions(&world.runs().join("gla-1/predictions-test.parquet"));
+    let mut table = "filename,y_true,y_pred,seed,model\n".to_owned();
+    for seed in [1, 2] {
+        for (i, row) in truths.as_ref().expect("rows").0.iter().enumerate() {
+            let wrong = usize::from((i + seed) % 3 == 0) as u8;
+            let predicted = (row.target + wrong) % 7;
+            table += &format!("{},{},{predicted},{seed},theirs\n", row.sample_id, row.target);
+        }
+    }
+    let file = world.runs().join("theirs.csv");
+    fs::write(&file, table).expect("writable");
+    report(&world, &["--predictions", file.to_str().expect("UTF-8")]);
+    let results = rows(&world, "results");
+    let theirs = results.iter().find(|row| row[0] == "theirs (imported)").expect("a row");
+    assert!(theirs[1].starts_with("66.79") && theirs.iter().any(|c| c == "2"), "{theirs:?}");
+    let digest = ncaers::digest::sha256_file(&file).expect("digest");
+    let listed = rows(&world, "runs");
+    let last = listed.iter().find(|row| row[2] == "theirs (imported)").expect("a row");
+    assert!(last.last().is_some_and(|cell| digest.starts_with(cell.as_str())), "{last:?}");
+    assert_ne!(rows(&world, "differences")[0][4], "–", "both sides have two seeds");
+}
