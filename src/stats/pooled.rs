@@ -108,14 +108,6 @@ impl Contest {
     pub fn detectable(&self) -> Option<f64> {
         self.crossed?.detectable()
     }
-
-    fn other(&self, one: usize) -> usize {
-        if one == self.a {
-            self.b
-        } else {
-            self.a
-        }
-    }
 }
 
 /// Settings of a pool.
@@ -275,7 +267,7 @@ pub struct Verdict {
 
 impl Verdict {
     fn add(&mut self, contest: &Contest, corrected: &Corrected) {
-        let other = contest.other(self.best);
+        let other = contest.a + contest.b - self.best;
         let leads = contest.seen_from(self.best) > 0.0;
         let below = |p: PValue| p.p() < LEVEL;
         let list = match corrected.holm {
