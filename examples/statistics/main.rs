@@ -1,5 +1,5 @@
-//! The figures of `docs/statistics.md`: how often each test rejects a true null hypothesis, how often
-//! a table's best row is bold, and how long a comparison takes.
+//! The figures of `docs/measurements/statistics.md`: how often each test rejects a true null
+//! hypothesis, how often a table's best row is bold, and how long a comparison takes.
 //!
 //! `cargo run --release --example statistics -- errors`, `-- verdicts` or `-- speed`.
 use std::time::Instant;

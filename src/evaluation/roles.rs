@@ -200,7 +200,7 @@ impl Roles {
                 let columns = vec![column.clone()];
                 return Ok(Some(ScoreColumns { kind, columns, classes: Vec::new() }));
             };
-            let found = wide(frame, prefix);
+            let found = wide(frame, prefix, false);
             let (columns, classes) = found.with_context(|| {
                 format!("{} has no two columns `{column}`", frame.path().display())
             })?;
@@ -209,8 +209,7 @@ impl Roles {
         for (kind, prefixes) in PREFIXES {
             for prefix in *prefixes {
                 // A bare letter is a beginning only of numbered columns, lest `path` be a score.
-                let numbered = !prefix.ends_with('_');
-                let found = wide(frame, prefix).filter(|(_, names)| !numbered || names.is_empty());
+                let found = wide(frame, prefix, !prefix.ends_with('_'));
                 if let Some((columns, classes)) = found {
                     return Ok(Some(ScoreColumns { kind: *kind, columns, classes }));
                 }
@@ -248,9 +247,13 @@ fn recognised(
     }
 }
 
-/// Two or more columns that begin with `prefix` and go on with numbers from 0, or with names.
-fn wide(frame: &Frame, prefix: &str) -> Option<(Vec<String>, Vec<String>)> {
-    let begin = |name: &&String| name.len() > prefix.len() && name.starts_with(prefix);
+/// Two or more columns that begin with `prefix` and go on with numbers from 0, or with names; the
+/// first alone where they have to be `numbered`.
+fn wide(frame: &Frame, prefix: &str, numbered: bool) -> Option<(Vec<String>, Vec<String>)> {
+    let begin = |name: &&String| {
+        let rest = name.strip_prefix(prefix).unwrap_or_default();
+        !rest.is_empty() && (!numbered || rest.bytes().all(|b| b.is_ascii_digit()))
+    };
     let columns: Vec<&String> = frame.names().iter().filter(begin).collect();
     let rest: Vec<&str> = columns.iter().map(|name| &name[prefix.len()..]).collect();
     let numbers: Option<Vec<usize>> = rest.iter().map(|r| r.parse().ok()).collect();

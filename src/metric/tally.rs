@@ -1,5 +1,4 @@
 //! Sums over rows of answers, from which every metric follows.
-use super::calibration;
 
 /// What one row adds to a [`Tally`].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -53,9 +52,18 @@ impl Scores {
             brier: p.iter().enumerate().map(squares).sum(),
             top2: p.iter().enumerate().filter(|&x| before(x)).count() < 2,
             confidence,
-            bin: calibration::bin_of(confidence),
+            bin: bin_of(confidence),
         }
     }
+}
+
+/// Number of confidence bins of equal width.
+pub const BINS: usize = 15;
+
+/// The bin of a confidence: `(b / 15, (b + 1) / 15]`, 0 in the first.
+fn bin_of(confidence: f64) -> usize {
+    let upper = (confidence * BINS as f64).ceil() as usize;
+    upper.saturating_sub(1).min(BINS - 1)
 }
 
 /// Rows of one confidence bin.
@@ -73,7 +81,7 @@ struct ScoreSums {
     nll: f64,
     brier: f64,
     top2: u64,
-    bins: [BinSums; calibration::BINS],
+    bins: [BinSums; BINS],
 }
 
 /// Sums over rows of a task with some number of classes.

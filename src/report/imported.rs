@@ -3,10 +3,9 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use serde_json::json;
 
-use super::study::{Predictions, Run};
 use crate::{
     record::Prediction,
-    runs::{RunFolder, RunRecord, Status},
+    runs::{RunRecord, Status},
 };
 
 /// Digits of a digest that stand for a run id.
@@ -28,10 +27,10 @@ pub struct ImportedRun {
 }
 
 impl ImportedRun {
-    /// As a run: `known` has clip and group of every sample that the report's own runs were scored
-    /// on, which the file need not repeat.
-    pub(super) fn into_run(self, known: &BTreeMap<String, (String, String)>) -> Run {
-        let mut rows = self.rows;
+    /// The rows by sample; `known` has clip and group of every sample that the report's own runs
+    /// were scored on, which the file need not repeat.
+    pub(super) fn placed(&self, known: &BTreeMap<String, (String, String)>) -> Vec<Prediction> {
+        let mut rows = self.rows.clone();
         for row in &mut rows {
             if let Some((clip, group)) = known.get(&row.sample_id) {
                 row.clip_id.clone_from(clip);
@@ -39,12 +38,16 @@ impl ImportedRun {
             }
         }
         rows.sort_by(|a, b| a.sample_id.cmp(&b.sample_id));
-        let label = format!("{} (imported)", self.label);
+        rows
+    }
+
+    /// What is known of the run behind it: next to nothing.
+    pub(super) fn record(&self) -> RunRecord {
         let short = self.digest.get(..ID).unwrap_or(&self.digest);
-        let record = RunRecord {
+        RunRecord {
             run_id: format!("{short}-{}", self.seed),
             config: json!({ "imported": self.label }),
-            label,
+            label: format!("{} (imported)", self.label),
             model: "imported".into(),
             seed: self.seed,
             manifest_digest: String::new(),
@@ -59,15 +62,6 @@ impl ImportedRun {
             status: Status::Finished,
             error: None,
             warnings: Vec::new(),
-        };
-        Run {
-            folder: RunFolder::new(&self.file.with_extension("run")),
-            name: self.file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-            record,
-            epochs: Vec::new(),
-            looks: 0,
-            answers: Some(Predictions { rows, digest: self.digest }),
-            imported: true,
         }
     }
 }

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use anyhow::{ensure, Result};
 use serde::Serialize;
 
-use super::study::{Group, Study};
+use super::{
+    rules::Rules,
+    study::{Group, Study},
+};
 use crate::{
     metric::{Evaluation, METRICS},
     record::{Estimate, Prediction},
@@ -22,21 +25,6 @@ use crate::{
 
 /// Seed of every resampling in a report.
 const SEED: u64 = 1;
-
-/// How the tests of a report are made.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Rules {
-    /// Random sign patterns at least.
-    pub sign_flips: usize,
-    /// Margin of equivalence, a share; `None` for no such tests.
-    pub margin: Option<f64>,
-}
-
-impl Default for Rules {
-    fn default() -> Self {
-        Rules { sign_flips: Options::default().sign_flips, margin: None }
-    }
-}
 
 /// One configuration over its seeds.
 #[derive(Clone, Debug, Serialize)]

@@ -7,7 +7,7 @@ use std::{
 use anyhow::{ensure, Result};
 use serde_json::Value;
 
-use super::paper;
+use super::{imported::ImportedRun, paper, rules::Rules};
 use crate::{
     corpus::demo,
     digest,
@@ -30,9 +30,9 @@ pub struct Request {
     /// Most thumbnails to write.
     pub max_thumbs: usize,
     /// How the tests are made.
-    pub rules: super::Rules,
+    pub rules: Rules,
     /// Answers of other programs, rows of their own.
-    pub imported: Vec<super::ImportedRun>,
+    pub imported: Vec<ImportedRun>,
 }
 
 /// Thumbnails of a report when nobody says how many.
@@ -48,7 +48,7 @@ impl Request {
             split: Split::Test,
             title: format!("Emotion recognition report: {name}"),
             max_thumbs: MAX_THUMBS,
-            rules: super::Rules::default(),
+            rules: Rules::default(),
             imported: Vec::new(),
         }
     }
@@ -149,7 +149,7 @@ impl Study {
             problems.join("; ")
         );
         let known = places(&runs);
-        runs.extend(request.imported.iter().cloned().map(|run| run.into_run(&known)));
+        runs.extend(request.imported.iter().map(|run| imported(run, &known)));
         runs.sort_by_cached_key(|run| {
             let r = &run.record;
             (paper::position(&r.config), r.label.clone(), r.seed, run.name.clone())
@@ -199,6 +199,19 @@ impl Study {
     pub fn samples_by_id(&self) -> BTreeMap<&str, &Sample> {
         let samples = self.data.iter().flat_map(|d| &d.manifest.samples);
         samples.map(|s| (s.sample_id.as_str(), s)).collect()
+    }
+}
+
+/// Another program's answers as a run.
+fn imported(run: &ImportedRun, known: &BTreeMap<String, (String, String)>) -> Run {
+    Run {
+        folder: RunFolder::new(&run.file.with_extension("run")),
+        name: run.file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        record: run.record(),
+        epochs: Vec::new(),
+        looks: 0,
+        answers: Some(Predictions { rows: run.placed(known), digest: run.digest.clone() }),
+        imported: true,
     }
 }
 
@@ -345,8 +358,9 @@ fn read_data(folder: &Path, digests: &[&str]) -> Result<DataSet> {
 fn manifest_of(run: &Run) -> Option<PathBuf> {
     let text = std::fs::read_to_string(run.folder.file("config.toml")).ok()?;
     let table: toml::Table = text.parse().ok()?;
-    let path = table.get("data")?.get("manifest")?.as_str()?;
-    Some(PathBuf::from(path)).filter(|p| p.exists())
+    let path = PathBuf::from(table.get("data")?.get("manifest")?.as_str()?);
+    // Relative to the run; runs of earlier versions kept the path as it was typed.
+    [run.folder.path().join(&path), path].into_iter().find(|p| p.exists())
 }
 
 /// Whether the data set says that it was made from the synthetic corpus.

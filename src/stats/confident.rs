@@ -84,9 +84,12 @@ fn thresholds(classes: usize, labels: &[u16], probabilities: &[Vec<f64>]) -> Vec
     sums.into_iter().map(|(sum, n)| (n > 0).then(|| sum / n as f64)).collect()
 }
 
+/// How far below its threshold a probability still counts as being there: rounding.
+const SLACK: f64 = 1e-6;
+
 /// The likeliest of the classes that are at least as likely as their threshold.
 fn confident_class(p: &[f64], thresholds: &[Option<f64>]) -> Option<usize> {
-    let above = |c: &usize| thresholds[*c].is_some_and(|t| p[*c] >= t);
+    let above = |c: &usize| thresholds[*c].is_some_and(|t| p[*c] >= t - SLACK);
     (0..p.len()).filter(above).reduce(|best, c| if p[c] > p[best] { c } else { best })
 }
 
