@@ -42,7 +42,8 @@ for text in FFmpeg-LGPL-2.1.txt LAME-LGPL-2.txt dav1d-BSD-2-Clause.txt LICENSE-M
   unzip -l "$wheel" | grep -q "licenses/.*$text" || die "the wheel lacks $text"
 done
 
-parts=$cache/torch-wheels
+# A wheel of PyTorch is for one version of Python.
+parts=$cache/torch-wheels-$("$PYTHON" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 if [ ! -e "$parts/complete" ]; then
   say "fetching PyTorch's parts for a CPU, 550 MB, once"
   mkdir -p "$parts"
