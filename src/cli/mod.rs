@@ -38,8 +38,10 @@ mod merge;
 #[cfg(feature = "torch")]
 mod model;
 mod pack;
+mod plan;
 #[cfg(feature = "torch")]
 mod predict;
+mod reading;
 mod report;
 mod slurm;
 #[cfg(feature = "torch")]
@@ -118,6 +120,7 @@ commands! {
     #[cfg(feature = "torch")]
     Model(model),
     Pack(pack),
+    Plan(plan),
     #[cfg(feature = "torch")]
     Predict(predict),
     Report(report),
