@@ -1,8 +1,11 @@
-//! Progress of long work on stderr: a bar with ETA on a terminal, plain lines now and then
-//! otherwise, so that logs stay readable.
+//! Everything that is said on stderr: messages, and the progress of long work as a bar with ETA on a
+//! terminal, plain lines now and then otherwise, so that logs stay readable.
+//!
+//! Nobody may be listening any more: a terminal that was closed, a pipe whose reader has left. What is
+//! said then is lost, and the work goes on. `eprintln!` would end it.
 use std::{
     fmt::Write,
-    io::IsTerminal,
+    io::{IsTerminal, Write as _},
     sync::{
         atomic::{AtomicU64, Ordering},
         Mutex,
@@ -14,6 +17,12 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 /// Seconds between two plain lines when stderr is not a terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// Says a line on stderr, to whoever listens.
+pub fn message(line: &str) {
+    // One call for the whole line, so that lines of several threads stay whole.
+    let _ = std::io::stderr().lock().write_all(format!("{line}\n").as_bytes());
+}
 
 /// A counter of `total` steps that anybody may advance.
 #[derive(Debug)]
@@ -66,16 +75,16 @@ impl Progress {
         let Ok(mut last) = last.try_lock() else { return };
         if last.elapsed() >= LINE_EVERY {
             *last = Instant::now();
-            eprintln!("{}", self.line());
+            message(&self.line());
         }
     }
 
     /// Prints a line without breaking the bar.
     pub fn note(&self, line: &str) {
         if self.lines.is_some() {
-            eprintln!("{line}");
+            message(line);
         } else {
-            self.bar.suspend(|| eprintln!("{line}"));
+            self.bar.suspend(|| message(line));
         }
     }
 

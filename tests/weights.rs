@@ -22,7 +22,7 @@ fn values(tensor: &Tensor) -> Vec<f64> {
 
 fn wanted(path: &Path) -> Weights {
     let path = path.to_str().expect("UTF-8").to_owned();
-    Weights { path, new_head: false, into: Vec::new() }
+    Weights { path, new_head: false, into: Vec::new(), key: None }
 }
 
 /// A CAER-Net-S of a few thousand weights.

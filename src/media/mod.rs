@@ -1,5 +1,7 @@
 //! Pictures and video: decoding, encoding, cropping, masking.
 pub mod encode;
 pub mod image;
+mod jpeg;
+pub mod orientation;
 pub mod redraw;
 pub mod video;

@@ -13,7 +13,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use rayon::prelude::*;
 
-use super::{caer, Candidate, Entry};
+use super::{caer, Choices, Entry, Found};
 use crate::{
     media::encode::{self, ClipFormat, Codec},
     output,
@@ -49,13 +49,17 @@ pub(super) const ENTRY: Entry = Entry {
 /// What manifests made from it say under `corpus`.
 pub const NAME: &str = "demo";
 
-fn clips(root: &Path) -> Result<Option<Vec<Candidate>>> {
+fn clips(root: &Path, choices: &Choices) -> Result<Option<Found>> {
     let ours = [TRUTH, FACES].iter().all(|name| root.join(name).is_file());
-    if ours {
-        (caer::ENTRY.clips)(root)
-    } else {
-        Ok(None)
+    if !ours {
+        return Ok(None);
     }
+    let mut found = (caer::ENTRY.clips)(root, choices)?;
+    if let Some(found) = &mut found {
+        // What lies beside the split folders is the corpus's own truth and record.
+        found.strays.retain(|stray| stray.path.contains('/'));
+    }
+    Ok(found)
 }
 
 /// What to draw.

@@ -302,6 +302,8 @@ mod tests {
                 face: Some(FaceBox { x1: 20, y1: 30, x2: 90, y2: 100, score: 1.0 }),
                 face_count: Some(1),
                 detector: "test".into(),
+                damage: Default::default(),
+                draw: None,
             });
         }
         pack::write(&samples, folder, "digest", &Preprocessing::default(), folder).expect("packs");
