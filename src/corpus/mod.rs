@@ -21,6 +21,7 @@ mod content;
 mod csv_list;
 pub mod demo;
 mod folders;
+pub mod groups;
 pub mod labels;
 pub mod ncaer_s;
 mod span;
@@ -209,6 +210,17 @@ pub fn scan_stills(layout: &str, root: &Path, choices: &Choices) -> Result<Listi
     })?;
     ensure!(!found.candidates.is_empty(), "no picture in {}", root.display());
     Ok(listing(layout, &folder_of(root), found))
+}
+
+/// Lists the clips that the list at `list` names below `root`: columns `path,label` and, if known,
+/// `split`, `group`, `start_s` and `end_s`.
+///
+/// # Errors
+/// When the list cannot be read or one of its lines is none of such a list.
+pub fn scan_list(list: &Path, root: &Path, choices: &Choices) -> Result<Listing> {
+    let found = csv_list::read(list, root, choices)?;
+    ensure!(!found.candidates.is_empty(), "{} names no clip", list.display());
+    Ok(listing("list", root, found))
 }
 
 fn listing(corpus: &str, root: &Path, found: Found) -> Listing {

@@ -3,7 +3,7 @@ use std::os::unix::{ffi::OsStringExt, fs::symlink};
 use super::*;
 
 /// A folder with empty files of these names.
-fn tree(files: &[&str]) -> tempfile::TempDir {
+pub(super) fn tree(files: &[&str]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("temp dir");
     for file in files {
         put(dir.path(), Path::new(file));

@@ -25,7 +25,7 @@ const PREFIXES: [&str; 7] =
 
 /// The tensors of a weights file, and how they were found.
 #[derive(Debug, Default)]
-pub struct Read {
+pub struct FileTensors {
     /// By name, on the CPU: floating ones as f32, others as they are.
     pub tensors: BTreeMap<String, Tensor>,
     /// Where in the file they lay, such as `state_dict`; empty for all of it.
@@ -51,7 +51,7 @@ pub fn read(path: &Path) -> Result<BTreeMap<String, Tensor>, Error> {
 ///
 /// # Errors
 /// Every variant of [`Error`] but those of loading.
-pub fn read_key(path: &Path, key: Option<&str>) -> Result<Read, Error> {
+pub fn read_key(path: &Path, key: Option<&str>) -> Result<FileTensors, Error> {
     let bytes =
         fs::read(path).map_err(|source| Error::Unreadable { path: path.to_owned(), source })?;
     let found = if bytes.starts_with(b"PK\x03\x04") {
@@ -83,8 +83,8 @@ fn shared_prefix(tensors: &BTreeMap<String, Tensor>) -> Option<&'static str> {
 }
 
 /// The tensors whose names lie below `key`, without it.
-fn below(tensors: BTreeMap<String, Tensor>, key: Option<&str>) -> Result<Read, Fault> {
-    let Some(key) = key else { return Ok(Read { tensors, ..Read::default() }) };
+fn below(tensors: BTreeMap<String, Tensor>, key: Option<&str>) -> Result<FileTensors, Fault> {
+    let Some(key) = key else { return Ok(FileTensors { tensors, ..FileTensors::default() }) };
     let prefix = format!("{}.", key.trim_end_matches('.'));
     let all = tensors.len();
     let own = |(name, tensor): (String, Tensor)| Some((name.strip_prefix(&prefix)?.to_owned(), tensor));
@@ -92,7 +92,7 @@ fn below(tensors: BTreeMap<String, Tensor>, key: Option<&str>) -> Result<Read, F
     if tensors.is_empty() {
         return Err(Fault::Without(format!("none of {all} names begins with `{prefix}`")));
     }
-    Ok(Read { tensors, key: key.to_owned(), ..Read::default() })
+    Ok(FileTensors { tensors, key: key.to_owned(), ..FileTensors::default() })
 }
 
 fn from_safetensors(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, Fault> {
@@ -162,7 +162,7 @@ pub(super) fn first_line(message: &str) -> String {
     message.lines().next().unwrap_or_default().to_owned()
 }
 
-fn from_zip(bytes: &[u8], key: Option<&str>) -> Result<Read, Fault> {
+fn from_zip(bytes: &[u8], key: Option<&str>) -> Result<FileTensors, Fault> {
     let broken = |error: zip::result::ZipError| Fault::damaged(format!("broken zip: {error}"));
     let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).map_err(broken)?;
     if archive.file_names().any(|name| name.contains("/code/__torch__")) {
@@ -215,7 +215,7 @@ fn entry(
 
 /// Pickles of a magic number, a version, the machine, the value and the storage names; then each
 /// storage as its element count and its bytes.
-fn from_stream(bytes: &[u8], key: Option<&str>) -> Result<Read, Fault> {
+fn from_stream(bytes: &[u8], key: Option<&str>) -> Result<FileTensors, Fault> {
     let mut at = 0;
     let mut next = || -> Result<Pickle, Fault> {
         let (pickle, end) = Pickle::read(&bytes[at..])?;
@@ -268,7 +268,7 @@ fn tensors(
     pickle: &Pickle,
     key: Option<&str>,
     mut bytes_of: impl FnMut(&Storage) -> Result<Rc<[u8]>, Fault>,
-) -> Result<Read, Fault> {
+) -> Result<FileTensors, Fault> {
     let all = state_dicts::of(pickle);
     // A key that is no dictionary's may be what names begin with.
     let (at, prefix) = match key {
@@ -289,7 +289,7 @@ fn tensors(
         Err(Fault::Without(words)) => {
             Err(Fault::Without(format!("{words}; it holds {}", state_dicts::keys(&all))))
         }
-        Ok(read) if prefix.is_none() => Ok(Read { key: at.key.clone(), ..read }),
+        Ok(read) if prefix.is_none() => Ok(FileTensors { key: at.key.clone(), ..read }),
         other => other,
     }
 }

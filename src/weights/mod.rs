@@ -20,7 +20,7 @@ mod pickle;
 mod state_dicts;
 
 pub use error::{Error, Mismatch};
-pub use file::{read, read_key, Read};
+pub use file::{read, read_key, FileTensors};
 
 /// What [`load`] did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -64,7 +64,7 @@ const BACKBONE_HEADS: [&str; 2] = ["fc", "classifier"];
 /// Every variant of [`Error`].
 pub fn load(store: &VarStore, network: ModelName, wanted: &Weights) -> Result<Loaded, Error> {
     let path = Path::new(&wanted.path);
-    let Read { tensors, key, stripped } = read_key(path, wanted.key.as_deref())?;
+    let FileTensors { tensors, key, stripped } = read_key(path, wanted.key.as_deref())?;
     let mut theirs = names::ours(network, tensors);
     let mut ignored: Vec<String> = theirs.keys().filter(|name| is_aside(name)).cloned().collect();
     theirs.retain(|name, _| !is_aside(name));

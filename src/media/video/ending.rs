@@ -56,7 +56,8 @@ impl Source {
     /// The last bytes of the file, at most so many.
     fn tail(&self, most: u64) -> Option<Vec<u8>> {
         let mut bytes = vec![0; most.min(self.length) as usize];
-        self.file.read_exact_at(&mut bytes, self.length - bytes.len() as u64).ok()?;
+        let first = self.length - bytes.len() as u64;
+        self.file.read_exact_at(&mut bytes, first).ok()?;
         Some(bytes)
     }
 
