@@ -1,10 +1,6 @@
-//! Everything that is said on stderr: messages, and the progress of long work as a bar with ETA on a
-//! terminal, plain lines now and then otherwise, so that logs stay readable.
-//!
-//! Nobody may be listening any more: a terminal that was closed, a pipe whose reader has left. What is
-//! said then is lost, and the work goes on. `eprintln!` would end it.
+//! Progress of long work on stderr: a bar with ETA on a terminal, plain lines now and then
+//! otherwise, so that logs stay readable.
 use std::{
-    fmt::Write,
     io::{IsTerminal, Write as _},
     sync::{
         atomic::{AtomicU64, Ordering},
@@ -15,14 +11,14 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
+/// Writes a line to stderr, the only way in which the program speaks while it works. A closed or
+/// full stream is no reason to stop the work: nobody is there to be told.
+pub fn message(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
 /// Seconds between two plain lines when stderr is not a terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
-
-/// Says a line on stderr, to whoever listens.
-pub fn message(line: &str) {
-    // One call for the whole line, so that lines of several threads stay whole.
-    let _ = std::io::stderr().lock().write_all(format!("{line}\n").as_bytes());
-}
 
 /// A counter of `total` steps that anybody may advance.
 #[derive(Debug)]
@@ -45,10 +41,13 @@ impl Progress {
         let style = format!("{{msg}} [{{bar:30}}] {{pos}}/{{len}} {unit} {{rate}} ETA {{eta}}");
         let style =
             ProgressStyle::with_template(&style).unwrap_or_else(|_| ProgressStyle::default_bar());
-        bar.set_style(style.with_key("rate", |state: &ProgressState, out: &mut dyn Write| {
-            // A bar that cannot be written has nobody to tell.
-            let _ = write!(out, "{:.1}/s", state.per_sec());
-        }));
+        bar.set_style(style.with_key(
+            "rate",
+            |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+                // A bar that cannot be written has nobody to tell.
+                let _ = write!(out, "{:.1}/s", state.per_sec());
+            },
+        ));
         bar.set_message(name.to_owned());
         let start = Instant::now();
         Progress {

@@ -406,14 +406,14 @@ pub struct Sample {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LedgerKind {
+    /// A file or folder of the corpus that is no clip.
+    File,
     /// A whole clip.
     Clip,
     /// A segment of a clip.
     Segment,
     /// A drawn sample.
     Sample,
-    /// A file or folder of the corpus that is no clip.
-    File,
 }
 
 impl LedgerKind {

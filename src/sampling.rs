@@ -55,11 +55,7 @@ pub fn redrawn(seed: u64, sample_id: &str, segment: &Segment, draw: u32) -> u64 
 }
 
 /// As [`segments`], of the part `frames` of a file; the indexes of frames are those of the file.
-pub fn segments_of(
-    frames: std::ops::Range<u64>,
-    fps: f64,
-    segment_seconds: f64,
-) -> Vec<Segment> {
+pub fn segments_of(frames: std::ops::Range<u64>, fps: f64, segment_seconds: f64) -> Vec<Segment> {
     let mut cut = segments(frames.end.saturating_sub(frames.start), fps, segment_seconds);
     for segment in &mut cut {
         segment.start_frame += frames.start;

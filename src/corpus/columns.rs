@@ -47,11 +47,6 @@ impl Columns {
     pub(super) fn lines(&self) -> impl Iterator<Item = Line<'_>> {
         self.rows.iter().map(|(number, fields)| Line { list: self, number: *number, fields })
     }
-
-    /// Whether there is a column of this name.
-    pub(super) fn has(&self, column: &str) -> bool {
-        self.names.iter().any(|name| name == column)
-    }
 }
 
 impl<'a> Line<'a> {
@@ -141,9 +136,8 @@ mod tests {
 
     fn read(text: &[u8]) -> Vec<(u64, String, Option<String>)> {
         let list = Columns::read(text, &["path", "label"]).expect("reads");
-        let row = |l: Line<'_>| {
-            (l.number, l.raw("path").to_owned(), l.get("label").map(str::to_owned))
-        };
+        let row =
+            |l: Line<'_>| (l.number, l.raw("path").to_owned(), l.get("label").map(str::to_owned));
         list.lines().map(row).collect()
     }
 
@@ -164,11 +158,17 @@ mod tests {
             ("tabs", plain.replace(',', "\t").into()),
             ("bars", plain.replace(',', " | ").replace("png |", "png|").into()),
             ("any case", plain.replace("path,label", " Path , LABEL").into()),
-            ("a column of numbers", format!(",{}", plain.replace("\na", "\n0,a").replace("\nc", "\n1,c")).into()),
+            (
+                "a column of numbers",
+                format!(",{}", plain.replace("\na", "\n0,a").replace("\nc", "\n1,c")).into(),
+            ),
             ("UTF-16", wide(u16::to_le_bytes)),
             ("big-endian", wide(u16::to_be_bytes)),
         ];
-        let want = [(2, "a b.png".to_owned(), Some("Sad".to_owned())), (3, "c.png".into(), Some("Fear".into()))];
+        let want = [
+            (2, "a b.png".to_owned(), Some("Sad".to_owned())),
+            (3, "c.png".into(), Some("Fear".into())),
+        ];
         for (way, bytes) in ways {
             assert_eq!(read(&bytes), want, "{way}");
         }
@@ -184,10 +184,17 @@ mod tests {
     #[test]
     fn the_true_cause_is_named() {
         assert!(refused(b"p0.png,Anger\np1.png,Sad\n").contains("names no columns; begin"));
-        assert!(refused(b"path,emotion\n").contains("column `label` is missing; the list has `path,emotion`"));
-        assert!(refused(b"path;Emotion\n").contains("`path,emotion`"), "{}", refused(b"path;Emotion\n"));
+        assert!(refused(b"path,emotion\n")
+            .contains("column `label` is missing; the list has `path,emotion`"));
+        assert!(
+            refused(b"path;Emotion\n").contains("`path,emotion`"),
+            "{}",
+            refused(b"path;Emotion\n")
+        );
         assert_eq!(refused(b""), "the list is empty");
-        assert!(refused(b"path,label\np\xe9.png,Sad\n").starts_with("line 2 is not UTF-8 (byte 0xE9)"));
+        assert!(
+            refused(b"path,label\np\xe9.png,Sad\n").starts_with("line 2 is not UTF-8 (byte 0xE9)")
+        );
         assert!(refused(b"p\0a\0t\0h\0").contains("UTF-16 without its mark"));
     }
 }

@@ -42,7 +42,8 @@ impl Content {
         if head.is_empty() {
             return Content::Empty;
         }
-        let starts = |(magic, name): &(&[u8], &'static str)| head.starts_with(magic).then_some(*name);
+        let starts =
+            |(magic, name): &(&[u8], &'static str)| head.starts_with(magic).then_some(*name);
         if let Some(name) = CONTAINERS.iter().find_map(starts) {
             return Content::Container(name);
         }

@@ -135,9 +135,11 @@ fn refuse_contradictions(rows: &mut [Row]) {
         let differ = |of: fn(&Row) -> Option<String>| {
             places.windows(2).any(|pair| of(&rows[pair[0]]) != of(&rows[pair[1]]))
         };
-        let refusal = |code: &str, detail: String| Refusal { code: code.into(), detail, partner: None };
+        let refusal =
+            |code: &str, detail: String| Refusal { code: code.into(), detail, partner: None };
         let (first_kept, refusal) = if differ(|row| row.person.clone()) {
-            let words = format!("lines {lines} name it for several persons, and a sample has one face");
+            let words =
+                format!("lines {lines} name it for several persons, and a sample has one face");
             (false, refusal("several_persons", words))
         } else if differ(|row| Some(row.candidate.emotion.to_string())) {
             (false, refusal("two_labels", format!("lines {lines} give it different labels")))
@@ -254,7 +256,9 @@ mod tests {
         assert!(refusal("path,label\na.png,Joy\n").starts_with("line 2: unknown emotion `Joy`"));
         assert!(refusal("path,label\n\n\na.png,7\n").starts_with("line 4: label 7 is not 0 to 6"));
         assert!(refusal("path,label,split\na.png,1,train\nb.png,1,\n").contains("1 of 2 rows"));
-        assert!(refusal("path,label,start_s,end_s\na.mp4,1,3,2\n").contains("line 2: a part from 3"));
+        assert!(
+            refusal("path,label,start_s,end_s\na.mp4,1,3,2\n").contains("line 2: a part from 3")
+        );
     }
 
     /// A relative root and absolute paths, and the other way round.

@@ -46,7 +46,9 @@ fn grouped(listing: &mut Listing, bytes: &[u8]) -> Result<()> {
     ensure!(unknown < lines, "none of its {lines} lines speaks of a clip of the corpus");
     let bare = listing.clips.iter().filter(|clip| clip.group.is_none()).count();
     if unknown > 0 {
-        listing.remarks.push(format!("{unknown} of {lines} groups are of clips that are not there"));
+        listing
+            .remarks
+            .push(format!("{unknown} of {lines} groups are of clips that are not there"));
     }
     if bare > 0 {
         listing.remarks.push(format!("{bare} of {} clips have no group", listing.clips.len()));
@@ -61,14 +63,16 @@ mod tests {
 
     #[test]
     fn clips_get_the_groups_of_a_list() {
-        let dir = tree(&["train/Sad/1.avi", "train/Sad/2.avi", "test/Sad/a/1.avi", "test/Fear/9.avi"]);
+        let dir =
+            tree(&["train/Sad/1.avi", "train/Sad/2.avi", "test/Sad/a/1.avi", "test/Fear/9.avi"]);
         let scanned = || scan(dir.path()).expect("scans");
         let mut listing = scanned();
         let text = b"path;group\ntrain/Sad/1.avi;film A\n./train/Sad/2;film A\ntest/Sad/a__1;film B\nx;y\n";
         grouped(&mut listing, text).expect("reads");
         let groups: Vec<_> = listing.clips.iter().map(|c| c.group.as_deref()).collect();
         assert_eq!(groups, [None, Some("film B"), Some("film A"), Some("film A")]);
-        let remarks = ["1 of 4 groups are of clips that are not there", "1 of 4 clips have no group"];
+        let remarks =
+            ["1 of 4 groups are of clips that are not there", "1 of 4 clips have no group"];
         assert_eq!(listing.remarks, remarks);
         let told = |text: &str| {
             format!("{:#}", grouped(&mut scanned(), text.as_bytes()).expect_err("refused"))

@@ -17,7 +17,8 @@ pub type Labels = BTreeMap<String, Option<Emotion>>;
 /// # Errors
 /// When it cannot be read, or a line is of another form, names no class or a label once more.
 pub fn read(path: &Path) -> Result<Labels> {
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text =
+        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     parse(&text).with_context(|| path.display().to_string())
 }
 
@@ -109,7 +110,10 @@ mod tests {
         assert_eq!(meaning(" 6.0", &labels).expect("known"), Meaning::Class(Emotion::Neutral));
         assert_eq!(meaning("So so", &labels).expect("known"), Meaning::LeftOut);
         assert_eq!(meaning("fear", &labels).expect("a name"), Meaning::Class(Emotion::Fear));
-        assert!(meaning("1", &labels).expect_err("unknown").to_string().contains("not in the file"));
+        assert!(meaning("1", &labels)
+            .expect_err("unknown")
+            .to_string()
+            .contains("not in the file"));
     }
 
     #[test]
@@ -118,7 +122,9 @@ mod tests {
         assert_eq!(meaning("4", &none).expect("ours"), Meaning::Number(Emotion::Neutral));
         assert_eq!(meaning("0.0", &none).expect("ours"), Meaning::Number(Emotion::Anger));
         assert_eq!(meaning("Sadness", &none).expect("a name"), Meaning::Class(Emotion::Sad));
-        for (label, words) in [("7", "label 7 is not 0 to 6"), ("Joy", "unknown emotion"), ("-1", "unknown")] {
+        for (label, words) in
+            [("7", "label 7 is not 0 to 6"), ("Joy", "unknown emotion"), ("-1", "unknown")]
+        {
             let told = meaning(label, &none).expect_err("unknown").to_string();
             assert!(told.contains(words), "{told}");
         }

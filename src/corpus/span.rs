@@ -69,13 +69,18 @@ mod tests {
         assert_eq!(span("5", "9").frames(100, 25.0), 100..100, "behind the end");
         let open = Span::parse(Some("1"), None).expect("a span").expect("given");
         assert_eq!(open.frames(60, 24000.0 / 1001.0), 24..60);
-        assert_eq!((span("1.5", "4").to_string(), open.to_string()), ("1.5-4".into(), "1-end".into()));
+        assert_eq!(
+            (span("1.5", "4").to_string(), open.to_string()),
+            ("1.5-4".into(), "1-end".into())
+        );
     }
 
     #[test]
     fn what_is_no_time_is_refused() {
         assert_eq!(Span::parse(None, None).expect("none"), None);
-        for (start, end) in [("x", "2"), ("-1", "2"), ("2", "2"), ("3", "1"), ("nan", "1"), ("0", "inf")] {
+        for (start, end) in
+            [("x", "2"), ("-1", "2"), ("2", "2"), ("3", "1"), ("nan", "1"), ("0", "inf")]
+        {
             assert!(Span::parse(Some(start), Some(end)).is_err(), "{start} {end}");
         }
     }

@@ -201,10 +201,21 @@ fn containers_are_known_by_content_whatever_their_names() {
 #[test]
 fn nothing_vanishes() {
     let files = [
-        "README", "train/list.txt", "train/0009.avi", "train/Anger/0001.avi", "train/Anger/.DS_Store",
-        "train/Anger/._0001.avi", "train/Anger/.hidden.avi", "train/Anger/a/b/c/0002.mkv",
-        "train/Anger/@eaDir/0001.avi/thumb.jpg", "notes/one.txt", "notes/two/three.txt",
-        "lost+found/x", "Thumbs.db", "test/Sad/0001.ogv", "train/notes/x.txt",
+        "README",
+        "train/list.txt",
+        "train/0009.avi",
+        "train/Anger/0001.avi",
+        "train/Anger/.DS_Store",
+        "train/Anger/._0001.avi",
+        "train/Anger/.hidden.avi",
+        "train/Anger/a/b/c/0002.mkv",
+        "train/Anger/@eaDir/0001.avi/thumb.jpg",
+        "notes/one.txt",
+        "notes/two/three.txt",
+        "lost+found/x",
+        "Thumbs.db",
+        "test/Sad/0001.ogv",
+        "train/notes/x.txt",
     ];
     let dir = tree(&files);
     let listing = scan(dir.path()).expect("scans");
@@ -247,7 +258,10 @@ fn links_that_lead_round_in_a_circle_end() {
     symlink(other.path(), dir.path().join("train/Anger/b")).expect("link");
     let listing = scan(dir.path()).expect("scans");
     assert_eq!(ids(&dir), ["train/Anger/a__1", "train/Anger/b__3"]);
-    assert_eq!(strays(&listing), [("elsewhere", "not_a_clip"), ("train/Anger/a/up", "not_entered")]);
+    assert_eq!(
+        strays(&listing),
+        [("elsewhere", "not_a_clip"), ("train/Anger/a/up", "not_entered")]
+    );
 }
 
 #[test]

@@ -192,7 +192,7 @@ pub fn read_samples(path: &Path) -> Result<(Vec<Sample>, Meta), Error> {
 /// # Errors
 /// When the file cannot be read.
 pub fn digest(folder: &Path) -> anyhow::Result<String> {
-    crate::output::sha256_file(&folder_of(folder).join("samples.parquet"))
+    crate::digest::sha256_file(&folder_of(folder).join("samples.parquet"))
 }
 
 /// Writes a prediction file, rows in sample_id order.
@@ -313,8 +313,14 @@ mod tests {
     }
 
     fn manifest() -> Manifest {
-        let still =
-            Sample { face: None, segment: None, frame_index: None, frame_ms: None, draw: None, ..sample() };
+        let still = Sample {
+            face: None,
+            segment: None,
+            frame_index: None,
+            frame_ms: None,
+            draw: None,
+            ..sample()
+        };
         Manifest {
             samples: vec![sample(), Sample { sample_id: "z".into(), ..still }],
             clips: vec![clip(), Clip { clip_id: "z".into(), signature: None, ..clip() }],

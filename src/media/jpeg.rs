@@ -79,7 +79,8 @@ fn missing_scans(bytes: &[u8]) -> Option<String> {
     }
     let is_coarse = |levels: &&[Option<u8>; 64]| levels.iter().any(|level| *level != Some(0));
     let coarse = components.values().filter(is_coarse).count();
-    (coarse > 0).then(|| format!("scans of {coarse} of {} components are missing", components.len()))
+    (coarse > 0)
+        .then(|| format!("scans of {coarse} of {} components are missing", components.len()))
 }
 
 /// Notes to which bit the scan brings which coefficients.
@@ -101,7 +102,8 @@ fn segments(bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     let mut rest = bytes;
     std::iter::from_fn(move || loop {
         // What is between segments is entropy-coded, where a 0 follows every 0xff that is no marker.
-        let at = rest.windows(2).position(|pair| pair[0] == 0xff && !matches!(pair[1], 0 | 0xff))?;
+        let at =
+            rest.windows(2).position(|pair| pair[0] == 0xff && !matches!(pair[1], 0 | 0xff))?;
         let marker = rest[at + 1];
         rest = &rest[at + 2..];
         if matches!(marker, 1 | 0xd0..=0xd9) {

@@ -1,7 +1,7 @@
 //! How a stored picture has to be turned to stand upright: the eight right-angled ways, which EXIF
 //! numbers 1 to 8, as cameras write them into stills and as MP4's display matrix asks for them.
-use image::{DynamicImage, RgbImage};
 pub use image::metadata::Orientation;
+use image::{DynamicImage, RgbImage};
 
 /// What a picture that stands upright as it is stored has.
 pub const UPRIGHT: Orientation = Orientation::NoTransforms;

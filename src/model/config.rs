@@ -369,7 +369,9 @@ impl TryFrom<Wire> for ModelConfig {
         take!(config, wire, preset backbone widths attention fusion branches context cls_hidden
             bn_eps bn_momentum dropout picture normalization freeze);
         config.weights = wire.weights.map(|weights| match weights {
-            WireWeights::Path(path) => Weights { path, new_head: false, into: Vec::new(), key: None },
+            WireWeights::Path(path) => {
+                Weights { path, new_head: false, into: Vec::new(), key: None }
+            }
             WireWeights::Table(weights) => weights,
         });
         config.check()?;
@@ -474,8 +476,12 @@ mod tests {
     fn what_is_written_reads_back_the_same() {
         for name in ModelName::ALL {
             let mut config = ModelConfig::of(name, Preset::Paper);
-            config.weights =
-                Some(Weights { path: "w.pth".into(), new_head: true, into: vec!["a".into()], key: None });
+            config.weights = Some(Weights {
+                path: "w.pth".into(),
+                new_head: true,
+                into: vec!["a".into()],
+                key: None,
+            });
             config.freeze = Freeze::Backbone;
             let text = toml::to_string(&config).expect("serialises");
             assert_eq!(parse(&text).expect("reads back"), config, "{text}");

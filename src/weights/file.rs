@@ -87,7 +87,8 @@ fn below(tensors: BTreeMap<String, Tensor>, key: Option<&str>) -> Result<FileTen
     let Some(key) = key else { return Ok(FileTensors { tensors, ..FileTensors::default() }) };
     let prefix = format!("{}.", key.trim_end_matches('.'));
     let all = tensors.len();
-    let own = |(name, tensor): (String, Tensor)| Some((name.strip_prefix(&prefix)?.to_owned(), tensor));
+    let own =
+        |(name, tensor): (String, Tensor)| Some((name.strip_prefix(&prefix)?.to_owned(), tensor));
     let tensors: BTreeMap<_, _> = tensors.into_iter().filter_map(own).collect();
     if tensors.is_empty() {
         return Err(Fault::Without(format!("none of {all} names begins with `{prefix}`")));

@@ -467,8 +467,7 @@ impl<'a> Machine<'a> {
                 let view = self.view(&arguments)?;
                 self.push_node(Node::Tensor(view));
             }
-            "torch._utils._rebuild_parameter"
-            | "torch._utils._rebuild_parameter_with_state" => {
+            "torch._utils._rebuild_parameter" | "torch._utils._rebuild_parameter_with_state" => {
                 self.stack.push(arguments.into_iter().next().unwrap_or(Value::Inert));
             }
             _ => self.stack.push(Value::Instance(name.clone())),

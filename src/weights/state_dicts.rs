@@ -29,13 +29,16 @@ pub(super) fn of(pickle: &Pickle) -> Vec<StateDict<'_>> {
         let Some(pairs) = pickle.dict(value).filter(|_| seen.insert(*at)) else { continue };
         let tensors = pairs
             .iter()
-            .filter(|(name, value)| matches!(name, Value::Text(_)) && pickle.tensor(value).is_some())
+            .filter(|(name, value)| {
+                matches!(name, Value::Text(_)) && pickle.tensor(value).is_some()
+            })
             .count();
         if depth < DEPTH {
             // Backwards, so that the first comes out first.
             open.extend(pairs.iter().rev().filter_map(|(name, value)| match name {
                 Value::Text(name) if !is_optimizer(name) => {
-                    let key = if key.is_empty() { name.to_string() } else { format!("{key}.{name}") };
+                    let key =
+                        if key.is_empty() { name.to_string() } else { format!("{key}.{name}") };
                     Some((key, value, depth + 1))
                 }
                 _ => None,
@@ -71,7 +74,8 @@ pub(super) fn chosen<'a, 'b>(
     let main = WRAPPERS.iter().find_map(|key| at(key)).or_else(|| at("")).or_else(largest);
     let Some(main) = main else { return Err(Fault::Without(holds(pickle))) };
     // A moving average of the weights, another network: as large, and perhaps what is meant.
-    let rivals = |found: &&StateDict<'_>| 2 * found.tensors >= main.tensors && !found.key.is_empty();
+    let rivals =
+        |found: &&StateDict<'_>| 2 * found.tensors >= main.tensors && !found.key.is_empty();
     let rivals: Vec<_> = all.iter().filter(rivals).map(|f| (f.key.clone(), f.tensors)).collect();
     match rivals.len() {
         0 | 1 => Ok(main),

@@ -96,7 +96,10 @@ mod tests {
     #[test]
     fn messages_of_missing_parts_are_known_by_their_beginnings() {
         let known = |format: &str| missing(format.as_bytes());
-        assert_eq!(known("File ended prematurely at pos. %lu\n"), Some("the file ended prematurely"));
+        assert_eq!(
+            known("File ended prematurely at pos. %lu\n"),
+            Some("the file ended prematurely")
+        );
         assert_eq!(known("stream %d, offset 0x%lx: partial file\n"), Some("partial file"));
         assert_eq!(known("stream %d, offset 0x%llx: partial file"), Some("partial file"));
         for other in ["", "stream %d, offset", "Invalid data", "no File ended prematurely"] {

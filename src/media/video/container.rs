@@ -16,8 +16,8 @@ use ffmpeg_next::{
 };
 
 use super::{
-    complaints, gather::aspect_words, hidden::is_hidden, mpeg4, route::Route, timing::Timing, Plan,
-    Rejected,
+    complaints, facts_collector::aspect_words, hidden::is_hidden, mpeg4, route::Route,
+    timing::Timing, FrameSink, Rejected,
 };
 use crate::media::orientation::{self, Orientation, Slant};
 
@@ -271,7 +271,7 @@ pub(super) struct Packets {
 
 impl Packets {
     /// Reads the file to its end.
-    pub(super) fn read(container: Container, plan: &mut dyn Plan) -> Self {
+    pub(super) fn read(container: Container, plan: &mut dyn FrameSink) -> Self {
         let mut packets = Packets {
             container,
             kept: Vec::new(),
@@ -308,7 +308,9 @@ impl Packets {
             packets.damage.push(format!("{corrupt} packets cut short"));
         }
         if let Some((listed, found)) = packets.container.missing_by_index() {
-            packets.damage.push(format!("the index lists {listed} pictures, the file holds {found}"));
+            packets
+                .damage
+                .push(format!("the index lists {listed} pictures, the file holds {found}"));
         }
         packets
     }
@@ -339,9 +341,8 @@ impl Packets {
     /// are damaged or not wholly in memory, where an edit list takes packets away, and where the
     /// headers leave anything open.
     pub(super) fn route(&self, wanted: impl Iterator<Item = u64>) -> Option<Route> {
-        let whole = self.kept.len() as u64 == self.frames
-            && self.damage.is_empty()
-            && self.discarded == 0;
+        let whole =
+            self.kept.len() as u64 == self.frames && self.damage.is_empty() && self.discarded == 0;
         let parameters = self.parameters();
         if parameters.id() != codec::Id::MPEG4 || !whole {
             return None;

@@ -13,11 +13,11 @@ use image::RgbImage;
 
 use super::planes::{self, Range};
 use crate::{
-    audit::hash::{self, Thumbnail},
     media::{
         image::Ycc,
         orientation::{self, Orientation},
     },
+    similarity::hash::{self, Thumbnail},
 };
 
 /// Matrix and range of a frame.
@@ -260,14 +260,15 @@ impl Converter {
 
     /// The perceptual hash of the upright picture.
     pub(super) fn hash(&mut self, picture: &frame::Video) -> u64 {
-        let thumbnail = if self.orientation == orientation::UPRIGHT && has_luma_plane(picture.format()) {
-            let (width, height) = (picture.width() as usize, picture.height() as usize);
-            Thumbnail::new(width, height, |y| row(picture, 0, y, width))
-        } else {
-            let Ok(rgb) = self.rgb(picture) else { return hash::UNINFORMATIVE };
-            let (width, height) = (rgb.width() as usize, rgb.height() as usize);
-            Thumbnail::of_pixels(&hash::luma(rgb.as_raw()), width, height)
-        };
+        let thumbnail =
+            if self.orientation == orientation::UPRIGHT && has_luma_plane(picture.format()) {
+                let (width, height) = (picture.width() as usize, picture.height() as usize);
+                Thumbnail::new(width, height, |y| row(picture, 0, y, width))
+            } else {
+                let Ok(rgb) = self.rgb(picture) else { return hash::UNINFORMATIVE };
+                let (width, height) = (rgb.width() as usize, rgb.height() as usize);
+                Thumbnail::of_pixels(&hash::luma(rgb.as_raw()), width, height)
+            };
         thumbnail.map_or(hash::UNINFORMATIVE, |t| hash::hash(&t))
     }
 }

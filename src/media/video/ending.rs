@@ -169,8 +169,10 @@ impl Source {
 
     /// ASF 1.2, 3.2: the header states the file's size, unless it was made while it was sent.
     fn asf(&self) -> Option<Lack> {
-        const FILE_PROPERTIES: [u8; 16] =
-            [0xa1, 0xdc, 0xab, 0x8c, 0x47, 0xa9, 0xcf, 0x11, 0x8e, 0xe4, 0, 0xc0, 0x0c, 0x20, 0x53, 0x65];
+        const FILE_PROPERTIES: [u8; 16] = [
+            0xa1, 0xdc, 0xab, 0x8c, 0x47, 0xa9, 0xcf, 0x11, 0x8e, 0xe4, 0, 0xc0, 0x0c, 0x20, 0x53,
+            0x65,
+        ];
         let end = u64::from_le_bytes(self.bytes(16)?);
         let mut at = 30;
         while at < end {
@@ -263,8 +265,8 @@ fn unfinished<'a>(packets: impl Iterator<Item = &'a [u8]>) -> Option<Lack> {
 
 /// The boxes that stand at the top of a file.
 const BOXES: [&[u8; 4]; 17] = [
-    b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"moof", b"mfra", b"sidx", b"styp", b"uuid",
-    b"meta", b"udta", b"pnot", b"emsg", b"prft", b"ssix",
+    b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"moof", b"mfra", b"sidx", b"styp",
+    b"uuid", b"meta", b"udta", b"pnot", b"emsg", b"prft", b"ssix",
 ];
 
 #[cfg(test)]
@@ -323,7 +325,10 @@ mod tests {
         let mut asf = vec![0x30, 0x26, 0xb2, 0x75, 0x8e, 0x66, 0xcf, 0x11, 0, 0, 0, 0, 0, 0, 0, 0];
         asf.extend(130u64.to_le_bytes());
         asf.extend([0; 6]);
-        asf.extend([0xa1, 0xdc, 0xab, 0x8c, 0x47, 0xa9, 0xcf, 0x11, 0x8e, 0xe4, 0, 0xc0, 0x0c, 0x20, 0x53, 0x65]);
+        asf.extend([
+            0xa1, 0xdc, 0xab, 0x8c, 0x47, 0xa9, 0xcf, 0x11, 0x8e, 0xe4, 0, 0xc0, 0x0c, 0x20, 0x53,
+            0x65,
+        ]);
         asf.extend(100u64.to_le_bytes());
         asf.extend([0; 16]);
         asf.extend(200u64.to_le_bytes());

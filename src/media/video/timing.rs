@@ -40,7 +40,10 @@ mod tests {
     fn the_rate_is_steps_over_time() {
         let times: Vec<_> = [0, 120, 40, 80, 160].map(Some).into();
         assert_eq!(rate(&times, 1e-3), Some(25.0));
-        assert_eq!(rate(&[Some(90_000), None, Some(93_003)], 1.0 / 90_000.0), Some(90_000.0 / 3_003.0));
+        assert_eq!(
+            rate(&[Some(90_000), None, Some(93_003)], 1.0 / 90_000.0),
+            Some(90_000.0 / 3_003.0)
+        );
     }
 
     #[test]

@@ -1,0 +1,230 @@
+//! Worker processes: long-lived, one clip at a time each, replaced when they die or hang.
+use std::{
+    io::{BufRead, BufReader, Write},
+    os::unix::process::{CommandExt, ExitStatusExt},
+    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
+    sync::{
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc::{self, Receiver, RecvTimeoutError},
+    },
+    thread,
+    time::Duration,
+};
+
+use anyhow::{anyhow, Context, Result};
+
+use super::{
+    clip::{Answer, ClipResult, Job, Setup},
+    patience::{Patience, Vitals},
+};
+use crate::{corpus::Source, progress::Progress};
+
+/// Tries of a clip before it is given up: a worker may die for a reason that is not the clip's.
+const TRIES: usize = 2;
+
+/// Time between two looks at a worker that says nothing.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// The hidden command that makes a process a worker.
+const WORKER_COMMAND: &str = "worker";
+
+/// How to work off a list of clips.
+pub(super) struct Pool {
+    pub setup: Setup,
+    pub workers: usize,
+    pub time_limit: Duration,
+}
+
+/// Why a worker did not answer.
+enum Trouble {
+    Died(String),
+    Hung,
+}
+
+impl Pool {
+    /// Does every clip of `todo` and gives each result to `done` as it comes, in any order.
+    ///
+    /// # Errors
+    /// When workers cannot start or write, or when `done` fails; no further clip is begun.
+    pub(super) fn run(
+        &self,
+        todo: &[&Source],
+        progress: &Progress,
+        mut done: impl FnMut(ClipResult) -> Result<()>,
+    ) -> Result<()> {
+        let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let (sender, results) = mpsc::channel();
+        thread::scope(|scope| {
+            for _ in 0..self.workers {
+                let (sender, next, stop) = (sender.clone(), &next, &stop);
+                scope.spawn(move || {
+                    let mut worker = None;
+                    while !stop.load(Ordering::Relaxed) {
+                        let at = next.fetch_add(1, Ordering::Relaxed);
+                        let Some(clip) = todo.get(at) else { break };
+                        if sender.send(self.clip(&mut worker, clip, progress)).is_err() {
+                            break;
+                        }
+                    }
+                });
+            }
+            drop(sender);
+            let mut first_error = Ok(());
+            for result in results {
+                let kept = result.and_then(&mut done);
+                progress.advance(1);
+                if let (Err(error), true) = (kept, first_error.is_ok()) {
+                    stop.store(true, Ordering::Relaxed);
+                    first_error = Err(error);
+                }
+            }
+            first_error
+        })
+    }
+
+    /// One clip, in this worker or, when that fails it, in a fresh one.
+    fn clip(
+        &self,
+        worker: &mut Option<Worker>,
+        clip: &Source,
+        progress: &Progress,
+    ) -> Result<ClipResult> {
+        let mut last = Trouble::Hung;
+        for _ in 0..TRIES {
+            let mut at_work = match worker.take() {
+                Some(alive) => alive,
+                None => Worker::start(&self.setup)?,
+            };
+            let job =
+                Job { clip_id: clip.clip_id.clone(), path: clip.path.clone(), span: clip.span };
+            match at_work.ask(&job, self.time_limit) {
+                Ok(Answer::Clip(result)) => {
+                    *worker = Some(at_work);
+                    return Ok(*result);
+                }
+                Ok(Answer::Fatal(message)) => return Err(anyhow!(message)),
+                Ok(Answer::Alive) => unreachable!("a sign of life is no end of a clip"),
+                Err(trouble) => {
+                    let what = self.words(&trouble);
+                    progress.note(&format!("{}: {what}", clip.clip_id));
+                    last = trouble;
+                }
+            }
+        }
+        let code = match last {
+            Trouble::Died(_) => "decoder_crashed",
+            Trouble::Hung => "decoder_hung",
+        };
+        Ok(ClipResult::rejected(&clip.clip_id, code, self.words(&last)))
+    }
+
+    fn words(&self, trouble: &Trouble) -> String {
+        match trouble {
+            Trouble::Died(how) => format!("the decoding process died ({how})"),
+            Trouble::Hung => {
+                let limit = self.time_limit.as_secs_f64();
+                format!("decoding came no further within {limit} s")
+            }
+        }
+    }
+}
+
+/// A running worker process; killed when dropped.
+struct Worker {
+    process: Child,
+    input: Option<ChildStdin>,
+    answers: Receiver<String>,
+}
+
+impl Worker {
+    fn start(setup: &Setup) -> Result<Self> {
+        let program = std::env::current_exe().context("cannot find the own program")?;
+        let mut command = Command::new(program);
+        command
+            .arg(WORKER_COMMAND)
+            // One thread per clip, clips in parallel: no detector may start its own.
+            .env("RAYON_NUM_THREADS", "1")
+            .env("OMP_NUM_THREADS", "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        // SAFETY: prctl is async-signal-safe and touches nothing but the new process.
+        unsafe {
+            command.pre_exec(|| {
+                // A worker never outlives the build, however that ends.
+                #[cfg(target_os = "linux")]
+                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+                Ok(())
+            });
+        }
+        let mut process = command.spawn().context("cannot start a worker process")?;
+        let input = process.stdin.take();
+        let output = process.stdout.take().context("a worker has no output")?;
+        let (sender, answers) = mpsc::channel();
+        thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(std::io::Result::ok) {
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        let mut worker = Worker { process, input, answers };
+        // A worker that dies at once is noticed when it is asked.
+        let _ = worker.tell(setup);
+        Ok(worker)
+    }
+
+    fn tell(&mut self, line: &impl serde::Serialize) -> Result<()> {
+        let mut text = serde_json::to_string(line)?;
+        text.push('\n');
+        let input = self.input.as_mut().context("a worker has no input")?;
+        Ok(input.write_all(text.as_bytes())?)
+    }
+
+    fn ask(&mut self, job: &Job, limit: Duration) -> Result<Answer, Trouble> {
+        if self.tell(job).is_err() {
+            return Err(Trouble::Died(self.end()));
+        }
+        let mut patience = Patience::new(limit, Vitals::of(self.process.id()));
+        loop {
+            match self.answers.recv_timeout(LOOK_EVERY) {
+                Ok(line) => match serde_json::from_str(&line) {
+                    Ok(Answer::Alive) => patience.renew(Vitals::of(self.process.id())),
+                    Ok(answer) => return Ok(answer),
+                    // A line that is no answer was cut off by the end of the process.
+                    Err(_) => return Err(Trouble::Died(self.end())),
+                },
+                Err(RecvTimeoutError::Timeout) => {
+                    if patience.ends(Vitals::of(self.process.id())) {
+                        return Err(Trouble::Hung);
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => return Err(Trouble::Died(self.end())),
+            }
+        }
+    }
+
+    /// How the process ended, in words.
+    fn end(&mut self) -> String {
+        match self.process.wait() {
+            Ok(status) => end_words(status),
+            Err(error) => error.to_string(),
+        }
+    }
+}
+
+fn end_words(status: ExitStatus) -> String {
+    match (status.signal(), status.code()) {
+        (Some(signal), _) => format!("signal {signal}"),
+        (None, Some(code)) => format!("exit status {code}"),
+        (None, None) => "unknown end".into(),
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // An idle worker ends with its input; one that hangs or is stopped has to be killed.
+        self.input = None;
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
