@@ -16,9 +16,6 @@ pub(super) const ENTRY: Entry = Entry {
     clips,
 };
 
-/// How deep copies nest `CAER/CAER/...`.
-pub(super) const NESTING: usize = 4;
-
 fn clips(root: &Path, _: &Choices) -> Result<Option<Found>> {
     let mut walk = Walk::new(root, Sought::Clips);
     Ok(walk.splits(&["caer"], &[])?.then(|| walk.into()))

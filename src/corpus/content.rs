@@ -9,7 +9,7 @@ use std::{
 
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Content {
+pub enum Content {
     /// A container that decoding may find video in, by name.
     Container(&'static str),
     /// A still picture, by name.
@@ -28,7 +28,7 @@ impl Content {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub(super) fn of_file(path: &Path) -> io::Result<Self> {
+    pub fn of_file(path: &Path) -> io::Result<Self> {
         // Opening a pipe would wait for ever.
         if !fs::metadata(path)?.is_file() {
             return Ok(Content::Other);
@@ -124,7 +124,7 @@ const LITTER: &[&str] = &[
 ];
 
 /// Whether an entry of this name is litter: counted and passed over.
-pub(super) fn is_litter(name: &OsStr) -> bool {
+pub fn is_litter(name: &OsStr) -> bool {
     let bytes = name.as_bytes();
     bytes.starts_with(b"._")
         || bytes.starts_with(b".nfs")

@@ -27,6 +27,7 @@ pub mod ncaer_s;
 mod span;
 mod walk;
 
+pub use content::{is_litter, Content};
 pub use span::Span;
 use walk::{Sought, Walk};
 

@@ -36,6 +36,9 @@ const PICTURES: &[&str] = &[
     "pbm", "pnm", "jp2", "jxl", "heic", "heif", "avif",
 ];
 
+/// How deep copies nest `CAER/CAER/...`.
+const NESTING: usize = 4;
+
 /// How deep folders are read; what lies deeper is told.
 const DEPTH: usize = 16;
 
@@ -319,7 +322,7 @@ impl<'a> Walk<'a> {
 /// The folder below `root` with the split folders in it; `None` when there is none.
 fn split_base(root: &Path, nested: &[&str]) -> Result<Option<PathBuf>> {
     let mut base = PathBuf::new();
-    for _ in 0..=super::caer::NESTING {
+    for _ in 0..=NESTING {
         let mut folders = entries(&root.join(&base))?;
         folders.retain(|entry| entry.is_folder && !is_litter(&entry.name));
         let is_split = |entry: &Entry| entry.name.to_string_lossy().parse::<Split>().is_ok();

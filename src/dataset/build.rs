@@ -22,7 +22,7 @@ use serde_json::{json, Value};
 use crate::{
     corpus::{self, Listing},
     face::{self, boxes::Boxes, Choice},
-    folder::{self, Claim},
+    folder::{self, Claim, OutputFolder},
     progress::Progress,
     split::{Balance, OnLeak, Shares},
 };
@@ -219,6 +219,25 @@ impl Summary {
         self.samples.values().flat_map(BTreeMap::values).sum()
     }
 
+    /// Refuses a data set without a sample; the tables in `out` are there and tell why.
+    ///
+    /// # Errors
+    /// Naming the commonest reasons.
+    pub(super) fn refuse_empty(&self, out: &OutputFolder) -> Result<()> {
+        let mut reasons: Vec<_> = self.left_out.iter().collect();
+        reasons.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
+        let reasons: Vec<_> =
+            reasons.iter().take(3).map(|(reason, count)| format!("{reason} {count}")).collect();
+        ensure!(
+            self.total() > 0,
+            "no sample is left of {} clips ({}); {} tells of each",
+            self.clips,
+            reasons.join(", "),
+            out.path().join("ledger.parquet").display()
+        );
+        Ok(())
+    }
+
     /// Samples per class and split, as a Markdown table.
     pub fn class_table(&self) -> String {
         card::class_table(self)
@@ -318,7 +337,7 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome> {
     let found = journal.take_results();
     let parts = merge::Parts { config: &configuration, listing: &listing, results: found.clips };
     let mut summary = merge::write(parts, found.stage_seconds, &out)?;
-    inputs::refuse_empty(&summary, &out)?;
+    summary.refuse_empty(&out)?;
     summary.seconds = start.elapsed().as_secs_f64();
     card::write_build_record(&out, config, options, &summary)?;
     journal.remove(&out)?;

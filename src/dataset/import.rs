@@ -124,7 +124,7 @@ pub fn import(
     let found = journal.take_results();
     let parts = merge::Parts { config: &configuration, listing: &listing, results: found.clips };
     let mut summary = merge::write(parts, found.stage_seconds, &out)?;
-    inputs::refuse_empty(&summary, &out)?;
+    summary.refuse_empty(&out)?;
     summary.seconds = start.elapsed().as_secs_f64();
     card::write_import_record(&out, &configuration, &summary)?;
     journal.remove(&out)?;

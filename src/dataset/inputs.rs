@@ -8,12 +8,10 @@ use std::{
 use anyhow::{bail, ensure, Result};
 use sha2::{Digest, Sha256};
 
-use super::Summary;
 use crate::{
     corpus::{self, groups, Choices, Listing},
     digest,
     face::boxes::Boxes,
-    folder::OutputFolder,
     progress,
 };
 
@@ -103,24 +101,5 @@ pub(super) fn check_boxes(boxes: &Boxes, shown: &[&str], of_clips: bool) -> Resu
             met.len()
         ));
     }
-    Ok(())
-}
-
-/// Refuses a data set without a sample; its tables are there and tell why.
-///
-/// # Errors
-/// Naming the commonest reasons.
-pub(super) fn refuse_empty(summary: &Summary, out: &OutputFolder) -> Result<()> {
-    let mut reasons: Vec<_> = summary.left_out.iter().collect();
-    reasons.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
-    let reasons: Vec<_> =
-        reasons.iter().take(3).map(|(reason, count)| format!("{reason} {count}")).collect();
-    ensure!(
-        summary.total() > 0,
-        "no sample is left of {} clips ({}); {} tells of each",
-        summary.clips,
-        reasons.join(", "),
-        out.path().join("ledger.parquet").display()
-    );
     Ok(())
 }

@@ -33,6 +33,8 @@ mod models;
 mod odd_clips;
 mod pack;
 mod predict;
+mod real_clips;
+mod real_lists;
 mod report;
 mod slurm;
 mod stat_properties;
