@@ -54,6 +54,10 @@ impl Content {
             _ if riff(b"WEBP") => Content::Picture("WebP"),
             _ if boxed(&[b"ftyp"]) => of_brand(head.get(8..12).unwrap_or_default()),
             _ if boxed(&[b"moov", b"mdat", b"wide", b"free", b"skip"]) => Content::Container("MP4"),
+            // Its length, then four bytes that are kept free.
+            _ if head.starts_with(b"BM") && head.get(6..10) == Some(&[0; 4]) => {
+                Content::Picture("BMP")
+            }
             _ if is_transport_stream(head) => Content::Container("MPEG-TS"),
             _ => PICTURES.iter().find_map(starts).map_or(Content::Other, Content::Picture),
         }
@@ -76,7 +80,6 @@ const PICTURES: &[(&[u8], &str)] = &[
     (b"GIF8", "GIF"),
     (b"II*\0", "TIFF"),
     (b"MM\0*", "TIFF"),
-    (b"BM", "BMP"),
     (b"P3\n", "PPM"),
     (b"P5\n", "PGM"),
     (b"P6\n", "PPM"),
@@ -158,7 +161,7 @@ mod tests {
             (b"GIF89a", Content::Picture("GIF")),
             (b"", Content::Empty),
             (b"G", Content::Other),
-            (b"Good morning", Content::Other),
+            (b"BMW and others", Content::Other),
         ];
         for (head, content) in known {
             assert_eq!(Content::of(head), content, "{head:?}");

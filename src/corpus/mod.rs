@@ -255,15 +255,15 @@ fn name(root: &Path, mut candidates: Vec<Candidate>) -> Vec<Source> {
             format!("{}/{}", candidate.split.map_or("all", Split::name), candidate.emotion.name());
         let stem = candidate.stem.unwrap_or_else(|| part(candidate.path.file_stem()));
         let first = format!("{folder}/{stem}");
-        let mut refused = candidate.refused.or_else(|| irregular(&root.join(&candidate.path)));
         let mut clip_id = first.clone();
+        let mut doubled = None;
         if let Some((nest, earlier)) = named.get(&first) {
             // `a/b.avi` and `a__b.avi` have one stem without being one clip in two containers.
             if *nest == candidate.nest {
-                refused = Some(Refusal {
+                doubled = Some(Refusal {
                     code: "duplicate_name".into(),
                     detail: format!("same name as {}", earlier.shown),
-                    partner: Some(first.clone()),
+                    partner: Some(first),
                 });
                 let nest = if nest.is_empty() { String::new() } else { format!("{nest}__") };
                 clip_id = format!("{folder}/{nest}{}", part(candidate.path.file_name()));
@@ -272,6 +272,8 @@ fn name(root: &Path, mut candidates: Vec<Candidate>) -> Vec<Source> {
                 clip_id.push('+');
             }
         }
+        let refused = candidate.refused.or(doubled);
+        let refused = refused.or_else(|| irregular(&root.join(&candidate.path)));
         let source = Source {
             clip_id: clip_id.clone(),
             split: candidate.split,

@@ -182,8 +182,9 @@ fn containers_are_known_by_content_whatever_their_names() {
     put("moving", b"GIF89a");
     let listing = scan(dir.path()).expect("scans");
     let shown: Vec<_> = listing.clips.iter().map(|c| &*c.shown).collect();
-    let found = ["Fear/a.FLV", "Fear/b.m2ts", "Fear/clip.dat", "Fear/noext"];
-    assert_eq!(shown, found, "of two with one stem the later is told");
+    let found = ["Fear/a.FLV", "Fear/b.m2ts", "Fear/clip.dat", "Fear/clip.txt", "Fear/noext"];
+    assert_eq!(shown, found);
+    assert!(listing.clips[3].refused.is_some(), "of two with one stem the later is told");
     let told: Vec<_> = listing.strays.iter().map(|s| (&*s.path, &*s.detail)).collect();
     let other = |name: &'static str, detail: &'static str| (name, detail);
     assert_eq!(

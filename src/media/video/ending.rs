@@ -290,7 +290,7 @@ mod tests {
     #[test]
     fn boxes_end_where_they_say() {
         let mp4 = [&b"\0\0\0\x10ftypisom\0\0\0\0\0\0\0\x10mdat"[..], &[7; 8], b"\0\0\0\x09moovx"];
-        check("mp4", &mp4.concat(), 12..mp4.concat().len() - 9);
+        check("mp4", &mp4.concat(), 24..32);
         let long = [&b"\0\0\0\x08free\0\0\0\x01mdat"[..], &24u64.to_be_bytes(), &[1; 8]].concat();
         check("long box", &long, 24..long.len());
         assert_eq!(told(&long[..26]).expect("cut"), "6 bytes are missing at the end");
@@ -378,7 +378,7 @@ mod tests {
         for bytes in [&b""[..], b"RIFF", &[7; 5000], &[0; 5000], b"<html>not found</html>"] {
             assert_eq!(told(bytes), None);
         }
-        for end in 0..40 {
+        for end in 0..=32 {
             told(&b"\x1a\x45\xdf\xa3\x84abcd\x18\x53\x80\x67\x01\xff\xff\xff\xff\xff\xff\xff\x1f\x43\xb6\x75\x86\xa3\x841234"[..end]);
         }
     }
