@@ -172,13 +172,16 @@ impl Boxes {
 
     fn add_rows(&mut self, bytes: &[u8]) -> Result<()> {
         let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(bytes);
-        let headers = reader.headers()?;
+        let headers = reader.headers()?.clone();
         for column in ["path", "x1", "y1", "x2", "y2"] {
             ensure!(headers.iter().any(|h| h == column), "column `{column}` is missing");
         }
-        for (line, row) in (2..).zip(reader.deserialize()) {
+        for record in reader.records() {
+            let record = record?;
+            // Blank lines count, as they do in an editor.
+            let line = record.position().map_or(0, csv::Position::line);
             let Row { path, frame, x1, y1, x2, y2, score } =
-                row.with_context(|| format!("line {line}"))?;
+                record.deserialize(Some(&headers)).with_context(|| format!("line {line}"))?;
             ensure!(x1 < x2 && y1 < y2, "line {line}: box {x1},{y1},{x2},{y2} has no pixels");
             let score = score.unwrap_or(1.0);
             ensure!(score.is_finite(), "line {line}: score {score} is no number");
