@@ -33,7 +33,7 @@ impl Clips {
     ///
     /// # Errors
     /// When folder or lists cannot be read or are not what they should be.
-    pub(super) fn listing(&self) -> Result<Listing> {
+    pub fn listing(&self) -> Result<Listing> {
         let mut listing = match &self.list {
             Some(list) => corpus::scan_list(list, &self.corpus, &self.choices)?,
             None => corpus::scan(&self.corpus)?,
