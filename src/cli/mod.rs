@@ -17,6 +17,7 @@ mod annotate;
 mod audit;
 mod bench;
 mod build;
+mod card;
 mod compare;
 mod completions;
 #[cfg(feature = "torch")]
@@ -37,8 +38,10 @@ mod merge;
 #[cfg(feature = "torch")]
 mod model;
 mod pack;
+mod plan;
 #[cfg(feature = "torch")]
 mod predict;
+mod reading;
 mod report;
 mod slurm;
 #[cfg(feature = "torch")]
@@ -98,6 +101,7 @@ commands! {
     Audit(audit),
     Bench(bench),
     Build(build),
+    Card(card),
     Compare(compare),
     Completions(completions),
     #[cfg(feature = "torch")]
@@ -116,6 +120,7 @@ commands! {
     #[cfg(feature = "torch")]
     Model(model),
     Pack(pack),
+    Plan(plan),
     #[cfg(feature = "torch")]
     Predict(predict),
     Report(report),

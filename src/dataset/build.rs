@@ -302,13 +302,22 @@ pub fn plan(config: &Config, options: &Options) -> Result<(String, Value)> {
     let own = share(&listing, options.shard).count();
     let refused = listing.clips.iter().filter(|c| c.refused.is_some()).count();
     let strays = listing.strays.len();
+    let strays_too = match strays {
+        0 => String::new(),
+        n => format!("; {n} files are no clips"),
+    };
     let text = format!(
-        "{} corpus with {} clips ({refused} refused by name or kind), {own} of them in this build; \
-         {strays} files are no clips\noutput folder {}: {state:?}\nconfiguration: {}",
+        "{} corpus with {} clips ({refused} refused by name or kind), {own} of them in this \
+         build{strays_too}\noutput folder {}: {}\n{}",
         listing.corpus,
         listing.clips.len(),
         options.out.display(),
-        serde_json::to_string(config)?
+        match state {
+            folder::State::Empty => "to be made",
+            folder::State::Interrupted => "to be gone on with",
+            folder::State::Finished => "finished already",
+        },
+        toml::to_string(config).context("cannot write the configuration as TOML")?
     );
     let json = json!({"corpus": listing.corpus, "clips": listing.clips.len(), "refused": refused,
         "strays": strays, "own": own, "state": format!("{state:?}"), "configuration": config});
