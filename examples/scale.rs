@@ -86,7 +86,7 @@ fn corpus(
         clips.push(source);
     }
     clips.sort_by(|a, b| a.clip_id.cmp(&b.clip_id));
-    (Listing { corpus: "made up".into(), has_split, clips }, results)
+    (Listing { corpus: "made up".into(), has_split, clips, ..Listing::default() }, results)
 }
 
 fn source(number: usize, has_split: bool, draws: &mut Draws) -> Source {
@@ -108,6 +108,7 @@ fn source(number: usize, has_split: bool, draws: &mut Draws) -> Source {
         shown,
         refused: None,
         group: None,
+        span: None,
     }
 }
 
