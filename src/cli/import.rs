@@ -3,8 +3,8 @@ use std::path::PathBuf;
 
 use super::{build::done, Done, Usage};
 use crate::{
-    build::{self, Faces, ImportConfig},
     corpus,
+    dataset::{self, Faces, ImportConfig},
     face::{self, boxes::Format, Choice},
     split::{Balance, OnLeak, Shares},
 };
@@ -41,13 +41,13 @@ pub struct Args {
     require_face: bool,
     /// Largest class at most R times the smallest: ratio=R, equal or none
     #[arg(long, default_value = "none")]
-    balance: String,
+    balance: Balance,
     /// Shares of train, validation and test, used where the stills have no split of their own
     #[arg(long, default_value = "70/10/20", value_name = "SHARES")]
-    split: String,
+    split: Shares,
     /// What to do with like pictures in two splits: remove-eval, remove-train, keep or fail
     #[arg(long, default_value = "remove-eval", value_name = "POLICY")]
-    on_leak: String,
+    on_leak: OnLeak,
     /// Seed of the split
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -62,12 +62,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
         choose: args.choose,
         margin: args.margin,
         require_face: args.require_face,
-        balance: args.balance.parse::<Balance>().map_err(usage)?.to_string(),
-        split: args.split.parse::<Shares>().map_err(usage)?.to_string(),
-        on_leak: args.on_leak.parse::<OnLeak>().map_err(usage)?.to_string(),
+        balance: args.balance,
+        split: args.split,
+        on_leak: args.on_leak,
         ..ImportConfig::new(args.seed, &args.layout)
     };
-    let outcome = build::import(&config, &args.root, &faces(args).map_err(usage)?, &args.out)?;
+    let outcome = dataset::import(&config, &args.root, &faces(args).map_err(usage)?, &args.out)?;
     Ok(done(outcome, &args.out))
 }
 
