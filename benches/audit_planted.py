@@ -161,7 +161,7 @@ STILLS = {
     "letterbox + gamma": (lambda a, o: bars(levels(a, lambda v: v ** 1.3), .24, False), 60),
     "shown small": (lambda a, o: shown_small(a, o, .45), 85),
 }
-# kind: (function of a picture and another, speed)
+# kind: (function of a picture and another, speed or speed and seconds cut off in front)
 CLIPS = {
     "re-encoded": (lambda a, o: a, 1.0),
     "scaled to half": (lambda a, o: scaled(a, 0.5), 1.0),
@@ -173,6 +173,8 @@ CLIPS = {
     "subtitles": (lambda a, o: subtitles(a), 1.0),
     "rotated 3 degrees": (lambda a, o: rotated(a, 3), 1.0),
     "brightness": (lambda a, o: levels(a, lambda v: v * 1.15), 1.0),
+    "trimmed 0.25 s": (lambda a, o: a, (1.0, 0.25)),
+    "trimmed 0.5 s": (lambda a, o: a, (1.0, 0.5)),
     "speed x 0.8": (lambda a, o: a, 0.8),
     "speed x 1.25": (lambda a, o: a, 1.25),
 }
@@ -232,10 +234,10 @@ def takes(room, actor, rng, n):
     size = rng.uniform(.8, 1.15)
     for _ in range(n):
         k = size * rng.uniform(.97, 1.03)
-        angle = rng.uniform(-4, 4)
+        angle = rng.uniform(-8, 8)
         h, w = part.shape[:2]
         m = cv2.getRotationMatrix2D((w / 2, h / 2), angle, k)
-        m[:, 2] += [x0 + rng.uniform(-25, 25), y0 + rng.uniform(-12, 12)]
+        m[:, 2] += [x0 + rng.uniform(-45, 45), y0 + rng.uniform(-20, 20)]
         layer = cv2.warpAffine(part, m, (WIDTH, HEIGHT))
         over = cv2.warpAffine(mask, m, (WIDTH, HEIGHT))[..., None]
         a = room * (1 - over) + layer * over + rng.normal(0, 2, room.shape)
@@ -257,9 +259,9 @@ def portraits(rng, n):
     for _ in range(n):
         head = np.exp(-(((u - 185) / 75) ** 2 + ((v - 100) / 85) ** 2))
         mouth = np.exp(-(((u - 186) / 26) ** 2 + ((v - 143) / 14) ** 2))
-        dx, dy = rng.uniform(-14, 14), rng.uniform(-7, 7)
+        dx, dy = rng.uniform(-30, 30), rng.uniform(-14, 14)
         mx = u + dx * head
-        my = v + dy * head + rng.uniform(-9, 9) * mouth
+        my = v + dy * head + rng.uniform(-16, 16) * mouth
         face = cv2.remap(a, mx.astype(np.float32), my.astype(np.float32), cv2.INTER_LINEAR)
         m = np.float32([[k, 0, WIDTH / 2 - 185 * k + rng.uniform(-10, 10)],
                         [0, k, rng.uniform(-4, 4)]])
@@ -365,8 +367,10 @@ def write_clips(out, corpus, most):
             continue
         origin = save("train", f"{i:03d}", frames, fps, half=half, kind="", origin="", scene=scene)
         other = films[(i + 5) % len(films)][1][0]
-        for k, (kind, (change, speed)) in enumerate(CLIPS.items()):
-            at = [int(j * speed) for j in range(int(len(frames) / speed))]
+        for k, (kind, (change, time)) in enumerate(CLIPS.items()):
+            speed, start = time if isinstance(time, tuple) else (time, 0.0)
+            left = frames[round(start * fps):]
+            at = [round(start * fps) + int(j * speed) for j in range(int(len(left) / speed))]
             made = [np.ascontiguousarray(change(frames[j], other)) for j in at]
             save("test", f"{i:03d}-{k:02d}", made, fps, half=half, kind=kind, origin=origin,
                  scene=scene)

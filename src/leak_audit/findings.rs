@@ -14,7 +14,7 @@ use crate::{
         hash::{self, UNINFORMATIVE},
         images::{Part, Rule},
         leak::Leak,
-        near_duplicates::{crops, leak, videos, NearDuplicate},
+        near_duplicates::{altered, leak, videos, NearDuplicate},
         runs::{neighbours, runs, runs_by_chance},
         Member,
     },
@@ -56,11 +56,11 @@ impl Findings {
         let moments = if all.foreign { Vec::new() } else { moments(&all.stills, &all.films) };
         let known = known(all, &runs, &clip_leaks, &moments);
         let mut sets = videos(&all.stills, rule, known);
-        let crops = crops(&all.stills, rule, &mut sets);
+        let altered = altered(&all.stills, rule, &mut sets);
         let still_parts = parts(all.two_sets, all.stills.iter().map(|s| s.part()));
         let leaks: Vec<_> = comparisons(all.two_sets, &still_parts)
             .into_iter()
-            .map(|parts| (parts, leak(&all.stills, parts, (rule, &crops), &mut sets, seed)))
+            .map(|parts| (parts, leak(&all.stills, parts, (rule, &altered), &mut sets, seed)))
             .collect();
         let cluster: Vec<usize> = (0..all.stills.len()).map(|i| sets.root(i)).collect();
         let rows = leaks.iter().map(|(parts, leak)| {
@@ -70,7 +70,7 @@ impl Findings {
         let summary = Summary {
             hash: hash::SETTINGS.into(),
             radius: rule.radius,
-            crops: rule.crops,
+            altered: rule.altered,
             pictures: named(all, &still_parts),
             unreadable: all.unreadable.len(),
             by_hash_alone: all.stills.iter().filter(|s| s.look.is_none()).count(),

@@ -13,8 +13,8 @@ pub struct Summary {
     pub hash: String,
     /// Bits in which pictures may differ to be compared cell by cell.
     pub radius: u32,
-    /// Whether cropped copies were looked for.
-    pub crops: bool,
+    /// Whether altered copies were looked for: cropped, turned, with bars or something on top.
+    pub altered: bool,
     /// Pictures by part.
     pub pictures: BTreeMap<String, usize>,
     /// Pictures that could not be read.

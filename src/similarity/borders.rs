@@ -26,9 +26,8 @@ const EDGE: f64 = 6.0;
 /// What remains of the picture when bars at its sides are cut away: the whole where there are none,
 /// or where nothing else would be left.
 pub fn content(picture: &Plane) -> Area {
-    let (top, bottom) = bars(picture);
-    let turned = transposed(picture);
-    let (left, right) = bars(&turned);
+    let (top, bottom) = bars(&Lines { picture, upright: false });
+    let (left, right) = bars(&Lines { picture, upright: true });
     let fits = |a: usize, b: usize, side: usize| (a + b) as f64 <= MOST * side as f64;
     let (top, bottom) = if fits(top, bottom, picture.height) { (top, bottom) } else { (0, 0) };
     let (left, right) = if fits(left, right, picture.width) { (left, right) } else { (0, 0) };
@@ -40,11 +39,51 @@ pub fn content(picture: &Plane) -> Area {
     }
 }
 
-/// Lines of the bars at the top and at the bottom.
-fn bars(picture: &Plane) -> (usize, usize) {
-    let lines: Vec<Line> = picture.pixels.chunks_exact(picture.width).map(Line::of).collect();
-    let least = (LEAST * lines.len() as f64).ceil() as usize;
-    let found = |flat: usize, blurred: usize| {
+/// A picture's rows, or its columns.
+struct Lines<'a> {
+    picture: &'a Plane,
+    upright: bool,
+}
+
+impl Lines<'_> {
+    fn count(&self) -> usize {
+        if self.upright {
+            self.picture.width
+        } else {
+            self.picture.height
+        }
+    }
+
+    fn levels(&self, at: usize) -> Vec<u8> {
+        if self.upright {
+            self.picture.pixels[at..].iter().step_by(self.picture.width).copied().collect()
+        } else {
+            self.picture.row(at).to_vec()
+        }
+    }
+
+    fn line(&self, at: usize) -> Line {
+        Line::of(&self.levels(at))
+    }
+
+    /// Mean step from the line before to this one.
+    fn edge(&self, at: usize) -> f64 {
+        let (before, own) = (self.levels(at - 1), self.levels(at));
+        let steps = before.iter().zip(&own).map(|(a, b)| f64::from(a.abs_diff(*b)));
+        steps.sum::<f64>() / own.len() as f64
+    }
+}
+
+/// Lines of the bars in front and behind; most pictures have none, and then few lines are looked at.
+fn bars(lines: &Lines) -> (usize, usize) {
+    let n = lines.count();
+    let least = (LEAST * n as f64).ceil() as usize;
+    let (front, back) = (flat((0..n).map(|i| lines.line(i))), flat((0..n).rev().map(|i| lines.line(i))));
+    if front + back >= n {
+        return (0, 0);
+    }
+    let blurred = if front.min(back) >= least { (0, 0) } else { blurred(lines) };
+    let bar = |flat: usize, blurred: usize| {
         let bar = if flat >= least { flat } else { blurred };
         if bar >= least {
             bar
@@ -52,13 +91,7 @@ fn bars(picture: &Plane) -> (usize, usize) {
             0
         }
     };
-    let top = flat(lines.iter());
-    let bottom = flat(lines.iter().rev());
-    if top + bottom >= lines.len() {
-        return (0, 0);
-    }
-    let (blurred_top, blurred_bottom) = blurred(picture, &lines);
-    (found(top, blurred_top), found(bottom, blurred_bottom))
+    (bar(front, blurred.0), bar(back, blurred.1))
 }
 
 /// What is known of a line.
@@ -82,48 +115,43 @@ impl Line {
 }
 
 /// Lines in front that are flat and of one level.
-fn flat<'a>(lines: impl Iterator<Item = &'a Line>) -> usize {
+fn flat(lines: impl Iterator<Item = Line>) -> usize {
     let mut first = None;
-    let same = |line: &&Line| {
+    let same = |line: &Line| {
         let level = i32::from(line.level);
         line.flat && (level - *first.get_or_insert(level)).abs() <= SAME
     };
     lines.take_while(same).count()
 }
 
-/// Lines at the top and bottom that are a blur of the picture between them: both have to be there.
-fn blurred(picture: &Plane, lines: &[Line]) -> (usize, usize) {
-    let n = lines.len();
-    let smooth = |line: &&Line| line.step <= BLURRED;
-    let top = lines.iter().take_while(smooth).count();
-    let bottom = lines.iter().rev().take_while(smooth).count();
-    if top == 0 || bottom == 0 || top + bottom >= n {
+/// Lines in front and behind that are a blur of the picture between them: both have to be there.
+fn blurred(lines: &Lines) -> (usize, usize) {
+    let n = lines.count();
+    let smooth = |i: &usize| lines.line(*i).step <= BLURRED;
+    let front = (0..n).take_while(smooth).count();
+    if front == 0 || front == n {
         return (0, 0);
     }
-    let mean = |lines: &[Line]| lines.iter().map(|l| l.step).sum::<f64>() / lines.len() as f64;
-    let inside = mean(&lines[top..n - bottom]);
-    let outside = mean(&lines[..top]).max(mean(&lines[n - bottom..]));
+    let back = (0..n).rev().take_while(smooth).count();
+    if back == 0 {
+        return (0, 0);
+    }
+    let mean = |range: std::ops::Range<usize>| {
+        let count = range.len() as f64;
+        range.map(|i| lines.line(i).step).sum::<f64>() / count
+    };
+    let inside = mean(front..n - back);
+    let outside = mean(0..front).max(mean(n - back..n));
     // An edge may lie one line off where codecs have smeared it.
     let edge = |at: usize| {
-        let across = |y: usize| {
-            let pairs = picture.row(y - 1).iter().zip(picture.row(y));
-            pairs.map(|(a, b)| f64::from(a.abs_diff(*b))).sum::<f64>() / picture.width as f64
-        };
-        (at.saturating_sub(1).max(1)..=(at + 1).min(n - 1)).map(across).fold(0.0, f64::max)
+        let near = at.saturating_sub(1).max(1)..=(at + 1).min(n - 1);
+        near.map(|at| lines.edge(at)).fold(0.0, f64::max)
     };
-    let bars = inside >= SHARPER * outside && edge(top) >= EDGE && edge(n - bottom) >= EDGE;
-    if bars {
-        (top, bottom)
+    if inside >= SHARPER * outside && edge(front) >= EDGE && edge(n - back) >= EDGE {
+        (front, back)
     } else {
         (0, 0)
     }
-}
-
-/// Columns become rows.
-fn transposed(picture: &Plane) -> Plane {
-    let (width, height) = (picture.height, picture.width);
-    let pixels = (0..height).flat_map(|x| (0..width).map(move |y| picture.pixels[y * height + x]));
-    Plane { width, height, pixels: pixels.collect() }
 }
 
 #[cfg(test)]

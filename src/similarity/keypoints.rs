@@ -314,3 +314,47 @@ fn smoothed(level: &Plane) -> Plane {
     }
     Plane { width, height, pixels }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{super::view::tests::scene, *};
+
+    fn bits(a: Descriptor, b: Descriptor) -> u32 {
+        a.iter().zip(b).map(|(x, y)| (x ^ y).count_ones()).sum()
+    }
+
+    #[test]
+    fn nine_neighbours_in_a_row_make_a_corner_also_across_the_start() {
+        assert!(nine_in_a_row(0b1_1111_1111) && nine_in_a_row(0b1111_1000_0000_1111));
+        assert!(!nine_in_a_row(0b1111_1111) && !nine_in_a_row(0b0111_1011_1101_1110));
+    }
+
+    #[test]
+    fn a_mirrored_picture_has_the_mirrored_keypoints() {
+        let picture = scene(3, 480, 300);
+        let (own, turned) = (keypoints(&picture, 160), keypoints(&picture.mirrored(), 160));
+        assert!(own.len() > 100, "{}", own.len());
+        let found = own.iter().filter(|k| {
+            let [x, y] = k.place();
+            turned.iter().any(|t| {
+                let [u, v] = t.place();
+                (x - (480.0 - u)).hypot(y - v) < 1.0
+                    && bits(t.descriptor, mirrored(k.descriptor)) <= 8
+            })
+        });
+        let found = found.count();
+        assert!(5 * found > 3 * own.len(), "{found} of {}", own.len());
+    }
+
+    #[test]
+    fn plain_and_tiny_pictures_have_none_and_no_more_come_than_are_asked_for() {
+        for (width, height) in [(1, 1), (32, 32), (33, 400), (480, 20), (2000, 3)] {
+            let noise: Vec<u8> = (0..width * height).map(|i| (i * 7919 % 251) as u8).collect();
+            let plane = Plane::new(width, height, noise).expect("fits");
+            assert!(keypoints(&plane, 40).len() <= 40, "{width} {height}");
+        }
+        let flat = Plane::new(300, 200, vec![90; 60_000]).expect("fits");
+        assert!(keypoints(&flat, 100).is_empty());
+        assert!(keypoints(&scene(1, 300, 200), 0).is_empty());
+    }
+}

@@ -17,7 +17,7 @@ pub const WINDOWS: usize = (SIDE - WINDOW) / STRIDE + 1;
 /// Standard deviation in levels below which a window is too plain to tell.
 const PLAIN: f64 = 4.0;
 /// Correlation from which on two windows show the same.
-pub const SAME: f64 = 0.9;
+pub const SAME: f64 = 0.94;
 /// Steps by which the transform is refined on the cells.
 const REFINEMENTS: usize = 3;
 
@@ -267,7 +267,7 @@ fn solved(mut lines: [[f64; 7]; 6]) -> Option<[f64; 6]> {
     Some(std::array::from_fn(|k| lines[k][6] / lines[k][k]))
 }
 
-/// What a window says.
+/// What a window says, beside how its cells correlate.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Says {
     Nothing,
@@ -277,6 +277,7 @@ enum Says {
 
 fn judged(own: &[f32], laid: &Laid) -> Option<Agreement> {
     let mut says = [Says::Nothing; WINDOWS * WINDOWS];
+    let mut alike = [0.0; WINDOWS * WINDOWS];
     let mut seen = 0;
     let mut frame = Blob::at(WINDOWS, WINDOWS);
     (frame.across.1, frame.down.1) = (0, 0);
@@ -288,18 +289,18 @@ fn judged(own: &[f32], laid: &Laid) -> Option<Agreement> {
         }
         seen += 1;
         frame.include(w % WINDOWS, w / WINDOWS);
-        *say = window(rows().flat_map(|row| own[row.clone()].iter().zip(&laid.levels[row])));
+        (*say, alike[w]) = window(rows().flat_map(|row| own[row.clone()].iter().zip(&laid.levels[row])));
     }
     if seen < WINDOWS {
         return None;
     }
     let mut found = Agreement::default();
     found.same = says.iter().filter(|s| **s == Says::Same).count();
-    for blob in blobs(&says) {
+    for blob in blobs(&says, &alike) {
         // Windows are wider than what they hide: a rectangle reaches about half a window into them.
         let side = |(from, to): (usize, usize)| ((to - from) * STRIDE) as f64 + 1.5;
         let area = side(blob.across) * side(blob.down);
-        if blob.windows >= LEAST_OVERLAY && blob.compact() && blob.at_the_edge_of(&frame) {
+        if blob.is_overlay(&frame) {
             found.overlays += 1;
             found.hidden += area / (SIDE * SIDE) as f64;
         } else {
@@ -316,17 +317,30 @@ const LEAST_OVERLAY: usize = 4;
 /// upper or lower edge; both with the half window that it seems to be larger.
 const CORNER: f64 = 0.5;
 const BAND: f64 = 0.36;
+/// Mean correlation of the windows of an overlay at most.
+const MOST_ALIKE: f64 = 0.5;
 
 /// Windows that differ and touch.
 struct Blob {
     windows: usize,
     across: (usize, usize),
     down: (usize, usize),
+    /// Sum of the windows' correlations.
+    alike: f64,
 }
 
 impl Blob {
     fn at(x: usize, y: usize) -> Self {
-        Blob { windows: 0, across: (x, x), down: (y, y) }
+        Blob { windows: 0, across: (x, x), down: (y, y), alike: 0.0 }
+    }
+
+    /// Whether something was put on top there: compact, where such things are put, and nothing of
+    /// what it hides. Of somebody who moved a little much is still there.
+    fn is_overlay(&self, frame: &Blob) -> bool {
+        self.windows >= LEAST_OVERLAY
+            && self.compact()
+            && self.at_the_edge_of(frame)
+            && self.alike <= MOST_ALIKE * self.windows as f64
     }
 
     fn include(&mut self, x: usize, y: usize) {
@@ -354,7 +368,7 @@ impl Blob {
     }
 }
 
-fn blobs(says: &[Says; WINDOWS * WINDOWS]) -> Vec<Blob> {
+fn blobs(says: &[Says; WINDOWS * WINDOWS], alike: &[f64; WINDOWS * WINDOWS]) -> Vec<Blob> {
     let mut open: Vec<bool> = says.iter().map(|s| *s == Says::Differs).collect();
     let mut blobs = Vec::new();
     for start in 0..open.len() {
@@ -366,6 +380,7 @@ fn blobs(says: &[Says; WINDOWS * WINDOWS]) -> Vec<Blob> {
         let mut todo = vec![(x, y)];
         while let Some((x, y)) = todo.pop() {
             blob.include(x, y);
+            blob.alike += alike[y * WINDOWS + x];
             for v in y.saturating_sub(1)..=(y + 1).min(WINDOWS - 1) {
                 for u in x.saturating_sub(1)..=(x + 1).min(WINDOWS - 1) {
                     if std::mem::take(&mut open[v * WINDOWS + u]) {
@@ -379,7 +394,7 @@ fn blobs(says: &[Says; WINDOWS * WINDOWS]) -> Vec<Blob> {
     blobs
 }
 
-fn window<'a>(cells: impl Iterator<Item = (&'a f32, &'a f32)>) -> Says {
+fn window<'a>(cells: impl Iterator<Item = (&'a f32, &'a f32)>) -> (Says, f64) {
     let [mut a, mut b, mut aa, mut bb, mut ab] = [0.0; 5];
     for (x, y) in cells {
         let (x, y) = (f64::from(*x), f64::from(*y));
@@ -393,12 +408,9 @@ fn window<'a>(cells: impl Iterator<Item = (&'a f32, &'a f32)>) -> Says {
     let spread = |sum: f64, square: f64| (square / n - (sum / n).powi(2)).max(0.0).sqrt();
     let (own, other) = (spread(a, aa), spread(b, bb));
     if own < PLAIN && other < PLAIN {
-        return Says::Nothing;
+        return (Says::Nothing, 0.0);
     }
     let both = ab / n - a * b / (n * n);
-    if both >= SAME * own * other && own > 0.0 && other > 0.0 {
-        Says::Same
-    } else {
-        Says::Differs
-    }
+    let alike = both / (own * other).max(f64::MIN_POSITIVE);
+    (if alike >= SAME { Says::Same } else { Says::Differs }, alike)
 }

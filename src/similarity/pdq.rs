@@ -191,3 +191,63 @@ fn quality(samples: &[f32]) -> u32 {
     let across = rows.flat_map(|row| row.windows(2).map(|w| step(w[0], w[1]).abs()));
     ((down.sum::<i32>() + across.sum::<i32>()) / 90).clamp(0, 100) as u32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The picture of a vector in `tests/fixtures/pdq.csv`, as the script drew it that asked the
+    /// package: whole numbers, rounded down.
+    fn drawn(width: i64, height: i64, seed: i64) -> Vec<u8> {
+        let level = |x: i64, y: i64, c: i64| {
+            let waves = ((x * (seed + c)).div_euclid(3) + y * (7 - c)).div_euclid(2);
+            let bend = ((x - width / 2) * (y - height / 3)).div_euclid(40 + 10 * seed + c);
+            (waves + bend).rem_euclid(256) as u8
+        };
+        let places = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
+        places.flat_map(|(x, y)| [0, 1, 2].map(|c| level(x, y, c))).collect()
+    }
+
+    /// Made with version 0.2.8 of the Python package `pdqhash` (`compute`, and the sixth of
+    /// `compute_dihedral`).
+    #[test]
+    fn bits_are_those_of_the_pdqhash_package() {
+        let rows = include_str!("../../tests/fixtures/pdq.csv").lines().skip(1);
+        let mut seen = 0;
+        for row in rows {
+            let cells: Vec<&str> = row.split(',').collect();
+            let [width, height, seed, quality] =
+                [0, 1, 2, 3].map(|i| cells[i].parse::<i64>().expect("a number"));
+            let rgb = drawn(width, height, seed);
+            let found = of_rgb(&rgb, width as usize, height as usize);
+            assert_eq!(found.own.hex(), cells[4], "{row}");
+            assert_eq!(found.mirrored.hex(), cells[5], "{row}");
+            assert_eq!(i64::from(found.quality), quality, "{row}");
+            assert_eq!(Pdq::of_hex(cells[4]), Some(found.own));
+            seen += 1;
+        }
+        assert_eq!(seen, 12);
+    }
+
+    #[test]
+    fn a_grey_picture_is_one_of_three_equal_colours() {
+        let rgb = drawn(90, 70, 3);
+        let grey: Vec<u8> = rgb.iter().step_by(3).copied().collect();
+        let three: Vec<u8> = grey.iter().flat_map(|l| [*l; 3]).collect();
+        assert_eq!(of_grey(&grey, 90, 70), of_rgb(&three, 90, 70));
+        let turned: Vec<u8> = grey.chunks(90).flat_map(|r| r.iter().rev().copied()).collect();
+        let (own, turned) = (of_grey(&grey, 90, 70), of_grey(&turned, 90, 70));
+        assert!(own.mirrored.distance(turned.own) <= 8, "the samples lie half a pixel off");
+    }
+
+    #[test]
+    fn distances_count_bits_and_text_is_checked() {
+        let a = Pdq([1, 2, 3, u64::MAX]);
+        assert_eq!((a.distance(a), a.distance(Pdq([0, 2, 3, 0]))), (0, 65));
+        assert_eq!(Pdq::of_hex(&a.hex()), Some(a));
+        for wrong in ["", "12", &"+".repeat(64), &"é".repeat(32)] {
+            assert_eq!(Pdq::of_hex(wrong), None);
+        }
+        assert_eq!(a.bytes()[7], 1);
+    }
+}
