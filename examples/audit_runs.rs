@@ -18,9 +18,9 @@ use ncaers::{
     similarity::{
         features::ThumbnailFeatures,
         images::{ImageEntry, Part, Rule},
-        view::{View, KEYPOINTS},
         near_duplicates::{altered, leak, videos},
         runs::{neighbours, runs, runs_by_chance},
+        view::{View, KEYPOINTS},
     },
 };
 use rayon::prelude::*;

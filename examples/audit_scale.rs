@@ -22,8 +22,8 @@ use ncaers::{
         near_duplicates::{altered, leak, videos},
         pairs::links,
         plane::Plane,
-        view::{View, KEYPOINTS},
         runs::runs,
+        view::{View, KEYPOINTS},
         Member,
     },
 };
@@ -101,7 +101,12 @@ fn of_hashes(size: usize) {
     let hashes = hashes(size);
     let (links, links_s) = timed(|| links(&hashes, images::RADIUS, true).len());
     let ids: Vec<String> = (0..size.div_ceil(VIDEO)).map(|i| format!("train/{i:07}")).collect();
-    let member = |(id, signature)| Member { clip_id: id, sha256: None, signature: Some(signature) };
+    let member = |(id, signature)| Member {
+        clip_id: id,
+        sha256: None,
+        signature: Some(signature),
+        views: None,
+    };
     let members: Vec<Member> =
         ids.iter().map(String::as_str).zip(hashes.chunks(VIDEO)).map(member).collect();
     let (joined, groups_s) = timed(|| groups(&members).links.len());

@@ -308,6 +308,9 @@ pub struct Clip {
     pub group_id: String,
     /// Perceptual hashes on a fixed grid, one every 0.5 s; `None` when not computed.
     pub signature: Option<Vec<u64>>,
+    /// What altered copies are recognised by, of a frame every second, packed; `None` of stills, when
+    /// not computed, and in manifests of schema version 1.
+    pub views: Option<Vec<u64>>,
 }
 
 /// One row of `samples.parquet`: a frame, its label and its face.

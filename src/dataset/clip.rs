@@ -123,6 +123,32 @@ pub struct DecodedFacts {
     pub has_b_frames: bool,
     /// Perceptual hashes, one every 0.5 s.
     pub signature: Option<Vec<u64>>,
+    /// Views of a frame every second, packed.
+    #[serde(default, with = "words")]
+    pub views: Option<Vec<u64>>,
+}
+
+/// Words as text: a third of what they take as numbers.
+mod words {
+    use base64::prelude::{Engine as _, BASE64_STANDARD};
+    use serde::{de::Error, Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        words: &Option<Vec<u64>>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        let bytes = words.as_ref().map(|w| w.iter().flat_map(|w| w.to_be_bytes()).collect());
+        bytes.map(|bytes: Vec<u8>| BASE64_STANDARD.encode(bytes)).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Vec<u64>>, D::Error> {
+        let Some(text) = Option::<String>::deserialize(from)? else { return Ok(None) };
+        let bytes = BASE64_STANDARD.decode(text).map_err(D::Error::custom)?;
+        let word = |b: &[u8]| b.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
+        Ok(Some(bytes.chunks_exact(8).map(word).collect()))
+    }
 }
 
 /// A still that stands for a clip.
@@ -136,6 +162,9 @@ pub struct Still {
     pub height: u32,
     /// One perceptual hash.
     pub signature: Vec<u64>,
+    /// The view of the picture, packed.
+    #[serde(default, with = "words")]
+    pub views: Option<Vec<u64>>,
     /// Relative to the output folder.
     pub image_path: String,
     /// The chosen face, clipped to the picture.
@@ -356,6 +385,7 @@ impl FrameSaver<'_> {
                 frames_header: facts.frames_header,
                 has_b_frames: facts.has_b_frames,
                 signature: facts.signature,
+                views: facts.views,
             }),
             samples: self.taken.into_values().collect(),
             lost: self.lost,
@@ -426,6 +456,7 @@ mod tests {
             frames_header: None,
             has_b_frames: false,
             signature: Some(vec![u64::MAX]),
+            views: Some(vec![1, u64::MAX]),
         });
         let line = serde_json::to_string(&result).expect("writes");
         assert_eq!(serde_json::from_str::<ClipResult>(&line).expect("reads"), result);

@@ -105,7 +105,12 @@ fn configuration(request: &Request, all: &Gathered) -> Value {
     let missing = all.unreadable.iter().map(|u| format!("{} {}\n", u.id, u.set));
     let clips = all.clips.iter().map(|(set, clip)| {
         let place = (set, clip.split.to_string(), clip.emotion.name(), &clip.group_id);
-        format!("{place:?} {} {:?} {:?}\n", clip.clip_id, clip.sha256, clip.signature)
+        format!(
+            "{place:?} {} {:?} {:?}\n",
+            clip.clip_id,
+            clip.sha256,
+            (&clip.signature, &clip.views)
+        )
     });
     let digest = |rows: String| digest::sha256_hex(rows.as_bytes());
     json!({

@@ -82,6 +82,9 @@ pub struct Clusters {
 /// Runs of neighbours that are one video.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Runs {
+    /// Whether they count as one video: not where the control joins as well.
+    #[serde(default)]
+    pub trusted: bool,
     /// Of two pictures and more.
     pub runs: usize,
     /// Pictures in them.

@@ -58,6 +58,8 @@ struct ClipPairRow<'a> {
     /// Seconds by which the partner starts later.
     shift_s: f64,
     same_bytes: bool,
+    /// Whether it is an altered copy: cropped, with bars, a logo and so on.
+    altered: bool,
 }
 
 /// A row of `moments.csv`: a still that is near to a moment of a clip by hash.
@@ -169,6 +171,7 @@ fn clip_pairs<'a>(all: &'a Gathered, findings: &Findings) -> Vec<ClipPairRow<'a>
             mirrored: twin.mirrored,
             shift_s: twin.shift_s,
             same_bytes: twin.same_bytes,
+            altered: twin.altered,
         }
     };
     twins.flat_map(|v| v.twins.iter().map(row)).collect()

@@ -15,7 +15,9 @@ mod rows;
 mod table;
 
 /// Version of the tables' columns; a file of another version is refused.
-pub const SCHEMA_VERSION: &str = "1";
+pub const SCHEMA_VERSION: &str = "2";
+/// Versions that are read: the first had no views of clips.
+const READ: [&str; 2] = ["1", SCHEMA_VERSION];
 
 /// The ways in which a manifest or prediction file can be wrong.
 #[derive(Debug, thiserror::Error)]
@@ -226,7 +228,7 @@ fn open(path: &Path, wanted: &'static str) -> Result<table::Table, Error> {
     let table = table::read(path)?;
     let version = table.meta.get(VERSION_KEY);
     let version = version.ok_or_else(|| Error::Foreign { path: path.to_owned() })?;
-    if version != SCHEMA_VERSION {
+    if !READ.contains(&version.as_str()) {
         return Err(Error::Version { path: path.to_owned(), found: version.clone() });
     }
     let found = table.meta.get(TABLE_KEY).cloned().unwrap_or_default();
@@ -295,6 +297,7 @@ mod tests {
             reason: Some("truncated".into()),
             group_id: "train/Anger/0001".into(),
             signature: Some(vec![1, u64::MAX]),
+            views: Some(vec![u64::MAX, 0, 1]),
         }
     }
 
@@ -303,7 +306,10 @@ mod tests {
             Sample { face: None, segment: None, frame_index: None, frame_ms: None, ..sample() };
         Manifest {
             samples: vec![sample(), Sample { sample_id: "z".into(), ..still }],
-            clips: vec![clip(), Clip { clip_id: "z".into(), signature: None, ..clip() }],
+            clips: vec![
+                clip(),
+                Clip { clip_id: "z".into(), signature: None, views: None, ..clip() },
+            ],
             ledger: vec![LedgerEntry {
                 kind: LedgerKind::Clip,
                 id: "x".into(),
@@ -349,6 +355,23 @@ mod tests {
         };
         write_predictions(&path, std::slice::from_ref(&row), &Meta::new()).expect("write");
         assert_eq!(read_predictions(&path).expect("read").0, vec![row]);
+    }
+
+    #[test]
+    fn clips_of_the_first_version_have_no_views() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let path = dir.path().join("clips.parquet");
+        let first = |rows: &[Clip]| {
+            let mut columns = rows::clip_columns(rows);
+            assert_eq!(columns.pop().expect("the last").name(), "views");
+            columns
+        };
+        let mut meta = tagged("clips", &Meta::new());
+        meta.insert(VERSION_KEY.into(), "1".into());
+        table::write(&path, &[clip()], first, &meta).expect("write");
+        let table = open(&path, "clips").expect("read");
+        let want = Clip { views: None, ..clip() };
+        assert_eq!(rows::clips(&path, &table).expect("valid"), [want]);
     }
 
     #[test]

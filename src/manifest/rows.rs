@@ -55,6 +55,7 @@ pub(super) fn sample_columns(rows: &[Sample]) -> Vec<Column> {
 
 pub(super) fn clip_columns(rows: &[Clip]) -> Vec<Column> {
     let signatures: Vec<_> = rows.iter().map(|c| c.signature.as_deref()).collect();
+    let views: Vec<_> = rows.iter().map(|c| c.views.as_deref()).collect();
     vec![
         text("clip_id", rows, |c| Some(&c.clip_id)),
         text("path", rows, |c| Some(&c.path)),
@@ -79,6 +80,7 @@ pub(super) fn clip_columns(rows: &[Clip]) -> Vec<Column> {
         text("reason", rows, |c| c.reason.as_deref()),
         text("group_id", rows, |c| Some(&c.group_id)),
         u64_list_column("signature", &signatures),
+        u64_list_column("views", &views),
     ]
 }
 
@@ -250,6 +252,11 @@ pub(super) fn clips(path: &Path, table: &Table) -> Result<Vec<Clip>, Error> {
     let reordered = table.bools(path, "has_b_frames")?;
     let (statuses, reasons) = (texts("status")?, texts("reason")?);
     let (groups, signatures) = (texts("group_id")?, table.u64_lists(path, "signature")?);
+    let views = match table.u64_lists(path, "views") {
+        // Version 1 had none.
+        Err(Error::MissingColumn { .. }) => vec![None; ids.len()],
+        views => views?,
+    };
     let row = |row: usize| -> Result<Clip, Error> {
         let check = Checked { path, row };
         let word = |name, column: &[Option<String>]| check.present(name, column[row].clone());
@@ -277,6 +284,7 @@ pub(super) fn clips(path: &Path, table: &Table) -> Result<Vec<Clip>, Error> {
             reason: reasons[row].clone(),
             group_id: word("group_id", &groups)?,
             signature: signatures[row].clone(),
+            views: views[row].clone(),
         })
     };
     (0..ids.len()).map(row).collect()

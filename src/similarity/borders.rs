@@ -78,7 +78,8 @@ impl Lines<'_> {
 fn bars(lines: &Lines) -> (usize, usize) {
     let n = lines.count();
     let least = (LEAST * n as f64).ceil() as usize;
-    let (front, back) = (flat((0..n).map(|i| lines.line(i))), flat((0..n).rev().map(|i| lines.line(i))));
+    let (front, back) =
+        (flat((0..n).map(|i| lines.line(i))), flat((0..n).rev().map(|i| lines.line(i))));
     if front + back >= n {
         return (0, 0);
     }

@@ -12,6 +12,7 @@
 pub mod align;
 pub mod borders;
 pub mod candidates;
+pub mod clip_views;
 pub mod clips;
 pub mod distances;
 pub mod features;

@@ -44,6 +44,12 @@ impl Cells {
         &self.levels
     }
 
+    /// Levels `[side, side]` of a smaller grid.
+    pub fn smaller(&self, side: usize) -> Vec<u8> {
+        let whole = Plane { width: SIDE, height: SIDE, pixels: self.levels.clone() };
+        whole.scaled(side, side).pixels
+    }
+
     fn mirrored(&self) -> Cells {
         let rows = self.levels.chunks_exact(SIDE);
         Cells { levels: rows.flat_map(|r| r.iter().rev().copied()).collect(), size: self.size }
@@ -289,7 +295,8 @@ fn judged(own: &[f32], laid: &Laid) -> Option<Agreement> {
         }
         seen += 1;
         frame.include(w % WINDOWS, w / WINDOWS);
-        (*say, alike[w]) = window(rows().flat_map(|row| own[row.clone()].iter().zip(&laid.levels[row])));
+        (*say, alike[w]) =
+            window(rows().flat_map(|row| own[row.clone()].iter().zip(&laid.levels[row])));
     }
     if seen < WINDOWS {
         return None;
@@ -354,7 +361,8 @@ impl Blob {
     fn at_the_edge_of(&self, frame: &Blob) -> bool {
         let reach = |(from, to): (usize, usize), (first, last): (usize, usize)| {
             let length = (last - first + 1) as f64;
-            let (before, after) = ((to + 1 - first) as f64 / length, (last + 1 - from) as f64 / length);
+            let (before, after) =
+                ((to + 1 - first) as f64 / length, (last + 1 - from) as f64 / length);
             before.min(after)
         };
         let (across, down) = (reach(self.across, frame.across), reach(self.down, frame.down));

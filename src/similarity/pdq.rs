@@ -120,7 +120,10 @@ fn window(n: usize) -> usize {
 
 /// What enters and leaves the box at each place of a side of `n` pixels: the indices of the
 /// pixels to add and to subtract before the mean of `count` is written.
-fn steps(n: usize, window: usize) -> (usize, impl Iterator<Item = (Option<usize>, Option<usize>, usize)>) {
+fn steps(
+    n: usize,
+    window: usize,
+) -> (usize, impl Iterator<Item = (Option<usize>, Option<usize>, usize)>) {
     let half = (window + 2) / 2;
     let before = half - 1;
     let step = move |out: usize| {
@@ -165,7 +168,8 @@ fn along_columns(from: &[f32], to: &mut [f32], width: usize, window: usize) {
 static WAVES: LazyLock<Vec<[f32; SAMPLES]>> = LazyLock::new(|| {
     let scale = f64::from((2.0 / SAMPLES as f64).sqrt() as f32);
     let unit = std::f64::consts::PI / 2.0 / SAMPLES as f64;
-    let at = |i: usize, j: usize| (scale * (unit * (i + 1) as f64 * (2 * j + 1) as f64).cos()) as f32;
+    let at =
+        |i: usize, j: usize| (scale * (unit * (i + 1) as f64 * (2 * j + 1) as f64).cos()) as f32;
     (0..KEPT).map(|i| std::array::from_fn(|j| at(i, j))).collect()
 });
 

@@ -59,7 +59,8 @@ impl Plane {
         for (row, out) in self.pixels.chunks_exact(self.width).zip(narrow.chunks_exact_mut(width)) {
             for (cell, tap) in out.iter_mut().zip(&across) {
                 let levels = &row[tap.first..tap.first + tap.weights.len()];
-                let sum: u32 = levels.iter().zip(&tap.weights).map(|(l, w)| u32::from(*l) * w).sum();
+                let sum: u32 =
+                    levels.iter().zip(&tap.weights).map(|(l, w)| u32::from(*l) * w).sum();
                 // Four fractional bits are kept for the second pass.
                 *cell = (sum >> (WEIGHT_BITS - 4)) as u16;
             }

@@ -273,9 +273,9 @@ fn affine_of(matches: &[Match]) -> Option<Affine> {
     if determinant <= 1e-3 * (xx + yy).powi(2) {
         return similarity_of(matches);
     }
-    let solved = rows.map(|[x, y]| [(x * yy - y * xy) / determinant, (y * xx - x * xy) / determinant]);
-    let shift =
-        [0, 1].map(|i: usize| to[i] - solved[i][0] * from[0] - solved[i][1] * from[1]);
+    let solved =
+        rows.map(|[x, y]| [(x * yy - y * xy) / determinant, (y * xx - x * xy) / determinant]);
+    let shift = [0, 1].map(|i: usize| to[i] - solved[i][0] * from[0] - solved[i][1] * from[1]);
     Some(Affine([solved[0][0], solved[0][1], shift[0], solved[1][0], solved[1][1], shift[1]]))
 }
 
@@ -307,7 +307,10 @@ mod tests {
             match i {
                 0..60 => {
                     a.push(keypoint(at, *own));
-                    b.push(keypoint(there, [flipped[0] ^ 0xFFF, flipped[1], flipped[2], flipped[3]]));
+                    b.push(keypoint(
+                        there,
+                        [flipped[0] ^ 0xFFF, flipped[1], flipped[2], flipped[3]],
+                    ));
                 }
                 60..100 => a.push(keypoint(at, *own)),
                 _ => b.push(keypoint(at, *own)),

@@ -102,8 +102,7 @@ impl View {
                 .then(|| (self.change(other, transform, mirrored, &found), apart))
         };
         as_it_is.and_then(laid).or_else(|| {
-            let found =
-                registrations(&self.keypoints, &other.keypoints, its_width, LEAST_INLIERS);
+            let found = registrations(&self.keypoints, &other.keypoints, its_width, LEAST_INLIERS);
             found.into_iter().find_map(|r| laid((r.transform, r.mirrored)))
         })
     }
@@ -130,10 +129,8 @@ impl View {
 
 /// Whether pictures that agree like that are copies.
 fn is_copy(transform: &Affine, found: &Agreement) -> bool {
-    let [least, most] = [
-        found.covered[0].min(found.covered[1]),
-        found.covered[0].max(found.covered[1]),
-    ];
+    let [least, most] =
+        [found.covered[0].min(found.covered[1]), found.covered[0].max(found.covered[1])];
     found.same >= LEAST_SAME
         && found.differing as f64 <= 1.0 + MOST_DIFFERING * found.same as f64
         && found.hidden <= MOST_HIDDEN
@@ -248,11 +245,8 @@ pub(super) mod tests {
         let turn = Affine([cos, -sin, 60.0, sin, cos, 5.0]);
         let rotated = told(&warped(&picture, (400, 210), turn));
         assert!((rotated.turned + 80).abs() <= 6, "{rotated:?}");
-        let framed = put(
-            &Plane::new(480, 400, vec![0; 480 * 400]).expect("fits"),
-            &picture,
-            (0, 65),
-        );
+        let framed =
+            put(&Plane::new(480, 400, vec![0; 480 * 400]).expect("fits"), &picture, (0, 65));
         assert!(!told(&framed).cropped());
         let logo = told(&put(&picture, &scene(9, 90, 90), (380, 10)));
         assert!((20..=120).contains(&logo.hidden), "{logo:?}");

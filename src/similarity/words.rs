@@ -77,7 +77,11 @@ impl Words {
         found
     }
 
-    fn voted(&self, corners: impl Iterator<Item = Descriptor>, ballot: &mut Ballot) -> Vec<(u16, u32)> {
+    fn voted(
+        &self,
+        corners: impl Iterator<Item = Descriptor>,
+        ballot: &mut Ballot,
+    ) -> Vec<(u16, u32)> {
         ballot.votes.resize(self.pictures, 0);
         ballot.last.resize(self.pictures, 0);
         for (i, corner) in corners.enumerate() {

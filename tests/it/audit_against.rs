@@ -83,6 +83,7 @@ impl Set {
             reason: None,
             group_id: id.to_string(),
             signature: Some(signature.to_vec()),
+            views: None,
         });
         self
     }

@@ -6,6 +6,7 @@ use super::{
     signature::Signature,
     Facts,
 };
+use crate::similarity::clip_views;
 
 /// The facts so far.
 pub(super) struct FactsCollector {
@@ -20,6 +21,8 @@ pub(super) struct FactsCollector {
     first_error: Option<String>,
     concealed: u64,
     signature: Option<Signature>,
+    /// Views of every second hash's frame, packed.
+    views: Vec<u64>,
 }
 
 /// What the first frame looks like.
@@ -49,6 +52,7 @@ impl FactsCollector {
             first_error: None,
             concealed: 0,
             signature: fps.map(Signature::new),
+            views: Vec::new(),
         }
     }
 
@@ -97,6 +101,10 @@ impl FactsCollector {
         self.b_frames |= picture.kind() == picture::Type::B;
         self.concealed += u64::from(is_damaged(picture));
         if let Some(signature) = self.signature.as_mut().filter(|s| s.wants(index)) {
+            if signature.on_the_second() {
+                let grey = converter.grey(picture);
+                self.views.extend(grey.iter().flat_map(clip_views::packed));
+            }
             signature.push(converter.hash(picture));
         }
     }
@@ -134,6 +142,7 @@ impl FactsCollector {
             has_b_frames: self.b_frames,
             damage,
             remarks: self.changes,
+            views: self.signature.is_some().then_some(self.views),
             signature: self.signature.map(Signature::hashes),
         }
     }

@@ -211,6 +211,7 @@ fn clip(i: usize) -> Clip {
         reason: None,
         group_id: clip_id(i),
         signature: None,
+        views: None,
     }
 }
 
