@@ -5,12 +5,10 @@ use std::fmt::Write as _;
 use anyhow::Result;
 use serde_json::{json, Value};
 
-use super::{rules::Configuration, tables::Tables, Config, ImportConfig, Options, Summary};
-use crate::{
-    corpus::Listing,
-    folder::OutputFolder,
-    record::{Emotion, Split},
+use super::{
+    rules::Configuration, tables::Tables, Config, ImageFormat, ImportConfig, Options, Summary,
 };
+use crate::{corpus::Listing, folder::OutputFolder, media::library::library};
 
 /// The dataset card's name, which data hubs show.
 const CARD: &str = "README.md";
@@ -38,15 +36,36 @@ pub(super) fn write(
             imported_choices(config, tables),
         ),
     };
-    let mut text = format!("{title}\n\n{intro}");
+    let mut text = format!("{}{title}\n\n{intro}", front_matter(summary));
     text.push_str("\n## Samples\n\n");
-    text.push_str(&class_table(summary));
+    text.push_str(&summary.class_table());
     text.push_str("\n## Left out\n\n");
     text.push_str(&left_out_table(summary));
     text.push_str("\n## How it was made\n\n");
     text.push_str(&choices);
     text.push_str(CITATION);
     out.write(CARD, text.as_bytes())
+}
+
+/// What data hubs read: which file is which table, so that the folder loads as it is.
+fn front_matter(summary: &Summary) -> String {
+    let size = match summary.total() {
+        0..1_000 => "n<1K",
+        1_000..10_000 => "1K<n<10K",
+        10_000..100_000 => "10K<n<100K",
+        _ => "100K<n<1M",
+    };
+    let mut text = format!(
+        "---\npretty_name: Emotion frames\nlicense: other\ntask_categories:\n- image-classification\n\
+         tags:\n- emotion-recognition\n- faces\nsize_categories:\n- {size}\nconfigs:\n"
+    );
+    for table in ["samples", "clips", "ledger"] {
+        let _ = writeln!(text, "- config_name: {table}\n  data_files: {table}.parquet");
+        if table == "samples" {
+            text.push_str("  default: true\n");
+        }
+    }
+    text + "---\n\n"
 }
 
 const CITATION: &str = "\n## How to cite\n\n\
@@ -70,24 +89,6 @@ fn intro(config: &Config, listing: &Listing, tables: &Tables, summary: &Summary)
         config.seed,
         config.segment_seconds,
     )
-}
-
-/// Samples per class and split, as Markdown.
-pub(super) fn class_table(summary: &Summary) -> String {
-    let count = |split: Split, class: &str| {
-        summary.samples.get(split.name()).and_then(|s| s.get(class)).copied().unwrap_or(0)
-    };
-    let mut text =
-        String::from("| class | train | val | test | total |\n|---|---:|---:|---:|---:|\n");
-    let mut row = |name: &str, n: [usize; 3]| {
-        let total: usize = n.iter().sum();
-        let _ = writeln!(text, "| {name} | {} | {} | {} | {total} |", n[0], n[1], n[2]);
-    };
-    for emotion in Emotion::ALL {
-        row(emotion.name(), Split::ALL.map(|split| count(split, emotion.name())));
-    }
-    row("total", Split::ALL.map(|s| Emotion::ALL.iter().map(|e| count(s, e.name())).sum()));
-    text
 }
 
 fn left_out_table(summary: &Summary) -> String {
@@ -148,13 +149,13 @@ fn choices(config: &Config, tables: &Tables) -> String {
     line("balance of classes in a split", config.balance.to_string());
     line("videos in two splits", config.on_leak.to_string());
     line("damaged clips of which frames are used", partial.to_string());
-    line(
-        "frames",
-        format!(
-            "{:?}, JPEG quality {} without chroma subsampling",
-            config.image_format, config.jpeg_quality
-        ),
-    );
+    let frames = match config.image_format {
+        ImageFormat::Jpeg => {
+            format!("JPEG, quality {}, no chroma subsampling", config.jpeg_quality)
+        }
+        ImageFormat::Png => "PNG".into(),
+    };
+    line("frames", frames);
     if config.fast {
         line(
             "limit",
@@ -212,6 +213,7 @@ fn write_record(
         "host": host.trim(),
         "finished_unix_s": finished,
         "ffmpeg": ffmpeg_version(),
+        "ffmpeg_build": library(),
         "run": run,
         "configuration": config,
         "summary": summary,
@@ -234,7 +236,7 @@ mod tests {
         let class = |n| BTreeMap::from([("Fear".to_owned(), n)]);
         let samples =
             BTreeMap::from([("train".to_owned(), class(5)), ("test".to_owned(), class(2))]);
-        let table = class_table(&Summary { samples, ..Summary::default() });
+        let table = Summary { samples, ..Summary::default() }.class_table();
         assert!(table.contains("| Fear | 5 | 0 | 2 | 7 |"), "{table}");
         assert!(table.contains("| Anger | 0 | 0 | 0 | 0 |"), "{table}");
         assert!(table.ends_with("| total | 5 | 0 | 2 | 7 |\n"), "{table}");

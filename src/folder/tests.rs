@@ -141,6 +141,9 @@ fn workers_see_what_others_wrote_and_the_list_is_in_order() {
     let worker = OutputFolder::join(dir.path()).expect("join");
     worker.write("images/b.jpg", b"b").expect("write");
     owner.write("images/b.jpg", b"again").expect("a file of a worker is ours");
+    worker.write("images/c.jpg", b"c").expect("write");
+    owner.retain(|name| name != Path::new("images/c.jpg")).expect("retain");
+    assert!(!dir.path().join("images/c.jpg").exists(), "what a worker wrote can be removed");
     owner.write("a.txt", b"a").expect("write");
     owner.finish().expect("finish");
     let list = fs::read_to_string(dir.path().join(FILES)).expect("list");
@@ -172,6 +175,18 @@ fn folders_that_get_empty_go_with_their_files() {
     folder.write("images/test/a.jpg", b"a").expect("write");
     folder.retain(|name| name.starts_with("images/test")).expect("retain");
     assert!(!dir.path().join("images/train").exists() && dir.path().join("images/test").exists());
+}
+
+#[test]
+fn what_a_worker_wrote_is_retained_or_removed_as_well() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let folder = fresh(dir.path());
+    let worker = OutputFolder::join(dir.path()).expect("join");
+    worker.write("images/kept.jpg", b"a").expect("write");
+    worker.write("images/dropped.jpg", b"b").expect("write");
+    folder.retain(|name| name == Path::new("images/kept.jpg")).expect("retain");
+    assert!(!dir.path().join("images/dropped.jpg").exists());
+    assert!(folder.has(Path::new("images/kept.jpg")).expect("list"), "forgotten");
 }
 
 #[test]
