@@ -209,12 +209,13 @@ pub(super) mod tests {
         // The same bits, another look: not the same.
         let other = ImageEntry { hash: own.hash, ..drawn("c", Split::Test, place(2)) };
         assert_eq!(rule.judge(&own, &other), None);
-        let unseen = |flips: u64| ImageEntry { hash: own.hash ^ flips, look: None, ..own.clone() };
+        let hash = |hash: u64| ImageEntry { hash, look: None, view: None, ..own.clone() };
+        let unseen = |flips: u64| hash(own.hash ^ flips);
         let alone =
             |distance| Likeness { change: None, distance, mirrored: false, difference: None };
         assert_eq!(rule.judge(&own, &unseen(0b111)), Some(alone(3)));
         assert_eq!(rule.judge(&unseen(0b1111), &own), None);
-        let plain = ImageEntry { hash: UNINFORMATIVE, ..own.clone() };
+        let plain = ImageEntry { look: own.look.clone(), ..hash(UNINFORMATIVE) };
         assert_eq!(rule.judge(&plain, &plain), None);
     }
 

@@ -18,8 +18,10 @@ pub const WINDOWS: usize = (SIDE - WINDOW) / STRIDE + 1;
 const PLAIN: f64 = 4.0;
 /// Correlation from which on two windows show the same.
 pub const SAME: f64 = 0.94;
-/// Steps by which the transform is refined on the cells.
-const REFINEMENTS: usize = 3;
+/// Steps by which the transform is refined on the cells at most, and what the last must have gained
+/// for another.
+const REFINEMENTS: usize = 10;
+const LEAST_GAIN: f64 = 0.98;
 
 /// A picture at 64 x 64 cells, with the size of the picture in which its keypoints lie.
 #[derive(Clone, Debug, PartialEq)]
@@ -102,10 +104,14 @@ pub fn agreement(
         let Some(step) = refinement(&own, &laid) else { break };
         let next = map.after(&step);
         let better = Laid::new(fine, &next);
-        if better.error(&own) >= laid.error(&own) {
+        let (before, after) = (laid.error(&own), better.error(&own));
+        if after >= before {
             break;
         }
         (map, laid) = (next, better);
+        if after > LEAST_GAIN * before {
+            break;
+        }
     }
     let mut found = judged(&own, &laid)?;
     let share = laid.inside.iter().filter(|i| **i).count() as f64 / (SIDE * SIDE) as f64;
