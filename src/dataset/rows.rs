@@ -203,22 +203,25 @@ fn joined(links: &[Link], given: &[Option<&str>]) -> UnionFind {
     let mut sets = UnionFind::new(given.len());
     let mut listed: BTreeMap<&str, usize> = BTreeMap::new();
     for (k, group) in given.iter().enumerate() {
-        group.iter().for_each(|group| sets.join(*listed.entry(group).or_insert(k), k));
+        let Some(group) = *group else { continue };
+        sets.join(*listed.entry(group).or_insert(k), k);
     }
-    let (bytes, looks): (Vec<_>, Vec<_>) =
+    let (bytes, looks): (Vec<&Link>, Vec<&Link>) =
         links.iter().partition(|link| link.reason == Reason::SameBytes);
     bytes.iter().for_each(|link| sets.join(link.a, link.b));
     let mut of: BTreeMap<usize, &str> = BTreeMap::new();
     for (k, group) in given.iter().enumerate() {
-        group.iter().for_each(|group| drop(of.insert(sets.root(k), group)));
+        let Some(group) = *group else { continue };
+        of.insert(sets.root(k), group);
     }
     for link in looks {
         let (a, b) = (sets.root(link.a), sets.root(link.b));
         let groups = (of.get(&a).copied(), of.get(&b).copied());
         if a != b && !(groups.0.is_some() && groups.1.is_some()) {
             sets.join(a, b);
-            let group = groups.0.or(groups.1);
-            group.into_iter().for_each(|group| drop(of.insert(sets.root(a), group)));
+            if let Some(group) = groups.0.or(groups.1) {
+                of.insert(sets.root(a), group);
+            }
         }
     }
     sets
