@@ -360,6 +360,9 @@ pub struct Clip {
     pub first_frame: Option<u64>,
     /// One past the last frame of that part.
     pub end_frame: Option<u64>,
+    /// What altered copies are recognised by, of a frame every second, packed; `None` of stills, when
+    /// not computed, and in manifests of schema version 1.
+    pub views: Option<Vec<u64>>,
 }
 
 /// One row of `samples.parquet`: a frame, its label and its face.

@@ -136,6 +136,32 @@ pub struct DecodedFacts {
     pub default_stream: bool,
     /// The frames that are the clip, where it is a part of the file.
     pub part: Option<(u64, u64)>,
+    /// Views of a frame every second, packed.
+    #[serde(default, with = "words")]
+    pub views: Option<Vec<u64>>,
+}
+
+/// Words as text: a third of what they take as numbers.
+mod words {
+    use base64::prelude::{Engine as _, BASE64_STANDARD};
+    use serde::{de::Error, Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        words: &Option<Vec<u64>>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        let bytes = words.as_ref().map(|w| w.iter().flat_map(|w| w.to_be_bytes()).collect());
+        bytes.map(|bytes: Vec<u8>| BASE64_STANDARD.encode(bytes)).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Vec<u64>>, D::Error> {
+        let Some(text) = Option::<String>::deserialize(from)? else { return Ok(None) };
+        let bytes = BASE64_STANDARD.decode(text).map_err(D::Error::custom)?;
+        let word = |b: &[u8]| b.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
+        Ok(Some(bytes.chunks_exact(8).map(word).collect()))
+    }
 }
 
 /// Why a segment gives no sample.
@@ -158,6 +184,9 @@ pub struct Still {
     pub height: u32,
     /// One perceptual hash.
     pub signature: Vec<u64>,
+    /// The view of the picture, packed.
+    #[serde(default, with = "words")]
+    pub views: Option<Vec<u64>>,
     /// Relative to the output folder.
     pub image_path: String,
     /// The chosen face, clipped to the picture.
@@ -486,6 +515,7 @@ impl FrameSaver<'_> {
                 color_transfer: facts.color_transfer,
                 default_stream: facts.default_stream,
                 part,
+                views: facts.views,
             }),
             samples: self.taken.into_values().collect(),
             lost: self.lost,
@@ -573,6 +603,7 @@ mod tests {
             color_transfer: Some("bt709".into()),
             default_stream: true,
             part: Some((5, 90)),
+            views: Some(vec![1, u64::MAX]),
         });
         let line = serde_json::to_string(&result).expect("writes");
         assert_eq!(serde_json::from_str::<ClipResult>(&line).expect("reads"), result);

@@ -32,7 +32,11 @@ use crate::{
     media::{image as picture, orientation},
     progress::Progress,
     record::{ClipStatus, FaceBox},
-    similarity::hash::{self, Thumbnail},
+    similarity::{
+        clip_views,
+        hash::{self, Thumbnail},
+        plane::Plane,
+    },
     split::{Balance, OnLeak, Shares},
 };
 
@@ -221,8 +225,9 @@ impl Task<'_> {
             }
         };
         let (width, height) = rgb.dimensions();
-        let luma = hash::luma(rgb.as_raw());
-        let thumbnail = Thumbnail::of_pixels(&luma, width as usize, height as usize);
+        let grey = Plane::new(width as usize, height as usize, hash::luma(rgb.as_raw()));
+        let thumbnail =
+            grey.as_ref().and_then(|g| Thumbnail::of_pixels(&g.pixels, g.width, g.height));
         let (faces, reason) = self.faces(source, &rgb, detector)?;
         let chosen = faces.as_deref().and_then(|f| self.config.choose.of(f, width, height));
         let turn = orientation::of_file(&bytes);
@@ -247,6 +252,7 @@ impl Task<'_> {
             width,
             height,
             signature: vec![thumbnail.map_or(hash::UNINFORMATIVE, |t| hash::hash(&t))],
+            views: grey.as_ref().map(clip_views::packed),
             image_path,
             face: chosen.and_then(|f| picture::widen(f, self.config.margin, width, height)),
             face_count: faces.map(|f| f.len() as u32),

@@ -19,7 +19,7 @@ mod table;
 /// Version of the tables' columns that is written.
 ///
 /// Version 2 added `damage` and `draw` to the samples, `orientation`, `color_transfer`,
-/// `default_stream`, `first_frame` and `end_frame` to the clips, and files to the ledger's kinds.
+/// `default_stream`, `first_frame`, `end_frame` and `views` to the clips, and files to the ledger's kinds.
 pub const SCHEMA_VERSION: &str = "2";
 
 /// Versions that are read; a file of another one is refused. What an older one lacks is as if it had
@@ -339,6 +339,7 @@ mod tests {
             default_stream: Some(true),
             first_frame: Some(10),
             end_frame: Some(58),
+            views: Some(vec![u64::MAX, 0, 1]),
         }
     }
 
@@ -353,7 +354,10 @@ mod tests {
         };
         Manifest {
             samples: vec![sample(), Sample { sample_id: "z".into(), ..still }],
-            clips: vec![clip(), Clip { clip_id: "z".into(), signature: None, ..clip() }],
+            clips: vec![
+                clip(),
+                Clip { clip_id: "z".into(), signature: None, views: None, ..clip() },
+            ],
             ledger: vec![LedgerEntry {
                 kind: LedgerKind::Clip,
                 id: "x".into(),
@@ -431,6 +435,23 @@ mod tests {
         };
         write_predictions(&path, std::slice::from_ref(&row), &Meta::new()).expect("write");
         assert_eq!(read_predictions(&path).expect("read").0, vec![row]);
+    }
+
+    #[test]
+    fn clips_of_the_first_version_have_no_views() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let path = dir.path().join("clips.parquet");
+        let first = |rows: &[Clip]| {
+            let mut columns = rows::clip_columns(rows);
+            assert_eq!(columns.pop().expect("the last").name(), "views");
+            columns
+        };
+        let mut meta = tagged("clips", &Meta::new());
+        meta.insert(VERSION_KEY.into(), "1".into());
+        table::write(&path, &[clip()], first, &meta).expect("write");
+        let table = open(&path, "clips").expect("read");
+        let want = Clip { views: None, ..clip() };
+        assert_eq!(rows::clips(&path, &table).expect("valid"), [want]);
     }
 
     #[test]

@@ -57,6 +57,7 @@ pub(super) fn sample_columns(rows: &[Sample]) -> Vec<Column> {
 
 pub(super) fn clip_columns(rows: &[Clip]) -> Vec<Column> {
     let signatures: Vec<_> = rows.iter().map(|c| c.signature.as_deref()).collect();
+    let views: Vec<_> = rows.iter().map(|c| c.views.as_deref()).collect();
     vec![
         text("clip_id", rows, |c| Some(&c.clip_id)),
         text("path", rows, |c| Some(&c.path)),
@@ -86,6 +87,7 @@ pub(super) fn clip_columns(rows: &[Clip]) -> Vec<Column> {
         values!("default_stream", rows, bool, |c| c.default_stream),
         values!("first_frame", rows, i64, |c| c.first_frame.map(|v| v as i64)),
         values!("end_frame", rows, i64, |c| c.end_frame.map(|v| v as i64)),
+        u64_list_column("views", &views),
     ]
 }
 
@@ -277,6 +279,7 @@ pub(super) fn clips(path: &Path, table: &Table) -> Result<Vec<Clip>, Error> {
     let defaults = table.since_2(path, "default_stream", Table::bools)?;
     let firsts = table.since_2(path, "first_frame", Table::i64s)?;
     let ends = table.since_2(path, "end_frame", Table::i64s)?;
+    let views = table.since_2(path, "views", Table::u64_lists)?;
     let row = |row: usize| -> Result<Clip, Error> {
         let check = Checked { path, row };
         let word = |name, column: &[Option<String>]| check.present(name, column[row].clone());
@@ -309,6 +312,7 @@ pub(super) fn clips(path: &Path, table: &Table) -> Result<Vec<Clip>, Error> {
             default_stream: at(&defaults, row),
             first_frame: check.maybe("first_frame", at(&firsts, row))?,
             end_frame: check.maybe("end_frame", at(&ends, row))?,
+            views: at(&views, row),
         })
     };
     (0..ids.len()).map(row).collect()

@@ -272,7 +272,12 @@ fn copies_of_clips_join_and_other_takes_of_the_scene_do_not() {
     }
     let members: Vec<Member> = clips
         .iter()
-        .map(|(id, signature)| Member { clip_id: id, sha256: None, signature: Some(signature) })
+        .map(|(id, signature)| Member {
+            clip_id: id,
+            sha256: None,
+            signature: Some(signature),
+            views: None,
+        })
         .collect();
     let found = groups(&members);
     for (i, (id, _)) in clips.iter().enumerate() {

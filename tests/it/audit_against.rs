@@ -90,6 +90,7 @@ impl Set {
             default_stream: None,
             first_frame: None,
             end_frame: None,
+            views: None,
         });
         self
     }

@@ -61,6 +61,7 @@ fn result(clip_id: &str, segments: u32) -> ClipResult {
             frames_header: None,
             has_b_frames: false,
             signature: None,
+            views: None,
         }),
         samples: cut.into_iter().zip(drawn).map(taken).collect(),
         lost: Vec::new(),

@@ -17,7 +17,10 @@ use crate::{
         image::Ycc,
         orientation::{self, Orientation},
     },
-    similarity::hash::{self, Thumbnail},
+    similarity::{
+        hash::{self, Thumbnail},
+        plane::Plane,
+    },
 };
 
 /// Matrix and range of a frame.
@@ -256,6 +259,17 @@ impl Converter {
         planes::ycc((width, height), range, |plane, y| {
             row(picture, plane, y, if plane == 0 { width } else { width.div_ceil(2) })
         })
+    }
+
+    /// The brightness of the upright picture; `None` when it cannot be converted.
+    pub(super) fn grey(&mut self, picture: &frame::Video) -> Option<Plane> {
+        let (width, height) = (picture.width() as usize, picture.height() as usize);
+        if self.rotation == 0 && has_luma_plane(picture.format()) {
+            let pixels = (0..height).flat_map(|y| row(picture, 0, y, width)).copied().collect();
+            return Plane::new(width, height, pixels);
+        }
+        let rgb = self.rgb(picture).ok()?;
+        Plane::new(rgb.width() as usize, rgb.height() as usize, hash::luma(rgb.as_raw()))
     }
 
     /// The brightness of a frame that is [`Self::direct`], rows without anything between them.

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     media::orientation::{self, Orientation},
     record::Damage,
+    similarity::clip_views,
 };
 
 /// The facts so far.
@@ -27,6 +28,8 @@ pub(super) struct FactsCollector {
     first_error: Option<String>,
     damaged: BTreeMap<u64, Damage>,
     signature: Option<Signature>,
+    /// Views of every second hash's frame, packed.
+    views: Vec<u64>,
 }
 
 /// What the first frame looks like.
@@ -60,6 +63,7 @@ impl FactsCollector {
             first_error: None,
             damaged: BTreeMap::new(),
             signature: fps.map(Signature::new),
+            views: Vec::new(),
         }
     }
 
@@ -118,6 +122,10 @@ impl FactsCollector {
             damage => drop(self.damaged.insert(index, damage)),
         }
         if let Some(signature) = self.signature.as_mut().filter(|s| s.wants(index)) {
+            if signature.on_the_second() {
+                let grey = converter.grey(picture);
+                self.views.extend(grey.iter().flat_map(clip_views::packed));
+            }
             signature.push(converter.hash(picture));
         }
     }
@@ -160,6 +168,7 @@ impl FactsCollector {
             has_b_frames: self.b_frames,
             damage,
             remarks,
+            views: self.signature.is_some().then_some(self.views),
             signature: self.signature.map(Signature::hashes),
         }
     }

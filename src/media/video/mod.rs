@@ -146,6 +146,9 @@ pub struct Facts {
     pub remarks: Vec<String>,
     /// Perceptual hashes, one every 0.5 s; `None` under `fast`.
     pub signature: Option<Vec<u64>>,
+    /// Views of a frame every second, packed as [`crate::similarity::clip_views`] says; `None` without
+    /// a signature.
+    pub views: Option<Vec<u64>>,
 }
 
 /// Decodes `path`, giving every wanted frame to `plan`.

@@ -29,6 +29,11 @@ impl Signature {
         index >= self.next()
     }
 
+    /// Whether the next frame on the grid lies on a whole second.
+    pub(super) fn on_the_second(&self) -> bool {
+        self.hashes.len().is_multiple_of(2)
+    }
+
     pub(super) fn push(&mut self, hash: u64) {
         self.hashes.push(hash);
     }

@@ -218,6 +218,7 @@ fn clip(i: usize) -> Clip {
         default_stream: None,
         first_frame: None,
         end_frame: None,
+        views: None,
     }
 }
 
