@@ -8,7 +8,7 @@ use ncaers::{
     face,
     folder::claim_standing,
     manifest::Manifest,
-    record::{ClipStatus, Emotion, LedgerKind, Segment, Split},
+    record::{ClipStatus, Damage, Emotion, LedgerKind, Segment, Split},
     sampling,
 };
 
@@ -39,6 +39,8 @@ fn result(clip_id: &str, segments: u32) -> ClipResult {
         height: 96,
         face: None,
         face_count: None,
+        damage: Damage::None,
+        draw: 0,
     };
     ClipResult {
         clip_id: clip_id.into(),
@@ -62,9 +64,13 @@ fn result(clip_id: &str, segments: u32) -> ClipResult {
             has_b_frames: false,
             signature: None,
             views: None,
+            orientation: 1,
+            color_transfer: None,
+            default_stream: true,
+            part: None,
         }),
         samples: cut.into_iter().zip(drawn).map(taken).collect(),
-        lost: Vec::new(),
+        lost: BTreeMap::new(),
         seconds: BTreeMap::new(),
         still: None,
     }

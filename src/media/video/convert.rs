@@ -264,7 +264,7 @@ impl Converter {
     /// The brightness of the upright picture; `None` when it cannot be converted.
     pub(super) fn grey(&mut self, picture: &frame::Video) -> Option<Plane> {
         let (width, height) = (picture.width() as usize, picture.height() as usize);
-        if self.rotation == 0 && has_luma_plane(picture.format()) {
+        if self.orientation == orientation::UPRIGHT && has_luma_plane(picture.format()) {
             let pixels = (0..height).flat_map(|y| row(picture, 0, y, width)).copied().collect();
             return Plane::new(width, height, pixels);
         }
