@@ -78,7 +78,7 @@ fn is_crate(manifest: &str, name: &str) -> bool {
 
 /// Compiles what LibTorch can do and tch has no binding for.
 fn compile_native(libtorch: &Path) {
-    let files = ["src/train/native.cpp", "src/model/fused.cpp"];
+    let files = ["src/train/native.cpp", "src/train/calls.cpp", "src/model/fused.cpp"];
     files.iter().for_each(|file| println!("cargo:rerun-if-changed={file}"));
     cc::Build::new()
         .cpp(true)
@@ -92,4 +92,38 @@ fn compile_native(libtorch: &Path) {
         .files(files)
         .compile("ncaers_native");
     println!("cargo:rustc-link-lib=gomp");
+    compile_graphs(libtorch);
+}
+
+/// Compiles what records CUDA graphs into a library that the program carries in itself and opens
+/// behind LibTorch's CUDA part, so that it links nothing of CUDA. It needs CUDA's headers, which
+/// `justw` puts beside LibTorch; without them the library is empty, and steps are not recorded.
+fn compile_graphs(libtorch: &Path) {
+    let source = "src/model/cuda_graph.cpp";
+    let headers = libtorch.join("cuda-include");
+    println!("cargo:rerun-if-changed={source}");
+    println!("cargo:rerun-if-changed={}", headers.join("cuda_runtime_api.h").display());
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    let library = out.join("libncaers_graph.so");
+    if !headers.join("cuda_runtime_api.h").exists() {
+        println!(
+            "cargo:warning=no CUDA headers in {}; steps are not recorded on GPUs",
+            headers.display()
+        );
+        fs::write(&library, []).expect("OUT_DIR can be written");
+        return;
+    }
+    let mut compiler =
+        cc::Build::new().cpp(true).pic(true).warnings(false).get_compiler().to_command();
+    let status = compiler
+        .args(["-std=c++17", "-O2", "-shared", "-s", "-isystem"])
+        .arg(libtorch.join("include"))
+        .arg("-isystem")
+        .arg(&headers)
+        .arg(source)
+        .arg("-o")
+        .arg(&library)
+        .status();
+    let compiled = status.expect("the C++ compiler that compiled the rest starts");
+    assert!(compiled.success(), "cannot compile {source}");
 }

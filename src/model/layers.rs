@@ -1,79 +1,11 @@
 //! The layers all networks are made of, over LibTorch's fallible operations.
-use std::{borrow::Borrow, cell::RefCell};
+use std::borrow::Borrow;
 
 use anyhow::Result;
 use tch::{nn, Device, Kind, Tensor};
 
-use super::fused;
-
-/// One evaluation of a network: training or not, the number format of convolutions and matrix
-/// products, and optionally a record of the layers that were passed.
-#[derive(Debug, Default)]
-pub struct Pass {
-    train: bool,
-    kind: Option<Kind>,
-    layers: Option<RefCell<Vec<Layer>>>,
-}
-
-/// A layer as it was evaluated.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Layer {
-    /// Its name in the weights file.
-    pub name: String,
-    /// `conv`, `linear`, `batch norm` and so on.
-    pub kind: &'static str,
-    /// Shape of what went in.
-    pub input: Vec<i64>,
-    /// Shape of what came out.
-    pub output: Vec<i64>,
-    /// Weights, biases and running statistics.
-    pub parameters: u64,
-    /// Multiply-adds of the whole batch; 0 for layers that only pass or normalise.
-    pub multiply_adds: u64,
-}
-
-impl Pass {
-    /// Training (batch statistics, dropout) or evaluation, in f32.
-    pub fn new(train: bool) -> Self {
-        Pass { train, ..Pass::default() }
-    }
-
-    /// The same with convolutions and matrix products in `kind`, such as `Kind::BFloat16`; weights,
-    /// batch statistics, softmaxes and logits stay f32.
-    pub fn in_kind(self, kind: Kind) -> Self {
-        Pass { kind: (kind != Kind::Float).then_some(kind), ..self }
-    }
-
-    /// The same, keeping a record of the layers; see [`Pass::layers`].
-    pub fn recorded(self) -> Self {
-        Pass { layers: Some(RefCell::default()), ..self }
-    }
-
-    /// The layers passed so far, in order; empty without [`Pass::recorded`].
-    pub fn layers(&self) -> Vec<Layer> {
-        self.layers.as_ref().map(|layers| layers.borrow().clone()).unwrap_or_default()
-    }
-
-    /// Whether this is training.
-    pub fn is_train(&self) -> bool {
-        self.train
-    }
-
-    /// `tensor` in the format of products.
-    fn cast(&self, tensor: &Tensor) -> Result<Tensor> {
-        Ok(match self.kind {
-            Some(kind) if tensor.kind() != kind => tensor.f_to_kind(kind)?,
-            _ => tensor.shallow_clone(),
-        })
-    }
-
-    /// Notes a layer if this pass keeps a record.
-    pub(super) fn record(&self, layer: impl FnOnce() -> Layer) {
-        if let Some(layers) = &self.layers {
-            layers.borrow_mut().push(layer());
-        }
-    }
-}
+pub(super) use super::pass::{Layer, Pass};
+use super::{fused, pass::Shift};
 
 /// Epsilon and momentum of batch normalisation.
 #[derive(Clone, Copy, Debug)]
@@ -312,8 +244,8 @@ impl Linear {
 
     /// Applies the first columns of this layer, and its bias: `[N, inputs]` to `[N, outputs]`.
     pub fn on_vector(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let weight = self.weight.f_narrow(1, 0, x.size()[1])?;
-        let y = pass.cast(x)?.f_linear(&pass.cast(&weight)?, Some(pass.cast(&self.bias)?))?;
+        let weight = pass.cast(&self.weight)?.f_narrow(1, 0, x.size()[1])?;
+        let y = pass.cast(x)?.f_linear(&weight, Some(pass.cast(&self.bias)?))?;
         self.record("vector half", x, &y, &[Some(&weight), Some(&self.bias)], pass);
         Ok(y)
     }
@@ -322,7 +254,8 @@ impl Linear {
     /// bias: `[N, inputs, H, W]` to `[N, outputs, H, W]`.
     pub fn on_cells(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         let inputs = x.size()[1];
-        let weight = self.weight.f_narrow(1, self.weight.size()[1] - inputs, inputs)?;
+        let weight = pass.cast(&self.weight)?;
+        let weight = weight.f_narrow(1, weight.size()[1] - inputs, inputs)?;
         let y = per_cell(x, &weight, None, pass)?;
         self.record("cell half", x, &y, &[Some(&weight)], pass);
         Ok(y)
@@ -389,7 +322,7 @@ impl BatchNorm {
         pool: bool,
         pass: &Pass,
     ) -> Result<Tensor> {
-        if !self.uses_batch(pass) || !fused::fits(x, pool) {
+        if pass.is_separate() || !self.uses_batch(pass) || !fused::fits(x, pool) {
             let y = match ahead {
                 Some(shift) => self.forward_shifted(x, shift, pass)?,
                 None => self.forward(x, pass)?,
@@ -443,6 +376,9 @@ impl BatchNorm {
     /// Normalises `x + shift` by the batch's own statistics without adding `shift`: the mean takes
     /// it away again, so it reaches the running mean only and its gradient is exactly zero.
     fn forward_shifted(&self, x: &Tensor, shift: &Tensor, pass: &Pass) -> Result<Tensor> {
+        if pass.has_moved(&self.mean) {
+            return self.normalise(x, &self.bias, pass);
+        }
         let bias = self.bias.f_add(&shift.f_mul_scalar(0.0)?)?;
         // Ahead of the update, which keeps 1 - momentum of it: autograd forbids a change after it.
         let momentum = self.norm.momentum;
@@ -485,6 +421,13 @@ impl ConvNorm {
 
     /// The convolution, and its bias where the normalisation will take it away again.
     fn convolve(&self, x: &Tensor, pass: &Pass) -> Result<(Tensor, Option<&Tensor>)> {
+        if let Some(bias) = self.conv.bias.as_ref().filter(|_| !self.norm.frozen) {
+            pass.note_shift(|| Shift {
+                mean: self.norm.mean.shallow_clone(),
+                bias: bias.shallow_clone(),
+                momentum: self.norm.norm.momentum,
+            });
+        }
         match &self.conv.bias {
             Some(bias) if self.norm.uses_batch(pass) => {
                 Ok((self.conv.convolve(x, None, pass)?, Some(bias)))

@@ -15,6 +15,8 @@ mod attention;
 #[cfg(feature = "torch")]
 mod caer_net;
 #[cfg(feature = "torch")]
+mod cuda;
+#[cfg(feature = "torch")]
 mod device;
 #[cfg(feature = "torch")]
 mod efficientface;
@@ -37,18 +39,27 @@ mod ma_net;
 #[cfg(feature = "torch")]
 mod mobilenet;
 #[cfg(feature = "torch")]
+mod pass;
+mod precision;
+#[cfg(feature = "torch")]
 mod resnet;
 #[cfg(feature = "torch")]
 mod vgg;
 
+pub use precision::Precision;
 #[cfg(feature = "torch")]
-pub(crate) use self::device::checked;
+pub(crate) use self::{
+    cuda::{free_memory, Graph},
+    device::{checked, exactly},
+    pass::{Prepared, Shift, Trace},
+};
 #[cfg(feature = "torch")]
 pub use self::{
-    device::{allow_tf32, device, device_name},
+    cuda::{gpus, NoCuda, Problem},
+    device::{device_name, processor, ComputeDevice},
     error::InputError,
     interface::{build, entry, Branch, Entry, Input, Inputs, Model, Outputs, Slot},
-    layers::{Layer, Pass},
+    pass::{Layer, Pass},
 };
 
 /// Every network, in the order of the paper's tables.

@@ -47,8 +47,8 @@ struct Search {
 }
 
 impl Mmod {
-    /// Reads the weights and places them on `device`; on CUDA this process computes in full f32
-    /// from then on.
+    /// Reads the weights and places them on `device`; the network computes in full f32 whatever is
+    /// set for others.
     ///
     /// # Errors
     /// When the file cannot be read or is no such network, when a setting is out of its range, or
@@ -66,9 +66,6 @@ impl Mmod {
         let weights = Weights::parse(&bytes)
             .with_context(|| format!("{} is not dlib's face detector", weights.display()))?;
         let on_gpu = device != Device::Cpu;
-        if on_gpu {
-            model::allow_tf32(false)?;
-        }
         let network = Network::new(&weights, device)?;
         let (painter, canvas) = (None, None);
         Ok(Mmod {
@@ -115,7 +112,7 @@ impl Mmod {
         let count = canvases.size()[0] as usize;
         let mut found = vec![Vec::new(); count];
         for part in &search.parts {
-            let scores = self.network.scores(&piece(canvases, part)?)?;
+            let scores = model::exactly(|| self.network.scores(&piece(canvases, part)?))?;
             for (found, map) in found.iter_mut().zip(scores.chunks_exact(scores.len() / count)) {
                 found.extend(candidates(map, &search.layout, part, self.weights.window));
             }

@@ -7,11 +7,12 @@ use tch::{Device, Kind, Tensor};
 use super::{
     super::{
         checkpoint::Best,
-        evaluate::Answers,
+        evaluate::{Answers, Views},
         memory,
         network::{self, Stage},
+        recording::Counts,
     },
-    now, pass_of, Run, Work, BEST, LAST,
+    now, Run, Work, BEST, LAST,
 };
 use crate::{runs::EpochRow, seed::Draws};
 
@@ -22,8 +23,7 @@ const LOOK_EVERY: usize = 32;
 
 /// What a step leaves to be counted.
 pub(super) struct Step {
-    loss: Tensor,
-    correct: Tensor,
+    counts: Counts,
     samples: usize,
 }
 
@@ -31,7 +31,7 @@ impl Run<'_> {
     pub(super) fn epoch(&mut self, work: &mut Work) -> Result<()> {
         let started = Instant::now();
         let train = &self.plan.train;
-        let occasion = format!("{} {}", work.stage.name(), self.position.epoch);
+        let occasion = format!("{} {}", work.stepper.stage.name(), self.position.epoch);
         let batches = batches(self.train.len(), train.batch_size as usize, train.seed, &occasion);
         let (seed, mut pending) = (train.seed, Vec::new());
         let (mut rate, mut trained) = (0.0, 0);
@@ -42,6 +42,9 @@ impl Run<'_> {
             rate = self.rate(work, batches.len());
             let step = self.step(work, rows, rate, &occasion);
             pending.push(step.map_err(|error| self.explain_memory(work, rows, error))?);
+            if let Some(reason) = work.stepper.given_up() {
+                self.note(&format!("steps are launched one by one, not recorded: {reason}"));
+            }
             if let Some(next) = batches.get(at + 1) {
                 self.train.prepare(next, &self.plan.train.augment, seed, &occasion);
             }
@@ -66,28 +69,26 @@ impl Run<'_> {
             "dropout",
             &format!("{occasion} {}", self.position.step),
         );
-        let step = self.passes(work, rows, occasion)?;
-        work.optimizer.step(rate)?;
-        Ok(step)
+        let batch = self.train.augmented(rows, &train.augment, train.seed, occasion)?;
+        let counts = work.stepper.step(&self.network, &batch, rate)?;
+        Ok(Step { counts, samples: rows.len() })
     }
 
-    /// A step without its update: the gradients are left with the parameters.
-    fn passes(&self, work: &Work, rows: &[usize], occasion: &str) -> Result<Step> {
+    /// Whether a step of these rows fits into memory; it is not finished.
+    fn is_possible(&self, work: &Work, rows: &[usize]) -> Result<()> {
         let train = &self.plan.train;
-        let batch = self.train.augmented(rows, &train.augment, train.seed, occasion)?;
-        let inputs = batch.inputs();
-        let pass = pass_of(train.precision);
-        let outputs = work.stage.forward(&self.network, &inputs, &pass)?;
-        let loss = work.loss.of(&outputs, &inputs, &batch.labels)?;
-        loss.f_backward()?;
-        let answers = outputs.logits.f_argmax(1, false)?;
-        let correct = answers.f_eq_tensor(&batch.labels)?.f_sum(Kind::Int64)?;
-        Ok(Step { loss: loss.detach(), correct, samples: rows.len() })
+        let batch = self.train.augmented(rows, &train.augment, train.seed, "trial")?;
+        work.stepper.passes(&self.network, &batch).map(drop)
     }
 
     /// Where memory ran out, finds the batch that fits by trying halves of this one; the run is
     /// over by then, so that what the trials change does not matter.
-    fn explain_memory(&self, work: &Work, rows: &[usize], error: anyhow::Error) -> anyhow::Error {
+    fn explain_memory(
+        &self,
+        work: &mut Work,
+        rows: &[usize],
+        error: anyhow::Error,
+    ) -> anyhow::Error {
         let is_memory = |error: &anyhow::Error| {
             let text = format!("{error:#}");
             ["out of memory", "can't allocate memory", "bad_alloc"].iter().any(|m| text.contains(m))
@@ -95,11 +96,12 @@ impl Run<'_> {
         if !is_memory(&error) {
             return error;
         }
+        work.stepper.forget_recording();
         let advice = what_fits(rows.len(), |&size| {
-            let cleared = work.optimizer.clear_gradients();
+            let cleared = work.stepper.clear();
             // LibTorch's compiled kernels need pages of their own.
             memory::return_memory();
-            cleared.and_then(|()| self.passes(work, &rows[..size], "trial")).is_ok()
+            cleared.and_then(|()| self.is_possible(work, &rows[..size])).is_ok()
         });
         let given = self.plan.train.batch_size;
         // LibTorch's own words go on with the stack.
@@ -128,8 +130,9 @@ impl Run<'_> {
         let all = |get: fn(&Step) -> &Tensor| {
             Tensor::f_stack(&pending.iter().map(get).collect::<Vec<_>>(), 0)
         };
-        let losses = Vec::<f64>::try_from(all(|step| &step.loss)?.f_to_kind(Kind::Double)?)?;
-        let correct = Vec::<i64>::try_from(all(|step| &step.correct)?)?;
+        let losses = all(|step| &step.counts.loss)?.f_to_kind(Kind::Double)?;
+        let losses = Vec::<f64>::try_from(losses)?;
+        let correct = Vec::<i64>::try_from(all(|step| &step.counts.correct)?)?;
         for (i, step) in pending.drain(..).enumerate() {
             let loss = losses[i];
             ensure!(
@@ -153,7 +156,10 @@ impl Run<'_> {
         images_per_s: f64,
         started: Instant,
     ) -> Result<()> {
-        let answers = Answers::of(&self.network, &work.stage, &self.val)?;
+        // Where averages of the weights are kept, they are what is validated and selected.
+        work.stepper.optimizer.exchange_averages()?;
+        let views = Views::of(self.plan.train.flip_at_test);
+        let answers = Answers::of(&self.network, &work.stepper.stage, &self.val, views)?;
         let fusion = answers.mean_fusion();
         let position = &mut self.position;
         let seen = position.seen as f64;
@@ -172,18 +178,19 @@ impl Run<'_> {
         };
         (position.epoch, position.step, position.seen) = (row.epoch, 0, 0);
         (position.loss_sum, position.correct, position.optimizer_steps) =
-            (0.0, 0, work.optimizer.steps());
-        self.progress.note(&line(&self.plan.label, &row, work.epochs));
+            (0.0, 0, work.stepper.optimizer.steps());
+        self.note(&line(&row, work.epochs));
         for warning in collapses(std::slice::from_ref(&row)) {
-            self.progress.note(&format!("warning: {warning}"));
+            self.note(&format!("warning: {warning}"));
         }
         if let Some(events) = &self.events {
             events.add(&row, now())?;
         }
         self.rows.push(row.clone());
-        if matches!(work.stage, Stage::Joint) {
+        if matches!(work.stepper.stage, Stage::Joint) {
             self.select(&row, work)?;
         }
+        work.stepper.optimizer.exchange_averages()?;
         // In this order: rows ahead of the checkpoint are dropped when a killed run goes on.
         self.folder.write_epochs(&self.rows)?;
         self.save(LAST, Some(work))?;
@@ -234,13 +241,13 @@ pub(super) fn collapses(rows: &[EpochRow]) -> Vec<String> {
 }
 
 /// An epoch in one line.
-fn line(label: &str, row: &EpochRow, epochs: u32) -> String {
+fn line(row: &EpochRow, epochs: u32) -> String {
     let weights = match (row.w_face, row.w_context) {
         (Some(face), Some(context)) => format!(", weights face {face:.2} context {context:.2}"),
         _ => String::new(),
     };
     format!(
-        "{label}: {} {}/{epochs} loss {:.3} accuracy {:.3}, validation loss {:.3} accuracy {:.3}{weights}, {:.0} images/s",
+        "{} {}/{epochs} loss {:.3} accuracy {:.3}, validation loss {:.3} accuracy {:.3}{weights}, {:.0} images/s",
         row.stage,
         row.epoch,
         row.train_loss,
