@@ -242,23 +242,19 @@ impl Linear {
         Ok(y)
     }
 
-    /// Applies the first columns of this layer, and its bias: `[N, inputs]` to `[N, outputs]`.
-    pub fn on_vector(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let weight = pass.cast(&self.weight)?.f_narrow(1, 0, x.size()[1])?;
-        let y = pass.cast(x)?.f_linear(&weight, Some(pass.cast(&self.bias)?))?;
-        self.record("vector half", x, &y, &[Some(&weight), Some(&self.bias)], pass);
-        Ok(y)
-    }
-
-    /// Applies the columns that follow those of [`Linear::on_vector`] to every cell of a map, without
-    /// bias: `[N, inputs, H, W]` to `[N, outputs, H, W]`.
-    pub fn on_cells(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let inputs = x.size()[1];
-        let weight = pass.cast(&self.weight)?;
-        let weight = weight.f_narrow(1, weight.size()[1] - inputs, inputs)?;
-        let y = per_cell(x, &weight, None, pass)?;
-        self.record("cell half", x, &y, &[Some(&weight)], pass);
-        Ok(y)
+    /// Applies the first columns of this layer, and its bias, to a vector `[N, inputs]`, and the
+    /// columns behind those to every cell of a map `[N, inputs', H, W]`: `[N, outputs]` and
+    /// `[N, outputs, H, W]`.
+    pub fn halves(&self, vector: &Tensor, map: &Tensor, pass: &Pass) -> Result<(Tensor, Tensor)> {
+        // One split, whose way back is one operation; two cuts have five.
+        let sizes = [vector.size()[1], map.size()[1]];
+        let parts = pass.cast(&self.weight)?.f_split_with_sizes(sizes, 1)?;
+        let of_vector = pass.cast(vector)?.f_linear(&parts[0], Some(pass.cast(&self.bias)?))?;
+        let tensors = [Some(&parts[0]), Some(&self.bias)];
+        self.record("vector half", vector, &of_vector, &tensors, pass);
+        let of_cells = per_cell(map, &parts[1], None, pass)?;
+        self.record("cell half", map, &of_cells, &[Some(&parts[1])], pass);
+        Ok((of_vector, of_cells))
     }
 
     /// Applies the whole layer to every cell of a map.

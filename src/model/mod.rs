@@ -46,7 +46,6 @@ mod resnet;
 #[cfg(feature = "torch")]
 mod vgg;
 
-pub use precision::Precision;
 #[cfg(feature = "torch")]
 pub(crate) use self::{
     cuda::{free_memory, Graph},
@@ -61,6 +60,7 @@ pub use self::{
     interface::{build, entry, Branch, Entry, Input, Inputs, Model, Outputs, Slot},
     pass::{Layer, Pass},
 };
+pub use precision::Precision;
 
 /// Every network, in the order of the paper's tables.
 #[cfg(feature = "torch")]

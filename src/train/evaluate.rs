@@ -54,12 +54,7 @@ impl Answers {
     ///
     /// # Errors
     /// When the network cannot take the pictures or memory is short.
-    pub fn of(
-        network: &Network,
-        stage: &Stage,
-        pictures: &Pictures,
-        views: Views,
-    ) -> Result<Self> {
+    pub fn of(network: &Network, stage: &Stage, pictures: &Pictures, views: Views) -> Result<Self> {
         let _guard = tch::no_grad_guard();
         let rows: Vec<usize> = (0..pictures.len()).collect();
         let mut answers = Answers::default();
@@ -93,7 +88,8 @@ impl Answers {
         if let Some(weights) = &outputs.fusion_weights {
             self.fusion.extend(rows_of::<2>(weights)?);
         }
-        self.attention.extend(outputs.attention.as_ref().map(|map| map.to_device(tch::Device::Cpu)));
+        self.attention
+            .extend(outputs.attention.as_ref().map(|map| map.to_device(tch::Device::Cpu)));
         Ok(())
     }
 

@@ -246,14 +246,7 @@ impl Group {
         let rate = self.rate.as_ref().map_or(Rate::Number(rate), Rate::OnDevice);
         if rule.kind == OptimizerKind::Sgd {
             let momenta = if momentum == 0.0 { &[] } else { self.slots[0].as_slice() };
-            return native::sgd(
-                &self.parameters,
-                momenta,
-                rate,
-                momentum,
-                weight_decay,
-                nesterov,
-            );
+            return native::sgd(&self.parameters, momenta, rate, momentum, weight_decay, nesterov);
         }
         let moments = native::Moments {
             firsts: &self.slots[0],

@@ -94,7 +94,8 @@ impl Stepper {
         let Some(mut recording) = self.recording_for(batch)? else {
             return self.whole(network, batch);
         };
-        let ran = recording.run(batch, &mut |batch| self.whole(network, batch), &mut || self.clear());
+        let ran =
+            recording.run(batch, &mut |batch| self.whole(network, batch), &mut || self.clear());
         self.recording = Some(recording);
         ran
     }
@@ -150,9 +151,7 @@ impl Stepper {
     fn pass(&self) -> Pass {
         match &self.ahead {
             Some(ahead) => ahead.pass(self.precision),
-            None if self.separately => {
-                in_precision(Pass::new(true), self.precision).separately()
-            }
+            None if self.separately => in_precision(Pass::new(true), self.precision).separately(),
             None => in_precision(Pass::new(true), self.precision),
         }
     }
@@ -170,7 +169,6 @@ impl Stepper {
     pub fn forget_recording(&mut self) {
         self.recording = None;
     }
-
 }
 
 #[cfg(test)]

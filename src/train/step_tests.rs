@@ -114,8 +114,8 @@ fn few_launches_give_what_every_layer_by_itself_gives() {
         (train(Precision::Bf16), Some(Branch::Context)),
     ];
     for (train, branch) in cases {
-        let [mut layers, mut few] = [Way::Layers, Way::Few]
-            .map(|way| Trial::new(&small(), train.clone(), branch, way));
+        let [mut layers, mut few] =
+            [Way::Layers, Way::Few].map(|way| Trial::new(&small(), train.clone(), branch, way));
         for (a, b) in layers.losses(7).into_iter().zip(few.losses(7)) {
             // The rate is rounded to f32 and the running means to another last bit.
             assert!((a - b).abs() < 1e-5 * a.abs(), "{train:?} {branch:?}: {a} is not {b}");
@@ -155,8 +155,10 @@ fn where_nothing_is_recorded_the_steps_go_on_and_the_reason_is_told_once() {
     assert_eq!(eager.losses(4), refused.losses(4));
     assert_eq!(refused.stepper.given_up().as_deref(), Some("nothing is recorded here"));
     assert_eq!(refused.stepper.given_up(), None);
-    assert_eq!((4..9).map(|i| eager.step(i)).collect::<Vec<_>>(),
-        (4..9).map(|i| refused.step(i)).collect::<Vec<_>>());
+    assert_eq!(
+        (4..9).map(|i| eager.step(i)).collect::<Vec<_>>(),
+        (4..9).map(|i| refused.step(i)).collect::<Vec<_>>()
+    );
     assert_eq!(apart(&eager.network, &refused.network), 0.0);
 }
 
@@ -194,7 +196,12 @@ fn a_step_launches_no_more_than_it_may() {
     for (precision, most) in [(Precision::Fp32, 170), (Precision::Bf16, 195)] {
         let (layers, few) = (calls_of(precision, Way::Layers), calls_of(precision, Way::Few));
         let launching = few.launching();
-        eprintln!("{precision}: {} -> {launching} of {} -> {}\n{few:?}", layers.launching(), layers.all(), few.all());
+        eprintln!(
+            "{precision}: {} -> {launching} of {} -> {}\n{few:?}",
+            layers.launching(),
+            layers.all(),
+            few.all()
+        );
         assert!(launching <= most, "{precision}: {launching} launching operations: {few:?}");
         assert!(launching < layers.launching());
     }

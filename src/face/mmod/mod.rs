@@ -113,10 +113,8 @@ pub(super) fn open(
     let Some(weights) = weights.or(fetched.as_deref()) else {
         bail!("mmod needs its weights; name them with --mmod-weights")
     };
-    let device = crate::model::ComputeDevice::open(
-        device.unwrap_or("cpu"),
-        crate::model::Precision::Fp32,
-    )?;
+    let device =
+        crate::model::ComputeDevice::open(device.unwrap_or("cpu"), crate::model::Precision::Fp32)?;
     let device = device.device();
     Ok(Box::new(Mmod::open(weights, settings, device)?))
 }

@@ -16,10 +16,7 @@ use super::{
     },
     now, Run, LAST,
 };
-use crate::{
-    model::Branch,
-    runs::EpochRow,
-};
+use crate::{model::Branch, runs::EpochRow};
 
 impl Run<'_> {
     /// Trains every encoder that has not been trained, sharing where the plan says so. What

@@ -303,7 +303,9 @@ impl<'a> Run<'a> {
     fn is_stale(&self, work: &Work) -> bool {
         let patience = self.plan.train.early_stop;
         let best = self.position.best.map_or(0, |best| best.epoch);
-        patience > 0 && matches!(work.stepper.stage, Stage::Joint) && self.position.epoch >= best + patience
+        patience > 0
+            && matches!(work.stepper.stage, Stage::Joint)
+            && self.position.epoch >= best + patience
     }
 
     /// Prints a line that begins with the device and the run's name.
