@@ -16,10 +16,10 @@ use crate::{
     record::NUM_CLASSES,
 };
 
-mod look;
+mod augment;
 mod source;
 
-pub(super) use look::{Crop, Look};
+pub(super) use augment::{AugmentParams, Crop};
 use source::{Geometry, Scale, Source};
 
 /// One split of a pack, as one network wants to see it.
@@ -188,7 +188,7 @@ impl Pictures {
 
     /// The samples `rows` as they are evaluated: central windows, nothing changed.
     pub fn plain(&self, rows: &[usize]) -> Result<Batch> {
-        let looks = self.looks(rows, |slot, _| Look::central(slot));
+        let looks = self.looks(rows, |slot, _| AugmentParams::central(slot));
         self.batch(rows, &looks, None)
     }
 
@@ -225,7 +225,7 @@ impl Pictures {
         let (rows, occasion) = (rows.to_vec(), occasion.to_owned());
         let (wanted, device) = (rows.clone(), self.device);
         let cuts = std::thread::spawn(move || {
-            let cut = |(geometry, looks): (&Geometry, &Vec<Look>)| {
+            let cut = |(geometry, looks): (&Geometry, &Vec<AugmentParams>)| {
                 let pixels = pack.view(geometry.input).expect("every source is in the pack");
                 pinned(&geometry.cut(pixels, &wanted, looks)?, device)
             };
@@ -235,7 +235,11 @@ impl Pictures {
     }
 
     /// How every row looks to every source.
-    fn looks(&self, rows: &[usize], look: impl Fn(Slot, usize) -> Look) -> Vec<Vec<Look>> {
+    fn looks(
+        &self,
+        rows: &[usize],
+        look: impl Fn(Slot, usize) -> AugmentParams,
+    ) -> Vec<Vec<AugmentParams>> {
         let of = |source: &Source| rows.iter().map(|&row| look(source.slot, row)).collect();
         self.sources.iter().map(of).collect()
     }
@@ -246,9 +250,9 @@ impl Pictures {
         augment: &Augment,
         seed: u64,
         occasion: &str,
-    ) -> Vec<Vec<Look>> {
+    ) -> Vec<Vec<AugmentParams>> {
         self.looks(rows, |slot, row| {
-            Look::drawn(slot, augment, seed, &format!("{occasion}/{}", self.ids[row]))
+            AugmentParams::drawn(slot, augment, seed, &format!("{occasion}/{}", self.ids[row]))
         })
     }
 
@@ -256,7 +260,7 @@ impl Pictures {
     fn batch(
         &self,
         rows: &[usize],
-        looks: &[Vec<Look>],
+        looks: &[Vec<AugmentParams>],
         cuts: Option<Vec<Tensor>>,
     ) -> Result<Batch> {
         let index: Vec<i64> = rows.iter().map(|&row| row as i64).collect();

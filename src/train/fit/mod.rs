@@ -185,7 +185,7 @@ impl<'a> Run<'a> {
             started: Instant::now(),
             seconds_before: 0.0,
         };
-        run.go_on()?;
+        run.resume()?;
         let name = format!("{}: {}", run.machine, plan.label);
         run.progress = Progress::new(&name, "samples", run.samples_to_do());
         if let Some(why) = run.machine.why_not_cuda() {
@@ -197,7 +197,7 @@ impl<'a> Run<'a> {
     }
 
     /// Takes over what an earlier process left.
-    fn go_on(&mut self) -> Result<()> {
+    fn resume(&mut self) -> Result<()> {
         if let Ok(old) = self.folder.record() {
             self.seconds_before = old.seconds;
         }
@@ -324,7 +324,7 @@ impl<'a> Run<'a> {
     /// As [`Run::check_stop`], with a checkpoint in the middle of an epoch.
     fn check_stop_with(&mut self, work: &Work, pending: &mut Vec<Step>) -> Result<()> {
         if self.stop.load(Ordering::SeqCst) {
-            self.look(pending)?;
+            self.flush_losses(pending)?;
             self.position.optimizer_steps = work.stepper.optimizer.steps();
             self.save(LAST, Some(work))?;
         }

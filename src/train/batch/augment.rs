@@ -46,7 +46,7 @@ impl Crop {
 
 /// How one picture is cut and coloured.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(in crate::train) struct Look {
+pub(in crate::train) struct AugmentParams {
     pub top: i64,
     pub left: i64,
     /// What is kept of the window.
@@ -61,10 +61,10 @@ pub(in crate::train) struct Look {
     pub rotation: f64,
 }
 
-impl Look {
+impl AugmentParams {
     pub fn central(slot: Slot) -> Self {
         let (top, left) = if slot.input == Input::Context { CENTRE } else { (0, 0) };
-        Look {
+        AugmentParams {
             top,
             left,
             crop: Crop::WHOLE,
@@ -107,7 +107,7 @@ impl Look {
         };
         let turn = if is_context { augment.context_rotation } else { augment.rotation };
         let mut around = |width: f64, middle: f64| draws.between(middle - width, middle + width);
-        Look {
+        AugmentParams {
             top,
             left,
             crop,
@@ -136,16 +136,17 @@ mod tests {
     #[test]
     fn every_place_of_the_context_is_reached_and_none_outside() {
         let slot = slot(Input::Context, 112);
-        let looks: Vec<Look> =
-            (0..4000).map(|i| Look::drawn(slot, &Augment::default(), 1, &i.to_string())).collect();
-        let of = |get: fn(&Look) -> i64| {
+        let looks: Vec<AugmentParams> = (0..4000)
+            .map(|i| AugmentParams::drawn(slot, &Augment::default(), 1, &i.to_string()))
+            .collect();
+        let of = |get: fn(&AugmentParams) -> i64| {
             looks.iter().map(get).collect::<std::collections::BTreeSet<_>>()
         };
         assert_eq!(of(|l| l.top), (0..=16).collect());
         assert_eq!(of(|l| l.left), (0..=59).collect());
         let near = Augment { context_shift: 8, ..Augment::default() };
         assert!((0..500)
-            .map(|i| Look::drawn(slot, &near, 1, &i.to_string()))
+            .map(|i| AugmentParams::drawn(slot, &near, 1, &i.to_string()))
             .all(|l| (0..=16).contains(&l.top) && (21..=37).contains(&l.left)));
     }
 
@@ -153,7 +154,8 @@ mod tests {
     fn flips_mirror_what_they_name() {
         let flips = |flip, input, side| -> Vec<bool> {
             let augment = Augment { flip, ..Augment::default() };
-            let look = |i: i32| Look::drawn(slot(input, side), &augment, 3, &i.to_string());
+            let look =
+                |i: i32| AugmentParams::drawn(slot(input, side), &augment, 3, &i.to_string());
             (0..200).map(|i| look(i).flip).collect()
         };
         let (face, context) = ((Input::Face, 96), (Input::Context, 112));
@@ -172,19 +174,20 @@ mod tests {
     #[test]
     fn options_do_not_change_each_others_draws() {
         let drawn = |augment: &Augment| {
-            Look::drawn(slot(Input::Face, 96), augment, 9, "joint 3/train/Sad/0001/000")
+            AugmentParams::drawn(slot(Input::Face, 96), augment, 9, "joint 3/train/Sad/0001/000")
         };
         let plain = drawn(&Augment::default());
         let more = drawn(&Augment { brightness: 0.3, rotation: 10.0, ..Augment::default() });
         assert_eq!((plain.flip, plain.top, plain.left), (more.flip, more.top, more.left));
         assert_eq!((plain.crop, more.crop), (Crop::WHOLE, Crop::WHOLE));
         let cropped = drawn(&Augment { crop_scale: 0.08, ..Augment::default() });
-        assert_eq!(Look { crop: Crop::WHOLE, ..cropped }, plain);
+        assert_eq!(AugmentParams { crop: Crop::WHOLE, ..cropped }, plain);
         assert_ne!(cropped.crop, Crop::WHOLE);
         assert!(!plain.recolours() && more.recolours());
         assert!((0.7..=1.3).contains(&more.brightness));
         let context = Augment { context_rotation: 20.0, ..Augment::default() };
-        let turned = |input, side| Look::drawn(slot(input, side), &context, 9, "a").rotation;
+        let turned =
+            |input, side| AugmentParams::drawn(slot(input, side), &context, 9, "a").rotation;
         assert_eq!(turned(Input::Face, 96), 0.0);
         assert!(turned(Input::Context, 112) != 0.0, "each picture has its own angle");
     }
