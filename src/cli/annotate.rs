@@ -18,11 +18,12 @@ use crate::{
         image::{encode_jpeg, encode_png, load_rgb},
         redraw,
     },
-    model, output,
+    model::ComputeDevice,
+    output,
     pack::{self, Pack, Preprocessing},
     record::Split,
     runs::RunFolder,
-    train::FaceReader,
+    train::{self, FaceReader},
 };
 
 /// Draw every face's box, label and confidence into pictures and videos, and list them in faces.csv
@@ -81,8 +82,9 @@ struct Tally {
 pub(super) fn run(args: &Args) -> Result<Done> {
     let files = files(&args.input)?;
     let folder = RunFolder::new(&args.run);
-    folder.record()?;
-    let reader = FaceReader::open(&folder, model::device(&args.device)?)?;
+    let precision = train::precision_of(&folder.record()?)?;
+    let machine = ComputeDevice::open(&args.device, precision)?;
+    let reader = FaceReader::open(&folder, machine.device())?;
     let detector = face::open(&Request::named(&args.detector))?
         .context("faces cannot be annotated without a detector; take seeta or mmod")?;
     let mut annotator = Annotator::new(reader, detector, settings(args, &folder));

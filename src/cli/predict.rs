@@ -11,7 +11,8 @@ use super::{train::refuse_stale, Done};
 use crate::{
     experiment::Experiment,
     manifest::{self, Meta},
-    model, output,
+    model::ComputeDevice,
+    output,
     pack::{self, Pack},
     record::Split,
     runs::{RunFolder, RunRecord, TestLook},
@@ -51,11 +52,12 @@ pub(super) fn run(args: &Args) -> Result<Done> {
     };
     let pack = Pack::open(&pack::path_of(&pack_folder, args.split))?;
     refuse_stale(&pack, &pack_folder, &args.manifest)?;
-    let meta = meta(&folder, &record, &pack, args.split)?;
+    let machine = ComputeDevice::open(&args.device, train::precision_of(&record)?)?;
+    let meta = meta(&folder, &record, &pack, args.split, &machine)?;
     if let Some(rows) = earlier(&folder, args.split, &meta) {
         return Ok(told(&folder, args.split, rows, "already done"));
     }
-    let device = model::device(&args.device)?;
+    let device = machine.device();
     train::use_threads_of(&record);
     let (rows, attention) = train::predict(&folder, &pack_folder, args.split, device)?;
     if let Some(maps) = &attention {
@@ -77,7 +79,13 @@ fn trained_on(folder: &RunFolder) -> Result<PathBuf> {
 }
 
 /// What the predictions depend on.
-fn meta(folder: &RunFolder, record: &RunRecord, pack: &Pack, split: Split) -> Result<Meta> {
+fn meta(
+    folder: &RunFolder,
+    record: &RunRecord,
+    pack: &Pack,
+    split: Split,
+    machine: &ComputeDevice,
+) -> Result<Meta> {
     let checkpoint = folder.file(train::BEST);
     let checkpoint = match checkpoint.exists() {
         true => output::sha256_file(&checkpoint)?,
@@ -86,10 +94,12 @@ fn meta(folder: &RunFolder, record: &RunRecord, pack: &Pack, split: Split) -> Re
     };
     Ok(Meta::from([
         ("checkpoint".to_owned(), checkpoint),
+        ("device".to_owned(), machine.kind().to_owned()),
         ("label".to_owned(), record.label.clone()),
         ("manifest_digest".to_owned(), pack.manifest_digest().to_owned()),
         ("model".to_owned(), record.model.clone()),
         ("pack_digest".to_owned(), pack.digest()),
+        ("precision".to_owned(), machine.precision().to_string()),
         ("run_id".to_owned(), record.run_id.clone()),
         ("seed".to_owned(), record.seed.to_string()),
         ("split".to_owned(), split.to_string()),

@@ -366,7 +366,7 @@ impl BatchNorm {
 
     /// Whether the batch's own mean and variance are used.
     fn uses_batch(&self, pass: &Pass) -> bool {
-        pass.train && !self.frozen
+        pass.is_train() && !self.frozen
     }
 
     /// Normalises `x + shift` by the batch's own statistics without adding `shift`: the mean takes
@@ -461,7 +461,7 @@ pub(super) fn relu(mut x: Tensor) -> Result<Tensor> {
 
 /// Dropout in training, nothing in evaluation.
 pub(super) fn dropout(x: Tensor, p: f64, pass: &Pass) -> Result<Tensor> {
-    match pass.train && p > 0.0 {
+    match pass.is_train() && p > 0.0 {
         true => Ok(x.f_dropout(p, true)?),
         false => Ok(x),
     }

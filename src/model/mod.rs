@@ -50,7 +50,7 @@ mod vgg;
 pub(crate) use self::{
     cuda::{free_memory, Graph},
     device::{checked, exactly},
-    pass::{Prepared, Shift, Trace},
+    pass::{Prepared, Shift},
 };
 #[cfg(feature = "torch")]
 pub use self::{

@@ -76,7 +76,7 @@ impl Rate<'_> {
     fn parts(self) -> (f64, *const C_tensor) {
         match self {
             Rate::Number(rate) => (rate, std::ptr::null()),
-            Rate::OnDevice(tensor) => (0.0, tensor.as_ptr().cast_const()),
+            Rate::OnDevice(tensor) => (0.0, tensor.as_ptr()),
         }
     }
 }
