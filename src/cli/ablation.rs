@@ -321,7 +321,7 @@ impl<'a> Course<'a> {
 fn execute(tasks: &[Task], jobs: usize, course: &Course) -> Result<Vec<Outcome>> {
     ctrlc::set_handler(|| STOP.store(true, Ordering::SeqCst)).context("cannot watch Ctrl-C")?;
     let program = std::env::current_exe().context("cannot find this program's own file")?;
-    let local = Local { program, jobs, stop: &STOP };
+    let local = Local { program, jobs, stop: &STOP, placement: Default::default() };
     let outcomes = local.run(tasks, &|task, outcome| course.ended(task, outcome));
     course.progress.finish();
     Ok(outcomes)

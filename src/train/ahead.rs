@@ -43,11 +43,15 @@ impl Ahead {
         let zeros = network::zero_pictures(&network.model().slots(), device)?;
         let pass = in_precision(Pass::new(false), precision).traced();
         tch::no_grad(|| stage.forward(network, &network::inputs_of(&zeros), &pass))?;
-        let trace = pass.trace();
-        let shifts = if is_uniform(&trace.shifts) { trace.shifts } else { Vec::new() };
+        let mut trace = pass.trace();
+        let shifts = std::mem::take(&mut trace.shifts);
+        let shifts = if is_uniform(&shifts) { shifts } else { Vec::new() };
         let momentum = shifts.first().map_or(0.0, |shift| shift.momentum);
         let (means, biases): (Vec<_>, Vec<_>) =
             shifts.into_iter().map(|shift| (shift.mean, shift.bias)).unzip();
+        // Evaluation adds those biases, training does not.
+        let is_added = |t: &Tensor| biases.iter().all(|b: &Tensor| b.data_ptr() != t.data_ptr());
+        trace.rounded.retain(is_added);
         let copy = |original: &Tensor| -> Result<Tensor> {
             Ok(original.f_detach()?.f_to_kind(Kind::BFloat16)?.f_set_requires_grad(true)?)
         };

@@ -23,18 +23,26 @@ thread_local int hidden = 0;
 
 struct Hides : at::ObserverContext {};
 
+bool takes_number(const at::RecordFunction &call) {
+  try {
+    for (const auto &input : call.inputs())
+      if (input.isTensor() && input.toTensor().defined() && input.toTensor().dim() == 0 &&
+          (input.toTensor().unsafeGetTensorImpl()->is_wrapped_number() ||
+           input.toTensor().scalar_type() == at::kDouble))
+        return true;
+  } catch (const c10::Error &) {
+    // Some calls do not tell what they take.
+  }
+  return false;
+}
+
 std::unique_ptr<at::ObserverContext> entered(const at::RecordFunction &call) {
   const std::string name = call.name();
   if (name.rfind("aten::", 0) != 0 || hidden > 0) return nullptr;
   std::lock_guard<std::mutex> lock(watch.mutex);
   const std::string own = name.substr(6);
   // A number that the CPU turns into a tensor is an argument of the kernel on CUDA.
-  bool number = false;
-  const auto inputs = call.inputs();
-  for (const auto &input : inputs)
-    number |= input.isTensor() && input.toTensor().defined() && input.toTensor().dim() == 0 &&
-              (input.toTensor().unsafeGetTensorImpl()->is_wrapped_number() ||
-               input.toTensor().scalar_type() == at::kDouble);
+  const bool number = takes_number(call);
   ++watch.counts[number && (own == "copy_" || own == "_to_copy" || own == "to") ? "number:" + own : own];
   if (watch.outermost.count(own) == 0) return nullptr;
   ++hidden;

@@ -85,6 +85,8 @@ const QUIET: &[&str] = &[
     "as_strided",
     "batch_norm",
     "chunk",
+    "clone",
+    "contiguous",
     "conv2d",
     "convolution",
     "cross_entropy_loss",

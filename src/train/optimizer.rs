@@ -139,7 +139,7 @@ impl Optimizer {
         self.rate = learning_rate;
         for group in &mut self.groups {
             if let Some(rate) = &mut group.rate {
-                tch::no_grad(|| rate.f_fill_(learning_rate * group.scale))?;
+                let _ = tch::no_grad(|| rate.f_fill_(learning_rate * group.scale))?;
             }
         }
         Ok(())
@@ -226,7 +226,7 @@ impl Optimizer {
         }
         self.steps = steps;
         for count in self.groups.iter_mut().filter_map(|group| group.count.as_mut()) {
-            tch::no_grad(|| count.f_fill_(steps as f64))?;
+            let _ = tch::no_grad(|| count.f_fill_(steps as f64))?;
         }
         Ok(())
     }

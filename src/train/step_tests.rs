@@ -1,4 +1,6 @@
 //! Steps with few launches give what layer by layer gives, recorded or not, and stay few.
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::{
     model::{Branch, ModelConfig, ModelName, Preset},
@@ -7,7 +9,7 @@ use crate::{
         batch::Pictures,
         calls::{self, Calls},
         config::OptimizerKind,
-        network::{self, Head},
+        network::Head,
         optimizer::Rule,
         recording::stand_in::{refuses, repeats, REPLAYS},
     },
@@ -26,37 +28,49 @@ enum Way {
     Refused,
 }
 
-/// A small network and its steps.
-struct Trial {
-    network: Network,
+/// What trials begin with, drawn once: tests beside this one draw from LibTorch's generator too.
+struct Start {
+    model: ModelConfig,
+    tensors: BTreeMap<String, tch::Tensor>,
+    head: BTreeMap<String, tch::Tensor>,
+    branch: Option<Branch>,
     pictures: Pictures,
-    stepper: Stepper,
-    train: TrainConfig,
 }
 
-impl Trial {
-    fn new(model: &ModelConfig, train: TrainConfig, branch: Option<Branch>, way: Way) -> Self {
-        let network = Network::build(model, Device::Cpu, 3).expect("builds");
-        network::seed_generator(3, "noise", "");
+impl Start {
+    fn of(model: &ModelConfig, branch: Option<Branch>) -> Self {
+        // Dropout draws from that generator in every step.
+        let model = ModelConfig { dropout: 0.0, ..model.clone() };
+        let network = Network::build(&model, Device::Cpu, 3).expect("builds");
         let slots = network.model().slots();
-        let pictures = Pictures::of_noise(12, model, &slots, Device::Cpu).expect("noise");
+        let pictures = Pictures::of_noise(12, &model, &slots, Device::Cpu).expect("noise");
+        let head = branch.map(|branch| head_of(&network, branch).tensors());
+        let head = head.into_iter().flatten().collect();
+        Start { model, tensors: network.tensors(), head, branch, pictures }
+    }
+
+    fn trial(&self, train: &TrainConfig, way: Way) -> Trial<'_> {
+        let network = Network::build(&self.model, Device::Cpu, 3).expect("builds");
+        network.load(&self.tensors).expect("loads");
         let mut members: Vec<_> =
             network.tensors().into_iter().filter(|(_, t)| t.requires_grad()).collect();
-        let stage = match branch {
+        let stage = match self.branch {
             None => Stage::Joint,
             Some(branch) => {
                 let names = network.branch(branch).expect("a branch");
                 members.retain(|(name, _)| names.contains(name));
-                let width = network.model().branch_width(branch).expect("a width");
-                let head = Head::new(width, Device::Cpu, 3, branch).expect("a head");
-                members.extend(head.tensors());
+                let head = head_of(&network, branch);
+                for (name, mut tensor) in head.tensors() {
+                    tch::no_grad(|| tensor.copy_(&self.head[&name]));
+                    members.push((name, tensor));
+                }
                 Stage::Encoder(branch, head)
             }
         };
         let optimizer =
-            Optimizer::new(Rule::from(&train), vec![(1.0, members)]).expect("an optimizer");
-        let loss = Loss::new(&train, &[1; NUM_CLASSES], None, Device::Cpu).expect("a loss");
-        let stepper = Stepper::new(&network, stage, optimizer, loss, &train, Device::Cpu);
+            Optimizer::new(Rule::from(train), vec![(1.0, members)]).expect("an optimizer");
+        let loss = Loss::new(train, &[1; NUM_CLASSES], None, Device::Cpu).expect("a loss");
+        let stepper = Stepper::new(&network, stage, optimizer, loss, train, Device::Cpu);
         let stepper = stepper.expect("steps");
         let few = |stepper: Stepper, recorder| {
             stepper.with_few_launches(&network, Device::Cpu, recorder).expect("few launches")
@@ -67,9 +81,24 @@ impl Trial {
             Way::Recorded => few(stepper, Some(repeats as MakeRecorder)),
             Way::Refused => few(stepper, Some(refuses as MakeRecorder)),
         };
-        Trial { network, pictures, stepper, train }
+        Trial { network, pictures: &self.pictures, stepper, train: train.clone() }
     }
+}
 
+fn head_of(network: &Network, branch: Branch) -> Head {
+    let width = network.model().branch_width(branch).expect("a width");
+    Head::new(width, Device::Cpu, 3, branch).expect("a head")
+}
+
+/// A network and its steps.
+struct Trial<'a> {
+    network: Network,
+    pictures: &'a Pictures,
+    stepper: Stepper,
+    train: TrainConfig,
+}
+
+impl Trial<'_> {
     /// The losses of steps on batches that differ, the fifth smaller, with falling rates.
     fn losses(&mut self, steps: usize) -> Vec<f64> {
         (0..steps).map(|i| self.step(i)).collect()
@@ -78,7 +107,6 @@ impl Trial {
     fn step(&mut self, i: usize) -> f64 {
         let rows: Vec<usize> = (0..if i == 4 { 3 } else { 4 }).map(|k| (5 * i + k) % 12).collect();
         let occasion = format!("trial {i}");
-        network::seed_generator(3, "dropout", &occasion);
         let batch = self.pictures.augmented(&rows, &self.train.augment, 3, &occasion);
         let rate = self.train.learning_rate / (1.0 + i as f64);
         let counts = self.stepper.step(&self.network, &batch.expect("cuts"), rate).expect("steps");
@@ -133,7 +161,8 @@ fn a_recorded_step_is_the_step() {
         (Precision::Bf16, OptimizerKind::Adamw),
     ] {
         let train = TrainConfig { optimizer, weight_average: 0.9, ..train(precision) };
-        let trial = |way| Trial::new(&small(), train.clone(), None, way);
+        let start = Start::of(&small(), None);
+        let trial = |way| start.trial(&train, way);
         let mut eager = trial(Way::Few);
         let expected = eager.losses(9);
         REPLAYS.set(0);
@@ -150,7 +179,8 @@ fn a_recorded_step_is_the_step() {
 
 #[test]
 fn where_nothing_is_recorded_the_steps_go_on_and_the_reason_is_told_once() {
-    let trial = |way| Trial::new(&small(), train(Precision::Bf16), None, way);
+    let start = Start::of(&small(), None);
+    let trial = |way| start.trial(&train(Precision::Bf16), way);
     let (mut eager, mut refused) = (trial(Way::Few), trial(Way::Refused));
     assert_eq!(eager.losses(4), refused.losses(4));
     assert_eq!(refused.stepper.given_up().as_deref(), Some("nothing is recorded here"));
@@ -165,7 +195,8 @@ fn where_nothing_is_recorded_the_steps_go_on_and_the_reason_is_told_once() {
 #[test]
 fn recording_goes_on_after_a_stop_where_it_was() {
     let train = TrainConfig { optimizer: OptimizerKind::Adam, ..train(Precision::Bf16) };
-    let trial = |way| Trial::new(&small(), train.clone(), None, way);
+    let start = Start::of(&small(), None);
+    let trial = |way| start.trial(&train, way);
     let mut whole = trial(Way::Recorded);
     let expected = whole.losses(9);
     let mut first = trial(Way::Recorded);
@@ -181,7 +212,8 @@ fn recording_goes_on_after_a_stop_where_it_was() {
 
 /// What a joint step of the paper's network calls, its batch left out.
 fn calls_of(precision: Precision, way: Way) -> Calls {
-    let mut trial = Trial::new(&ModelConfig::default(), train(precision), None, way);
+    let start = Start::of(&ModelConfig::default(), None);
+    let mut trial = start.trial(&train(precision), way);
     let batch = trial.pictures.augmented(&[0, 1], &trial.train.augment, 3, "calls");
     let batch = batch.expect("cuts");
     trial.stepper.step(&trial.network, &batch, 0.01).expect("steps");
@@ -211,7 +243,8 @@ fn a_step_launches_no_more_than_it_may() {
 fn every_network_steps_with_few_launches() {
     for name in [ModelName::CaerNetS, ModelName::Efficientface, ModelName::Grern] {
         let model = ModelConfig::of(name, Preset::Paper);
-        let trial = |way| Trial::new(&model, train(Precision::Fp32), None, way);
+        let start = Start::of(&model, None);
+        let trial = |way| start.trial(&train(Precision::Fp32), way);
         let (mut layers, mut few) = (trial(Way::Layers), trial(Way::Few));
         let (a, b) = (layers.losses(2), few.losses(2));
         assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-4 * a), "{name}: {a:?} {b:?}");
