@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{Done, Usage};
 use crate::{
     corpus::demo::{self, Settings, Summary},
-    output::{self, FolderLock, State},
+    folder::{self, Claim},
 };
 
 /// Most clips of a class that four digits can number.
@@ -44,17 +44,17 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
         "clips_per_class": args.clips_per_class,
     });
     let folder = &args.out;
-    output::ensure_ours(folder)?;
-    let _lock = FolderLock::acquire(folder)?;
-    if output::state(folder, &configuration)? == State::Finished {
-        let text = std::fs::read_to_string(folder.join(SUMMARY))?;
-        return Ok(done(args, "already done: ", serde_json::from_str(&text)?));
-    }
-    output::begin(folder, &configuration)?;
+    let out = match folder::claim(folder, &configuration)? {
+        Claim::Done => {
+            let text = std::fs::read_to_string(folder.join(SUMMARY))?;
+            return Ok(done(args, "already done: ", serde_json::from_str(&text)?));
+        }
+        Claim::Fresh(out) | Claim::Resume(out) => out,
+    };
     let settings = Settings { seed: args.seed, clips_per_class: args.clips_per_class };
-    let summary = demo::write(folder, &settings)?;
-    output::write_json(&folder.join(SUMMARY), &summary)?;
-    output::finish(folder)?;
+    let summary = demo::write(&out, &settings)?;
+    out.write_json(SUMMARY, &summary)?;
+    out.finish()?;
     Ok(done(args, "", summary))
 }
 

@@ -3,8 +3,8 @@ use std::path::PathBuf;
 
 use super::{build::done, Done, Usage};
 use crate::{
-    build::{self, Faces, ImportConfig},
     corpus,
+    dataset::{self, Faces, ImportConfig},
     face::{self, boxes::Format, Choice},
     split::{Balance, OnLeak, Shares},
 };
@@ -30,6 +30,9 @@ pub struct Args {
     /// Find faces instead: seeta or mmod
     #[arg(long, value_name = "NAME", conflicts_with = "boxes", default_value = "none")]
     detector: String,
+    /// Where mmod runs: cpu (the default), auto, cuda or cuda:N
+    #[arg(long, value_name = "DEVICE")]
+    device: Option<String>,
     /// Which of several faces is the sample's: highest (score), largest or central
     #[arg(long, value_name = "WHICH", default_value = "highest")]
     choose: Choice,
@@ -41,13 +44,13 @@ pub struct Args {
     require_face: bool,
     /// Largest class at most R times the smallest: ratio=R, equal or none
     #[arg(long, default_value = "none")]
-    balance: String,
+    balance: Balance,
     /// Shares of train, validation and test, used where the stills have no split of their own
     #[arg(long, default_value = "70/10/20", value_name = "SHARES")]
-    split: String,
+    split: Shares,
     /// What to do with like pictures in two splits: remove-eval, remove-train, keep or fail
     #[arg(long, default_value = "remove-eval", value_name = "POLICY")]
-    on_leak: String,
+    on_leak: OnLeak,
     /// Seed of the split
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -55,6 +58,10 @@ pub struct Args {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
     let usage = |error: anyhow::Error| Usage(format!("{error:#}"));
+    if args.device.is_some() && args.detector != "mmod" {
+        let what = "--device is for --detector mmod, and --detector is";
+        return Err(Usage(format!("{what} {}", args.detector)).into());
+    }
     if !(0.0..=4.0).contains(&args.margin) {
         return Err(Usage(format!("--margin {} is not between 0 and 4", args.margin)).into());
     }
@@ -62,12 +69,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
         choose: args.choose,
         margin: args.margin,
         require_face: args.require_face,
-        balance: args.balance.parse::<Balance>().map_err(usage)?.to_string(),
-        split: args.split.parse::<Shares>().map_err(usage)?.to_string(),
-        on_leak: args.on_leak.parse::<OnLeak>().map_err(usage)?.to_string(),
+        balance: args.balance,
+        split: args.split,
+        on_leak: args.on_leak,
         ..ImportConfig::new(args.seed, &args.layout)
     };
-    let outcome = build::import(&config, &args.root, &faces(args).map_err(usage)?, &args.out)?;
+    let outcome = dataset::import(&config, &args.root, &faces(args).map_err(usage)?, &args.out)?;
     Ok(done(outcome, &args.out))
 }
 
@@ -81,6 +88,9 @@ fn faces(args: &Args) -> anyhow::Result<Faces> {
     let release = corpus::ncaer_s::crops(&args.root);
     match release.filter(|_| args.layout == "ncaer-s" && args.detector == face::NONE) {
         Some(crops) => Ok(Faces::Boxes(Format::Glamor, crops)),
-        None => Ok(Faces::Detector(face::Request::named(&args.detector))),
+        None => {
+            let device = args.device.clone();
+            Ok(Faces::Detector(face::Request { device, ..face::Request::named(&args.detector) }))
+        }
     }
 }

@@ -12,8 +12,6 @@ mod annotate;
 mod audit;
 mod bench;
 mod build;
-mod clean;
-mod columns;
 mod compare;
 mod completions;
 mod demo_corpus;
@@ -27,7 +25,6 @@ mod model;
 mod pack;
 #[cfg(feature = "torch")]
 mod predict;
-mod predictions;
 mod report;
 mod slurm;
 #[cfg(feature = "torch")]
@@ -124,7 +121,7 @@ pub fn main() -> ExitCode {
             ExitCode::from(done.exit)
         }
         Err(error) => {
-            eprintln!("error: {}", one_line(&format!("{error:#}")));
+            crate::progress::message(&format!("error: {}", one_line(&format!("{error:#}"))));
             let usage = error.downcast_ref::<Usage>().is_some();
             ExitCode::from(if usage { WRONG_USAGE } else { FAILED })
         }

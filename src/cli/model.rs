@@ -290,7 +290,7 @@ fn import(args: &Import) -> Result<Done> {
         Some((name.to_owned(), tensor))
     };
     let tensors = weights::tensors_of(&store).into_iter().filter_map(own).collect();
-    let digest = crate::output::sha256_file(&args.file)?;
+    let digest = crate::digest::sha256_file(&args.file)?;
     weights::write(&args.out, &tensors, &json!({"model": config, "source_sha256": digest}))?;
     let text = format!(
         "{}: {} tensors checked and written; {} of the head left out, {} of the file not needed",

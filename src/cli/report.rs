@@ -1,13 +1,14 @@
 //! `ncaers report RUNS_DIR --out DIR`
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use serde_json::json;
 
 use super::Done;
 use crate::{
+    progress,
     record::Split,
-    report::{self, Request},
+    report::{self, Request, Summary, MAX_THUMBS},
 };
 
 /// Write tables, figures and one page about finished runs
@@ -31,45 +32,22 @@ pub struct Args {
     #[arg(long, default_value = "test")]
     split: Split,
     /// Most thumbnails to write; the page shows the other samples by name
-    #[arg(long, default_value_t = 600)]
+    #[arg(long, default_value_t = MAX_THUMBS)]
     max_thumbs: usize,
 }
 
 pub(super) fn run(args: &Args) -> Result<Done> {
-    let name = args.out.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let title = args.title.clone().unwrap_or_else(|| format!("Emotion recognition report: {name}"));
-    write(
-        &Request {
-            runs: args.runs.clone(),
-            manifest: args.manifest.clone(),
-            split: args.split,
-            title,
-            max_thumbs: args.max_thumbs,
-        },
-        &args.out,
-    )
-}
-
-/// Renders the report of `runs` with the defaults, for commands that end in one.
-#[cfg(feature = "torch")]
-pub(super) fn render(runs: &Path, out: &Path) -> Result<Done> {
-    let [runs, out_text] = [runs, out].map(|p| p.as_os_str().to_owned());
-    run(&Args {
-        runs: runs.into(),
-        out: out_text.into(),
-        manifest: None,
-        title: None,
-        split: Split::Test,
-        max_thumbs: 600,
-    })
-}
-
-fn write(request: &Request, out: &Path) -> Result<Done> {
-    let summary = report::write(request, out)?;
-    for problem in &summary.problems {
-        eprintln!("note: {problem}");
-    }
-    let page = out.join("index.html");
+    let defaults = Request::new(&args.runs, &args.out);
+    let request = Request {
+        manifest: args.manifest.clone(),
+        split: args.split,
+        title: args.title.clone().unwrap_or(defaults.title),
+        max_thumbs: args.max_thumbs,
+        ..defaults
+    };
+    let summary = report::write(&request, &args.out)?;
+    note_problems(&summary);
+    let page = args.out.join("index.html");
     let text = format!(
         "report on {} runs, {} tables, {} figures, {} remarks: {}",
         summary.runs,
@@ -86,4 +64,11 @@ fn write(request: &Request, out: &Path) -> Result<Done> {
         "page": page,
     });
     Ok(Done { text, json, exit: 0 })
+}
+
+/// Says what a report lacks.
+pub(super) fn note_problems(summary: &Summary) {
+    for problem in &summary.problems {
+        progress::message(&format!("note: {problem}"));
+    }
 }

@@ -49,7 +49,7 @@ pub fn joint_epochs(train: &TrainConfig) -> f64 {
 }
 
 /// A duration as people say it: `40 s`, `12 min`, `3.5 h`.
-pub fn spoken(seconds: f64) -> String {
+pub fn format_duration(seconds: f64) -> String {
     match seconds {
         s if s < 90.0 => format!("{s:.0} s"),
         s if s < 5400.0 => format!("{:.0} min", s / 60.0),
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_spoken() {
-        assert_eq!([40.0, 750.0, 12_600.0].map(spoken), ["40 s", "12 min", "3.5 h"]);
+    fn durations_are_formatted() {
+        assert_eq!([40.0, 750.0, 12_600.0].map(format_duration), ["40 s", "12 min", "3.5 h"]);
     }
 }

@@ -5,7 +5,7 @@ use anyhow::{bail, ensure, Context, Result};
 use serde_json::{json, Map, Value};
 
 use super::{executor::slurm::Resources, keys, tree_of, Experiment};
-use crate::output;
+use crate::folder;
 
 /// A grid of runs, in the order in which they are to be made: every difference for its first
 /// seed, then for its second, so that an unfinished grid already compares.
@@ -96,7 +96,7 @@ impl Row {
 /// A label as part of a folder name: `F + mC, GLA` becomes `F-mC-GLA`.
 fn slug(label: &str) -> String {
     let words = label.split(|c: char| !c.is_ascii_alphanumeric() && !"._".contains(c));
-    output::safe_component(&words.filter(|w| !w.is_empty()).collect::<Vec<_>>().join("-"))
+    folder::safe_component(&words.filter(|w| !w.is_empty()).collect::<Vec<_>>().join("-"))
 }
 
 /// The rows of a grid file, those of the grids that it includes first; `open` names the files
@@ -252,9 +252,9 @@ mod tests {
         Grid::read(&dir.path().join("grid.toml"), &[])
     }
 
-    fn told(grid: &Grid) -> Vec<(&str, u32, u32)> {
-        let told = |r: &'_ GridRun| (r.experiment.train.epochs, r.experiment.train.batch_size);
-        grid.runs.iter().map(|r| (r.folder.as_str(), told(r).0, told(r).1)).collect()
+    fn summary(grid: &Grid) -> Vec<(&str, u32, u32)> {
+        let changes = |r: &'_ GridRun| (r.experiment.train.epochs, r.experiment.train.batch_size);
+        grid.runs.iter().map(|r| (r.folder.as_str(), changes(r).0, changes(r).1)).collect()
     }
 
     #[test]
@@ -265,7 +265,7 @@ mod tests {
              [[run]]\nlabel = \"c + d, e\"\n",
         );
         let expected = [("a-1", 5, 32), ("b-1", 3, 32), ("c-d-e-1", 60, 32), ("a-2", 5, 32)];
-        assert_eq!(told(&grid.expect("reads")), expected);
+        assert_eq!(summary(&grid.expect("reads")), expected);
     }
 
     #[test]
@@ -276,7 +276,7 @@ mod tests {
              [[run]]\nlabel = \"same\"\nseeds = [4]\ntrain.epochs = 3\ntrain.batch_size = 16\n",
         );
         let expected = [("a-4", 9, 16), ("b-4", 3, 16), ("a-5", 9, 16), ("b-5", 3, 16)];
-        assert_eq!(told(&grid.expect("reads")), expected);
+        assert_eq!(summary(&grid.expect("reads")), expected);
     }
 
     #[test]

@@ -142,8 +142,8 @@ fn few_launches_give_what_every_layer_by_itself_gives() {
         (train(Precision::Bf16), Some(Branch::Context)),
     ];
     for (train, branch) in cases {
-        let [mut layers, mut few] =
-            [Way::Layers, Way::Few].map(|way| Trial::new(&small(), train.clone(), branch, way));
+        let start = Start::of(&small(), branch);
+        let [mut layers, mut few] = [Way::Layers, Way::Few].map(|way| start.trial(&train, way));
         for (a, b) in layers.losses(7).into_iter().zip(few.losses(7)) {
             // The rate is rounded to f32 and the running means to another last bit.
             assert!((a - b).abs() < 1e-5 * a.abs(), "{train:?} {branch:?}: {a} is not {b}");
@@ -228,8 +228,8 @@ fn a_step_launches_no_more_than_it_may() {
     for (precision, most) in [(Precision::Fp32, 170), (Precision::Bf16, 195)] {
         let (layers, few) = (calls_of(precision, Way::Layers), calls_of(precision, Way::Few));
         let launching = few.launching();
-        eprintln!(
-            "{precision}: {} -> {launching} of {} -> {}\n{few:?}",
+        println!(
+            "{precision}: {} -> {launching}, all {} -> {}",
             layers.launching(),
             layers.all(),
             few.all()

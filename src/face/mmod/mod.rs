@@ -113,9 +113,10 @@ pub(super) fn open(
     let Some(weights) = weights.or(fetched.as_deref()) else {
         bail!("mmod needs its weights; name them with --mmod-weights")
     };
-    let device =
-        crate::model::ComputeDevice::open(device.unwrap_or("cpu"), crate::model::Precision::Fp32)?;
-    let device = device.device();
+    use crate::model::{exactly, ComputeDevice, Precision};
+    // What is set for a network beside the detector holds again behind this.
+    let machine = exactly(|| ComputeDevice::open(device.unwrap_or("cpu"), Precision::Fp32))?;
+    let device = machine.device();
     Ok(Box::new(Mmod::open(weights, settings, device)?))
 }
 

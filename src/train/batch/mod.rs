@@ -315,8 +315,8 @@ mod tests {
 
     use super::*;
     use crate::{
+        digest, folder,
         media::image as picture,
-        output,
         pack::{self, Preprocessing},
         record::{Emotion, FaceBox, Sample, Split},
         train::Flip,
@@ -327,14 +327,14 @@ mod tests {
     }
 
     /// A pack of three grainy pictures.
-    fn pack(folder: &Path) -> Arc<Pack> {
+    fn pack(root: &Path) -> Arc<Pack> {
         let mut samples = Vec::new();
         for (i, emotion) in Emotion::ALL.into_iter().take(3).enumerate() {
             let grain =
                 |x: u32, y: u32| Rgb([x * 3, y * 5, (x + y) * (i as u32 + 2)].map(|v| v as u8));
             let image = RgbImage::from_fn(200, 150, grain);
             let bytes = picture::encode_png(&image).expect("encodes");
-            std::fs::write(folder.join(format!("{i}.png")), &bytes).expect("writes");
+            std::fs::write(root.join(format!("{i}.png")), &bytes).expect("writes");
             samples.push(Sample {
                 sample_id: i.to_string(),
                 split: Split::Train,
@@ -345,7 +345,7 @@ mod tests {
                 frame_index: None,
                 frame_ms: None,
                 image_path: format!("{i}.png"),
-                image_sha256: output::sha256_hex(&bytes),
+                image_sha256: digest::sha256_hex(&bytes),
                 width: 200,
                 height: 150,
                 face: Some(FaceBox { x1: 20, y1: 30, x2: 90, y2: 100, score: 1.0 }),
@@ -353,8 +353,9 @@ mod tests {
                 detector: "test".into(),
             });
         }
-        pack::write(&samples, folder, "digest", &Preprocessing::default(), folder).expect("packs");
-        Arc::new(Pack::open(&pack::path_of(folder, Split::Train)).expect("opens"))
+        let out = folder::claim_standing(&root.join("pack"), "pack").expect("claimed");
+        pack::write(&samples, root, "digest", &Preprocessing::default(), &out).expect("packs");
+        Arc::new(Pack::open(&pack::path_of(out.path(), Split::Train)).expect("opens"))
     }
 
     #[test]
