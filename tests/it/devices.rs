@@ -25,8 +25,9 @@ int cuGetErrorString(int code, const char **text) {{ *text = "forward compatibil
     let file = folder.join("driver.c");
     std::fs::write(&file, source).unwrap();
     let library = folder.join("libcuda.so.1");
-    let compiled = System::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&file);
-    assert!(compiled.status().unwrap().success());
+    let mut compiler = System::new("cc");
+    compiler.args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&file);
+    assert!(compiler.status().unwrap().success());
 }
 
 /// What a step of training on `device` says where that driver is.
