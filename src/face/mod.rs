@@ -30,6 +30,11 @@ pub trait Detector {
         images.iter().map(|image| self.detect(image)).collect()
     }
 
+    /// Pictures of one size that it is best given together; 1 where it gains nothing from more.
+    fn batch(&self) -> usize {
+        1
+    }
+
     /// Tells which picture comes next: the clip's path in the corpus, `/` between its parts, and
     /// the frame from 0. Only lists of boxes need to know.
     fn next_is(&mut self, _clip_path: &str, _frame: u64) {}

@@ -40,6 +40,9 @@ pub struct Mmod {
     canvas: Option<Canvas>,
 }
 
+/// Pictures that a GPU is given together: canvases of 1600 x 1600 pixels take about a gigabyte.
+const GPU_BATCH: usize = 16;
+
 /// The canvas of pictures of one size, and what of it is searched.
 struct Search {
     layout: Layout,
@@ -214,6 +217,15 @@ impl Detector for Mmod {
             all.extend(self.search_together(same)?.into_iter().map(|faces| clipped(faces, size)));
         }
         Ok(all)
+    }
+
+    fn batch(&self) -> usize {
+        // The processor gains nothing, a GPU is idle with one picture at a time.
+        if self.paints_there {
+            GPU_BATCH
+        } else {
+            1
+        }
     }
 
     fn name(&self) -> String {
