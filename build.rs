@@ -99,7 +99,7 @@ fn compile_native(libtorch: &Path) {
 /// behind LibTorch's CUDA part, so that it links nothing of CUDA. It needs CUDA's headers, which
 /// `justw` puts beside LibTorch; without them the library is empty, and steps are not recorded.
 fn compile_graphs(libtorch: &Path) {
-    let source = "src/model/cuda_graph.cpp";
+    let source = "src/device/graph.cpp";
     let headers = libtorch.join("cuda-include");
     println!("cargo:rerun-if-changed={source}");
     println!("cargo:rerun-if-changed={}", headers.join("cuda_runtime_api.h").display());

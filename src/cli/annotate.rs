@@ -13,6 +13,7 @@ use super::Done;
 use crate::{
     annotate::{Annotator, FaceRow, Settings},
     corpus::EXTENSIONS,
+    device::ComputeDevice,
     experiment::Experiment,
     face::{self, Request},
     folder::{self, OutputFolder},
@@ -20,7 +21,6 @@ use crate::{
         image::{encode_jpeg, encode_png, load_rgb},
         redraw,
     },
-    model::ComputeDevice,
     pack::{self, Pack, Preprocessing},
     record::Split,
     runs::RunFolder,

@@ -9,11 +9,11 @@ use serde_json::json;
 
 use super::{train::refuse_stale, Done};
 use crate::{
+    device::ComputeDevice,
     digest,
     experiment::Experiment,
     folder::OutputFolder,
     manifest::{self, Meta},
-    model::ComputeDevice,
     pack::{self, Pack},
     record::Split,
     runs::{RunFolder, RunRecord, TestLook},

@@ -19,8 +19,8 @@ use super::{
     Grid, GridRun,
 };
 use crate::{
+    device,
     folder::{self, OutputFolder},
-    model,
     pack::{self, Pack},
     progress::Progress,
     record::Split,
@@ -305,12 +305,12 @@ fn placement(runs: &[GridRun]) -> Placement {
 
 /// What the lines of a grid begin with.
 fn machine(placement: &Placement) -> String {
-    match (placement.gpus(), model::gpus()) {
+    match (placement.gpus(), device::gpus()) {
         (1.., Ok(names)) => {
             let name = names.first().map_or("GPU", String::as_str);
             format!("{} x cuda ({name})", placement.gpus())
         }
-        _ => format!("cpu ({})", model::processor()),
+        _ => format!("cpu ({})", device::processor()),
     }
 }
 

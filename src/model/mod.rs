@@ -15,10 +15,6 @@ mod attention;
 #[cfg(feature = "torch")]
 mod caer_net;
 #[cfg(feature = "torch")]
-mod cuda;
-#[cfg(feature = "torch")]
-mod device;
-#[cfg(feature = "torch")]
 mod efficientface;
 #[cfg(feature = "torch")]
 mod encoder;
@@ -40,27 +36,19 @@ mod ma_net;
 mod mobilenet;
 #[cfg(feature = "torch")]
 mod pass;
-mod precision;
 #[cfg(feature = "torch")]
 mod resnet;
 #[cfg(feature = "torch")]
 mod vgg;
 
 #[cfg(feature = "torch")]
-pub(crate) use self::{
-    cuda::{free_memory, Graph},
-    device::{checked, exactly},
-    pass::{Prepared, Shift},
-};
+pub(crate) use self::pass::{Prepared, Shift};
 #[cfg(feature = "torch")]
 pub use self::{
-    cuda::{gpus, NoCuda, Problem},
-    device::{device_name, processor, ComputeDevice},
     error::InputError,
     interface::{build, entry, Branch, Entry, Input, Inputs, Model, Outputs, Slot},
     pass::{Layer, Pass},
 };
-pub use precision::Precision;
 
 /// Every network, in the order of the paper's tables.
 #[cfg(feature = "torch")]

@@ -14,7 +14,10 @@ use super::{
     native,
     network::{self, Network, Stage},
 };
-use crate::model::{Pass, Precision, Prepared, Shift};
+use crate::{
+    device::Precision,
+    model::{Pass, Prepared, Shift},
+};
 
 /// What one stage of a network does ahead.
 #[derive(Debug)]

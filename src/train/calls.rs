@@ -6,7 +6,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use crate::model::checked;
+use crate::device::checked;
 
 extern "C" {
     fn ncaers_calls_start(outermost: *const c_char) -> *mut c_char;

@@ -4,7 +4,7 @@ use anyhow::{ensure, Result};
 use serde::{Deserialize, Serialize};
 
 use super::schedule::Schedule;
-pub use crate::model::Precision;
+pub use crate::device::Precision;
 
 /// Section `[train]` of an experiment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -5,7 +5,7 @@ use anyhow::Result;
 use tch::Tensor;
 use torch_sys::C_tensor;
 
-use crate::model::checked;
+use crate::device::checked;
 
 type List = *const *const C_tensor;
 

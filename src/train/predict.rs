@@ -12,7 +12,8 @@ use super::{
     network::{Network, Stage},
 };
 use crate::{
-    model::{ModelConfig, Precision},
+    device::Precision,
+    model::ModelConfig,
     pack::{self, Pack},
     record::{Prediction, Split},
     runs::{RunFolder, RunRecord},

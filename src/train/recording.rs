@@ -8,7 +8,7 @@ use anyhow::Result;
 use tch::{Kind, Tensor};
 
 use super::batch::Batch;
-use crate::model::Graph;
+use crate::device::Graph;
 
 /// Steps that run launch by launch before one is recorded: cuDNN times its kernels, and libraries
 /// reserve their work space.

@@ -12,7 +12,7 @@ use super::{
     optimizer::Optimizer,
     recording::{Counts, CudaRecorder, Recorder, Recording},
 };
-use crate::model::{Pass, Precision};
+use crate::{device::Precision, model::Pass};
 
 /// Makes recorders: one for every batch shape that is recorded.
 type MakeRecorder = fn() -> Box<dyn Recorder>;

@@ -7,7 +7,7 @@ use std::{
 
 /// The layers, lowest first; a module may use only modules of strictly lower layers.
 const LAYERS: &[&[&str]] = &[
-    &["record", "seed", "digest", "progress", "table"],
+    &["record", "seed", "device", "digest", "progress", "table"],
     &["atomic"],
     &["folder"],
     &["sampling", "split", "similarity", "model", "stats"],

@@ -25,7 +25,7 @@ impl Placement {
     /// The GPUs that this process sees; none where there is no driver.
     #[cfg(feature = "torch")]
     pub fn here() -> Self {
-        let count = crate::model::gpus().map_or(0, |gpus| gpus.len());
+        let count = crate::device::gpus().map_or(0, |gpus| gpus.len());
         Self::of(std::env::var(VARIABLE).ok().as_deref(), count)
     }
 

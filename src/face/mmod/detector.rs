@@ -115,7 +115,7 @@ impl Mmod {
         let count = canvases.size()[0] as usize;
         let mut found = vec![Vec::new(); count];
         for part in &search.parts {
-            let scores = model::exactly(|| self.network.scores(&piece(canvases, part)?))?;
+            let scores = device::exactly(|| self.network.scores(&piece(canvases, part)?))?;
             for (found, map) in found.iter_mut().zip(scores.chunks_exact(scores.len() / count)) {
                 found.extend(candidates(map, &search.layout, part, self.weights.window));
             }

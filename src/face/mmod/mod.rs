@@ -113,7 +113,7 @@ pub(super) fn open(
     let Some(weights) = weights.or(fetched.as_deref()) else {
         bail!("mmod needs its weights; name them with --mmod-weights")
     };
-    use crate::model::{exactly, ComputeDevice, Precision};
+    use crate::device::{exactly, ComputeDevice, Precision};
     // What is set for a network beside the detector holds again behind this.
     let machine = exactly(|| ComputeDevice::open(device.unwrap_or("cpu"), Precision::Fp32))?;
     let device = machine.device();

@@ -125,7 +125,7 @@ impl Pictures {
         // All or none: half of what is free stays for the network and its activations.
         let bytes = |slot: &Slot| pack.view(pack_input(*slot, config)).map_or(0, <[u8]>::len);
         let wanted = slots.iter().map(bytes).sum::<usize>();
-        let fits = model::free_memory(device).is_none_or(|free| wanted <= free / 2);
+        let fits = crate::device::free_memory(device).is_none_or(|free| wanted <= free / 2);
         let home = if streams || !fits { Device::Cpu } else { device };
         let source = |&slot| Source::new(&pack, pack_input(slot, config), slot, home);
         let sources: Vec<Source> = slots.iter().map(source).collect::<Result<_>>()?;

@@ -27,7 +27,8 @@ use super::{
     step::Stepper,
 };
 use crate::{
-    model::{Branch, ComputeDevice, ModelConfig},
+    device::ComputeDevice,
+    model::{Branch, ModelConfig},
     pack::{self, Pack},
     progress::Progress,
     record::{Emotion, Split},

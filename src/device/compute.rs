@@ -1,15 +1,13 @@
-//! Where tensors live and how exactly a device counts: one place decides for every command.
-use std::{
-    ffi::{c_char, CStr},
-    fmt,
-};
+//! The device that a command computes on and its arithmetic: one place decides for every command.
+use std::{ffi::c_char, fmt};
 
 use anyhow::{bail, Context, Result};
 use tch::Device;
 
 use super::{
     cuda::{self, NoCuda, Problem},
-    Precision,
+    native::checked,
+    precision::Precision,
 };
 
 extern "C" {
@@ -189,20 +187,6 @@ pub(crate) fn exactly<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     }
 }
 
-/// Turns the answer of a native call into a result, taking over the string.
-pub(crate) fn checked(message: *mut c_char) -> Result<()> {
-    if message.is_null() {
-        return Ok(());
-    }
-    // SAFETY: native functions return null or a string from strdup that is ours to free.
-    let text = unsafe {
-        let text = CStr::from_ptr(message).to_string_lossy().into_owned();
-        libc::free(message.cast());
-        text
-    };
-    bail!("{}", text.lines().next().unwrap_or("LibTorch failed"))
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -244,14 +228,6 @@ mod tests {
         };
         assert_eq!(gpu(1).to_string(), "cuda:1 (NVIDIA H100)");
         assert_eq!(gpu(1).kind(), gpu(0).kind());
-    }
-
-    #[test]
-    fn what_a_native_call_says_is_the_error() {
-        assert!(checked(std::ptr::null_mut()).is_ok());
-        // SAFETY: strdup's string is what `checked` takes over.
-        let message = unsafe { libc::strdup(c"first line\nsecond".as_ptr()) };
-        assert_eq!(checked(message).expect_err("says so").to_string(), "first line");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{anyhow, ensure, Context, Result};
 use tch::Device;
 
-use super::device::checked;
+use super::native::checked;
 
 /// CUDA's version as the driver counts it, which LibTorch 2.11's CUDA part was built for.
 const NEEDED: i32 = 13_000;
@@ -229,7 +229,7 @@ static RECORDER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/libncaers_gra
 
 type Message = *mut c_char;
 
-/// The functions of `cuda_graph.cpp`.
+/// The functions of `graph.cpp`.
 struct Shim {
     stream: unsafe extern "C" fn(c_int) -> Message,
     begin: unsafe extern "C" fn(*mut *mut c_void) -> Message,
@@ -279,7 +279,7 @@ impl Shim {
 ///
 /// # Errors
 /// When the library that records graphs does not open, or CUDA refuses.
-pub(crate) fn own_stream(number: usize) -> Result<()> {
+pub(super) fn own_stream(number: usize) -> Result<()> {
     let shim = Shim::get()?;
     // SAFETY: the function takes any number and says what is wrong with it.
     checked(unsafe { (shim.stream)(c_int::try_from(number)?) })
