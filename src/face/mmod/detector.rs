@@ -15,9 +15,9 @@ use super::{
     ChannelOrder, Settings, Weights, MAX_UPSAMPLE,
 };
 use crate::{
+    device,
     digest::sha256_hex,
     face::{best_first, Detector},
-    model,
     record::FaceBox,
 };
 
