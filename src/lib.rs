@@ -22,7 +22,11 @@
 //! 3a  media    face   manifest   weights           disk, child processes, Parquet, weight files
 //! 2b  metric                                       pure, on top of stats
 //! 2a  sampling  split  similarity  model  stats    pure: same input, same seed, same output
+<<<<<<< HEAD
 //! 1   record   seed   folder   atomic   digest   table   progress   device
+=======
+//! 1   record   seed   folder   atomic   digest   table   progress   escape
+>>>>>>> main
 //!                                                  words, draws, output folders, files, messages
 //! ```
 #![warn(missing_docs)]
@@ -35,6 +39,7 @@ pub mod corpus;
 pub mod dataset;
 pub mod device;
 pub mod digest;
+pub mod escape;
 pub mod evaluation;
 pub mod experiment;
 pub mod face;

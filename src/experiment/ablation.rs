@@ -4,10 +4,7 @@ use std::{
     collections::BTreeMap,
     ffi::OsString,
     path::{Path, PathBuf},
-    sync::{
-        atomic::{AtomicBool, Ordering},
-        Mutex,
-    },
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use anyhow::{bail, Context, Result};
@@ -16,13 +13,13 @@ use serde_json::{json, Value};
 use super::{
     executor::{Executor, Local, Outcome, Placement, Task},
     forecast::{self, format_duration, Forecast},
+    grid_progress::GridProgress,
     Grid, GridRun,
 };
 use crate::{
     device,
     folder::{self, OutputFolder},
     pack::{self, Pack},
-    progress::Progress,
     record::Split,
     report,
     runs::{self, GridRow, RunFolder, Status},
@@ -79,9 +76,15 @@ impl Ablation {
         for (run, _) in open(runs, &statuses) {
             tasks.push(task(run, &out, threads)?);
         }
+<<<<<<< HEAD
         let placement = placement(runs);
         let progress = GridProgress::new(runs, &statuses, jobs, machine(&placement));
         let outcomes = execute(&tasks, jobs, &progress, placement)?;
+=======
+        let missing = open(runs, &statuses).map(|(run, _)| run);
+        let progress = GridProgress::new(&self.out, missing, runs.len());
+        let outcomes = execute(&tasks, jobs, &progress)?;
+>>>>>>> main
         write_status(&out, runs, &tasks, &outcomes)?;
         self.finish(&tasks, &outcomes)
     }
@@ -293,6 +296,7 @@ fn task(run: &GridRun, out: &OutputFolder, threads: u32) -> Result<Task> {
     Ok(Task { name: run.folder.clone(), commands, log })
 }
 
+<<<<<<< HEAD
 /// The GPUs that the runs are spread over: none where one asks for another device than any GPU.
 fn placement(runs: &[GridRun]) -> Placement {
     let takes_any =
@@ -374,6 +378,13 @@ fn execute(
     let outcomes = local.run(tasks, &|task, outcome| progress.ended(task, outcome));
     progress.progress.finish();
     Ok(outcomes)
+=======
+fn execute(tasks: &[Task], jobs: usize, progress: &GridProgress) -> Result<Vec<Outcome>> {
+    ctrlc::set_handler(|| STOP.store(true, Ordering::SeqCst)).context("cannot watch Ctrl-C")?;
+    let program = std::env::current_exe().context("cannot find this program's own file")?;
+    let local = Local { program, jobs, stop: &STOP };
+    Ok(progress.during(|| local.run(tasks, &|task, outcome| progress.ended(task, outcome))))
+>>>>>>> main
 }
 
 /// `grid/status.json`: how every run of the grid stands.

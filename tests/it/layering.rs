@@ -7,7 +7,12 @@ use std::{
 
 /// The layers, lowest first; a module may use only modules of strictly lower layers.
 const LAYERS: &[&[&str]] = &[
+<<<<<<< HEAD
     &["record", "seed", "device", "digest", "progress", "table"],
+=======
+    &["escape"],
+    &["record", "seed", "digest", "progress", "table"],
+>>>>>>> main
     &["atomic"],
     &["folder"],
     &["sampling", "split", "similarity", "model", "stats"],

@@ -17,7 +17,11 @@ use std::{
 use anyhow::{bail, Context, Result};
 use serde::{Deserialize, Serialize};
 
+<<<<<<< HEAD
 mod placement;
+=======
+pub mod array;
+>>>>>>> main
 pub mod slurm;
 
 pub use placement::Placement;
