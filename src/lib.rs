@@ -22,11 +22,7 @@
 //! 3a  media    face   manifest   weights           disk, child processes, Parquet, weight files
 //! 2b  metric                                       pure, on top of stats
 //! 2a  sampling  split  similarity  model  stats    pure: same input, same seed, same output
-<<<<<<< HEAD
-//! 1   record   seed   folder   atomic   digest   table   progress   device
-=======
-//! 1   record   seed   folder   atomic   digest   table   progress   escape
->>>>>>> main
+//! 1   record   seed   folder   atomic   digest   table   progress   escape   device
 //!                                                  words, draws, output folders, files, messages
 //! ```
 #![warn(missing_docs)]

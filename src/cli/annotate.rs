@@ -12,13 +12,9 @@ use serde_json::json;
 use super::Done;
 use crate::{
     annotate::{Annotator, FaceRow, Settings},
-<<<<<<< HEAD
-    corpus::EXTENSIONS,
-    device::ComputeDevice,
-=======
     corpus::{demo, EXTENSIONS},
+    device::ComputeDevice,
     escape::csv_cell,
->>>>>>> main
     experiment::Experiment,
     face::{self, Request},
     folder::{self, OutputFolder},

@@ -37,8 +37,10 @@ mod merge;
 #[cfg(feature = "torch")]
 mod model;
 mod pack;
+mod plan;
 #[cfg(feature = "torch")]
 mod predict;
+mod reading;
 mod report;
 mod slurm;
 #[cfg(feature = "torch")]
@@ -116,6 +118,7 @@ commands! {
     #[cfg(feature = "torch")]
     Model(model),
     Pack(pack),
+    Plan(plan),
     #[cfg(feature = "torch")]
     Predict(predict),
     Report(report),

@@ -16,7 +16,7 @@ use crate::{
     manifest::{self, Meta},
     pack::{self, Pack},
     record::Split,
-    runs::{RunFolder, RunRecord, TestLook},
+    runs::{self, RunFolder, RunRecord, TestLook},
     train,
 };
 
@@ -52,14 +52,9 @@ pub(super) fn run(args: &Args) -> Result<Done> {
         None => trained_on(&folder)?,
     };
     let pack = Pack::open(&pack::path_of(&pack_folder, args.split))?;
-<<<<<<< HEAD
-    refuse_stale(&pack, &pack_folder, &args.manifest)?;
+    refuse_stale(&pack, &pack_folder, args.manifest.path())?;
     let machine = ComputeDevice::open(&args.device, train::precision_of(&record)?)?;
     let meta = meta(&folder, &record, &pack, args.split, &machine)?;
-=======
-    refuse_stale(&pack, &pack_folder, args.manifest.path())?;
-    let meta = meta(&folder, &record, &pack, args.split)?;
->>>>>>> main
     if let Some(rows) = earlier(&folder, args.split, &meta) {
         return Ok(summary(&folder, args.split, rows, "already done", &machine));
     }
@@ -93,7 +88,7 @@ fn meta(
     split: Split,
     machine: &ComputeDevice,
 ) -> Result<Meta> {
-    let checkpoint = folder.file(train::BEST);
+    let checkpoint = folder.file(runs::BEST);
     let checkpoint = match checkpoint.exists() {
         true => digest::sha256_file(&checkpoint)?,
         // The prediction itself says what is missing.

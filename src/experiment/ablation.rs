@@ -76,15 +76,10 @@ impl Ablation {
         for (run, _) in open(runs, &statuses) {
             tasks.push(task(run, &out, threads)?);
         }
-<<<<<<< HEAD
         let placement = placement(runs);
-        let progress = GridProgress::new(runs, &statuses, jobs, machine(&placement));
-        let outcomes = execute(&tasks, jobs, &progress, placement)?;
-=======
         let missing = open(runs, &statuses).map(|(run, _)| run);
-        let progress = GridProgress::new(&self.out, missing, runs.len());
-        let outcomes = execute(&tasks, jobs, &progress)?;
->>>>>>> main
+        let progress = GridProgress::new(&self.out, missing, runs.len(), machine(&placement));
+        let outcomes = execute(&tasks, jobs, &progress, placement)?;
         write_status(&out, runs, &tasks, &outcomes)?;
         self.finish(&tasks, &outcomes)
     }
@@ -136,6 +131,8 @@ impl Ablation {
     }
 
     fn claim(&self) -> Result<OutputFolder> {
+        // Before hours of training, not after.
+        report::check_folder(&self.report)?;
         folder::claim_standing(&self.out, "grid")
     }
 
@@ -296,7 +293,6 @@ fn task(run: &GridRun, out: &OutputFolder, threads: u32) -> Result<Task> {
     Ok(Task { name: run.folder.clone(), commands, log })
 }
 
-<<<<<<< HEAD
 /// The GPUs that the runs are spread over: none where one asks for another device than any GPU.
 fn placement(runs: &[GridRun]) -> Placement {
     let takes_any =
@@ -318,54 +314,6 @@ fn machine(placement: &Placement) -> String {
     }
 }
 
-/// The grid's progress: what is left, and for how long.
-struct GridProgress<'a> {
-    /// Named at the beginning of every line.
-    machine: String,
-    progress: Progress,
-    jobs: usize,
-    total: usize,
-    /// Labels of the runs that have not ended, by folder, and what the others took.
-    left: Mutex<(BTreeMap<&'a str, &'a str>, Forecast)>,
-}
-
-impl<'a> GridProgress<'a> {
-    fn new(runs: &'a [GridRun], statuses: &'a [RunStatus], jobs: usize, machine: String) -> Self {
-        let left: BTreeMap<_, _> =
-            open(runs, statuses).map(|(r, _)| (r.folder.as_str(), r.label.as_str())).collect();
-        let progress = Progress::new(&format!("{machine}: grid"), "runs", left.len() as u64);
-        let forecast = forecast(runs, statuses);
-        let (total, left) = (runs.len(), Mutex::new((left, forecast)));
-        GridProgress { machine, progress, jobs, total, left }
-    }
-
-    fn ended(&self, task: &Task, outcome: &Outcome) {
-        let mut guard = self.left.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let (left, forecast) = &mut *guard;
-        let label = left.remove(task.name.as_str());
-        let what = match outcome {
-            Outcome::Done { seconds } => {
-                label.into_iter().for_each(|label| forecast.learn(label, *seconds));
-                format!("done in {}", format_duration(*seconds))
-            }
-            Outcome::Failed { error } => format!("failed: {error}"),
-            Outcome::NotStarted => "not started".into(),
-        };
-        let done = self.total - left.len();
-        let rest = match forecast.rest(left.values().copied(), self.jobs) {
-            Some(seconds) if !left.is_empty() => {
-                format!(", about {} left", format_duration(seconds))
-            }
-            _ => String::new(),
-        };
-        self.progress.note(&format!(
-            "{}: {}: {what}; {done} of {} runs{rest}",
-            self.machine, task.name, self.total
-        ));
-        self.progress.advance(1);
-    }
-}
-
 fn execute(
     tasks: &[Task],
     jobs: usize,
@@ -375,16 +323,7 @@ fn execute(
     ctrlc::set_handler(|| STOP.store(true, Ordering::SeqCst)).context("cannot watch Ctrl-C")?;
     let program = std::env::current_exe().context("cannot find this program's own file")?;
     let local = Local { program, jobs, stop: &STOP, placement };
-    let outcomes = local.run(tasks, &|task, outcome| progress.ended(task, outcome));
-    progress.progress.finish();
-    Ok(outcomes)
-=======
-fn execute(tasks: &[Task], jobs: usize, progress: &GridProgress) -> Result<Vec<Outcome>> {
-    ctrlc::set_handler(|| STOP.store(true, Ordering::SeqCst)).context("cannot watch Ctrl-C")?;
-    let program = std::env::current_exe().context("cannot find this program's own file")?;
-    let local = Local { program, jobs, stop: &STOP };
     Ok(progress.during(|| local.run(tasks, &|task, outcome| progress.ended(task, outcome))))
->>>>>>> main
 }
 
 /// `grid/status.json`: how every run of the grid stands.

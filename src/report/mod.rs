@@ -6,8 +6,10 @@
 mod attention;
 pub mod figure;
 mod gallery;
+mod imported;
 pub mod page;
 pub mod paper;
+mod rules;
 mod scores;
 mod sections;
 mod study;
@@ -21,6 +23,8 @@ use anyhow::Result;
 use serde_json::{json, Map, Value};
 
 pub use attention::overlay as heat;
+pub use imported::ImportedRun;
+pub use rules::Rules;
 pub use study::{Request, Study, MAX_THUMBS};
 
 use crate::{
@@ -34,6 +38,17 @@ use scores::Scores;
 
 /// Most answers whose seven probabilities all go into the page; of more it shows the largest.
 const MOST_PROBABILITIES: usize = 100_000;
+
+/// What report folders are for.
+const PURPOSE: &str = "report";
+
+/// Refuses a folder that [`write`] would refuse, without touching it.
+///
+/// # Errors
+/// When it holds what is not a report of ours.
+pub fn check_folder(out: &Path) -> Result<()> {
+    folder::check_standing(out, PURPOSE)
+}
 
 /// What a demonstration's title and banner say.
 const DEMONSTRATION: &str = "demonstration on synthetic clips; says nothing about real data";
@@ -57,9 +72,9 @@ pub struct Summary {
 /// # Errors
 /// When nothing can be reported on, or `out` cannot be written.
 pub fn write(request: &Request, out: &Path) -> Result<Summary> {
-    let out = folder::claim_standing(out, "report")?;
+    let out = folder::claim_standing(out, PURPOSE)?;
     let mut study = Study::read(request)?;
-    let scores = Scores::of(&study)?;
+    let scores = Scores::of(&study, &request.rules)?;
     let mut problems = std::mem::take(&mut study.problems);
     let thumbs = Thumbs::make(&study, request.max_thumbs, &mut problems);
     let maps = attention::figure(&study, &mut problems);

@@ -23,9 +23,10 @@
 namespace {
 using List = std::vector<at::Tensor>;
 
-// Never nullptr, which would mean success.
-char *told(const char *text) {
-  char *copy = strdup(text);
+// What went wrong, as a string that the caller frees. Without the few bytes for it nothing can be
+// told, and a failure must not pass for success.
+char *message(const char *what) {
+  char *copy = strdup(what);
   if (!copy) std::abort();
   return copy;
 }
@@ -35,9 +36,9 @@ char *guarded(const std::function<void()> &body) {
     body();
     return nullptr;
   } catch (const std::exception &error) {
-    return told(error.what());
+    return message(error.what());
   } catch (...) {
-    return told("LibTorch threw something that is no std::exception");
+    return message("an exception of unknown type");
   }
 }
 

@@ -7,12 +7,8 @@ use std::{
 
 /// The layers, lowest first; a module may use only modules of strictly lower layers.
 const LAYERS: &[&[&str]] = &[
-<<<<<<< HEAD
-    &["record", "seed", "device", "digest", "progress", "table"],
-=======
     &["escape"],
-    &["record", "seed", "digest", "progress", "table"],
->>>>>>> main
+    &["record", "seed", "device", "digest", "progress", "table"],
     &["atomic"],
     &["folder"],
     &["sampling", "split", "similarity", "model", "stats"],

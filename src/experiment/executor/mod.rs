@@ -17,11 +17,8 @@ use std::{
 use anyhow::{bail, Context, Result};
 use serde::{Deserialize, Serialize};
 
-<<<<<<< HEAD
-mod placement;
-=======
 pub mod array;
->>>>>>> main
+mod placement;
 pub mod slurm;
 
 pub use placement::Placement;

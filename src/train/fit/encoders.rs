@@ -14,9 +14,12 @@ use super::{
         optimizer::{Optimizer, Rule},
         shared,
     },
-    now, Run, LAST,
+    now, Run,
 };
-use crate::{model::Branch, runs::EpochRow};
+use crate::{
+    model::Branch,
+    runs::{EpochRow, LAST},
+};
 
 impl Run<'_> {
     /// Trains every encoder that has not been trained, sharing where the plan says so. What

@@ -12,9 +12,12 @@ use super::{
         network::{self, Stage},
         recording::Counts,
     },
-    now, Run, Work, BEST, LAST,
+    now, Run, Work,
 };
-use crate::{runs::EpochRow, seed::Draws};
+use crate::{
+    runs::{EpochRow, BEST, LAST},
+    seed::Draws,
+};
 
 /// Mean fusion weight below which a branch counts as ignored.
 const COLLAPSED: f64 = 0.02;
@@ -178,13 +181,8 @@ impl Run<'_> {
         };
         (position.epoch, position.step, position.seen) = (row.epoch, 0, 0);
         (position.loss_sum, position.correct, position.optimizer_steps) =
-<<<<<<< HEAD
             (0.0, 0, work.stepper.optimizer.steps());
         self.note(&line(&row, work.epochs));
-=======
-            (0.0, 0, work.optimizer.steps());
-        self.progress.note(&line(&row, work.epochs));
->>>>>>> main
         for warning in collapses(std::slice::from_ref(&row)) {
             self.note(&format!("warning: {warning}"));
         }
@@ -246,21 +244,11 @@ pub(super) fn collapses(rows: &[EpochRow]) -> Vec<String> {
 }
 
 /// An epoch in one line.
-<<<<<<< HEAD
-fn line(row: &EpochRow, epochs: u32) -> String {
-    let weights = match (row.w_face, row.w_context) {
-        (Some(face), Some(context)) => format!(", weights face {face:.2} context {context:.2}"),
-        _ => String::new(),
-    };
-    format!(
-        "{} {}/{epochs} loss {:.3} accuracy {:.3}, validation loss {:.3} accuracy {:.3}{weights}, {:.0} images/s",
-=======
 /// One epoch in at most 80 columns, with samples per second; the weight is the face's share of the fusion.
 fn line(row: &EpochRow, epochs: u32) -> String {
     let face = row.w_face.map_or_else(String::new, |face| format!("  face {face:.2}"));
     format!(
         "{} {}/{epochs}  train {:.3} {:.1} %  val {:.3} {:.1} %{face}  {:.0}/s",
->>>>>>> main
         row.stage,
         row.epoch,
         row.train_loss,
