@@ -1,13 +1,16 @@
 //! What the built programs carry in themselves: in their run-time search path the folder of
-//! LibTorch that they were linked against, so that they start without a hand-set
-//! `LD_LIBRARY_PATH`, and beside it the folder from which CUDA's part is opened when it is there
-//! (the wheel's program looks beside itself instead); SeetaFace's model, which comes inside the
-//! rustface crate; and the experiment files.
+//! LibTorch that they were made for, so that they find it without a hand-set `LD_LIBRARY_PATH`, and
+//! beside it the folder from which CUDA's part is opened when it is there (the wheel's program looks
+//! beside itself instead); the bindings of LibTorch as a library that is opened when it is needed;
+//! SeetaFace's model, which comes inside the rustface crate; and the experiment files.
 use std::{
     env, fs,
     path::{Path, PathBuf},
     process::Command,
 };
+
+#[path = "build/torch.rs"]
+mod torch;
 
 /// Where the rustface crate keeps its model.
 const SEETA_MODEL: &str = "model/seeta_fd_frontal_v1.0.bin";
@@ -57,15 +60,15 @@ fn libtorch_search_path() {
     if env::var_os("CARGO_FEATURE_TORCH").is_none() {
         return;
     }
-    if let Some(libtorch) = env::var_os("LIBTORCH") {
-        compile_native(Path::new(&libtorch));
-        if env::var_os("CARGO_FEATURE_WHEEL").is_some() {
-            return link_for_wheel();
-        }
-        for part in ["lib", "cuda"] {
-            let folder = Path::new(&libtorch).join(part);
-            println!("cargo:rustc-link-arg=-Wl,-rpath,{}", folder.display());
-        }
+    let libtorch =
+        env::var_os("LIBTORCH").expect("LIBTORCH names LibTorch's folder; ./justw sets it");
+    torch::build(Path::new(&libtorch));
+    if env::var_os("CARGO_FEATURE_WHEEL").is_some() {
+        return link_for_wheel();
+    }
+    for part in ["lib", "cuda"] {
+        let folder = Path::new(&libtorch).join(part);
+        println!("cargo:rustc-link-arg=-Wl,-rpath,{}", folder.display());
     }
 }
 
@@ -130,56 +133,4 @@ fn is_crate(manifest: &str, name: &str) -> bool {
     folder.is_some_and(|f| {
         f.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
     })
-}
-
-/// Compiles what LibTorch can do and tch has no binding for.
-fn compile_native(libtorch: &Path) {
-    let files = ["src/train/native.cpp", "src/train/calls.cpp", "src/model/fused.cpp"];
-    files.iter().for_each(|file| println!("cargo:rerun-if-changed={file}"));
-    cc::Build::new()
-        .cpp(true)
-        .pic(true)
-        .warnings(false)
-        .include(libtorch.join("include"))
-        .flag("-std=c++17")
-        // LibTorch's own threads; a product and a sum may become one instruction.
-        .flags(["-fopenmp", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"])
-        .opt_level(3)
-        .files(files)
-        .compile("ncaers_native");
-    println!("cargo:rustc-link-lib=gomp");
-    compile_graphs(libtorch);
-}
-
-/// Compiles what records CUDA graphs into a library that the program carries in itself and opens
-/// behind LibTorch's CUDA part, so that it links nothing of CUDA. It needs CUDA's headers, which
-/// `justw` puts beside LibTorch; without them the library is empty, and steps are not recorded.
-fn compile_graphs(libtorch: &Path) {
-    let source = "src/device/graph.cpp";
-    let headers = libtorch.join("cuda-include");
-    println!("cargo:rerun-if-changed={source}");
-    println!("cargo:rerun-if-changed={}", headers.join("cuda_runtime_api.h").display());
-    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    let library = out.join("libncaers_graph.so");
-    if !headers.join("cuda_runtime_api.h").exists() {
-        println!(
-            "cargo:warning=no CUDA headers in {}; steps are not recorded on GPUs",
-            headers.display()
-        );
-        fs::write(&library, []).expect("OUT_DIR can be written");
-        return;
-    }
-    let mut compiler =
-        cc::Build::new().cpp(true).pic(true).warnings(false).get_compiler().to_command();
-    let status = compiler
-        .args(["-std=c++17", "-O2", "-shared", "-s", "-isystem"])
-        .arg(libtorch.join("include"))
-        .arg("-isystem")
-        .arg(&headers)
-        .arg(source)
-        .arg("-o")
-        .arg(&library)
-        .status();
-    let compiled = status.expect("the C++ compiler that compiled the rest starts");
-    assert!(compiled.success(), "cannot compile {source}");
 }

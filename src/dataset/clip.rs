@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::{Config, ImageFormat, Options};
 use crate::{
     digest,
-    face::{self, Detector},
+    face::{self, Detector, Luma},
     folder::{self, OutputFolder},
     media::{
         image as still,
@@ -290,7 +290,7 @@ impl FrameSink for FrameSaver<'_> {
             }
             Some(detector) => {
                 detector.next_is(self.clip_path, frame);
-                Some(detector.detect(shot.rgb()?)?)
+                Some(faces_in(&mut **detector, &mut shot)?)
             }
             None => None,
         };
@@ -400,6 +400,17 @@ impl FrameSaver<'_> {
             still: None,
         }
     }
+}
+
+/// The faces of a frame, without colours where both the frame and the detector can.
+fn faces_in(detector: &mut dyn Detector, shot: &mut DecodedFrame) -> Result<Vec<FaceBox>> {
+    if let Some(detector) = detector.by_luma() {
+        let (width, height) = shot.dimensions();
+        if let Some(pixels) = shot.luma() {
+            return Ok(detector.detect_luma(Luma { pixels: &pixels, width, height }));
+        }
+    }
+    detector.detect(shot.rgb()?)
 }
 
 /// `images/split/Class/stem_NNN_xxxxxxxx.jpg`: the stem made safe, the segment, and eight hex

@@ -9,6 +9,7 @@ use super::{
     native::checked,
     precision::Precision,
 };
+use crate::libtorch;
 
 extern "C" {
     fn ncaers_allow_tf32(convolutions: bool, products: bool) -> *mut c_char;
@@ -32,6 +33,7 @@ impl ComputeDevice {
     /// When CUDA is asked for and cannot be used, with what is wrong; or the name is unknown.
     pub fn open(name: &str, precision: Precision) -> Result<Self> {
         let asked = Asked::of(name)?;
+        libtorch::load()?;
         let found = match asked {
             Asked::Cpu => None,
             Asked::Auto => Some(find(0, false)),

@@ -188,7 +188,7 @@ mod tests {
             experiment: crate::experiment::Experiment { train: train(), ..Default::default() },
         };
         RunFolder::new(&dir.path().join("a-1")).write_epochs(&[row("face", 1)]).expect("rows");
-        let grid = GridProgress::new(dir.path(), std::iter::once(&run), 3);
+        let grid = GridProgress::new(dir.path(), std::iter::once(&run), 3, "cpu".into());
         assert_eq!(grid.counted.load(Ordering::Relaxed), 1);
         let task = Task { name: "a-1".into(), commands: Vec::new(), log: PathBuf::new() };
         let answer = grid.during(|| {

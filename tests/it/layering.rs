@@ -8,9 +8,9 @@ use std::{
 /// The layers, lowest first; a module may use only modules of strictly lower layers.
 const LAYERS: &[&[&str]] = &[
     &["escape"],
-    &["record", "seed", "device", "digest", "progress", "table"],
-    &["atomic"],
-    &["folder"],
+    &["record", "seed", "digest", "progress", "table"],
+    &["atomic", "libtorch"],
+    &["folder", "device"],
     &["sampling", "split", "similarity", "model", "stats"],
     &["metric"],
     &["media", "face", "manifest", "weights"],

@@ -29,6 +29,7 @@ mod import;
 mod imported;
 mod justw;
 mod layering;
+mod libtorch;
 mod mmod;
 mod mmod_weights;
 mod model;
