@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """One network in PyTorch on this machine, as one JSON line: the other side of `benches/compare.py`.
 
-    peer.py --model glamor|caer_net_s|resnet18|... --part step|passes [--device cuda] [--batch N] [--precision bf16] [--channels-last] [--compile]
+    peer.py --model glamor|caer_net_s|resnet18|... --part step|passes [--device cuda] [--batch N] [--precision fp32|tf32|bf16] [--channels-last] [--compile MODE]
 
 `step` is what `ncaers bench train` does: a batch from resident u8 pictures (crop, mirror, scale), forward, cross-entropy, backward,
 fused SGD with momentum. `passes` is what `cargo bench --bench models` does: forward and backward on random pictures. Networks are
@@ -70,15 +70,16 @@ class CaerNetS(nn.Module):
 parser = argparse.ArgumentParser()
 parser.add_argument("--model", default="glamor"); parser.add_argument("--part", default="step", choices=["step", "passes"])
 parser.add_argument("--device", default="cpu"); parser.add_argument("--batch", type=int, default=32)
-parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"]); parser.add_argument("--threads", type=int, default=0)
-parser.add_argument("--channels-last", action="store_true"); parser.add_argument("--compile", action="store_true")
+parser.add_argument("--precision", default="fp32", choices=["fp32", "tf32", "bf16"]); parser.add_argument("--threads", type=int, default=0)
+parser.add_argument("--channels-last", action="store_true"); parser.add_argument("--compile", choices=["default", "reduce-overhead", "max-autotune"])
 parser.add_argument("--steps", type=int, default=20); parser.add_argument("--windows", type=int, default=5)
 args = parser.parse_args()
 if args.threads: torch.set_num_threads(args.threads)
 device, cuda = torch.device(args.device), args.device.startswith("cuda")
 torch.manual_seed(0)
 torch.backends.cudnn.benchmark = True
-torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = args.precision != "fp32"
+# Its own defaults (TF32 in convolutions only) but where IEEE single precision is compared.
+torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = False, args.precision != "fp32"
 pair = args.model in ("glamor", "caer_net_s")
 if pair: model = {"glamor": Glamor, "caer_net_s": CaerNetS}[args.model]()
 else:
@@ -86,7 +87,7 @@ else:
     model = getattr(torchvision.models, args.model)(num_classes=7)
 layout = torch.channels_last if args.channels_last else torch.contiguous_format
 model = model.to(device).to(memory_format=layout).train()
-net = torch.compile(model) if args.compile else model
+net = torch.compile(model, mode=args.compile, dynamic=False) if args.compile else model
 optimizer = torch.optim.SGD(model.parameters(), lr=5e-4, momentum=0.9, fused=True)
 sizes = [(96, 96, 96), (128, 171, 112)] if pair else [(224, 224, 224)]
 resident = 2048 if cuda else 256
@@ -112,6 +113,7 @@ def batch():
 
 def step():
     pictures, wanted = batch() if args.part == "step" else (fixed, labels[: args.batch])
+    if args.compile: torch.compiler.cudagraph_mark_step_begin()
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=args.precision == "bf16"):
         loss = F.cross_entropy(net(*pictures).float(), wanted)
     model.zero_grad(set_to_none=True)
@@ -130,4 +132,4 @@ for _ in range(args.windows):
     wait(); rates.append(per * args.batch / (time.perf_counter() - start))
 cpu = (time.process_time() - cpu) / (per * args.windows)
 print(json.dumps({"tool": "pytorch " + torch.__version__, "model": args.model, "batch": args.batch, "precision": args.precision, "channels_last": args.channels_last, "compile": args.compile,
-    "device": torch.cuda.get_device_name() if cuda else "cpu", "tf32": torch.backends.cuda.matmul.allow_tf32, "windows": rates, "warm_up_s": warm_up, "images_per_s": statistics.median(rates), "cpu_s_per_step": cpu, "parameters": sum(p.numel() for p in model.parameters())}))
+    "device": torch.cuda.get_device_name() if cuda else "cpu", "tf32": torch.backends.cudnn.allow_tf32, "windows": rates, "warm_up_s": warm_up, "images_per_s": statistics.median(rates), "cpu_s_per_step": cpu, "parameters": sum(p.numel() for p in model.parameters())}))

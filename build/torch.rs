@@ -12,7 +12,9 @@ use std::{
 };
 
 /// Our own functions.
-const SOURCES: [&str; 2] = ["src/train/native.cpp", "src/model/fused.cpp"];
+const SOURCES: [&str; 3] = ["src/train/native.cpp", "src/train/calls.cpp", "src/model/fused.cpp"];
+/// What records CUDA graphs.
+const GRAPHS: &str = "src/device/graph.cpp";
 /// The way back into Rust.
 const CALLS: &str = "src/libtorch/calls.cpp";
 /// Where the code that finds a function saves eight registers of 16 bytes and six of 8.
@@ -25,6 +27,7 @@ pub fn build(libtorch: &Path) {
     println!("cargo:rerun-if-env-changed=NCAERS_TORCH_LINK_ARGS");
     println!("cargo:rustc-check-cfg=cfg(libtorch_at_start)");
     SOURCES.iter().chain([&CALLS]).for_each(|file| println!("cargo:rerun-if-changed={file}"));
+    compile_graphs(libtorch);
     if !has_stubs() {
         println!("cargo:rustc-cfg=libtorch_at_start");
         compiler(libtorch).compile("ncaers_native");
@@ -43,6 +46,29 @@ pub fn build(libtorch: &Path) {
     let stubs = out.join("torch_stubs.s");
     write(&stubs, &assembly(&names));
     cc::Build::new().file(stubs).compile("ncaers_torch_stubs");
+}
+
+/// Compiles what records CUDA graphs into a library that the program carries in itself and opens
+/// behind LibTorch's CUDA part, so that it links nothing of CUDA. It needs CUDA's headers, which
+/// `justw` puts beside LibTorch; without them the library is empty, and steps are not recorded.
+fn compile_graphs(libtorch: &Path) {
+    let headers = libtorch.join("cuda-include");
+    let header = headers.join("cuda_runtime_api.h");
+    println!("cargo:rerun-if-changed={GRAPHS}");
+    println!("cargo:rerun-if-changed={}", header.display());
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    let library = out.join("libncaers_graph.so");
+    if !header.exists() {
+        println!("cargo:warning=no {}; steps are not recorded on GPUs", header.display());
+        write(&library, "");
+        return;
+    }
+    let compiler = cc::Build::new().cpp(true).pic(true).warnings(false).get_compiler();
+    let mut command = compiler.to_command();
+    command.args(["-std=c++17", "-O2", "-shared", "-s", "-isystem"]).arg(libtorch.join("include"));
+    command.arg("-isystem").arg(&headers).arg(GRAPHS).arg("-o").arg(&library);
+    let status = command.status().unwrap_or_else(|e| panic!("cannot run {command:?}: {e}"));
+    assert!(status.success(), "{command:?} failed");
 }
 
 fn write(path: &Path, text: &str) {

@@ -29,7 +29,8 @@ pub struct Args {
     /// Folder of the report [default: reports/NAME of the grid]
     #[arg(long)]
     report: Option<PathBuf>,
-    /// Runs at a time; each gets an equal share of the cores unless the grid sets train.threads
+    /// Runs at a time; each gets an equal share of the cores unless the grid sets train.threads, and
+    /// one of the visible GPUs in turn
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     jobs: u16,
     /// Only list what would run

@@ -13,6 +13,7 @@ use super::Done;
 use crate::{
     annotate::{Annotator, FaceRow, Settings},
     corpus::{demo, EXTENSIONS},
+    device::ComputeDevice,
     escape::csv_cell,
     experiment::Experiment,
     face::{self, Request},
@@ -22,11 +23,10 @@ use crate::{
         image::{encode_jpeg, encode_png, load_rgb},
         redraw,
     },
-    model,
     pack::{self, Pack, Preprocessing},
     record::Split,
     runs::RunFolder,
-    train::FaceReader,
+    train::{self, FaceReader},
 };
 
 /// Draw every face's box, label and confidence into pictures and videos, and list them in faces.csv
@@ -65,7 +65,7 @@ pub struct Args {
     /// where the pack is gone]
     #[arg(long)]
     margin: Option<f64>,
-    /// auto, cpu, cuda or cuda:N
+    /// Where the model and mmod run: auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto")]
     device: String,
 }
@@ -88,15 +88,17 @@ struct Tally {
 pub(super) fn run(args: &Args) -> Result<Done> {
     let files = files(&args.input)?;
     let folder = RunFolder::new(&args.run);
-    folder.record()?;
-    let device = model::device(&args.device)?;
+    let precision = train::precision_of(&folder.record()?)?;
+    let machine = ComputeDevice::open(&args.device, precision)?;
     if args.detector != "mmod" {
         // A frame's few faces are too little to share: a second thread spent its time waiting for
         // the first, seven eighths of the whole.
         tch::set_num_threads(1);
     }
-    let reader = FaceReader::open(&folder, device)?;
-    let detector = face::open(&Request::named(&args.detector))?
+    let reader = FaceReader::open(&folder, machine.device())?;
+    // mmod runs where the model does; other detectors have no device.
+    let device = (args.detector == "mmod").then(|| args.device.clone());
+    let detector = face::open(&Request { device, ..Request::named(&args.detector) })?
         .context("faces cannot be annotated without a detector; take seeta or mmod")?;
     let settings = settings(args, &folder)?;
     if let Some(notice) = settings.notice {
@@ -122,7 +124,7 @@ pub(super) fn run(args: &Args) -> Result<Done> {
     })?;
     // What an earlier call left.
     out.retain(|name| work.written.contains(name))?;
-    summary(args, &work.tally, &out.path().join(FACES))
+    summary(&machine, args, &work.tally, &out.path().join(FACES))
 }
 
 /// What pictures and rows say when the network knows drawn faces only.
@@ -299,16 +301,16 @@ impl Work<'_> {
     }
 }
 
-fn summary(args: &Args, tally: &Tally, csv: &Path) -> Result<Done> {
+fn summary(machine: &ComputeDevice, args: &Args, tally: &Tally, csv: &Path) -> Result<Done> {
     if tally.pictures + tally.videos == 0 {
         bail!("nothing was annotated: {}", tally.problems.join("; "));
     }
     for problem in &tally.problems {
-        crate::progress::message(&format!("note: left out: {problem}"));
+        crate::progress::message(&format!("{machine}: left out: {problem}"));
     }
     let rate = (tally.frames > 0).then(|| tally.frames as f64 / tally.video_seconds);
     let mut text = format!(
-        "{} pictures and {} videos ({} frames), {} faces in {}",
+        "{machine}: {} pictures and {} videos ({} frames), {} faces in {}",
         tally.pictures,
         tally.videos,
         tally.frames,
@@ -325,6 +327,7 @@ fn summary(args: &Args, tally: &Tally, csv: &Path) -> Result<Done> {
         text += &format!("; {} files left out", tally.problems.len());
     }
     let json = json!({
+        "device": machine.to_string(),
         "pictures": tally.pictures,
         "videos": tally.videos,
         "frames": tally.frames,

@@ -103,8 +103,10 @@ fn torch() -> Vec<Finding> {
     }
     let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
     let place = loaded(&maps, "libtorch_cpu.so").unwrap_or("loaded");
-    let cuda = match crate::model::device("cuda") {
-        Ok(_) => Finding::ok("CUDA", format!("{} devices", tch::Cuda::device_count())),
+    let cuda = match crate::device::ComputeDevice::open("cuda", crate::device::Precision::Fp32) {
+        Ok(first) => {
+            Finding::ok("CUDA", format!("{} devices, the first {first}", tch::Cuda::device_count()))
+        }
         Err(why) => Finding::absent("CUDA", format!("{why:#}"), cuda_fix()),
     };
     vec![Finding::ok("LibTorch", format!("2.11 ({place})")), cuda]

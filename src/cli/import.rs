@@ -30,6 +30,9 @@ pub struct Args {
     /// Find faces instead: seeta or mmod
     #[arg(long, value_name = "NAME", conflicts_with = "boxes", default_value = "none")]
     detector: String,
+    /// Where mmod runs: cpu (the default), auto, cuda or cuda:N
+    #[arg(long, value_name = "DEVICE")]
+    device: Option<String>,
     /// Which of several faces is the sample's: highest (score), largest or central
     #[arg(long, value_name = "WHICH", default_value = "highest")]
     choose: Choice,
@@ -58,6 +61,10 @@ pub struct Args {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
     let usage = |error: anyhow::Error| Usage(format!("{error:#}"));
+    if args.device.is_some() && args.detector != "mmod" {
+        let what = "--device is for --detector mmod, and --detector is";
+        return Err(Usage(format!("{what} {}", args.detector)).into());
+    }
     if !(0.0..=4.0).contains(&args.margin) {
         return Err(Usage(format!("--margin {} is not between 0 and 4", args.margin)).into());
     }
@@ -89,6 +96,9 @@ fn faces(args: &Args) -> anyhow::Result<Faces> {
     let release = corpus::ncaer_s::crops(&args.root);
     match release.filter(|_| args.layout == "ncaer-s" && args.detector == face::NONE) {
         Some(crops) => Ok(Faces::Boxes(Format::Glamor, crops)),
-        None => Ok(Faces::Detector(face::Request::named(&args.detector))),
+        None => {
+            let device = args.device.clone();
+            Ok(Faces::Detector(face::Request { device, ..face::Request::named(&args.detector) }))
+        }
     }
 }

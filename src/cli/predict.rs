@@ -9,11 +9,11 @@ use serde_json::json;
 
 use super::{manifest_arg::ManifestArg, train::refuse_stale, Done};
 use crate::{
+    device::ComputeDevice,
     digest,
     experiment::Experiment,
     folder::OutputFolder,
     manifest::{self, Meta},
-    model,
     pack::{self, Pack},
     record::Split,
     runs::{self, RunFolder, RunRecord, TestLook},
@@ -38,7 +38,7 @@ pub struct Args {
     /// The pack folder [default: the one that the run was trained on]
     #[arg(long)]
     pack: Option<PathBuf>,
-    /// auto, cpu, cuda or cuda:N
+    /// auto, cpu, cuda or cuda:N; the number format is the run's own
     #[arg(long, default_value = "auto")]
     device: String,
 }
@@ -53,11 +53,12 @@ pub(super) fn run(args: &Args) -> Result<Done> {
     };
     let pack = Pack::open(&pack::path_of(&pack_folder, args.split))?;
     refuse_stale(&pack, &pack_folder, args.manifest.path())?;
-    let meta = meta(&folder, &record, &pack, args.split)?;
+    let machine = ComputeDevice::open(&args.device, train::precision_of(&record)?)?;
+    let meta = meta(&folder, &record, &pack, args.split, &machine)?;
     if let Some(rows) = earlier(&folder, args.split, &meta) {
-        return Ok(summary(&folder, args.split, rows, "already done"));
+        return Ok(summary(&folder, args.split, rows, "already done", &machine));
     }
-    let device = model::device(&args.device)?;
+    let device = machine.device();
     train::use_threads_of(&record);
     folder.claim_predictions(&out, args.split)?;
     let (rows, attention) = train::predict(&folder, &pack_folder, args.split, device)?;
@@ -70,7 +71,7 @@ pub(super) fn run(args: &Args) -> Result<Done> {
         folder
             .add_test_look(TestLook { time: now()?, predictions: digest::sha256_file(&path)? })?;
     }
-    Ok(summary(&folder, args.split, rows.len(), "written"))
+    Ok(summary(&folder, args.split, rows.len(), "written", &machine))
 }
 
 /// The pack that the run's own configuration names.
@@ -80,7 +81,13 @@ fn trained_on(folder: &RunFolder) -> Result<PathBuf> {
 }
 
 /// What the predictions depend on.
-fn meta(folder: &RunFolder, record: &RunRecord, pack: &Pack, split: Split) -> Result<Meta> {
+fn meta(
+    folder: &RunFolder,
+    record: &RunRecord,
+    pack: &Pack,
+    split: Split,
+    machine: &ComputeDevice,
+) -> Result<Meta> {
     let checkpoint = folder.file(runs::BEST);
     let checkpoint = match checkpoint.exists() {
         true => digest::sha256_file(&checkpoint)?,
@@ -89,10 +96,12 @@ fn meta(folder: &RunFolder, record: &RunRecord, pack: &Pack, split: Split) -> Re
     };
     Ok(Meta::from([
         ("checkpoint".to_owned(), checkpoint),
+        ("device".to_owned(), machine.kind().to_owned()),
         ("label".to_owned(), record.label.clone()),
         ("manifest_digest".to_owned(), pack.manifest_digest().to_owned()),
         ("model".to_owned(), record.model.clone()),
         ("pack_digest".to_owned(), pack.digest()),
+        ("precision".to_owned(), machine.precision().to_string()),
         ("run_id".to_owned(), record.run_id.clone()),
         ("seed".to_owned(), record.seed.to_string()),
         ("split".to_owned(), split.to_string()),
@@ -109,11 +118,24 @@ fn now() -> Result<u64> {
     Ok(SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?.as_secs())
 }
 
-fn summary(folder: &RunFolder, split: Split, rows: usize, what: &str) -> Done {
+fn summary(
+    folder: &RunFolder,
+    split: Split,
+    rows: usize,
+    what: &str,
+    machine: &ComputeDevice,
+) -> Done {
     let path: &Path = &folder.predictions_path(split);
     Done {
-        text: format!("{}: {what}, {rows} samples", path.display()),
-        json: json!({"state": what, "predictions": path, "samples": rows, "split": split}),
+        text: format!("{machine}: {}: {what}, {rows} samples", path.display()),
+        json: json!({
+            "state": what,
+            "predictions": path,
+            "samples": rows,
+            "split": split,
+            "device": machine.to_string(),
+            "precision": machine.precision(),
+        }),
         exit: 0,
     }
 }

@@ -159,9 +159,10 @@ fn summary(record: &RunRecord, folder: &RunFolder, what: &str) -> Done {
             s.epoch, s.val_accuracy, s.reason
         )
     });
-    let mut text = format!("{}: {what}{selected}\n", folder.path().display());
+    let device = &record.device;
+    let mut text = format!("{device}: {}: {what}{selected}\n", folder.path().display());
     for warning in &record.warnings {
-        let _ = writeln!(text, "warning: {warning}");
+        let _ = writeln!(text, "{device}: warning: {warning}");
     }
     Done { text, json: json!({"state": what, "run": record}), exit: 0 }
 }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
 use super::{Config, ImageFormat, Options};
@@ -322,11 +323,15 @@ impl Worker {
             part: 0..0,
             targets: Vec::new(),
             taken: BTreeMap::new(),
+            waiting: Vec::new(),
             lost: BTreeMap::new(),
             seconds: BTreeMap::from([("hash".to_owned(), hashed)]),
             alive: &mut || beat.strike(),
         };
         let decoded = video::decode(&path, self.setup.config.fast, &mut taking);
+        if decoded.is_ok() {
+            taking.search_waiting()?;
+        }
         let beside: f64 = taking.seconds.values().sum();
         taking.spent("decode", start.elapsed().as_secs_f64() - beside);
         match decoded {
@@ -362,6 +367,8 @@ struct FrameSaver<'a> {
     /// By segment.
     taken: BTreeMap<u32, SavedFrame>,
     lost: BTreeMap<u32, Lost>,
+    /// Frames that the detector is given together, with their segments.
+    waiting: Vec<(u32, RgbImage)>,
     seconds: BTreeMap<String, f64>,
     /// Says that work goes on.
     alive: &'a mut dyn FnMut(),
@@ -383,6 +390,7 @@ impl FrameSink for FrameSaver<'_> {
         let target = |(segment, &frame)| Target { segment, frame, draw: 0 };
         self.targets = segments.into_iter().zip(&drawn).map(target).collect();
         self.taken.clear();
+        self.waiting.clear();
         self.lost.clear();
         drawn
     }
@@ -399,6 +407,7 @@ impl FrameSink for FrameSaver<'_> {
             let Segment { index, start_frame, end_frame } = target.segment;
             self.taken.remove(&index);
             self.lost.remove(&index);
+            self.waiting.retain(|(segment, _)| *segment != index);
             let broken = damaged.range(start_frame..end_frame).count() as u64;
             if broken == end_frame - start_frame {
                 let detail = format!("all {broken} frames of it are damaged");
@@ -423,11 +432,17 @@ impl FrameSink for FrameSaver<'_> {
     fn keep(&mut self, frame: u64, mut shot: DecodedFrame<'_>) -> Result<()> {
         let Some(Target { segment, draw, .. }) = self.target_of(frame) else { return Ok(()) };
         let start = Instant::now();
-        let detect = |detector: &mut &mut (dyn Detector + 'static)| {
-            detector.next_is(self.clip_path, frame);
-            faces_in(*detector, &mut shot)
+        let faces = match &mut self.detector {
+            Some(detector) if detector.batch() > 1 => {
+                self.waiting.push((segment.index, shot.rgb()?.clone()));
+                None
+            }
+            Some(detector) => {
+                detector.next_is(self.clip_path, frame);
+                Some(faces_in(&mut **detector, &mut shot)?)
+            }
+            None => None,
         };
-        let faces = self.detector.as_mut().map(detect).transpose()?;
         self.spent("face", start.elapsed().as_secs_f64());
         let start = Instant::now();
         let bytes = match self.config.image_format {
@@ -453,7 +468,11 @@ impl FrameSink for FrameSaver<'_> {
         };
         self.taken.insert(segment.index, taken);
         self.spent("write", start.elapsed().as_secs_f64());
-        Ok(())
+        let batch = self.detector.as_ref().map_or(usize::MAX, |detector| detector.batch());
+        match self.waiting.len() >= batch {
+            true => self.search_waiting(),
+            false => Ok(()),
+        }
     }
 
     fn lost(&mut self, frame: u64, reason: String) {
@@ -465,6 +484,25 @@ impl FrameSink for FrameSaver<'_> {
 }
 
 impl FrameSaver<'_> {
+    /// Looks for the faces of the frames that wait, all of one clip and so of one size.
+    fn search_waiting(&mut self) -> Result<()> {
+        let Some(detector) = self.detector.as_mut().filter(|_| !self.waiting.is_empty()) else {
+            return Ok(());
+        };
+        let start = Instant::now();
+        let (segments, pictures): (Vec<u32>, Vec<RgbImage>) =
+            std::mem::take(&mut self.waiting).into_iter().unzip();
+        let found = detector.detect_batch(&pictures)?;
+        for ((segment, picture), faces) in segments.iter().zip(&pictures).zip(found) {
+            let face = self.chosen(&faces, picture.width(), picture.height());
+            if let Some(saved) = self.taken.get_mut(segment) {
+                (saved.face, saved.face_count) = (face, Some(faces.len() as u32));
+            }
+        }
+        self.spent("face", start.elapsed().as_secs_f64());
+        Ok(())
+    }
+
     fn target_of(&self, frame: u64) -> Option<Target> {
         self.targets.iter().find(|target| target.frame == frame).copied()
     }
@@ -566,6 +604,69 @@ mod tests {
             assert!(folder::below(Path::new("/out"), &path).is_ok(), "{path}");
             assert_eq!(path.split('/').count(), 4, "{path}");
         }
+    }
+
+    /// Finds a face as wide as the picture is dark, two pictures at a time.
+    #[derive(Default)]
+    struct Pairs {
+        calls: Vec<usize>,
+    }
+
+    impl Detector for Pairs {
+        fn detect(&mut self, image: &RgbImage) -> Result<Vec<FaceBox>> {
+            let x2 = i32::from(image.get_pixel(0, 0)[0]);
+            Ok(vec![FaceBox { x1: 0, y1: 0, x2, y2: 5, score: 1.0 }])
+        }
+
+        fn detect_batch(&mut self, images: &[RgbImage]) -> Result<Vec<Vec<FaceBox>>> {
+            self.calls.push(images.len());
+            images.iter().map(|image| self.detect(image)).collect()
+        }
+
+        fn batch(&self) -> usize {
+            2
+        }
+
+        fn name(&self) -> String {
+            "pairs".into()
+        }
+    }
+
+    #[test]
+    fn frames_that_wait_get_their_own_faces() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let out = folder::claim_standing(&dir.path().join("out"), "test").expect("a folder");
+        let config = Config::new(1, &face::Request::named("none")).expect("a configuration");
+        let mut detector = Pairs::default();
+        let saved = |index| SavedFrame {
+            segment: Segment { index, start_frame: 0, end_frame: 9 },
+            frame: 3,
+            image_path: String::new(),
+            image_sha256: String::new(),
+            width: 20,
+            height: 10,
+            face: None,
+            face_count: None,
+        };
+        let picture = |dark: u8| RgbImage::from_pixel(20, 10, image::Rgb([dark; 3]));
+        let mut saver = FrameSaver {
+            config: &config,
+            out: &out,
+            clip_id: "train/Anger/1",
+            clip_path: "1.avi",
+            detector: Some(&mut detector),
+            targets: Vec::new(),
+            taken: [4, 7, 9].map(|index| (index, saved(index))).into(),
+            waiting: vec![(9, picture(11)), (4, picture(7))],
+            lost: Vec::new(),
+            seconds: BTreeMap::new(),
+        };
+        saver.search_waiting().expect("searches");
+        saver.search_waiting().expect("nothing waits");
+        let wide = |segment| saver.taken[&segment].face.map(|face| face.x2);
+        assert_eq!([wide(4), wide(7), wide(9)], [Some(7), None, Some(11)]);
+        assert_eq!(saver.taken[&4].face_count, Some(1));
+        assert_eq!(detector.calls, [2]);
     }
 
     #[test]

@@ -11,12 +11,13 @@ use anyhow::{bail, Context, Result};
 use serde_json::{json, Value};
 
 use super::{
-    executor::{Executor, Local, Outcome, Task},
+    executor::{Executor, Local, Outcome, Placement, Task},
     forecast::{self, format_duration, Forecast},
     grid_progress::GridProgress,
     Grid, GridRun,
 };
 use crate::{
+    device,
     folder::{self, OutputFolder},
     pack::{self, Pack},
     record::Split,
@@ -75,9 +76,10 @@ impl Ablation {
         for (run, _) in open(runs, &statuses) {
             tasks.push(task(run, &out, threads)?);
         }
+        let placement = placement(runs);
         let missing = open(runs, &statuses).map(|(run, _)| run);
-        let progress = GridProgress::new(&self.out, missing, runs.len());
-        let outcomes = execute(&tasks, jobs, &progress)?;
+        let progress = GridProgress::new(&self.out, missing, runs.len(), machine(&placement));
+        let outcomes = execute(&tasks, jobs, &progress, placement)?;
         write_status(&out, runs, &tasks, &outcomes)?;
         self.finish(&tasks, &outcomes)
     }
@@ -281,17 +283,46 @@ fn task(run: &GridRun, out: &OutputFolder, threads: u32) -> Result<Task> {
     let train = words(&[&"train", &file, &"--out", &folder, &"--resume"]);
     let mut commands = vec![[train, words(&[&"--stage1-cache", &stage1])].concat()];
     for split in ["val", "test"] {
+        // Where the run was trained.
+        let device = &experiment.train.device;
         let target = words(&[&"predict", &"--run", &folder, &"--manifest", &manifest]);
+        let target = [target, words(&[&"--device", device])].concat();
         commands.push([target, words(&[&"--pack", &pack, &"--split", &split])].concat());
     }
     let log = out.target(format!("grid/{}.log", run.folder))?;
     Ok(Task { name: run.folder.clone(), commands, log })
 }
 
-fn execute(tasks: &[Task], jobs: usize, progress: &GridProgress) -> Result<Vec<Outcome>> {
+/// The GPUs that the runs are spread over: none where one asks for another device than any GPU.
+fn placement(runs: &[GridRun]) -> Placement {
+    let takes_any =
+        |run: &GridRun| ["auto", "cuda"].contains(&run.experiment.train.device.as_str());
+    match runs.iter().all(takes_any) {
+        true => Placement::here(),
+        false => Placement::default(),
+    }
+}
+
+/// What the lines of a grid begin with.
+fn machine(placement: &Placement) -> String {
+    match (placement.gpus(), device::gpus()) {
+        (1.., Ok(names)) => {
+            let name = names.first().map_or("GPU", String::as_str);
+            format!("{} x cuda ({name})", placement.gpus())
+        }
+        _ => format!("cpu ({})", device::processor()),
+    }
+}
+
+fn execute(
+    tasks: &[Task],
+    jobs: usize,
+    progress: &GridProgress,
+    placement: Placement,
+) -> Result<Vec<Outcome>> {
     ctrlc::set_handler(|| STOP.store(true, Ordering::SeqCst)).context("cannot watch Ctrl-C")?;
     let program = std::env::current_exe().context("cannot find this program's own file")?;
-    let local = Local { program, jobs, stop: &STOP };
+    let local = Local { program, jobs, stop: &STOP, placement };
     Ok(progress.during(|| local.run(tasks, &|task, outcome| progress.ended(task, outcome))))
 }
 

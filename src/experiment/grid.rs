@@ -35,7 +35,8 @@ impl Grid {
     /// Reads a grid file: `base` (an experiment file, relative to the grid), `include` (other
     /// grids, whose runs come first), `seeds`, sections `[data]`, `[model]`, `[train]` for all
     /// runs, and `[[run]]` entries with a `label`, the sections in which they differ and, where
-    /// they have their own, `seeds`. What the file says goes over what it includes; an entry with
+    /// they have their own, `seeds` and a `recipe` (an experiment file that stands between the
+    /// sections for all runs and the entry's own). What the file says goes over what it includes; an entry with
     /// the label of an included run changes that run. Runs that resolve to the same configuration
     /// are one run, under the first label. `settings` go over all of it.
     ///
@@ -125,19 +126,35 @@ fn rows_of(path: &Path, open: &mut Vec<PathBuf>, slurm: &mut Value) -> Result<Ve
         row.seeds = own_seeds.clone().unwrap_or(std::mem::take(&mut row.seeds));
     }
     let before = rows.len();
-    for entry in entries {
-        place(&mut rows, before, entry, &common, own_seeds.as_deref().unwrap_or(&[1]))
+    for mut entry in entries {
+        let recipe = recipe(entry.remove("recipe"), folder);
+        let recipe = recipe.with_context(|| path.display().to_string())?;
+        place(&mut rows, before, (entry, recipe), &common, own_seeds.as_deref().unwrap_or(&[1]))
             .with_context(|| path.display().to_string())?;
     }
     ensure!(!rows.is_empty(), "{}: a grid needs at least one [[run]] with a label", path.display());
     Ok(rows)
 }
 
-/// Adds an entry, or changes those of the first `included` rows that have its label.
+/// The experiment file that an entry names as its `recipe`, without its own name and data.
+fn recipe(given: Option<Value>, folder: &Path) -> Result<Value> {
+    let mut recipe = match given {
+        Some(Value::String(name)) => tree_of(&folder.join(name))?,
+        Some(other) => bail!("recipe is {other}, must be the name of an experiment file"),
+        None => return Ok(json!({})),
+    };
+    if let Some(table) = recipe.as_object_mut() {
+        table.retain(|key, _| !["label", "data", "slurm"].contains(&key.as_str()));
+    }
+    Ok(recipe)
+}
+
+/// Adds an entry on top of its recipe, or changes those of the first `included` rows that have its
+/// label.
 fn place(
     rows: &mut Vec<Row>,
     included: usize,
-    mut entry: Map<String, Value>,
+    (mut entry, recipe): (Map<String, Value>, Value),
     common: &Value,
     grid_seeds: &[u64],
 ) -> Result<()> {
@@ -151,12 +168,15 @@ fn place(
     let mut known = theirs.iter_mut().filter(|row| row.label == label).peekable();
     let is_new = known.peek().is_none();
     for row in known {
+        keys::merge(&mut row.common, &recipe);
         keys::merge(&mut row.difference, &difference);
         row.seeds = own_seeds.clone().unwrap_or(std::mem::take(&mut row.seeds));
     }
     if is_new {
         let seeds = own_seeds.unwrap_or_else(|| grid_seeds.to_vec());
-        rows.push(Row { label, seeds, common: common.clone(), difference });
+        let mut common = common.clone();
+        keys::merge(&mut common, &recipe);
+        rows.push(Row { label, seeds, common, difference });
     }
     Ok(())
 }
@@ -196,6 +216,10 @@ mod tests {
         let dir = tempfile::tempdir().expect("temp dir");
         std::fs::write(dir.path().join("base.toml"), "[train]\nepochs = 9\nbatch_size = 8")
             .expect("write");
+        let recipe =
+            "label = \"other\"\n[data]\npack = \"elsewhere\"\n[model]\nname = \"alexnet\"\n\
+             [train]\nepochs = 50\noptimizer = \"adam\"";
+        std::fs::write(dir.path().join("recipe.toml"), recipe).expect("write");
         std::fs::write(dir.path().join("grid.toml"), text).expect("write");
         Grid::read(&dir.path().join("grid.toml"), &["train.threads=1".into()])
     }
@@ -253,6 +277,58 @@ mod tests {
         );
         let expected = [("a-4", 9, 16), ("b-4", 3, 16), ("a-5", 9, 16), ("b-5", 3, 16)];
         assert_eq!(summary(&grid.expect("reads")), expected);
+    }
+
+    #[test]
+    fn an_entry_stands_on_its_recipe() {
+        let text = "base = \"base.toml\"\n[train]\nepochs = 7\n\
+            [[run]]\nlabel = \"a\"\nrecipe = \"recipe.toml\"\ntrain.optimizer = \"adamw\"\n\
+            [[run]]\nlabel = \"b\"\n";
+        let runs = grid(text).expect("reads").runs;
+        let [a, b] = [&runs[0].experiment, &runs[1].experiment];
+        assert_eq!(
+            (a.label.as_deref(), &a.data.pack),
+            (Some("a"), &None),
+            "its name and data stay"
+        );
+        assert_eq!((a.train.epochs, a.train.batch_size), (50, 8));
+        assert_eq!(a.train.optimizer, crate::train::OptimizerKind::Adamw);
+        assert_eq!(a.model.name, crate::model::ModelName::Alexnet);
+        assert_eq!((b.train.epochs, b.model.name), (7, crate::model::ModelName::Glamor));
+        let message = format!(
+            "{:#}",
+            grid("[[run]]\nlabel = \"a\"\nrecipe = \"no.toml\"").expect_err("not there")
+        );
+        assert!(message.contains("no.toml"), "{message}");
+    }
+
+    #[test]
+    fn the_papers_file_spells_out_the_defaults_and_recipes_are_what_they_say() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments");
+        let read = |name: &str| {
+            Experiment::read(&folder.join(name), &[]).unwrap_or_else(|e| panic!("{name}: {e:#}"))
+        };
+        let paper = read("paper.toml");
+        let plain = Experiment { label: None, data: Default::default(), ..paper };
+        assert_eq!(plain, Experiment::default());
+        let released = read("recipes/glamor_released.toml").train;
+        assert_eq!((released.stage1_epochs.face, released.stage1_epochs.context), (0, 0));
+        assert_eq!((released.augment.rotation, released.augment.context_rotation), (20.0, 0.0));
+        let caer = read("recipes/caer_net_s.toml").train;
+        assert_eq!(caer.augment.flip, crate::train::Flip::None);
+        assert_eq!((caer.batch_size, caer.nesterov, caer.early_stop), (128, true, 20));
+    }
+
+    #[test]
+    fn every_baseline_of_tables_2_and_3_has_its_own_recipe() {
+        let own = crate::train::TrainConfig::default();
+        for run in shipped("table2.toml").runs.iter().chain(&shipped("table3.toml").runs) {
+            let train = &run.experiment.train;
+            let is_glamor = run.experiment.model.name == crate::model::ModelName::Glamor;
+            let as_the_paper = (train.batch_size, train.learning_rate, train.epochs)
+                == (own.batch_size, own.learning_rate, own.epochs);
+            assert_eq!(as_the_paper, is_glamor, "{}", run.label);
+        }
     }
 
     #[test]

@@ -26,6 +26,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The progress of the runs that are not complete.
 pub(super) struct GridProgress {
+    /// The devices of the runs, named at the beginning of every line.
+    machine: String,
     progress: Progress,
     /// Folder and epochs of every run that has not ended.
     open: Mutex<BTreeMap<String, (PathBuf, TrainConfig)>>,
@@ -40,7 +42,12 @@ pub(super) struct GridProgress {
 
 impl GridProgress {
     /// Begins with `open`, the runs of `total` that are not complete, in folders below `out`.
-    pub fn new<'a>(out: &Path, open: impl Iterator<Item = &'a GridRun>, total: usize) -> Self {
+    pub fn new<'a>(
+        out: &Path,
+        open: impl Iterator<Item = &'a GridRun>,
+        total: usize,
+        machine: String,
+    ) -> Self {
         let open: BTreeMap<_, _> = open
             .map(|run| {
                 let train = run.experiment.train.clone();
@@ -49,7 +56,8 @@ impl GridProgress {
             .collect();
         let epochs = open.values().map(|(_, train)| epochs(train)).sum();
         let grid = GridProgress {
-            progress: Progress::new("grid", "epochs", epochs),
+            progress: Progress::new(&format!("{machine}: grid"), "epochs", epochs),
+            machine,
             ended: AtomicU64::new((total - open.len()) as u64),
             open: Mutex::new(open),
             total: total as u64,
@@ -92,7 +100,8 @@ impl GridProgress {
             Outcome::NotStarted => "not started".into(),
         };
         let ended = self.ended.fetch_add(1, Ordering::Relaxed) + 1;
-        self.progress.note(&format!("{}: {what} ({ended} of {} runs)", task.name, self.total));
+        let (machine, name) = (&self.machine, &task.name);
+        self.progress.note(&format!("{machine}: {name}: {what} ({ended} of {} runs)", self.total));
         self.look();
     }
 
@@ -179,7 +188,7 @@ mod tests {
             experiment: crate::experiment::Experiment { train: train(), ..Default::default() },
         };
         RunFolder::new(&dir.path().join("a-1")).write_epochs(&[row("face", 1)]).expect("rows");
-        let grid = GridProgress::new(dir.path(), std::iter::once(&run), 3);
+        let grid = GridProgress::new(dir.path(), std::iter::once(&run), 3, "cpu".into());
         assert_eq!(grid.counted.load(Ordering::Relaxed), 1);
         let task = Task { name: "a-1".into(), commands: Vec::new(), log: PathBuf::new() };
         let answer = grid.during(|| {

@@ -101,6 +101,7 @@ pub fn typed<T: DeserializeOwned>(defaults: &Value, given: &Value) -> Result<T> 
     let mut culprit = None;
     leaves("", given, &mut |path, value| {
         let mut alone = Value::Object(Map::new());
+        set_tags(&mut alone, given, path);
         set(&mut alone, path, value.clone());
         let mut tree = defaults.clone();
         merge(&mut tree, &alone);
@@ -109,6 +110,20 @@ pub fn typed<T: DeserializeOwned>(defaults: &Value, given: &Value) -> Result<T> 
         }
     });
     bail!("{}", culprit.unwrap_or_else(|| error.to_string()))
+}
+
+/// Puts the `name` and `kind` of every table on the way to `path` into `alone`: they decide which
+/// keys the table may have.
+fn set_tags(alone: &mut Value, given: &Value, path: &str) {
+    for (end, _) in path.match_indices('.') {
+        let table = &path[..end];
+        for tag in ["name", "kind"] {
+            let pointer = format!("/{}/{tag}", table.replace('.', "/"));
+            if let Some(value) = given.pointer(&pointer) {
+                set(alone, &join(table, tag), value.clone());
+            }
+        }
+    }
 }
 
 /// Visits every value that is not a plain table (a table with a `kind` is one value).

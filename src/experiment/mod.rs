@@ -179,7 +179,8 @@ impl Experiment {
     }
 
     /// What makes two runs the same: the configuration with digests in place of paths and
-    /// without device and threads, which change bits but not the experiment.
+    /// without device, threads and how steps are launched, which change bits but not the
+    /// experiment.
     ///
     /// # Errors
     /// When a file that the configuration names cannot be read.
@@ -195,7 +196,7 @@ impl Experiment {
             }
         }
         if let Some(train) = tree.pointer_mut("/train").and_then(Value::as_object_mut) {
-            train.retain(|key, _| key != "device" && key != "threads");
+            train.retain(|key, _| !["device", "threads", "graphs"].contains(&key.as_str()));
         }
         Ok(keys::canonical(&tree))
     }
@@ -294,6 +295,12 @@ mod tests {
         let message = refusal("[train]\nschedule = { kind = \"linear\", stop = 1 }", &[]);
         assert!(message.contains("train.schedule") && message.contains("stop"), "{message}");
         assert!(refusal("[train\n", &[]).contains("is not TOML"));
+        // A key that fits the model that is named is not blamed for another's mistake.
+        let message =
+            refusal("[model]\nname = \"alexnet\"\npicture = \"face\"\n[train]\nepochs = -1", &[]);
+        assert!(message.contains("train.epochs = -1"), "{message}");
+        let message = refusal("[model]\nname = \"resnet18\"\nwidths = [1, 2, 3, 4, 5]", &[]);
+        assert!(message.contains("model.widths") && message.contains("resnet18"), "{message}");
         let message = refusal("seeds = [1]\n[[run]]\nlabel = \"x\"", &[]);
         assert!(message.contains("is a grid of runs") && message.contains("ablation"), "{message}");
     }
@@ -306,6 +313,7 @@ mod tests {
         };
         let base = id(&[]);
         assert_eq!(base, id(&["train.device=cpu", "train.threads=1", "data.pack=elsewhere"]));
+        assert_eq!(base, id(&["train.graphs=false"]));
         for change in ["train.seed=2", "train.epochs=61", "label=x", "train.augment.flip=none"] {
             assert_ne!(base, id(&[change]), "{change}");
         }

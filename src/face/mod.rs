@@ -41,6 +41,11 @@ pub trait Detector {
         images.iter().map(|image| self.detect(image)).collect()
     }
 
+    /// Pictures of one size that it is best given together; 1 where it gains nothing from more.
+    fn batch(&self) -> usize {
+        1
+    }
+
     /// The detector as one that needs no colours, when it is one.
     fn by_luma(&mut self) -> Option<&mut dyn LumaDetector> {
         None

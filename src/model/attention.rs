@@ -70,8 +70,8 @@ impl GlobalLocal {
     ///
     /// fc1 is linear, so its face half is applied once per sample and added to every cell.
     pub fn forward(&self, face: &Tensor, map: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let from_face = self.fc1.on_vector(face, pass)?.f_unsqueeze(-1)?.f_unsqueeze(-1)?;
-        let from_cells = self.fc1.on_cells(map, pass)?;
+        let (from_face, from_cells) = self.fc1.halves(face, map, pass)?;
+        let from_face = from_face.f_unsqueeze(-1)?.f_unsqueeze(-1)?;
         let hidden = relu(from_cells.f_add(&from_face)?)?;
         let hidden = self.norm.relu(&hidden, pass)?;
         over_cells(&self.fc2.on_map(&hidden, pass)?)

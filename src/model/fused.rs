@@ -5,7 +5,7 @@ use anyhow::Result;
 use tch::{Device, Kind, Tensor};
 use torch_sys::C_tensor;
 
-use super::checked;
+use crate::device::checked;
 
 extern "C" {
     fn ncaers_norm_relu(

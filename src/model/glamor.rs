@@ -214,7 +214,7 @@ pub(super) fn weigh(
     scores: &[Tensor; 2],
 ) -> Result<(Tensor, Tensor)> {
     let weights = Tensor::f_cat(scores, 1)?.f_softmax(1, Kind::Float)?;
-    let face = face.f_mul(&weights.f_narrow(1, 0, 1)?)?;
-    let context = context.f_mul(&weights.f_narrow(1, 1, 1)?)?;
+    let each = weights.f_split(1, 1)?;
+    let (face, context) = (face.f_mul(&each[0])?, context.f_mul(&each[1])?);
     Ok((Tensor::f_cat(&[face, context], 1)?, weights))
 }

@@ -1,79 +1,11 @@
 //! The layers all networks are made of, over LibTorch's fallible operations.
-use std::{borrow::Borrow, cell::RefCell};
+use std::borrow::Borrow;
 
 use anyhow::Result;
 use tch::{nn, Device, Kind, Tensor};
 
-use super::fused;
-
-/// One evaluation of a network: training or not, the number format of convolutions and matrix
-/// products, and optionally a record of the layers that were passed.
-#[derive(Debug, Default)]
-pub struct Pass {
-    train: bool,
-    kind: Option<Kind>,
-    layers: Option<RefCell<Vec<Layer>>>,
-}
-
-/// A layer as it was evaluated.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Layer {
-    /// Its name in the weights file.
-    pub name: String,
-    /// `conv`, `linear`, `batch norm` and so on.
-    pub kind: &'static str,
-    /// Shape of what went in.
-    pub input: Vec<i64>,
-    /// Shape of what came out.
-    pub output: Vec<i64>,
-    /// Weights, biases and running statistics.
-    pub parameters: u64,
-    /// Multiply-adds of the whole batch; 0 for layers that only pass or normalise.
-    pub multiply_adds: u64,
-}
-
-impl Pass {
-    /// Training (batch statistics, dropout) or evaluation, in f32.
-    pub fn new(train: bool) -> Self {
-        Pass { train, ..Pass::default() }
-    }
-
-    /// The same with convolutions and matrix products in `kind`, such as `Kind::BFloat16`; weights,
-    /// batch statistics, softmaxes and logits stay f32.
-    pub fn in_kind(self, kind: Kind) -> Self {
-        Pass { kind: (kind != Kind::Float).then_some(kind), ..self }
-    }
-
-    /// The same, keeping a record of the layers; see [`Pass::layers`].
-    pub fn recorded(self) -> Self {
-        Pass { layers: Some(RefCell::default()), ..self }
-    }
-
-    /// The layers passed so far, in order; empty without [`Pass::recorded`].
-    pub fn layers(&self) -> Vec<Layer> {
-        self.layers.as_ref().map(|layers| layers.borrow().clone()).unwrap_or_default()
-    }
-
-    /// Whether this is training.
-    pub fn is_train(&self) -> bool {
-        self.train
-    }
-
-    /// `tensor` in the format of products.
-    fn cast(&self, tensor: &Tensor) -> Result<Tensor> {
-        Ok(match self.kind {
-            Some(kind) if tensor.kind() != kind => tensor.f_to_kind(kind)?,
-            _ => tensor.shallow_clone(),
-        })
-    }
-
-    /// Notes a layer if this pass keeps a record.
-    pub(super) fn record(&self, layer: impl FnOnce() -> Layer) {
-        if let Some(layers) = &self.layers {
-            layers.borrow_mut().push(layer());
-        }
-    }
-}
+pub(super) use super::pass::{Layer, Pass};
+use super::{fused, pass::Shift};
 
 /// Epsilon and momentum of batch normalisation.
 #[derive(Clone, Copy, Debug)]
@@ -310,22 +242,19 @@ impl Linear {
         Ok(y)
     }
 
-    /// Applies the first columns of this layer, and its bias: `[N, inputs]` to `[N, outputs]`.
-    pub fn on_vector(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let weight = self.weight.f_narrow(1, 0, x.size()[1])?;
-        let y = pass.cast(x)?.f_linear(&pass.cast(&weight)?, Some(pass.cast(&self.bias)?))?;
-        self.record("vector half", x, &y, &[Some(&weight), Some(&self.bias)], pass);
-        Ok(y)
-    }
-
-    /// Applies the columns that follow those of [`Linear::on_vector`] to every cell of a map, without
-    /// bias: `[N, inputs, H, W]` to `[N, outputs, H, W]`.
-    pub fn on_cells(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let inputs = x.size()[1];
-        let weight = self.weight.f_narrow(1, self.weight.size()[1] - inputs, inputs)?;
-        let y = per_cell(x, &weight, None, pass)?;
-        self.record("cell half", x, &y, &[Some(&weight)], pass);
-        Ok(y)
+    /// Applies the first columns of this layer, and its bias, to a vector `[N, inputs]`, and the
+    /// columns behind those to every cell of a map `[N, inputs', H, W]`: `[N, outputs]` and
+    /// `[N, outputs, H, W]`.
+    pub fn halves(&self, vector: &Tensor, map: &Tensor, pass: &Pass) -> Result<(Tensor, Tensor)> {
+        // One split, whose way back is one operation; two cuts have five.
+        let sizes = [vector.size()[1], map.size()[1]];
+        let parts = pass.cast(&self.weight)?.f_split_with_sizes(sizes, 1)?;
+        let of_vector = pass.cast(vector)?.f_linear(&parts[0], Some(pass.cast(&self.bias)?))?;
+        let tensors = [Some(&parts[0]), Some(&self.bias)];
+        self.record("vector half", vector, &of_vector, &tensors, pass);
+        let of_cells = per_cell(map, &parts[1], None, pass)?;
+        self.record("cell half", map, &of_cells, &[Some(&parts[1])], pass);
+        Ok((of_vector, of_cells))
     }
 
     /// Applies the whole layer to every cell of a map.
@@ -389,7 +318,7 @@ impl BatchNorm {
         pool: bool,
         pass: &Pass,
     ) -> Result<Tensor> {
-        if !self.uses_batch(pass) || !fused::fits(x, pool) {
+        if pass.is_separate() || !self.uses_batch(pass) || !fused::fits(x, pool) {
             let y = match ahead {
                 Some(shift) => self.forward_shifted(x, shift, pass)?,
                 None => self.forward(x, pass)?,
@@ -437,12 +366,15 @@ impl BatchNorm {
 
     /// Whether the batch's own mean and variance are used.
     fn uses_batch(&self, pass: &Pass) -> bool {
-        pass.train && !self.frozen
+        pass.is_train() && !self.frozen
     }
 
     /// Normalises `x + shift` by the batch's own statistics without adding `shift`: the mean takes
     /// it away again, so it reaches the running mean only and its gradient is exactly zero.
     fn forward_shifted(&self, x: &Tensor, shift: &Tensor, pass: &Pass) -> Result<Tensor> {
+        if pass.has_moved(&self.mean) {
+            return self.normalise(x, &self.bias, pass);
+        }
         let bias = self.bias.f_add(&shift.f_mul_scalar(0.0)?)?;
         // Ahead of the update, which keeps 1 - momentum of it: autograd forbids a change after it.
         let momentum = self.norm.momentum;
@@ -485,6 +417,13 @@ impl ConvNorm {
 
     /// The convolution, and its bias where the normalisation will take it away again.
     fn convolve(&self, x: &Tensor, pass: &Pass) -> Result<(Tensor, Option<&Tensor>)> {
+        if let Some(bias) = self.conv.bias.as_ref().filter(|_| !self.norm.frozen) {
+            pass.note_shift(|| Shift {
+                mean: self.norm.mean.shallow_clone(),
+                bias: bias.shallow_clone(),
+                momentum: self.norm.norm.momentum,
+            });
+        }
         match &self.conv.bias {
             Some(bias) if self.norm.uses_batch(pass) => {
                 Ok((self.conv.convolve(x, None, pass)?, Some(bias)))
@@ -522,7 +461,7 @@ pub(super) fn relu(mut x: Tensor) -> Result<Tensor> {
 
 /// Dropout in training, nothing in evaluation.
 pub(super) fn dropout(x: Tensor, p: f64, pass: &Pass) -> Result<Tensor> {
-    match pass.train && p > 0.0 {
+    match pass.is_train() && p > 0.0 {
         true => Ok(x.f_dropout(p, true)?),
         false => Ok(x),
     }

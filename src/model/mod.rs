@@ -15,8 +15,6 @@ mod attention;
 #[cfg(feature = "torch")]
 mod caer_net;
 #[cfg(feature = "torch")]
-mod device;
-#[cfg(feature = "torch")]
 mod efficientface;
 #[cfg(feature = "torch")]
 mod encoder;
@@ -37,18 +35,19 @@ mod ma_net;
 #[cfg(feature = "torch")]
 mod mobilenet;
 #[cfg(feature = "torch")]
+mod pass;
+#[cfg(feature = "torch")]
 mod resnet;
 #[cfg(feature = "torch")]
 mod vgg;
 
 #[cfg(feature = "torch")]
-pub(crate) use self::device::checked;
+pub(crate) use self::pass::{Prepared, Shift};
 #[cfg(feature = "torch")]
 pub use self::{
-    device::{allow_tf32, device, device_name},
     error::InputError,
     interface::{build, entry, Branch, Entry, Input, Inputs, Model, Outputs, Slot},
-    layers::{Layer, Pass},
+    pass::{Layer, Pass},
 };
 
 /// Every network, in the order of the paper's tables.

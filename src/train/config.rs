@@ -4,6 +4,7 @@ use anyhow::{ensure, Result};
 use serde::{Deserialize, Serialize};
 
 use super::schedule::Schedule;
+pub use crate::device::Precision;
 
 /// Section `[train]` of an experiment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,12 +48,21 @@ pub struct TrainConfig {
     pub early_stop: u32,
     /// Largest L2 norm of all gradients together; 0 = no limit.
     pub clip_grad: f64,
+    /// Share of the old value in a running average of the weights, kept from step to step in the
+    /// joint stage, that is validated and selected in place of the weights themselves; 0 = none.
+    pub weight_average: f64,
+    /// Whether answers (validation, predictions) are the mean over a picture and its mirror image.
+    pub flip_at_test: bool,
+    /// What happens when the training split lacks a class.
+    pub missing_classes: MissingClasses,
     /// Changes made to training pictures.
     pub augment: Augment,
     /// Number format of the network's arithmetic; weights stay fp32.
     pub precision: Precision,
     /// Refuse operations whose result depends on timing (CUDA; on the CPU all are repeatable).
     pub deterministic: bool,
+    /// Record a step once and launch it as a whole (CUDA graphs), where the device can.
+    pub graphs: bool,
     /// Threads of one operation; 0 = as many as there are cores. Bits depend on it.
     pub threads: u32,
     /// `auto`, `cpu`, `cuda` or `cuda:N`.
@@ -92,10 +102,17 @@ impl Default for TrainConfig {
             warmup: 0,
             early_stop: 0,
             clip_grad: 0.0,
+            weight_average: 0.0,
+            flip_at_test: false,
+            // A model cannot learn a class that it never sees, and rarely is that meant.
+            missing_classes: MissingClasses::Refuse,
             augment: Augment::default(),
-            // The authors' framework computes in fp32.
-            precision: Precision::Fp32,
+            // What users of PyTorch have who say nothing: TF32 in CUDA's convolutions and nowhere
+            // else. On the CPU that is fp32, in which the authors' framework computes.
+            precision: Precision::Tf32,
             deterministic: false,
+            // The same results with less waiting for the host.
+            graphs: true,
             threads: 0,
             device: "auto".into(),
             seed: 1,
@@ -163,14 +180,14 @@ pub enum ClassWeights {
     Balanced,
 }
 
-/// Number formats.
+/// What happens when the training split lacks a class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Precision {
-    /// IEEE single precision throughout.
-    Fp32,
-    /// bfloat16 where LibTorch's autocast holds it safe, fp32 elsewhere.
-    Bf16,
+pub enum MissingClasses {
+    /// Nothing is trained.
+    Refuse,
+    /// The others are trained; the run's warnings name the missing ones.
+    Allow,
 }
 
 /// Which pictures a horizontal flip mirrors.
@@ -211,8 +228,10 @@ pub struct Augment {
     pub saturation: f64,
     /// Colours move around the colour circle by this share of it at most.
     pub hue: f64,
-    /// Degrees by which a picture turns at most.
+    /// Degrees by which face and whole picture turn at most.
     pub rotation: f64,
+    /// Degrees by which the context turns at most.
+    pub context_rotation: f64,
 }
 
 impl Default for Augment {
@@ -223,13 +242,16 @@ impl Default for Augment {
             // Paper: the context's window is drawn anywhere, the face stays.
             shift: 0,
             context_shift: 30,
-            // Nothing else is mentioned.
+            // Mentioned by neither.
             crop_scale: 1.0,
             brightness: 0.0,
             contrast: 0.0,
             saturation: 0.0,
             hue: 0.0,
+            // Released code: the face turns by up to 20 degrees, as recipes/glamor_released.toml
+            // has it; the paper names its changes to pictures and does not name this one.
             rotation: 0.0,
+            context_rotation: 0.0,
         }
     }
 }
@@ -256,12 +278,14 @@ impl TrainConfig {
             ("dropout", self.dropout.unwrap_or(0.0), 0.0, 0.99),
             ("label_smoothing", self.label_smoothing, 0.0, 0.99),
             ("clip_grad", self.clip_grad, 0.0, f64::MAX),
+            ("weight_average", self.weight_average, 0.0, 0.999_999),
             ("augment.crop_scale", augment.crop_scale, 0.01, 1.0),
             ("augment.brightness", augment.brightness, 0.0, 1.0),
             ("augment.contrast", augment.contrast, 0.0, 1.0),
             ("augment.saturation", augment.saturation, 0.0, 1.0),
             ("augment.hue", augment.hue, 0.0, 0.5),
             ("augment.rotation", augment.rotation, 0.0, 180.0),
+            ("augment.context_rotation", augment.context_rotation, 0.0, 180.0),
         ] {
             ensure!((lo..=hi).contains(&value), "train.{key} is {value}, must be in {lo}..={hi}");
         }

@@ -3,14 +3,38 @@ use anyhow::Result;
 use tch::{Kind, Tensor};
 
 use super::{
-    batch::Pictures,
+    batch::{Batch, Pictures},
     loss::Loss,
     network::{Network, Stage},
 };
-use crate::{model::Pass, record::NUM_CLASSES};
+use crate::{
+    model::{Outputs, Pass},
+    record::NUM_CLASSES,
+};
 
 /// Samples evaluated at a time.
 const BATCH: usize = 64;
+
+/// How often a sample is shown for an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Views {
+    /// Once, as it is.
+    Plain,
+    /// As it is and mirrored: the mean of the two scores. Attention and weights are those of the
+    /// picture as it is.
+    Mirrored,
+}
+
+impl Views {
+    /// What `train.flip_at_test` asks for.
+    pub fn of(flip_at_test: bool) -> Self {
+        if flip_at_test {
+            Views::Mirrored
+        } else {
+            Views::Plain
+        }
+    }
+}
 
 /// What a network says about a split of N samples.
 #[derive(Debug, Default)]
@@ -30,27 +54,31 @@ impl Answers {
     ///
     /// # Errors
     /// When the network cannot take the pictures or memory is short.
-    pub fn of(network: &Network, stage: &Stage, pictures: &Pictures) -> Result<Self> {
+    pub fn of(network: &Network, stage: &Stage, pictures: &Pictures, views: Views) -> Result<Self> {
         let _guard = tch::no_grad_guard();
         let rows: Vec<usize> = (0..pictures.len()).collect();
         let mut answers = Answers::default();
         for rows in rows.chunks(BATCH) {
-            answers.add(network, stage, pictures, rows)?;
+            let batch = pictures.plain(rows)?;
+            let mut outputs = stage.forward(network, &batch.inputs(), &Pass::new(false))?;
+            if views == Views::Mirrored {
+                let other = batch.mirrored()?;
+                let other = stage.forward(network, &other.inputs(), &Pass::new(false))?;
+                outputs.logits = outputs.logits.f_add(&other.logits)?.f_mul_scalar(0.5)?;
+            }
+            answers.add(&outputs, &batch, pictures, rows)?;
         }
         Ok(answers)
     }
 
     fn add(
         &mut self,
-        network: &Network,
-        stage: &Stage,
+        outputs: &Outputs,
+        batch: &Batch,
         pictures: &Pictures,
         rows: &[usize],
     ) -> Result<()> {
-        let batch = pictures.plain(rows)?;
-        let inputs = batch.inputs();
-        let outputs = stage.forward(network, &inputs, &Pass::new(false))?;
-        let loss = Loss::plain().of(&outputs, &inputs, &batch.labels)?;
+        let loss = Loss::plain().of(outputs, &batch.inputs(), &batch.labels)?;
         self.loss_sum += loss.f_double_value(&[])? * rows.len() as f64;
         let labels = &pictures.labels()[rows[0]..];
         for (logits, &label) in rows_of::<NUM_CLASSES>(&outputs.logits)?.into_iter().zip(labels) {
@@ -60,7 +88,8 @@ impl Answers {
         if let Some(weights) = &outputs.fusion_weights {
             self.fusion.extend(rows_of::<2>(weights)?);
         }
-        self.attention.extend(outputs.attention.map(|map| map.to_device(tch::Device::Cpu)));
+        self.attention
+            .extend(outputs.attention.as_ref().map(|map| map.to_device(tch::Device::Cpu)));
         Ok(())
     }
 

@@ -8,7 +8,11 @@ mod config;
 mod schedule;
 
 #[cfg(feature = "torch")]
+mod ahead;
+#[cfg(feature = "torch")]
 mod batch;
+#[cfg(feature = "torch")]
+mod calls;
 #[cfg(feature = "torch")]
 mod checkpoint;
 #[cfg(feature = "torch")]
@@ -34,14 +38,19 @@ mod optimizer;
 #[cfg(feature = "torch")]
 mod predict;
 #[cfg(feature = "torch")]
+mod recording;
+#[cfg(feature = "torch")]
 mod shared;
 #[cfg(feature = "torch")]
 mod speed;
 #[cfg(feature = "torch")]
+mod step;
+#[cfg(feature = "torch")]
 mod warp;
 
 pub use config::{
-    Augment, ClassWeights, Flip, LossKind, OptimizerKind, Precision, StageEpochs, TrainConfig,
+    Augment, ClassWeights, Flip, LossKind, MissingClasses, OptimizerKind, Precision, StageEpochs,
+    TrainConfig,
 };
 pub use schedule::Schedule;
 
@@ -53,6 +62,6 @@ pub use self::{
     memory::keep_memory,
     network::Network,
     optimizer::{Optimizer, Rule},
-    predict::{predict, selected, use_threads_of, write_attention},
+    predict::{precision_of, predict, selected, use_threads_of, write_attention},
     speed::{epoch_speed, speed, EpochSpeed, Speed},
 };

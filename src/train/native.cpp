@@ -3,6 +3,9 @@
 #include <ATen/Context.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/_foreach_add.h>
+#include <ATen/ops/_foreach_copy.h>
+#include <ATen/ops/_foreach_lerp.h>
 #include <ATen/ops/_foreach_mul.h>
 #include <ATen/ops/_foreach_norm.h>
 #include <ATen/ops/_fused_adam.h>
@@ -10,6 +13,7 @@
 #include <ATen/ops/_fused_sgd.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/stack.h>
+#include <ATen/ops/zeros_like.h>
 
 #include <cstdlib>
 #include <cstring>
@@ -77,34 +81,82 @@ char *ncaers_clip_gradients(at::Tensor *const *parameters, int64_t n, double lim
   });
 }
 
-// `momenta` is not read when `momentum` is 0.
+// `momenta` is not read when `momentum` is 0. `rate_on_device`, where there is one, is a 0-dim f32
+// tensor on the parameters' device and takes the place of `rate`: a recorded step reads it anew.
 char *ncaers_sgd(at::Tensor *const *parameters, at::Tensor *const *momenta, int64_t n, double rate,
-                 double momentum, double decay, bool nesterov) {
+                 const at::Tensor *rate_on_device, double momentum, double decay, bool nesterov) {
   return guarded([&] {
     auto all = list(parameters, n);
     auto buffers = list(momenta, momentum == 0.0 ? 0 : n);
-    at::_fused_sgd_(all, gradients(all), buffers, decay, momentum, rate, 0.0, nesterov,
-                    false, false);
+    if (rate_on_device) {
+      at::_fused_sgd_(all, gradients(all), buffers, decay, momentum, *rate_on_device, 0.0, nesterov,
+                      false, false);
+    } else {
+      at::_fused_sgd_(all, gradients(all), buffers, decay, momentum, rate, 0.0, nesterov, false,
+                      false);
+    }
   });
 }
 
-// `seconds_max` is empty without amsgrad; `step` counts from 1.
+// `seconds_max` is empty without amsgrad; `step` counts from 1; `rate_on_device` as above.
 char *ncaers_adam(at::Tensor *const *parameters, at::Tensor *const *firsts,
                   at::Tensor *const *seconds, at::Tensor *const *seconds_max, int64_t n,
-                  at::Tensor *step, double rate, double decay, bool amsgrad, bool decoupled) {
+                  at::Tensor *step, double rate, const at::Tensor *rate_on_device, double decay,
+                  bool amsgrad, bool decoupled) {
   return guarded([&] {
     auto all = list(parameters, n);
     auto largest = list(seconds_max, amsgrad ? n : 0);
     List steps(n, *step);
     auto grads = gradients(all);
     auto m = list(firsts, n), v = list(seconds, n);
-    if (decoupled) {
-      at::_fused_adamw_(all, grads, m, v, largest, steps, rate, 0.9, 0.999, decay, 1e-8, amsgrad,
-                        false);
-    } else {
-      at::_fused_adam_(all, grads, m, v, largest, steps, rate, 0.9, 0.999, decay, 1e-8, amsgrad,
-                       false);
+    const auto with = [&](const auto &lr) {
+      if (decoupled) {
+        at::_fused_adamw_(all, grads, m, v, largest, steps, lr, 0.9, 0.999, decay, 1e-8, amsgrad,
+                          false);
+      } else {
+        at::_fused_adam_(all, grads, m, v, largest, steps, lr, 0.9, 0.999, decay, 1e-8, amsgrad,
+                         false);
+      }
+    };
+    rate_on_device ? with(*rate_on_device) : with(rate);
+  });
+}
+
+// to[i] += factor * from[i]
+char *ncaers_add_all(at::Tensor *const *to, at::Tensor *const *from, int64_t n, double factor) {
+  return guarded([&] { at::_foreach_add_(list(to, n), list(from, n), factor); });
+}
+
+// to[i] = from[i], in the format of to[i]
+char *ncaers_copy_all(at::Tensor *const *to, at::Tensor *const *from, int64_t n) {
+  return guarded([&] { at::_foreach_copy_(list(to, n), list(from, n)); });
+}
+
+// averages[i] += share * (values[i] - averages[i])
+char *ncaers_average_all(at::Tensor *const *averages, at::Tensor *const *values, int64_t n,
+                         double share) {
+  return guarded([&] { at::_foreach_lerp_(list(averages, n), list(values, n), share); });
+}
+
+// Gives every parameter a gradient of zeros that lies in memory as the parameter does.
+char *ncaers_zero_gradients(at::Tensor *const *parameters, int64_t n) {
+  return guarded([&] {
+    for (int64_t i = 0; i < n; ++i) parameters[i]->mutable_grad() = at::zeros_like(*parameters[i]);
+  });
+}
+
+// Copies the gradients of the `copies` into those of their `originals`, then forgets the former.
+char *ncaers_take_gradients(at::Tensor *const *originals, at::Tensor *const *copies, int64_t n) {
+  return guarded([&] {
+    List to, from;
+    for (int64_t i = 0; i < n; ++i) {
+      TORCH_CHECK(copies[i]->grad().defined(), "a parameter has no gradient");
+      TORCH_CHECK(originals[i]->grad().defined(), "a parameter has no room for its gradient");
+      to.push_back(originals[i]->grad());
+      from.push_back(copies[i]->grad());
+      copies[i]->mutable_grad() = at::Tensor();
     }
+    at::_foreach_copy_(to, from);
   });
 }
 
@@ -113,13 +165,24 @@ char *ncaers_deterministic(bool on) {
   return guarded([&] {
     at::globalContext().setDeterministicAlgorithms(on, false);
     at::globalContext().setDeterministicCuDNN(on);
+    // Else every fresh tensor is filled first, a launch each, so that reading what was never written
+    // gives the same twice; nothing here reads that.
+    at::globalContext().setDeterministicFillUninitializedMemory(false);
   });
 }
 
-char *ncaers_allow_tf32(bool on) {
+// Whether products of f32 on CUDA may use ten bits of fraction.
+char *ncaers_allow_tf32(bool convolutions, bool products) {
   return guarded([&] {
-    at::globalContext().setAllowTF32CuBLAS(on);
-    at::globalContext().setAllowTF32CuDNN(on);
+    at::globalContext().setAllowTF32CuBLAS(products);
+    at::globalContext().setAllowTF32CuDNN(convolutions);
+  });
+}
+
+char *ncaers_tf32_allowed(bool *convolutions, bool *products) {
+  return guarded([&] {
+    *products = at::globalContext().allowTF32CuBLAS();
+    *convolutions = at::globalContext().allowTF32CuDNN();
   });
 }
 

@@ -5,7 +5,7 @@ use anyhow::Result;
 use tch::Tensor;
 use torch_sys::C_tensor;
 
-use crate::model::checked;
+use crate::device::checked;
 
 type List = *const *const C_tensor;
 
@@ -17,6 +17,7 @@ extern "C" {
         momenta: List,
         n: i64,
         rate: f64,
+        rate_on_device: *const C_tensor,
         momentum: f64,
         decay: f64,
         nesterov: bool,
@@ -29,10 +30,16 @@ extern "C" {
         n: i64,
         step: *const C_tensor,
         rate: f64,
+        rate_on_device: *const C_tensor,
         decay: f64,
         amsgrad: bool,
         decoupled: bool,
     ) -> *mut c_char;
+    fn ncaers_add_all(to: List, from: List, n: i64, factor: f64) -> *mut c_char;
+    fn ncaers_copy_all(to: List, from: List, n: i64) -> *mut c_char;
+    fn ncaers_average_all(averages: List, values: List, n: i64, share: f64) -> *mut c_char;
+    fn ncaers_zero_gradients(parameters: List, n: i64) -> *mut c_char;
+    fn ncaers_take_gradients(originals: List, copies: List, n: i64) -> *mut c_char;
     fn ncaers_deterministic(on: bool) -> *mut c_char;
     fn ncaers_pinned(out: *mut *mut C_tensor, x: *const C_tensor) -> *mut c_char;
 }
@@ -55,20 +62,40 @@ pub(super) fn clip_gradients(parameters: &[Tensor], limit: f64) -> Result<()> {
     checked(unsafe { ncaers_clip_gradients(list.as_ptr(), list.len() as i64, limit) })
 }
 
+/// A learning rate.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Rate<'a> {
+    /// As a number of the host's.
+    Number(f64),
+    /// As a 0-dim f32 tensor beside the parameters, which a recorded step reads anew every time.
+    OnDevice(&'a Tensor),
+}
+
+impl Rate<'_> {
+    /// The number and the tensor, of which one means nothing.
+    fn parts(self) -> (f64, *const C_tensor) {
+        match self {
+            Rate::Number(rate) => (rate, std::ptr::null()),
+            Rate::OnDevice(tensor) => (0.0, tensor.as_ptr()),
+        }
+    }
+}
+
 /// One step of SGD in PyTorch's form: v = momentum v + (g + decay p), p -= rate v.
 pub(super) fn sgd(
     parameters: &[Tensor],
     momenta: &[Tensor],
-    rate: f64,
+    rate: Rate,
     momentum: f64,
     decay: f64,
     nesterov: bool,
 ) -> Result<()> {
     let (list, buffers) = (pointers(parameters), pointers(momenta));
+    let (rate, on_device) = rate.parts();
     // SAFETY: as above; both lists have the same length (`optimizer` makes them so).
     checked(unsafe {
         let n = list.len() as i64;
-        ncaers_sgd(list.as_ptr(), buffers.as_ptr(), n, rate, momentum, decay, nesterov)
+        ncaers_sgd(list.as_ptr(), buffers.as_ptr(), n, rate, on_device, momentum, decay, nesterov)
     })
 }
 
@@ -85,10 +112,11 @@ pub(super) fn adam(
     parameters: &[Tensor],
     moments: &Moments,
     step: &Tensor,
-    rate: f64,
+    rate: Rate,
     decay: f64,
     decoupled: bool,
 ) -> Result<()> {
+    let (rate, on_device) = rate.parts();
     let list = pointers(parameters);
     let (m, v) = (pointers(moments.firsts), pointers(moments.seconds));
     let largest = moments.seconds_max.map(pointers);
@@ -103,6 +131,7 @@ pub(super) fn adam(
             list.len() as i64,
             step.as_ptr(),
             rate,
+            on_device,
             decay,
             largest.is_some(),
             decoupled,
@@ -110,17 +139,45 @@ pub(super) fn adam(
     })
 }
 
-/// Bytes that are free on the present CUDA device; `None` where CUDA's run time is not loaded.
-pub(super) fn free_device_memory() -> Option<usize> {
-    type MemGetInfo = unsafe extern "C" fn(*mut usize, *mut usize) -> i32;
-    let (mut free, mut total) = (0, 0);
-    // SAFETY: a function of that name has that type in every version of CUDA's run time.
-    let failed = unsafe {
-        let found = libc::dlsym(libc::RTLD_DEFAULT, c"cudaMemGetInfo".as_ptr());
-        let ask: Option<MemGetInfo> = std::mem::transmute(found);
-        ask?(&mut free, &mut total)
-    };
-    (failed == 0).then_some(free)
+/// `to[i] += factor * from[i]` for all at once.
+pub(super) fn add_all(to: &[Tensor], from: &[Tensor], factor: f64) -> Result<()> {
+    assert_eq!(to.len(), from.len());
+    let (to, from) = (pointers(to), pointers(from));
+    // SAFETY: as above; the lengths are equal.
+    checked(unsafe { ncaers_add_all(to.as_ptr(), from.as_ptr(), to.len() as i64, factor) })
+}
+
+/// `to[i] = from[i]`, in the format of `to[i]`, for all at once.
+pub(super) fn copy_all(to: &[Tensor], from: &[Tensor]) -> Result<()> {
+    assert_eq!(to.len(), from.len());
+    let (to, from) = (pointers(to), pointers(from));
+    // SAFETY: as above; the lengths are equal.
+    checked(unsafe { ncaers_copy_all(to.as_ptr(), from.as_ptr(), to.len() as i64) })
+}
+
+/// `averages[i] += share * (values[i] - averages[i])` for all at once.
+pub(super) fn average_all(averages: &[Tensor], values: &[Tensor], share: f64) -> Result<()> {
+    assert_eq!(averages.len(), values.len());
+    let (averages, values) = (pointers(averages), pointers(values));
+    let n = averages.len() as i64;
+    // SAFETY: as above; the lengths are equal.
+    checked(unsafe { ncaers_average_all(averages.as_ptr(), values.as_ptr(), n, share) })
+}
+
+/// Gives every parameter a gradient of zeros.
+pub(super) fn zero_gradients(parameters: &[Tensor]) -> Result<()> {
+    let list = pointers(parameters);
+    // SAFETY: as above.
+    checked(unsafe { ncaers_zero_gradients(list.as_ptr(), list.len() as i64) })
+}
+
+/// Copies the gradients of copies into those of their originals, then forgets the former.
+pub(super) fn take_gradients(originals: &[Tensor], copies: &[Tensor]) -> Result<()> {
+    assert_eq!(originals.len(), copies.len());
+    let (originals, copies) = (pointers(originals), pointers(copies));
+    let n = originals.len() as i64;
+    // SAFETY: as above; the lengths are equal.
+    checked(unsafe { ncaers_take_gradients(originals.as_ptr(), copies.as_ptr(), n) })
 }
 
 /// A CPU tensor in memory that CUDA reads by itself.

@@ -108,14 +108,15 @@ fn layer(name: &str) -> &str {
 }
 
 /// Black pictures, `[2, 3, H, W]` for every slot.
-fn zero_pictures(slots: &[Slot], device: Device) -> Result<Vec<(Slot, Tensor)>> {
+pub(super) fn zero_pictures(slots: &[Slot], device: Device) -> Result<Vec<(Slot, Tensor)>> {
     let zeros = |slot: &Slot| -> Result<_> {
         Ok((*slot, Tensor::f_zeros([2, 3, slot.height, slot.width], (Kind::Float, device))?))
     };
     slots.iter().map(zeros).collect()
 }
 
-fn inputs_of(pictures: &[(Slot, Tensor)]) -> Inputs<'_> {
+/// Such pictures as a network takes them.
+pub(super) fn inputs_of(pictures: &[(Slot, Tensor)]) -> Inputs<'_> {
     let get = |wanted| pictures.iter().find(|(slot, _)| slot.input == wanted).map(|(_, t)| t);
     Inputs {
         face: get(model::Input::Face),

@@ -10,7 +10,7 @@ use tch::{Kind, Tensor};
 
 use super::{
     config::{OptimizerKind, TrainConfig},
-    native,
+    native::{self, Rate},
 };
 
 /// What the update rule is told; the learning rate comes with every step.
@@ -28,6 +28,8 @@ pub struct Rule {
     pub weight_decay: f64,
     /// Largest common norm of the gradients; 0 = no limit.
     pub clip_grad: f64,
+    /// Share of the old value in a running average of the parameters; 0 = none is kept.
+    pub average: f64,
 }
 
 impl From<&TrainConfig> for Rule {
@@ -39,6 +41,7 @@ impl From<&TrainConfig> for Rule {
             amsgrad: config.amsgrad,
             weight_decay: config.weight_decay,
             clip_grad: config.clip_grad,
+            average: config.weight_average,
         }
     }
 }
@@ -52,6 +55,12 @@ struct Group {
     parameters: Vec<Tensor>,
     /// Per slot of the rule (such as momentum) one tensor per parameter.
     slots: Vec<Vec<Tensor>>,
+    /// Those whose gradients are forgotten after a step.
+    cleared: Vec<Tensor>,
+    /// The learning rate where the parameters are; `None` takes the host's number.
+    rate: Option<Tensor>,
+    /// The number of the step where the parameters are, counted there.
+    count: Option<Tensor>,
 }
 
 /// An update rule and what it remembers about every parameter.
@@ -60,6 +69,8 @@ pub struct Optimizer {
     rule: Rule,
     groups: Vec<Group>,
     steps: u64,
+    /// The learning rate of the step that has begun.
+    rate: f64,
 }
 
 impl Optimizer {
@@ -72,16 +83,42 @@ impl Optimizer {
         let mut all = Vec::new();
         for (scale, members) in groups.into_iter().filter(|(_, members)| !members.is_empty()) {
             let (names, parameters): (Vec<_>, Vec<_>) = members.into_iter().unzip();
-            let slots = slot_names(&rule)
-                .iter()
-                .map(|_| {
-                    Ok(parameters.iter().map(Tensor::f_zeros_like).collect::<Result<_, _>>()?)
-                })
-                .collect::<Result<_>>()?;
-            all.push(Group { scale, names, parameters, slots });
+            let slots = slot_names(&rule).into_iter().map(|slot| {
+                let start = |tensor: &Tensor| match slot {
+                    AVERAGE => copy_of(tensor),
+                    _ => tensor.f_zeros_like(),
+                };
+                Ok(parameters.iter().map(start).collect::<Result<_, _>>()?)
+            });
+            let slots = slots.collect::<Result<_>>()?;
+            let cleared = parameters.iter().map(Tensor::shallow_clone).collect();
+            let (rate, count) = (None, None);
+            all.push(Group { scale, names, parameters, slots, cleared, rate, count });
         }
         ensure!(!all.is_empty(), "nothing is trainable; freeze less");
-        Ok(Optimizer { rule, groups: all, steps: 0 })
+        Ok(Optimizer { rule, groups: all, steps: 0, rate: 0.0 })
+    }
+
+    /// Keeps learning rate and number of the step beside the parameters, so that a step can be
+    /// recorded and run again with another rate. The rate is rounded to f32 by that.
+    ///
+    /// # Errors
+    /// When memory is short.
+    pub(super) fn keep_rates_on_device(&mut self) -> Result<()> {
+        for group in &mut self.groups {
+            let place = (Kind::Float, group.parameters[0].device());
+            group.rate = Some(Tensor::f_zeros([] as [i64; 0], place)?);
+            group.count = Some(Tensor::f_full([] as [i64; 0], self.steps as f64, place)?);
+        }
+        Ok(())
+    }
+
+    /// Leaves the gradients of these parameters where they are after a step.
+    pub(super) fn keep_gradients(&mut self, kept: &[Tensor]) {
+        let is_kept = |tensor: &Tensor| kept.iter().any(|k| k.data_ptr() == tensor.data_ptr());
+        for group in &mut self.groups {
+            group.cleared.retain(|tensor| !is_kept(tensor));
+        }
     }
 
     /// Applies the gradients that the last backward pass left, then forgets them.
@@ -89,21 +126,68 @@ impl Optimizer {
     /// # Errors
     /// When a parameter has no gradient.
     pub fn step(&mut self, learning_rate: f64) -> Result<()> {
-        let _guard = tch::no_grad_guard();
+        self.begin(learning_rate)?;
+        self.apply()
+    }
+
+    /// The part of a step that the host does: it counts, and says what the rate is.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub(super) fn begin(&mut self, learning_rate: f64) -> Result<()> {
         self.steps += 1;
+        self.rate = learning_rate;
+        for group in &mut self.groups {
+            if let Some(rate) = &mut group.rate {
+                let _ = tch::no_grad(|| rate.f_fill_(learning_rate * group.scale))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The part of a step that the device does, which can be recorded: nothing in it depends on
+    /// what the host counts where [`Optimizer::keep_rates_on_device`] was called.
+    ///
+    /// # Errors
+    /// When a parameter has no gradient.
+    pub(super) fn apply(&self) -> Result<()> {
+        let _guard = tch::no_grad_guard();
         if self.rule.clip_grad > 0.0 {
             native::clip_gradients(&self.parameters(), self.rule.clip_grad)?;
         }
         for group in &self.groups {
-            group.step(&self.rule, learning_rate * group.scale, self.steps)?;
-            native::clear_gradients(&group.parameters)?;
+            group.step(&self.rule, self.rate * group.scale, self.steps)?;
+            native::clear_gradients(&group.cleared)?;
+            if let Some(averages) = self.averages_of(group) {
+                native::average_all(averages, &group.parameters, 1.0 - self.rule.average)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn averages_of<'a>(&self, group: &'a Group) -> Option<&'a [Tensor]> {
+        let at = slot_names(&self.rule).iter().position(|slot| *slot == AVERAGE)?;
+        Some(&group.slots[at])
+    }
+
+    /// Exchanges parameters and their averages, where averages are kept; twice changes nothing.
+    ///
+    /// # Errors
+    /// When memory is short.
+    pub(super) fn exchange_averages(&self) -> Result<()> {
+        let _guard = tch::no_grad_guard();
+        for group in &self.groups {
+            let Some(averages) = self.averages_of(group) else { continue };
+            let copies: Vec<Tensor> = averages.iter().map(copy_of).collect::<Result<_, _>>()?;
+            native::copy_all(averages, &group.parameters)?;
+            native::copy_all(&group.parameters, &copies)?;
         }
         Ok(())
     }
 
     /// Forgets the gradients without a step.
     pub(super) fn clear_gradients(&self) -> Result<()> {
-        native::clear_gradients(&self.parameters())
+        self.groups.iter().try_for_each(|group| native::clear_gradients(&group.cleared))
     }
 
     /// Every parameter, group after group.
@@ -141,43 +225,56 @@ impl Optimizer {
             tch::no_grad(|| own.f_copy_(saved))?;
         }
         self.steps = steps;
+        for count in self.groups.iter_mut().filter_map(|group| group.count.as_mut()) {
+            let _ = tch::no_grad(|| count.f_fill_(steps as f64))?;
+        }
         Ok(())
     }
 }
 
+/// The same values, lying in memory as those do.
+fn copy_of(tensor: &Tensor) -> Result<Tensor, tch::TchError> {
+    tch::no_grad(|| tensor.f_zeros_like()?.f_add_(tensor))
+}
+
+/// The slot of the running averages.
+const AVERAGE: &str = "average";
+
 impl Group {
     fn step(&self, rule: &Rule, rate: f64, steps: u64) -> Result<()> {
         let Rule { momentum, weight_decay, nesterov, .. } = *rule;
+        let rate = self.rate.as_ref().map_or(Rate::Number(rate), Rate::OnDevice);
         if rule.kind == OptimizerKind::Sgd {
-            return native::sgd(
-                &self.parameters,
-                self.slots.first().map_or(&[], Vec::as_slice),
-                rate,
-                momentum,
-                weight_decay,
-                nesterov,
-            );
+            let momenta = if momentum == 0.0 { &[] } else { self.slots[0].as_slice() };
+            return native::sgd(&self.parameters, momenta, rate, momentum, weight_decay, nesterov);
         }
         let moments = native::Moments {
             firsts: &self.slots[0],
             seconds: &self.slots[1],
-            seconds_max: self.slots.get(2).map(Vec::as_slice),
+            seconds_max: rule.amsgrad.then(|| self.slots[2].as_slice()),
         };
         let place = (Kind::Float, self.parameters[0].device());
-        let step = Tensor::f_full([] as [i64; 0], steps as f64, place)?;
+        let step = match &self.count {
+            Some(count) => count.shallow_clone().f_add_scalar_(1.0)?,
+            None => Tensor::f_full([] as [i64; 0], steps as f64, place)?,
+        };
         let decoupled = rule.kind == OptimizerKind::Adamw;
         native::adam(&self.parameters, &moments, &step, rate, weight_decay, decoupled)
     }
 }
 
 /// What a rule remembers about a parameter.
-fn slot_names(rule: &Rule) -> &'static [&'static str] {
-    match rule.kind {
-        OptimizerKind::Sgd if rule.momentum == 0.0 => &[],
-        OptimizerKind::Sgd => &["momentum"],
-        _ if rule.amsgrad => &["first_moment", "second_moment", "largest_second_moment"],
-        _ => &["first_moment", "second_moment"],
+fn slot_names(rule: &Rule) -> Vec<&'static str> {
+    let mut names = match rule.kind {
+        OptimizerKind::Sgd if rule.momentum == 0.0 => vec![],
+        OptimizerKind::Sgd => vec!["momentum"],
+        _ if rule.amsgrad => vec!["first_moment", "second_moment", "largest_second_moment"],
+        _ => vec!["first_moment", "second_moment"],
+    };
+    if rule.average > 0.0 {
+        names.push(AVERAGE);
     }
+    names
 }
 
 #[cfg(test)]

@@ -7,10 +7,11 @@ use tch::{Device, Tensor};
 use super::{
     batch::Pictures,
     checkpoint::{write_tensors, Checkpoint},
-    evaluate::{first_maximum, Answers},
+    evaluate::{first_maximum, Answers, Views},
     network::{Network, Stage},
 };
 use crate::{
+    device::Precision,
     model::ModelConfig,
     pack::{self, Pack},
     record::{Prediction, Split},
@@ -23,6 +24,22 @@ pub fn use_threads_of(record: &RunRecord) {
     if record.threads > 0 {
         tch::set_num_threads(record.threads as i32);
     }
+}
+
+/// Number format of a run's arithmetic, which its predictions share: what was selected on the
+/// validation split is what is predicted.
+///
+/// # Errors
+/// When the record names none that is known.
+pub fn precision_of(record: &RunRecord) -> Result<Precision> {
+    let named = record.config.pointer("/train/precision").cloned().unwrap_or_default();
+    serde_json::from_value(named.clone())
+        .with_context(|| format!("run.json names precision {named}, which is not known"))
+}
+
+/// Whether a run's answers are means over pictures and their mirror images.
+fn asks_for_mirrors(record: &RunRecord) -> bool {
+    record.config.pointer("/train/flip_at_test").is_some_and(|value| *value == true)
 }
 
 /// Builds the network of a run's selected checkpoint.
@@ -77,7 +94,8 @@ pub fn predict(
     let pack = Arc::new(Pack::open(&path)?);
     let pictures = Pictures::of(Arc::clone(&pack), &config, &slots, device, false)
         .with_context(|| path.display().to_string())?;
-    let answers = Answers::of(&network, &Stage::Joint, &pictures)?;
+    let views = Views::of(asks_for_mirrors(&run.record()?));
+    let answers = Answers::of(&network, &Stage::Joint, &pictures, views)?;
     let mut order: Vec<usize> = (0..pack.len()).collect();
     order.sort_by(|&a, &b| pack.sample_ids()[a].cmp(&pack.sample_ids()[b]));
     let rows = order.iter().map(|&i| {

@@ -9,14 +9,16 @@ use tch::Device;
 
 use super::{
     batch::Pictures,
+    calls,
     config::{StageEpochs, TrainConfig},
     fit::{self, Plan},
     loss::Loss,
     network::{Network, Stage},
     optimizer::{Optimizer, Rule},
+    step::Stepper,
 };
 use crate::{
-    model::{device_name, ModelConfig},
+    model::ModelConfig,
     pack::{self, Pack},
     record::{Split, NUM_CLASSES},
     runs::{EpochRow, RunFolder},
@@ -47,8 +49,13 @@ pub struct Speed {
     pub parameters: u64,
     /// Threads of one operation.
     pub threads: u32,
-    /// `cpu` or `cuda:N`.
+    /// `cpu` or `cuda:N`, with the model of the processor or GPU.
     pub device: String,
+    /// Operations of a step, its batch left out, that launch work on a GPU; each recorded step is
+    /// one launch whatever this says.
+    pub launches_per_step: u64,
+    /// All calls of LibTorch's operations in a step.
+    pub calls_per_step: u64,
     /// Largest resident memory of the process in MiB.
     pub peak_memory_mib: u64,
 }
@@ -58,19 +65,20 @@ pub struct Speed {
 /// # Errors
 /// When memory does not hold a step.
 pub fn speed(model: &ModelConfig, train: &TrainConfig, steps: u32) -> Result<Speed> {
-    let device = fit::set_up(train)?;
+    let machine = fit::set_up(train)?;
+    let device = machine.device();
     let network = Network::build(model, device, train.seed)?;
     let pictures = Pictures::of_noise(RESIDENT, model, &network.model().slots(), device)?;
     fit::ensure_room(model, train, &pictures, train.batch_size as usize, device)?;
     let trainable = network.tensors().into_iter().filter(|(_, t)| t.requires_grad()).collect();
-    let mut bench = Bench {
-        optimizer: Optimizer::new(Rule::from(train), vec![(1.0, trainable)])?,
-        loss: Loss::new(train, &[1; NUM_CLASSES], None, device)?,
-        network,
-        pictures,
-        train,
-        done: 0,
-    };
+    let optimizer = Optimizer::new(Rule::from(train), vec![(1.0, trainable)])?;
+    let loss = Loss::new(train, &[1; NUM_CLASSES], None, device)?;
+    let stepper = Stepper::new(&network, Stage::Joint, optimizer, loss, train, device)?;
+    let mut bench = Bench { stepper, network, pictures, train, done: 0 };
+    // The first step of all: it is never recorded.
+    let batch = bench.batch()?;
+    let step = || bench.stepper.step(&bench.network, &batch, train.learning_rate);
+    let (_, calls) = calls::counted(step)?;
     (0..WARM_UP).try_for_each(|_| bench.step())?;
     let per_window = steps.div_ceil(WINDOWS);
     let batch = f64::from(train.batch_size);
@@ -95,7 +103,9 @@ pub fn speed(model: &ModelConfig, train: &TrainConfig, steps: u32) -> Result<Spe
         input_ms_per_step,
         parameters: bench.network.parameters(),
         threads: tch::get_num_threads() as u32,
-        device: device_name(device),
+        device: machine.to_string(),
+        launches_per_step: calls.launching(),
+        calls_per_step: calls.all(),
         peak_memory_mib: peak_memory_mib(),
     })
 }
@@ -179,8 +189,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 struct Bench<'a> {
     network: Network,
     pictures: Pictures,
-    optimizer: Optimizer,
-    loss: Loss,
+    stepper: Stepper,
     train: &'a TrainConfig,
     done: u64,
 }
@@ -197,11 +206,7 @@ impl Bench<'_> {
 
     fn step(&mut self) -> Result<()> {
         let batch = self.batch()?;
-        let inputs = batch.inputs();
-        let pass = fit::pass_of(self.train.precision);
-        let outputs = Stage::Joint.forward(&self.network, &inputs, &pass)?;
-        self.loss.of(&outputs, &inputs, &batch.labels)?.f_backward()?;
-        self.optimizer.step(self.train.learning_rate)
+        self.stepper.step(&self.network, &batch, self.train.learning_rate).map(drop)
     }
 }
 

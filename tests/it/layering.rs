@@ -10,7 +10,7 @@ const LAYERS: &[&[&str]] = &[
     &["escape"],
     &["record", "seed", "digest", "progress", "table"],
     &["atomic", "libtorch"],
-    &["folder"],
+    &["folder", "device"],
     &["sampling", "split", "similarity", "model", "stats"],
     &["metric"],
     &["media", "face", "manifest", "weights"],

@@ -261,6 +261,7 @@ fn descent(fixture: &Trained, store: &nn::VarStore) -> Optimizer {
         amsgrad: false,
         weight_decay: fixture.weight_decay,
         clip_grad: 0.0,
+        average: 0.0,
     };
     let named = trainable(store).into_iter().collect();
     Optimizer::new(rule, vec![(1.0, named)]).expect("an optimizer")

@@ -1,5 +1,6 @@
 //! `ncaers bench detect`
 use std::{
+    fs::File,
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -13,6 +14,7 @@ use crate::{
     cli::{face::DetectorArgs, Done, Usage},
     face::{self, mmod::ChannelOrder, Detector},
     media::image::{load_rgb, resize_bilinear},
+    record::FaceBox,
 };
 
 #[derive(Debug, clap::Args)]
@@ -28,6 +30,10 @@ pub(super) struct Args {
     /// Pictures per call, of one size; mmod takes them through its network together
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=4096))]
     batch: u32,
+    /// Write the boxes into this new file too (CSV: picture, x1, y1, x2, y2, score), so that two
+    /// devices can be compared box for box
+    #[arg(long, value_name = "FILE")]
+    boxes: Option<PathBuf>,
     /// Bring every picture to this size first
     #[arg(long, value_name = "WxH", value_parser = size)]
     size: Option<(u32, u32)>,
@@ -40,6 +46,8 @@ struct Measured {
     searches: usize,
     pixels: f64,
     faces: usize,
+    /// Of every picture.
+    boxes: Vec<Vec<FaceBox>>,
     cpu_s: f64,
     wall_s: f64,
 }
@@ -56,6 +64,11 @@ pub(super) fn run(args: &Args) -> Result<Done> {
     ensure!(!files.is_empty(), "no .jpg or .png below {}", args.pictures[0].display());
     let mut measured = Measured::default();
     let mut waiting: Vec<RgbImage> = Vec::new();
+    // Nothing is measured for a file that cannot be written.
+    let boxes = args.boxes.as_ref().map(|path| {
+        File::create_new(path).with_context(|| format!("cannot make {}", path.display()))
+    });
+    let boxes = boxes.transpose()?;
     for file in &files {
         let picture = load_rgb(file)?;
         let picture = args.size.map_or(picture.clone(), |(w, h)| resize_bilinear(&picture, w, h));
@@ -66,6 +79,9 @@ pub(super) fn run(args: &Args) -> Result<Done> {
         waiting.push(picture);
     }
     measured.search(&mut *detector, &mut waiting, args)?;
+    if let Some(file) = boxes {
+        write_boxes(file, &files, &measured.boxes)?;
+    }
     Ok(measured.summary(&detector.name(), files.len(), args))
 }
 
@@ -82,8 +98,9 @@ impl Measured {
         let distinct = pictures.len();
         let batch: Vec<_> = pictures.iter().cycle().take(args.batch as usize).cloned().collect();
         pictures.clear();
-        self.faces +=
-            detector.detect_batch(&batch)?[..distinct].iter().map(Vec::len).sum::<usize>();
+        let found = detector.detect_batch(&batch)?;
+        self.faces += found[..distinct].iter().map(Vec::len).sum::<usize>();
+        self.boxes.extend(found.into_iter().take(distinct));
         let (start, before) = (Instant::now(), cpu::seconds(Whose::Own));
         for _ in 0..args.rounds {
             detector.detect_batch(&batch)?;
@@ -108,6 +125,21 @@ impl Measured {
             "faces": self.faces, "rounds": args.rounds});
         Done { text, json, exit: 0 }
     }
+}
+
+/// A line per box, pictures by name.
+fn write_boxes(file: File, pictures: &[PathBuf], boxes: &[Vec<FaceBox>]) -> Result<()> {
+    let mut writer = csv::Writer::from_writer(file);
+    writer.write_record(["picture", "x1", "y1", "x2", "y2", "score"])?;
+    for (picture, boxes) in pictures.iter().zip(boxes) {
+        let name = picture.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        for face in boxes {
+            let places = [face.x1, face.y1, face.x2, face.y2].map(|place| place.to_string());
+            let line = [&[name.clone()], &places[..], &[face.score.to_string()]].concat();
+            writer.write_record(line)?;
+        }
+    }
+    Ok(writer.flush()?)
 }
 
 /// `712x400`.

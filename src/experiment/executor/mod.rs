@@ -18,7 +18,10 @@ use anyhow::{bail, Context, Result};
 use serde::{Deserialize, Serialize};
 
 pub mod array;
+mod placement;
 pub mod slurm;
+
+pub use placement::Placement;
 
 /// One cell of a grid as command lines, run one after the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,25 +67,28 @@ pub struct Local<'a> {
     pub jobs: usize,
     /// Set to start no further task.
     pub stop: &'a AtomicBool,
+    /// The GPUs that the tasks are spread over.
+    pub placement: Placement,
 }
 
 impl Executor for Local<'_> {
     fn run(&self, tasks: &[Task], ended: &(dyn Fn(&Task, &Outcome) + Sync)) -> Vec<Outcome> {
         let next = AtomicUsize::new(0);
         let outcomes = Mutex::new(vec![Outcome::NotStarted; tasks.len()]);
-        let worker = || loop {
+        let worker = |number: usize| loop {
             let at = next.fetch_add(1, Ordering::SeqCst);
             let Some(task) = tasks.get(at) else { return };
             if self.stop.load(Ordering::SeqCst) {
                 return;
             }
-            let outcome = self.run_task(task);
+            let outcome = self.run_task(task, number);
             ended(task, &outcome);
             outcomes.lock().expect("no worker panics while it holds the lock")[at] = outcome;
         };
         std::thread::scope(|scope| {
-            for _ in 0..self.jobs.clamp(1, tasks.len().max(1)) {
-                scope.spawn(worker);
+            for number in 0..self.jobs.clamp(1, tasks.len().max(1)) {
+                let worker = &worker;
+                scope.spawn(move || worker(number));
             }
         });
         outcomes.into_inner().expect("all workers have ended")
@@ -90,15 +96,15 @@ impl Executor for Local<'_> {
 }
 
 impl Local<'_> {
-    fn run_task(&self, task: &Task) -> Outcome {
+    fn run_task(&self, task: &Task, worker: usize) -> Outcome {
         let start = Instant::now();
-        match self.run_commands(task) {
+        match self.run_commands(task, worker) {
             Ok(()) => Outcome::Done { seconds: start.elapsed().as_secs_f64() },
             Err(error) => Outcome::Failed { error: format!("{error:#}") },
         }
     }
 
-    fn run_commands(&self, task: &Task) -> Result<()> {
+    fn run_commands(&self, task: &Task, worker: usize) -> Result<()> {
         if let Some(folder) = task.log.parent() {
             fs::create_dir_all(folder)
                 .with_context(|| format!("cannot make folder {}", folder.display()))?;
@@ -106,7 +112,7 @@ impl Local<'_> {
         let log = File::create(&task.log)
             .with_context(|| format!("cannot write {}", task.log.display()))?;
         for arguments in &task.commands {
-            let mut child = self.spawn(arguments, &log)?;
+            let mut child = self.spawn(arguments, &log, worker)?;
             let status = child.wait().context("cannot wait for a run")?;
             if !status.success() {
                 bail!(last_error(&task.log).unwrap_or_else(|| format!("ended with {status}")));
@@ -115,8 +121,9 @@ impl Local<'_> {
         Ok(())
     }
 
-    fn spawn(&self, arguments: &[OsString], log: &File) -> Result<Child> {
+    fn spawn(&self, arguments: &[OsString], log: &File, worker: usize) -> Result<Child> {
         let mut command = Command::new(&self.program);
+        command.envs(self.placement.variable(worker));
         command
             .args(arguments)
             .stdin(Stdio::null())
@@ -146,7 +153,7 @@ mod tests {
 
     /// A shell stands in for the program, so that scheduling is tested without training.
     fn shell<'a>(jobs: usize, stop: &'a AtomicBool) -> Local<'a> {
-        Local { program: "/bin/sh".into(), jobs, stop }
+        Local { program: "/bin/sh".into(), jobs, stop, placement: Placement::default() }
     }
 
     fn task(folder: &Path, name: &str, scripts: &[&str]) -> Task {
@@ -174,6 +181,31 @@ mod tests {
         assert!(matches!(outcomes[3], Outcome::Done { .. }));
         assert_eq!(seen.lock().expect("lock").len(), 4);
         assert_eq!(fs::read_to_string(&tasks[0].log).expect("log"), "fine\n");
+    }
+
+    #[test]
+    fn every_worker_has_a_gpu_of_its_own() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        // Each waits for the other, so that two workers are at it.
+        let wait = "touch $0; for i in $(seq 500); do [ -e $1 ] && break; sleep 0.01; done";
+        let script = |own: &str, other: &str| {
+            let path = |name: &str| dir.path().join(name).display().to_string();
+            let wait = wait.replace("$0", &path(own)).replace("$1", &path(other));
+            format!("{wait}; echo $CUDA_VISIBLE_DEVICES")
+        };
+        let tasks = [
+            task(dir.path(), "a", &[&script("a", "b")]),
+            task(dir.path(), "b", &[&script("b", "a")]),
+        ];
+        let stop = AtomicBool::new(false);
+        let local = Local { placement: Placement::of(Some("3,5"), 2), ..shell(2, &stop) };
+        local.run(&tasks, &|_, _| ());
+        let mut seen: Vec<String> = tasks
+            .iter()
+            .map(|task| fs::read_to_string(&task.log).expect("log").trim().to_owned())
+            .collect();
+        seen.sort();
+        assert_eq!(seen, ["3", "5"]);
     }
 
     #[test]

@@ -15,9 +15,9 @@ use super::{
     ChannelOrder, Settings, Weights, MAX_UPSAMPLE,
 };
 use crate::{
+    device,
     digest::sha256_hex,
     face::{best_first, Detector},
-    model,
     record::FaceBox,
 };
 
@@ -40,6 +40,9 @@ pub struct Mmod {
     canvas: Option<Canvas>,
 }
 
+/// Pictures that a GPU is given together: canvases of 1600 x 1600 pixels take about a gigabyte.
+const GPU_BATCH: usize = 16;
+
 /// The canvas of pictures of one size, and what of it is searched.
 struct Search {
     layout: Layout,
@@ -47,8 +50,8 @@ struct Search {
 }
 
 impl Mmod {
-    /// Reads the weights and places them on `device`; on CUDA this process computes in full f32
-    /// from then on.
+    /// Reads the weights and places them on `device`; the network computes in full f32 whatever is
+    /// set for others.
     ///
     /// # Errors
     /// When the file cannot be read or is no such network, when a setting is out of its range, or
@@ -66,9 +69,6 @@ impl Mmod {
         let weights = Weights::parse(&bytes)
             .with_context(|| format!("{} is not dlib's face detector", weights.display()))?;
         let on_gpu = device != Device::Cpu;
-        if on_gpu {
-            model::allow_tf32(false)?;
-        }
         let network = Network::new(&weights, device)?;
         let (painter, canvas) = (None, None);
         Ok(Mmod {
@@ -115,7 +115,7 @@ impl Mmod {
         let count = canvases.size()[0] as usize;
         let mut found = vec![Vec::new(); count];
         for part in &search.parts {
-            let scores = self.network.scores(&piece(canvases, part)?)?;
+            let scores = device::exactly(|| self.network.scores(&piece(canvases, part)?))?;
             for (found, map) in found.iter_mut().zip(scores.chunks_exact(scores.len() / count)) {
                 found.extend(candidates(map, &search.layout, part, self.weights.window));
             }
@@ -217,6 +217,15 @@ impl Detector for Mmod {
             all.extend(self.search_together(same)?.into_iter().map(|faces| clipped(faces, size)));
         }
         Ok(all)
+    }
+
+    fn batch(&self) -> usize {
+        // The processor gains nothing, a GPU is idle with one picture at a time.
+        if self.paints_there {
+            GPU_BATCH
+        } else {
+            1
+        }
     }
 
     fn name(&self) -> String {

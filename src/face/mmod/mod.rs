@@ -114,7 +114,10 @@ pub(super) fn open(
     let Some(weights) = weights.or(fetched.as_deref()) else {
         bail!("mmod needs its weights; name them with --mmod-weights")
     };
-    let device = crate::model::device(device.unwrap_or("cpu"))?;
+    use crate::device::{exactly, ComputeDevice, Precision};
+    // What is set for a network beside the detector holds again behind this.
+    let machine = exactly(|| ComputeDevice::open(device.unwrap_or("cpu"), Precision::Fp32))?;
+    let device = machine.device();
     Ok(Box::new(Mmod::open(weights, settings, device)?))
 }
 

@@ -105,6 +105,7 @@ impl AugmentParams {
             }
             _ => Crop::WHOLE,
         };
+        let turn = if is_context { augment.context_rotation } else { augment.rotation };
         let mut around = |width: f64, middle: f64| draws.between(middle - width, middle + width);
         AugmentParams {
             top,
@@ -114,7 +115,7 @@ impl AugmentParams {
             brightness: around(augment.brightness, 1.0),
             contrast: around(augment.contrast, 1.0),
             saturation: around(augment.saturation, 1.0),
-            rotation: around(augment.rotation, 0.0).to_radians(),
+            rotation: around(turn, 0.0).to_radians(),
             hue: around(augment.hue, 0.0),
         }
     }
@@ -184,6 +185,11 @@ mod tests {
         assert_ne!(cropped.crop, Crop::WHOLE);
         assert!(!plain.recolours() && more.recolours());
         assert!((0.7..=1.3).contains(&more.brightness));
+        let context = Augment { context_rotation: 20.0, ..Augment::default() };
+        let turned =
+            |input, side| AugmentParams::drawn(slot(input, side), &context, 9, "a").rotation;
+        assert_eq!(turned(Input::Face, 96), 0.0);
+        assert!(turned(Input::Context, 112) != 0.0, "each picture has its own angle");
     }
 
     #[test]

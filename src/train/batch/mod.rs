@@ -57,6 +57,47 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
+    /// Samples.
+    pub fn len(&self) -> i64 {
+        self.labels.size()[0]
+    }
+
+    /// Whether another batch has the same pictures in the same sizes.
+    pub fn is_like(&self, other: &Batch) -> bool {
+        let sizes = |batch: &Batch| -> Vec<(Input, Vec<i64>)> {
+            batch.pictures.iter().map(|(input, picture)| (*input, picture.size())).collect()
+        };
+        sizes(self) == sizes(other) && self.len() == other.len()
+    }
+
+    /// The same values in memory of its own, laid out as these are.
+    pub fn copied(&self) -> Result<Batch> {
+        let copy = |tensor: &Tensor| tch::no_grad(|| tensor.f_zeros_like()?.f_add_(tensor));
+        let pictures = self.pictures.iter().map(|(input, picture)| Ok((*input, copy(picture)?)));
+        Ok(Batch { pictures: pictures.collect::<Result<_>>()?, labels: copy(&self.labels)? })
+    }
+
+    /// The same samples mirrored left to right.
+    pub fn mirrored(&self) -> Result<Batch> {
+        let mirror = |picture: &Tensor| -> Result<Tensor> {
+            // Channels last again, as it came.
+            let turned = picture.f_flip([3])?.f_permute([0, 2, 3, 1])?.f_contiguous()?;
+            Ok(turned.f_permute([0, 3, 1, 2])?)
+        };
+        let pictures = self.pictures.iter().map(|(input, picture)| Ok((*input, mirror(picture)?)));
+        let labels = self.labels.shallow_clone();
+        Ok(Batch { pictures: pictures.collect::<Result<_>>()?, labels })
+    }
+
+    /// Takes over the values of a batch that is like this one; its own memory stays.
+    pub fn copy_from(&mut self, other: &Batch) -> Result<()> {
+        for (input, picture) in &mut self.pictures {
+            picture.f_copy_(&other.pictures[input])?;
+        }
+        self.labels.f_copy_(&other.labels)?;
+        Ok(())
+    }
+
     /// The batch as a network takes it.
     pub fn inputs(&self) -> Inputs<'_> {
         Inputs {
@@ -81,7 +122,11 @@ impl Pictures {
         streams: bool,
     ) -> Result<Self> {
         ensure!(!pack.is_empty(), "the pack holds no samples of this split");
-        let home = if streams { Device::Cpu } else { device };
+        // All or none: half of what is free stays for the network and its activations.
+        let bytes = |slot: &Slot| pack.view(pack_input(*slot, config)).map_or(0, <[u8]>::len);
+        let wanted = slots.iter().map(bytes).sum::<usize>();
+        let fits = crate::device::free_memory(device).is_none_or(|free| wanted <= free / 2);
+        let home = if streams || !fits { Device::Cpu } else { device };
         let source = |&slot| Source::new(&pack, pack_input(slot, config), slot, home);
         let sources: Vec<Source> = slots.iter().map(source).collect::<Result<_>>()?;
         let (labels, ids) = (pack.labels().to_vec(), pack.sample_ids().to_vec());

@@ -6,7 +6,6 @@ use tch::{Device, Kind, Tensor};
 use super::{
     super::{
         colour::recoloured,
-        native,
         warp::{cropped, rotated},
     },
     to_device, AugmentParams, Crop,
@@ -55,12 +54,9 @@ impl Source {
         // tensor first) and holds exactly these bytes (checked when the pack was opened).
         let mapped =
             unsafe { Tensor::f_from_blob(bytes.as_ptr(), &shape, &[], Kind::Uint8, Device::Cpu)? };
-        // Half of what is free stays for the network and its activations.
-        let fits = || native::free_device_memory().is_none_or(|free| bytes.len() <= free / 2);
         let pixels = match device {
             Device::Cpu => mapped,
-            _ if fits() => mapped.f_to_device(device)?,
-            _ => mapped,
+            _ => mapped.f_to_device(device)?,
         };
         Ok(Source { slot, pixels, geometry })
     }

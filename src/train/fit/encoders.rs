@@ -14,10 +14,10 @@ use super::{
         optimizer::{Optimizer, Rule},
         shared,
     },
-    now, Run, Work,
+    now, Run,
 };
 use crate::{
-    model::{self, Branch},
+    model::Branch,
     runs::{EpochRow, LAST},
 };
 
@@ -101,13 +101,15 @@ impl Run<'_> {
             "encoder_lr_scale",
             "dropout",
             "early_stop",
+            "graphs",
+            "weight_average",
             "stage1_epochs",
             "loss",
             "teacher",
         ];
         drop_keys(&mut train, &joint);
         drop_keys(&mut model, &["attention", "fusion", "branches", "cls_hidden", "dropout"]);
-        let device = model::device_name(self.device);
+        let device = self.machine.kind();
         json!([
             branch.name(),
             self.epochs_of(branch),
@@ -127,11 +129,7 @@ impl Run<'_> {
         self.rows.extend(rows);
         self.found = None;
         self.progress.advance(u64::from(self.epochs_of(branch)) * self.train.len() as u64);
-        self.progress.note(&format!(
-            "{}: {} encoder taken from the shared folder",
-            self.plan.label,
-            branch.name()
-        ));
+        self.note(&format!("{} encoder taken from the shared folder", branch.name()));
         self.encoder_done(branch)
     }
 
@@ -155,11 +153,13 @@ impl Run<'_> {
         let head = Head::new(width, self.device, self.plan.train.seed, branch)?;
         let mut members = self.trainable(&self.encoders[&branch]);
         members.extend(head.tensors());
-        let optimizer = Optimizer::new(Rule::from(&self.plan.train), vec![(1.0, members)])?;
+        // Averages of the weights belong to the joint stage.
+        let rule = Rule { average: 0.0, ..Rule::from(&self.plan.train) };
+        let optimizer = Optimizer::new(rule, vec![(1.0, members)])?;
         let plain = TrainConfig { loss: LossKind::CrossEntropy, ..self.plan.train.clone() };
         let loss = Loss::new(&plain, &self.train.class_counts(), None, self.device)?;
         let epochs = self.epochs_of(branch);
-        let work = Work { stage: Stage::Encoder(branch, head), optimizer, loss, epochs };
+        let work = self.work(Stage::Encoder(branch, head), optimizer, loss, epochs)?;
         self.run_stage(work)?;
         self.encoder_done(branch)
     }

@@ -7,11 +7,12 @@ use tch::{Device, Kind, Tensor};
 use super::{
     super::{
         checkpoint::Best,
-        evaluate::Answers,
+        evaluate::{Answers, Views},
         memory,
         network::{self, Stage},
+        recording::Counts,
     },
-    now, pass_of, Run, Work,
+    now, Run, Work,
 };
 use crate::{
     runs::{EpochRow, BEST, LAST},
@@ -25,8 +26,7 @@ const LOOK_EVERY: usize = 32;
 
 /// What a step leaves to be counted.
 pub(super) struct Step {
-    loss: Tensor,
-    correct: Tensor,
+    counts: Counts,
     samples: usize,
 }
 
@@ -34,7 +34,7 @@ impl Run<'_> {
     pub(super) fn epoch(&mut self, work: &mut Work) -> Result<()> {
         let started = Instant::now();
         let train = &self.plan.train;
-        let occasion = format!("{} {}", work.stage.name(), self.position.epoch);
+        let occasion = format!("{} {}", work.stepper.stage.name(), self.position.epoch);
         let batches = batches(self.train.len(), train.batch_size as usize, train.seed, &occasion);
         let (seed, mut pending) = (train.seed, Vec::new());
         let (mut rate, mut trained) = (0.0, 0);
@@ -45,6 +45,9 @@ impl Run<'_> {
             rate = self.rate(work, batches.len());
             let step = self.step(work, rows, rate, &occasion);
             pending.push(step.map_err(|error| self.explain_memory(work, rows, error))?);
+            if let Some(reason) = work.stepper.given_up() {
+                self.note(&format!("steps are launched one by one, not recorded: {reason}"));
+            }
             if let Some(next) = batches.get(at + 1) {
                 self.train.prepare(next, &self.plan.train.augment, seed, &occasion);
             }
@@ -69,28 +72,26 @@ impl Run<'_> {
             "dropout",
             &format!("{occasion} {}", self.position.step),
         );
-        let step = self.passes(work, rows, occasion)?;
-        work.optimizer.step(rate)?;
-        Ok(step)
+        let batch = self.train.augmented(rows, &train.augment, train.seed, occasion)?;
+        let counts = work.stepper.step(&self.network, &batch, rate)?;
+        Ok(Step { counts, samples: rows.len() })
     }
 
-    /// A step without its update: the gradients are left with the parameters.
-    fn passes(&self, work: &Work, rows: &[usize], occasion: &str) -> Result<Step> {
+    /// Whether a step of these rows fits into memory; it is not finished.
+    fn is_possible(&self, work: &Work, rows: &[usize]) -> Result<()> {
         let train = &self.plan.train;
-        let batch = self.train.augmented(rows, &train.augment, train.seed, occasion)?;
-        let inputs = batch.inputs();
-        let pass = pass_of(train.precision);
-        let outputs = work.stage.forward(&self.network, &inputs, &pass)?;
-        let loss = work.loss.of(&outputs, &inputs, &batch.labels)?;
-        loss.f_backward()?;
-        let answers = outputs.logits.f_argmax(1, false)?;
-        let correct = answers.f_eq_tensor(&batch.labels)?.f_sum(Kind::Int64)?;
-        Ok(Step { loss: loss.detach(), correct, samples: rows.len() })
+        let batch = self.train.augmented(rows, &train.augment, train.seed, "trial")?;
+        work.stepper.passes(&self.network, &batch).map(drop)
     }
 
     /// Where memory ran out, finds the batch that fits by trying halves of this one; the run is
     /// over by then, so that what the trials change does not matter.
-    fn explain_memory(&self, work: &Work, rows: &[usize], error: anyhow::Error) -> anyhow::Error {
+    fn explain_memory(
+        &self,
+        work: &mut Work,
+        rows: &[usize],
+        error: anyhow::Error,
+    ) -> anyhow::Error {
         let is_memory = |error: &anyhow::Error| {
             let text = format!("{error:#}");
             ["out of memory", "can't allocate memory", "bad_alloc"].iter().any(|m| text.contains(m))
@@ -98,11 +99,12 @@ impl Run<'_> {
         if !is_memory(&error) {
             return error;
         }
+        work.stepper.forget_recording();
         let advice = largest_fitting_batch(rows.len(), |&size| {
-            let cleared = work.optimizer.clear_gradients();
+            let cleared = work.stepper.clear();
             // LibTorch's compiled kernels need pages of their own.
             memory::return_memory();
-            cleared.and_then(|()| self.passes(work, &rows[..size], "trial")).is_ok()
+            cleared.and_then(|()| self.is_possible(work, &rows[..size])).is_ok()
         });
         let given = self.plan.train.batch_size;
         // LibTorch's own words go on with the stack.
@@ -131,8 +133,9 @@ impl Run<'_> {
         let all = |get: fn(&Step) -> &Tensor| {
             Tensor::f_stack(&pending.iter().map(get).collect::<Vec<_>>(), 0)
         };
-        let losses = Vec::<f64>::try_from(all(|step| &step.loss)?.f_to_kind(Kind::Double)?)?;
-        let correct = Vec::<i64>::try_from(all(|step| &step.correct)?)?;
+        let losses = all(|step| &step.counts.loss)?.f_to_kind(Kind::Double)?;
+        let losses = Vec::<f64>::try_from(losses)?;
+        let correct = Vec::<i64>::try_from(all(|step| &step.counts.correct)?)?;
         for (i, step) in pending.drain(..).enumerate() {
             let loss = losses[i];
             ensure!(
@@ -156,7 +159,10 @@ impl Run<'_> {
         images_per_s: f64,
         started: Instant,
     ) -> Result<()> {
-        let answers = Answers::of(&self.network, &work.stage, &self.val)?;
+        // Where averages of the weights are kept, they are what is validated and selected.
+        work.stepper.optimizer.exchange_averages()?;
+        let views = Views::of(self.plan.train.flip_at_test);
+        let answers = Answers::of(&self.network, &work.stepper.stage, &self.val, views)?;
         let fusion = answers.mean_fusion();
         let position = &mut self.position;
         let seen = position.seen as f64;
@@ -175,18 +181,19 @@ impl Run<'_> {
         };
         (position.epoch, position.step, position.seen) = (row.epoch, 0, 0);
         (position.loss_sum, position.correct, position.optimizer_steps) =
-            (0.0, 0, work.optimizer.steps());
-        self.progress.note(&line(&row, work.epochs));
+            (0.0, 0, work.stepper.optimizer.steps());
+        self.note(&line(&row, work.epochs));
         for warning in collapses(std::slice::from_ref(&row)) {
-            self.progress.note(&format!("warning: {warning}"));
+            self.note(&format!("warning: {warning}"));
         }
         if let Some(events) = &self.events {
             events.add(&row, now())?;
         }
         self.rows.push(row.clone());
-        if matches!(work.stage, Stage::Joint) {
+        if matches!(work.stepper.stage, Stage::Joint) {
             self.select(&row, work)?;
         }
+        work.stepper.optimizer.exchange_averages()?;
         // In this order: rows ahead of the checkpoint are dropped when a killed run goes on.
         self.folder.write_epochs(&self.rows)?;
         self.save(LAST, Some(work))?;

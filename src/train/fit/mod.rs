@@ -12,21 +12,23 @@ use std::{
 
 use anyhow::{bail, ensure, Context, Result};
 use serde_json::{json, Value};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 use super::{
     batch::Pictures,
     checkpoint::{Checkpoint, Position},
-    config::{Precision, TrainConfig},
+    config::{MissingClasses, TrainConfig},
     events::Events,
     loss::Loss,
     memory, native,
     network::{Network, Stage},
     optimizer::{Optimizer, Rule},
     predict,
+    step::Stepper,
 };
 use crate::{
-    model::{self, Branch, ModelConfig, Pass},
+    device::ComputeDevice,
+    model::{Branch, ModelConfig},
     pack::{self, Pack},
     progress::Progress,
     record::{Emotion, Split},
@@ -105,6 +107,8 @@ struct Run<'a> {
     plan: &'a Plan,
     folder: &'a RunFolder,
     stop: &'a AtomicBool,
+    /// Named at the beginning of every line.
+    machine: ComputeDevice,
     device: Device,
     network: Network,
     encoders: BTreeMap<Branch, BTreeSet<String>>,
@@ -124,15 +128,14 @@ struct Run<'a> {
 
 /// A stage at work.
 struct Work {
-    stage: Stage,
-    optimizer: Optimizer,
-    loss: Loss,
+    stepper: Stepper,
     epochs: u32,
 }
 
 impl<'a> Run<'a> {
     fn prepare(plan: &'a Plan, folder: &'a RunFolder, stop: &'a AtomicBool) -> Result<Self> {
-        let device = set_up(&plan.train)?;
+        let machine = set_up(&plan.train)?;
+        let device = machine.device();
         let mut model = plan.model.clone();
         model.dropout = plan.train.dropout.unwrap_or(model.dropout);
         let network = Network::build(&model, device, plan.train.seed)?;
@@ -145,19 +148,25 @@ impl<'a> Run<'a> {
             Ok((pack, pictures.with_context(|| path.display().to_string())?))
         };
         let ((pack, train), (_, val)) = (open(Split::Train)?, open(Split::Val)?);
-        refuse_missing_classes(&train)?;
+        let missing = missing_classes(&train);
+        ensure!(
+            missing.is_empty() || plan.train.missing_classes == MissingClasses::Allow,
+            "the training split has no sample of {}; a model cannot learn a class that it never sees; where that is meant, set train.missing_classes = \"allow\"",
+            missing.join(", ")
+        );
         let rows = train.len().min(plan.train.batch_size as usize);
         ensure_room(&model, &plan.train, &train, rows, device)?;
         let mut encoders = BTreeMap::new();
         for branch in network.model().branches() {
             encoders.insert(branch, network.branch(branch)?);
         }
-        let record = new_record(plan, &network, &pack, device);
+        let record = new_record(plan, &network, &pack, &machine);
         let progress = Progress::new("train", "samples", 0);
         let mut run = Run {
             plan,
             folder,
             stop,
+            machine,
             device,
             network,
             encoders,
@@ -173,7 +182,11 @@ impl<'a> Run<'a> {
             seconds_before: 0.0,
         };
         run.resume()?;
-        run.progress = Progress::new(&plan.label, "samples", run.samples_to_do());
+        let name = format!("{}: {}", run.machine, plan.label);
+        run.progress = Progress::new(&name, "samples", run.samples_to_do());
+        if let Some(why) = run.machine.why_not_cuda() {
+            run.note(&format!("trains on the CPU: {why}"));
+        }
         run.events = Some(Events::start(folder, &run.rows, now())?);
         run.write_record()?;
         Ok(run)
@@ -229,7 +242,13 @@ impl<'a> Run<'a> {
         let optimizer = Optimizer::new(Rule::from(train), groups)?;
         let teacher = train.teacher.as_deref().map(|folder| self.teacher(folder)).transpose()?;
         let loss = Loss::new(train, &self.train.class_counts(), teacher, self.device)?;
-        Ok(Work { stage: Stage::Joint, optimizer, loss, epochs: train.epochs })
+        self.work(Stage::Joint, optimizer, loss, train.epochs)
+    }
+
+    fn work(&self, stage: Stage, optimizer: Optimizer, loss: Loss, epochs: u32) -> Result<Work> {
+        let (train, device) = (&self.plan.train, self.device);
+        let stepper = Stepper::new(&self.network, stage, optimizer, loss, train, device)?;
+        Ok(Work { stepper, epochs })
     }
 
     /// The finished run in `folder`, whose answers are the targets.
@@ -255,11 +274,12 @@ impl<'a> Run<'a> {
     }
 
     fn run_stage(&mut self, mut work: Work) -> Result<()> {
-        let name = work.stage.name();
+        let name = work.stepper.stage.name();
         match self.found.take().filter(|found| found.position.stage == name) {
             Some(found) => {
-                work.optimizer.restore(&found.optimizer, found.position.optimizer_steps)?;
-                if let Stage::Encoder(_, head) = &work.stage {
+                let steps = found.position.optimizer_steps;
+                work.stepper.optimizer.restore(&found.optimizer, steps)?;
+                if let Stage::Encoder(_, head) = &work.stepper.stage {
                     for (name, mut tensor) in head.tensors() {
                         let saved =
                             found.head.get(&name).with_context(|| format!("no `{name}`"))?;
@@ -279,7 +299,14 @@ impl<'a> Run<'a> {
     fn is_stale(&self, work: &Work) -> bool {
         let patience = self.plan.train.early_stop;
         let best = self.position.best.map_or(0, |best| best.epoch);
-        patience > 0 && matches!(work.stage, Stage::Joint) && self.position.epoch >= best + patience
+        patience > 0
+            && matches!(work.stepper.stage, Stage::Joint)
+            && self.position.epoch >= best + patience
+    }
+
+    /// Prints a line that begins with the device and the run's name.
+    fn note(&self, text: &str) {
+        self.progress.note(&format!("{}: {}: {text}", self.machine, self.plan.label));
     }
 
     fn check_stop(&self) -> Result<()> {
@@ -294,14 +321,14 @@ impl<'a> Run<'a> {
     fn check_stop_with(&mut self, work: &Work, pending: &mut Vec<Step>) -> Result<()> {
         if self.stop.load(Ordering::SeqCst) {
             self.flush_losses(pending)?;
-            self.position.optimizer_steps = work.optimizer.steps();
+            self.position.optimizer_steps = work.stepper.optimizer.steps();
             self.save(LAST, Some(work))?;
         }
         self.check_stop()
     }
 
     fn save(&self, name: &str, work: Option<&Work>) -> Result<()> {
-        let head = match work.map(|work| &work.stage) {
+        let head = match work.map(|work| &work.stepper.stage) {
             Some(Stage::Encoder(_, head)) => head.tensors().into_iter().collect(),
             _ => BTreeMap::new(),
         };
@@ -312,7 +339,7 @@ impl<'a> Run<'a> {
             position: self.position.clone(),
             weights: self.network.tensors(),
             head,
-            optimizer: work.map(|work| work.optimizer.state()).unwrap_or_default(),
+            optimizer: work.map(|work| work.stepper.optimizer.state()).unwrap_or_default(),
         };
         checkpoint.write(&self.folder.file(name))
     }
@@ -321,6 +348,11 @@ impl<'a> Run<'a> {
     /// between two writes leaves nothing stale.
     fn write_record(&mut self) -> Result<()> {
         self.record.warnings = epoch::collapses(&self.rows);
+        let missing = missing_classes(&self.train);
+        if !missing.is_empty() {
+            let text = format!("the training split has no sample of {}", missing.join(", "));
+            self.record.warnings.push(text);
+        }
         self.record.selected = self.position.best.map(|best| Selected {
             epoch: best.epoch,
             val_accuracy: best.val_accuracy,
@@ -349,8 +381,8 @@ fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
 }
 
-/// Threads, determinism and device as configured.
-pub(super) fn set_up(train: &TrainConfig) -> Result<Device> {
+/// Threads, determinism, device and arithmetic as configured.
+pub(super) fn set_up(train: &TrainConfig) -> Result<ComputeDevice> {
     memory::keep_memory();
     if train.deterministic && std::env::var_os("CUBLAS_WORKSPACE_CONFIG").is_none() {
         // Without it CUDA's products pick their workspace by timing; read when CUDA starts.
@@ -359,40 +391,23 @@ pub(super) fn set_up(train: &TrainConfig) -> Result<Device> {
     if train.threads > 0 {
         tch::set_num_threads(train.threads as i32);
     }
-    let device = model::device(&train.device).context("train.device")?;
-    if device != Device::Cpu {
+    let machine = ComputeDevice::open(&train.device, train.precision).context("train.device")?;
+    if machine.device() != Device::Cpu {
         // cuDNN times its convolutions once per shape and keeps the fastest.
         tch::Cuda::cudnn_set_benchmark(!train.deterministic);
     }
     native::set_deterministic(train.deterministic)?;
-    model::allow_tf32(train.precision == Precision::Bf16)?;
-    Ok(device)
+    Ok(machine)
 }
 
-/// A training pass in the configured precision.
-pub(super) fn pass_of(precision: Precision) -> Pass {
-    match precision {
-        Precision::Fp32 => Pass::new(true),
-        Precision::Bf16 => Pass::new(true).in_kind(Kind::BFloat16),
-    }
-}
-
-fn refuse_missing_classes(train: &Pictures) -> Result<()> {
+/// The classes that the training split lacks.
+fn missing_classes(train: &Pictures) -> Vec<&'static str> {
     let counts = train.class_counts();
-    let missing: Vec<&str> = Emotion::ALL
-        .iter()
-        .filter(|emotion| counts[usize::from(emotion.label())] == 0)
-        .map(|emotion| emotion.name())
-        .collect();
-    ensure!(
-        missing.is_empty(),
-        "the training split has no sample of {}; a model cannot learn a class that it never sees",
-        missing.join(", ")
-    );
-    Ok(())
+    let missing = Emotion::ALL.iter().filter(|e| counts[usize::from(e.label())] == 0);
+    missing.map(|emotion| emotion.name()).collect()
 }
 
-fn new_record(plan: &Plan, network: &Network, pack: &Pack, device: Device) -> RunRecord {
+fn new_record(plan: &Plan, network: &Network, pack: &Pack, machine: &ComputeDevice) -> RunRecord {
     let name = json!(plan.model.name);
     RunRecord {
         run_id: plan.run_id.clone(),
@@ -404,7 +419,7 @@ fn new_record(plan: &Plan, network: &Network, pack: &Pack, device: Device) -> Ru
         pack_digest: pack.digest(),
         program_version: env!("CARGO_PKG_VERSION").to_owned(),
         commit: option_env!("NCAERS_COMMIT").filter(|c| !c.is_empty()).map(str::to_owned),
-        device: model::device_name(device),
+        device: machine.to_string(),
         threads: tch::get_num_threads() as u32,
         parameters: network.parameters(),
         selected: None,

@@ -7,6 +7,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::{
     super::{
+        ahead::in_precision,
         batch::Pictures,
         config::TrainConfig,
         loss::Loss,
@@ -14,7 +15,6 @@ use super::{
         network::{Network, Stage},
     },
     epoch::largest_fitting_batch,
-    pass_of,
 };
 use crate::model::{Input, Inputs, ModelConfig, Pass, Slot};
 
@@ -85,7 +85,8 @@ fn trial(network: &Network, train: &TrainConfig, pictures: &Pictures, n: usize) 
     let rows: Vec<usize> = (0..n).collect();
     let batch = pictures.augmented(&rows, &train.augment, train.seed, "trial")?;
     let inputs = batch.inputs();
-    let outputs = Stage::Joint.forward(network, &inputs, &pass_of(train.precision))?;
+    let pass = in_precision(Pass::new(true), train.precision);
+    let outputs = Stage::Joint.forward(network, &inputs, &pass)?;
     Ok(Loss::plain().of(&outputs, &inputs, &batch.labels)?.f_backward()?)
 }
 

@@ -182,6 +182,8 @@ run() {
 # The log of a task that is queued again holds all its attempts.
 echo "--- task $task, job $SLURM_JOB_ID on ${SLURMD_NODENAME:-?}, attempt $((${SLURM_RESTART_COUNT:-0} + 1))"
 mark running "$SLURM_JOB_ID" "${SLURMD_NODENAME:-?}"
+# A task sees the GPUs that Slurm gave it, and none where it was given none.
+export CUDA_VISIBLE_DEVICES="${CUDA_VISIBLE_DEVICES:-${SLURM_JOB_GPUS:-}}"
 "#;
 
 const END: &str = r#"status=$?
