@@ -121,7 +121,7 @@ fn a_hundred_faces_are_a_hundred_rows() {
         |i: i32| FaceBox { x1: i % 40 * 20, y1: 0, x2: i % 40 * 20 + 60, y2: 60, score: 1.0 };
     let faces: Vec<_> = (0..130).map(face).collect();
     let settings = Settings { every: 1, attention: false, margin: 0.1, mask_value: 0 };
-    let pixels = pixels(&crowd, &faces, true, &settings);
+    let pixels = pixels(&crowd, &faces, true, reader.face_side(), &settings);
     assert_eq!(reader.look(&pixels).expect("answers").len(), 130, "more than one batch");
 }
 

@@ -160,7 +160,8 @@ impl Annotator {
         found: &'static str,
         sink: &mut Sink,
     ) -> Result<u64> {
-        let pixels = pixels(picture, faces, self.reader.masks_faces(), &self.settings);
+        let (masked, side) = (self.reader.masks_faces(), self.reader.face_side());
+        let pixels = pixels(picture, faces, masked, side, &self.settings);
         let answers = self.reader.look(&pixels)?;
         if self.settings.attention {
             if let Some((rows, columns, map)) = mean_attention(&answers) {
@@ -214,11 +215,13 @@ fn row(
     }
 }
 
-/// What a model needs of a picture and its faces, prepared as the pack does it.
+/// What a model needs of a picture and its faces, prepared as the pack does it; face crops are
+/// `side` pixels high and wide.
 pub fn pixels(
     picture: &RgbImage,
     faces: &[FaceBox],
     masked: bool,
+    side: usize,
     settings: &Settings,
 ) -> FacePixels {
     let (w, h) = picture.dimensions();
@@ -228,7 +231,7 @@ pub fn pixels(
         resize_chw(picture, from, width, height, &mut out);
         out
     };
-    let crops = faces.iter().map(|face| cut(picture, grown(face), 96, 96)).collect();
+    let crops = faces.iter().map(|face| cut(picture, grown(face), side, side)).collect();
     let mut around = picture.clone();
     if masked {
         faces.iter().for_each(|face| mask(&mut around, grown(face), settings.mask_value));

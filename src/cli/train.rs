@@ -146,10 +146,9 @@ fn earlier(folder: &RunFolder, plan: &Plan, resume: bool) -> Result<Option<RunRe
 
 fn told(record: &RunRecord, folder: &RunFolder, what: &str) -> Done {
     let selected = record.selected.as_ref().map_or_else(String::new, |s| {
-        format!(
-            ", selected epoch {} with validation accuracy {:.4}: {}",
-            s.epoch, s.val_accuracy, s.reason
-        )
+        let accuracy =
+            s.val_accuracy.map_or_else(String::new, |v| format!(" with validation accuracy {v:.4}"));
+        format!(", selected epoch {}{accuracy}: {}", s.epoch, s.reason)
     });
     let mut text = format!("{}: {what}{selected}\n", folder.path().display());
     for warning in &record.warnings {

@@ -7,7 +7,7 @@ use crate::{
     manifest,
     pack::{self, Pack},
     record::{Emotion, Split},
-    train::{pack_inputs, Selection},
+    train::{pack_inputs, Selection, EMPTY_VALIDATION},
     model::published,
 };
 
@@ -90,6 +90,3 @@ fn pack_obstacles(experiment: &Experiment, folder: &Path) -> Vec<String> {
     }
     found
 }
-
-/// What to do about an empty validation part.
-pub const EMPTY_VALIDATION: &str = "the validation part is empty, so that no epoch can be selected; carve one out of train with `ncaers import --val-share 10`, or set train.selection = \"last\"";

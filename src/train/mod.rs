@@ -5,6 +5,7 @@
 //! in the run, so that a run that was stopped and resumed ends in the same bytes as one that was
 //! not; nothing needs the state of a generator.
 mod config;
+mod inputs;
 mod schedule;
 
 #[cfg(feature = "torch")]
@@ -34,6 +35,8 @@ mod optimizer;
 #[cfg(feature = "torch")]
 mod predict;
 #[cfg(feature = "torch")]
+mod processor;
+#[cfg(feature = "torch")]
 mod shared;
 #[cfg(feature = "torch")]
 mod speed;
@@ -41,8 +44,10 @@ mod speed;
 mod warp;
 
 pub use config::{
-    Augment, ClassWeights, Flip, LossKind, OptimizerKind, Precision, StageEpochs, TrainConfig,
+    Augment, ClassWeights, Flip, LossKind, OptimizerKind, Precision, Selection, StageEpochs,
+    TrainConfig, EMPTY_VALIDATION,
 };
+pub use inputs::pack_inputs;
 pub use schedule::Schedule;
 
 #[cfg(feature = "torch")]

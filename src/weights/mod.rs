@@ -31,6 +31,8 @@ pub struct Loaded {
     /// Tensors of the file that the network has no use for: batch counters, foreign heads,
     /// and the optimizer's part of a checkpoint of ours.
     pub ignored: Vec<String>,
+    /// Whose names the file's tensors had, where they are not the network's own.
+    pub dialect: Option<&'static str>,
 }
 
 /// Heads of torchvision's networks, which a backbone inside another network lacks.
@@ -45,7 +47,9 @@ const BACKBONE_HEADS: [&str; 2] = ["fc", "classifier"];
 /// Every variant of [`Error`].
 pub fn load(store: &VarStore, network: ModelName, wanted: &Weights) -> Result<Loaded, Error> {
     let path = Path::new(&wanted.path);
-    let mut theirs = names::ours(network, read(path)?);
+    let theirs = read(path)?;
+    let dialect = names::dialect(network, &theirs);
+    let mut theirs = names::ours(network, theirs);
     let mut ignored: Vec<String> = theirs.keys().filter(|name| is_aside(name)).cloned().collect();
     theirs.retain(|name, _| !is_aside(name));
     check_finite(path, &theirs)?;
@@ -69,7 +73,7 @@ pub fn load(store: &VarStore, network: ModelName, wanted: &Weights) -> Result<Lo
     ignored.sort();
     ignored.dedup();
     copy(path, &copies)?;
-    Ok(Loaded { loaded: copies.len(), fresh, ignored })
+    Ok(Loaded { loaded: copies.len(), fresh, ignored, dialect })
 }
 
 /// Whether a tensor is no part of a network: PyTorch's batch counters, and what our own checkpoints

@@ -101,6 +101,7 @@ impl Run<'_> {
             "encoder_lr_scale",
             "dropout",
             "early_stop",
+            "selection",
             "stage1_epochs",
             "loss",
             "teacher",

@@ -7,6 +7,7 @@ use tch::{Device, Kind, Tensor};
 use super::{
     super::{
         checkpoint::Best,
+        config::Selection,
         evaluate::Answers,
         memory,
         network::{self, Stage},
@@ -153,8 +154,9 @@ impl Run<'_> {
         images_per_s: f64,
         started: Instant,
     ) -> Result<()> {
-        let answers = Answers::of(&self.network, &work.stage, &self.val)?;
-        let fusion = answers.mean_fusion();
+        let answers = self.val.as_ref().map(|val| Answers::of(&self.network, &work.stage, val));
+        let answers = answers.transpose()?;
+        let fusion = answers.as_ref().and_then(Answers::mean_fusion);
         let position = &mut self.position;
         let seen = position.seen as f64;
         let row = EpochRow {
@@ -162,8 +164,8 @@ impl Run<'_> {
             epoch: position.epoch + 1,
             train_loss: position.loss_sum / seen,
             train_accuracy: position.correct as f64 / seen,
-            val_loss: answers.loss(),
-            val_accuracy: answers.accuracy(),
+            val_loss: answers.as_ref().map(Answers::loss),
+            val_accuracy: answers.as_ref().map(Answers::accuracy),
             learning_rate: rate,
             images_per_s,
             seconds: started.elapsed().as_secs_f64(),
@@ -190,14 +192,19 @@ impl Run<'_> {
         self.write_record()
     }
 
-    /// Keeps the epoch when it is the best on validation so far.
+    /// Keeps the epoch when it is the best on validation so far, or the last where that is asked for.
     fn select(&mut self, row: &EpochRow, work: &Work) -> Result<()> {
-        let is_better =
-            self.position.best.is_none_or(|best| best.is_beaten_by(row.val_accuracy, row.val_loss));
-        if !is_better {
+        let [val_accuracy, val_loss] =
+            [row.val_accuracy, row.val_loss].map(|figure| figure.unwrap_or(f64::NAN));
+        let beats = |best: Best| best.is_beaten_by(val_accuracy, val_loss);
+        let is_kept = match self.plan.train.selection {
+            Selection::Validation => self.position.best.is_none_or(beats),
+            Selection::Last => row.epoch == work.epochs,
+        };
+        if !is_kept {
             return Ok(());
         }
-        let EpochRow { epoch, val_accuracy, val_loss, .. } = *row;
+        let epoch = row.epoch;
         self.position.best = Some(Best { epoch, val_accuracy, val_loss });
         self.save(BEST, Some(work))
     }
@@ -239,15 +246,13 @@ fn line(label: &str, row: &EpochRow, epochs: u32) -> String {
         (Some(face), Some(context)) => format!(", weights face {face:.2} context {context:.2}"),
         _ => String::new(),
     };
+    let validation = match (row.val_loss, row.val_accuracy) {
+        (Some(loss), Some(accuracy)) => format!(", validation loss {loss:.3} accuracy {accuracy:.3}"),
+        _ => String::new(),
+    };
     format!(
-        "{label}: {} {}/{epochs} loss {:.3} accuracy {:.3}, validation loss {:.3} accuracy {:.3}{weights}, {:.0} images/s",
-        row.stage,
-        row.epoch,
-        row.train_loss,
-        row.train_accuracy,
-        row.val_loss,
-        row.val_accuracy,
-        row.images_per_s
+        "{label}: {} {}/{epochs} loss {:.3} accuracy {:.3}{validation}{weights}, {:.0} images/s",
+        row.stage, row.epoch, row.train_loss, row.train_accuracy, row.images_per_s
     )
 }
 
@@ -262,8 +267,8 @@ mod tests {
             epoch,
             train_loss: 1.0,
             train_accuracy: 0.5,
-            val_loss: 1.0,
-            val_accuracy: 0.5,
+            val_loss: Some(1.0),
+            val_accuracy: Some(0.5),
             learning_rate: 0.1,
             images_per_s: 1.0,
             seconds: 1.0,

@@ -2,7 +2,7 @@
 //! where another process left it.
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         atomic::{AtomicBool, Ordering},
         Arc,
@@ -17,20 +17,21 @@ use tch::{Device, Kind, Tensor};
 use super::{
     batch::Pictures,
     checkpoint::{Checkpoint, Position},
-    config::{Precision, TrainConfig},
+    config::{Precision, Selection, TrainConfig, EMPTY_VALIDATION},
     events::Events,
     loss::Loss,
     memory, native,
     network::{Network, Stage},
     optimizer::{Optimizer, Rule},
-    predict,
+    predict, processor,
 };
 use crate::{
-    model::{self, Branch, ModelConfig, Pass},
+    model::{self, published, Branch, ModelConfig, Pass},
     pack::{self, Pack},
     progress::Progress,
     record::{Emotion, Split},
-    runs::{EpochRow, RunFolder, RunRecord, Selected, Status},
+    runs::{EpochRow, RunFolder, RunRecord, Selected, StartWeights, Status},
+    weights::Loaded,
 };
 
 mod encoders;
@@ -46,8 +47,14 @@ pub const LAST: &str = "last.safetensors";
 pub const BEST: &str = "best.safetensors";
 
 /// Why an epoch is selected.
-const SELECTION: &str =
-    "highest validation accuracy; of equal ones the lowest validation loss, then the earliest";
+fn reason_of(selection: Selection) -> &'static str {
+    match selection {
+        Selection::Validation => {
+            "highest validation accuracy; of equal ones the lowest validation loss, then the earliest"
+        }
+        Selection::Last => "the last epoch, as configured; no epoch was compared with another",
+    }
+}
 
 /// Everything that a run depends on.
 #[derive(Clone, Debug)]
@@ -114,7 +121,8 @@ struct Run<'a> {
     network: Network,
     encoders: BTreeMap<Branch, BTreeSet<String>>,
     train: Pictures,
-    val: Pictures,
+    /// `None` where the validation part is empty and the last epoch is kept anyway.
+    val: Option<Pictures>,
     position: Position,
     /// The checkpoint that was found, until its stage has taken it over.
     found: Option<Checkpoint>,
@@ -141,15 +149,17 @@ impl<'a> Run<'a> {
         let mut model = plan.model.clone();
         model.dropout = plan.train.dropout.unwrap_or(model.dropout);
         let network = Network::build(&model, device, plan.train.seed)?;
-        network.start_from(&model)?;
-        let open = |split| -> Result<_> {
-            let path = pack::path_of(&plan.pack, split);
-            let pack = Arc::new(Pack::open(&path)?);
+        let loaded = network.start_from(&model)?;
+        let open = |split| Pack::open(&pack::path_of(&plan.pack, split)).map(Arc::new);
+        let pictures = |pack: &Arc<Pack>, split| {
             let slots = network.model().slots();
-            let pictures = Pictures::of(Arc::clone(&pack), &model, &slots, device, plan.streams);
-            Ok((pack, pictures.with_context(|| path.display().to_string())?))
+            Pictures::of(Arc::clone(pack), &model, &slots, device, plan.streams)
+                .with_context(|| pack::path_of(&plan.pack, split).display().to_string())
         };
-        let ((pack, train), (_, val)) = (open(Split::Train)?, open(Split::Val)?);
+        let (pack, val) = (open(Split::Train)?, open(Split::Val)?);
+        refuse_empty_validation(plan, &val)?;
+        let train = pictures(&pack, Split::Train)?;
+        let val = (!val.is_empty()).then(|| pictures(&val, Split::Val)).transpose()?;
         refuse_missing_classes(&train)?;
         let rows = train.len().min(plan.train.batch_size as usize);
         ensure_room(&model, &plan.train, &train, rows, device)?;
@@ -157,7 +167,8 @@ impl<'a> Run<'a> {
         for branch in network.model().branches() {
             encoders.insert(branch, network.branch(branch)?);
         }
-        let record = new_record(plan, &network, &pack, device);
+        let mut record = new_record(plan, &network, &pack, device);
+        record.weights = loaded.and_then(|loaded| start_weights(plan, &loaded));
         let progress = Progress::new("train", "samples", 0);
         let mut run = Run {
             plan,
@@ -328,8 +339,8 @@ impl<'a> Run<'a> {
         self.record.warnings = epoch::collapses(&self.rows);
         self.record.selected = self.position.best.map(|best| Selected {
             epoch: best.epoch,
-            val_accuracy: best.val_accuracy,
-            reason: SELECTION.to_owned(),
+            val_accuracy: Some(best.val_accuracy).filter(|accuracy| !accuracy.is_nan()),
+            reason: reason_of(self.plan.train.selection).to_owned(),
         });
         self.record.seconds = self.seconds_before + self.started.elapsed().as_secs_f64();
         self.folder.write_record(&self.record)
@@ -382,6 +393,15 @@ pub(super) fn pass_of(precision: Precision) -> Pass {
     }
 }
 
+fn refuse_empty_validation(plan: &Plan, val: &Pack) -> Result<()> {
+    ensure!(
+        !val.is_empty() || plan.train.selection == Selection::Last,
+        "{}: {EMPTY_VALIDATION}",
+        pack::path_of(&plan.pack, Split::Val).display()
+    );
+    Ok(())
+}
+
 fn refuse_missing_classes(train: &Pictures) -> Result<()> {
     let counts = train.class_counts();
     let missing: Vec<&str> = Emotion::ALL
@@ -397,6 +417,18 @@ fn refuse_missing_classes(train: &Pictures) -> Result<()> {
     Ok(())
 }
 
+/// What the run started from, by the digest that its identity holds in place of the path.
+fn start_weights(plan: &Plan, loaded: &Loaded) -> Option<StartWeights> {
+    let path = Path::new(&plan.model.weights.as_ref()?.path);
+    let sha256 = plan.identity.pointer("/model/weights/path")?.as_str()?.to_owned();
+    let published = published::by_digest(&sha256).map(|file| file.origin);
+    Some(StartWeights {
+        file: path.file_name()?.to_string_lossy().into_owned(),
+        origin: published.or(loaded.dialect).map(str::to_owned),
+        sha256,
+    })
+}
+
 fn new_record(plan: &Plan, network: &Network, pack: &Pack, device: Device) -> RunRecord {
     let name = json!(plan.model.name);
     RunRecord {
@@ -410,6 +442,8 @@ fn new_record(plan: &Plan, network: &Network, pack: &Pack, device: Device) -> Ru
         program_version: env!("CARGO_PKG_VERSION").to_owned(),
         commit: option_env!("NCAERS_COMMIT").filter(|c| !c.is_empty()).map(str::to_owned),
         device: model::device_name(device),
+        processor: processor::name(),
+        weights: None,
         threads: tch::get_num_threads() as u32,
         parameters: network.parameters(),
         selected: None,
