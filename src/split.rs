@@ -12,6 +12,8 @@ use crate::{
     seed::Draws,
 };
 
+pub mod holdout;
+
 /// How far the classes of a split may differ in size.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Balance {
@@ -235,6 +237,11 @@ fn leaving(clips: &[Member<'_>], members: &[usize], policy: OnLeak) -> Vec<Remov
 /// Shares of training, validation and test, in any unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shares(pub [u32; 3]);
+
+impl Shares {
+    /// What is taken where nobody says otherwise.
+    pub const DEFAULT: Shares = Shares([70, 10, 20]);
+}
 
 impl FromStr for Shares {
     type Err = anyhow::Error;

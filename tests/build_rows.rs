@@ -87,7 +87,7 @@ fn rows_are_in_id_order_and_complete() {
         config.balance = if balance == "equal" { "ratio=1".into() } else { balance.into() };
         let config = Configuration::Build(config);
         let results = results.clone();
-        let tables = build::tables(Parts { config: &config, listing: &listing, results });
+        let tables = build::tables(Parts { config: &config, listing: &listing, results, same_video: Vec::new() });
         let tables = tables.expect("no leak");
         assert_eq!((tables.kept(), tables.clips()), (kept, 4), "{balance}");
         let dir = tempfile::tempdir().expect("temp dir");

@@ -1,5 +1,6 @@
 //! Stills that exist to a manifest: the same rows, rules and files as a build, without a decoder.
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     sync::Mutex,
@@ -20,7 +21,10 @@ use super::{
     Outcome,
 };
 use crate::{
-    audit::hash::{self, Thumbnail},
+    audit::{
+        self,
+        hash::{self, Thumbnail},
+    },
     corpus::{self, Listing, Source},
     face::{
         self,
@@ -30,8 +34,8 @@ use crate::{
     media::image as picture,
     output,
     progress::Progress,
-    record::{ClipStatus, FaceBox},
-    split::{Balance, OnLeak, Shares},
+    record::{ClipStatus, FaceBox, Split},
+    split::{holdout::ValShare, Balance, OnLeak, Shares},
 };
 
 /// Everything that the bytes of an imported data set depend on, beside the stills.
@@ -55,6 +59,44 @@ pub struct ImportConfig {
     pub split: String,
     /// What happens to pictures in two splits, as [`OnLeak`] prints it.
     pub on_leak: String,
+    /// Share of training that becomes validation, in percent; `None` where the stills come with a
+    /// validation part or without any split.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub val_share: Option<ValShare>,
+}
+
+/// What somebody asked for by name, so that what would be ignored is refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// Shares of the splits.
+    pub split: bool,
+    /// Share of training that becomes validation.
+    pub val_share: Option<ValShare>,
+}
+
+impl Asked {
+    /// The share of training that becomes validation.
+    ///
+    /// # Errors
+    /// When something that was asked for has no meaning for these stills.
+    fn val_share(self, listing: &Listing) -> Result<Option<ValShare>> {
+        ensure!(
+            !(self.split && listing.has_split),
+            "the stills have a split of their own, so --split would not be used; leave it out{}",
+            if listing.lacks_validation() { " (--val-share makes the validation part)" } else { "" }
+        );
+        if listing.lacks_validation() {
+            let share = self.val_share.unwrap_or(ValShare::DEFAULT);
+            return Ok(Some(share).filter(|share| share.percent() > 0));
+        }
+        let nothing = self.val_share.is_none_or(|share| share.percent() == 0);
+        ensure!(
+            nothing || !listing.has_split,
+            "the stills have a validation part of their own, so --val-share would not be used; leave it out"
+        );
+        ensure!(nothing, "the stills have no split of their own, so --val-share would not be used; --split makes all three parts");
+        Ok(None)
+    }
 }
 
 impl ImportConfig {
@@ -70,6 +112,7 @@ impl ImportConfig {
             balance: Balance::None.to_string(),
             split: Shares([70, 10, 20]).to_string(),
             on_leak: OnLeak::RemoveEval.to_string(),
+            val_share: None,
         }
     }
 }
@@ -88,10 +131,17 @@ pub enum Faces {
 /// # Errors
 /// When stills, boxes or configuration are unusable, when the folder holds something else or is
 /// in use, or when it cannot be written. Bad pictures are rows, not errors.
-pub fn import(config: &ImportConfig, root: &Path, faces: &Faces, out: &Path) -> Result<Outcome> {
+pub fn import(
+    config: &ImportConfig,
+    asked: Asked,
+    root: &Path,
+    faces: &Faces,
+    out: &Path,
+) -> Result<Outcome> {
     let start = Instant::now();
     let mut config = config.clone();
     let listing = corpus::scan_stills(&config.layout, root)?;
+    config.val_share = asked.val_share(&listing)?;
     let root = corpus::folder_of(root);
     let finder = Finder::open(&mut config, faces)?;
     ensure!(
@@ -111,9 +161,18 @@ pub fn import(config: &ImportConfig, root: &Path, faces: &Faces, out: &Path) -> 
     let mut journal = Journal::open(out)?;
     let task = Task { config: &config, root: &root, out, finder: &finder };
     task.read_all(&listing, &mut journal)?;
-    let configuration = Configuration::Import(config);
     let found = journal.take_results();
-    let parts = merge::Parts { config: &configuration, listing: &listing, results: found.clips };
+    let same_video = match config.val_share {
+        Some(_) => runs_of_frames(&listing, &found.clips, out)?,
+        None => Vec::new(),
+    };
+    let configuration = Configuration::Import(config);
+    let parts = merge::Parts {
+        config: &configuration,
+        listing: &listing,
+        results: found.clips,
+        same_video,
+    };
     let mut summary = merge::write(parts, found.stage_seconds, out)?;
     summary.seconds = start.elapsed().as_secs_f64();
     card::write_import_record(out, &configuration, &summary)?;
@@ -154,6 +213,48 @@ impl Finder {
             Finder::Boxes(_) => Ok(None),
         }
     }
+}
+
+/// Runs of stills of training that stand side by side in their folder and show one video, as an
+/// audit finds them: pairs of positions in the listing. Stills whose group the list names are in
+/// none.
+fn runs_of_frames(
+    listing: &Listing,
+    results: &BTreeMap<String, ClipResult>,
+    out: &Path,
+) -> Result<Vec<(usize, usize)>> {
+    let in_train = |c: &Source| c.split == Some(Split::Train) && c.group.is_none();
+    let places: Vec<usize> = (0..listing.clips.len())
+        .filter(|&i| in_train(&listing.clips[i]))
+        .filter(|&i| results.get(&listing.clips[i].clip_id).is_some_and(|r| r.still.is_some()))
+        .collect();
+    let progress = Progress::new("runs of frames", "stills", places.len() as u64);
+    let seen = |&i: &usize| -> Result<audit::stills::Still> {
+        let source = &listing.clips[i];
+        let result = &results[&source.clip_id];
+        let still = result.still.as_ref().context("filtered above")?;
+        let rgb = picture::load_rgb(&output::below(out, &still.image_path)?)?;
+        let luma = hash::luma(rgb.as_raw());
+        let thumbnail =
+            Thumbnail::of_pixels(&luma, rgb.width() as usize, rgb.height() as usize);
+        progress.advance(1);
+        Ok(audit::stills::Still {
+            id: source.clip_id.clone(),
+            set: 0,
+            split: Split::Train,
+            emotion: source.emotion,
+            video: None,
+            sha256: result.sha256.clone().unwrap_or_default(),
+            hash: still.signature.first().copied().unwrap_or(hash::UNINFORMATIVE),
+            look: thumbnail.map(|t| audit::look::Look::new(&t)),
+        })
+    };
+    let stills: Vec<audit::stills::Still> = places.par_iter().map(seen).collect::<Result<_>>()?;
+    progress.finish();
+    let runs = audit::runs::runs(&stills).into_iter();
+    Ok(runs.flat_map(|run| run.clone().skip(1).map(move |i| (run.start, i)))
+        .map(|(a, b)| (places[a], places[b]))
+        .collect())
 }
 
 /// Why a still is no sample: reason code and words.

@@ -43,7 +43,7 @@ pub mod verify;
 
 pub use clip::{serve, ClipResult, DecodedFacts, Still, Taken};
 pub use export::{export, Exported, LAYOUTS};
-pub use import::{import, Faces, ImportConfig};
+pub use import::{import, Asked, Faces, ImportConfig};
 pub use merge::{merge_shards, tables, Parts};
 pub use rules::{Configuration, Rules};
 pub use tables::Tables;
@@ -336,7 +336,7 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome> {
     }
     let configuration = Configuration::Build(config.clone());
     let found = journal.take_results();
-    let parts = merge::Parts { config: &configuration, listing: &listing, results: found.clips };
+    let parts = merge::Parts { config: &configuration, listing: &listing, results: found.clips, same_video: Vec::new() };
     let mut summary = merge::write(parts, found.stage_seconds, &options.out)?;
     summary.seconds = start.elapsed().as_secs_f64();
     card::write_build_record(&options.out, config, options, &summary)?;

@@ -2,7 +2,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{import::ImportConfig, Config};
-use crate::face;
+use crate::{face, split::holdout::ValShare};
 
 /// The configuration that a manifest carries.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,6 +31,8 @@ pub struct Rules<'a> {
     pub split: &'a str,
     /// What happens to what is in two splits.
     pub on_leak: &'a str,
+    /// Share of training that becomes validation.
+    pub val_share: Option<ValShare>,
 }
 
 impl Rules<'_> {
@@ -52,6 +54,7 @@ impl Configuration {
                 balance: &c.balance,
                 split: &c.split,
                 on_leak: &c.on_leak,
+                val_share: None,
             },
             Configuration::Import(c) => Rules {
                 seed: c.seed,
@@ -61,6 +64,7 @@ impl Configuration {
                 balance: &c.balance,
                 split: &c.split,
                 on_leak: &c.on_leak,
+                val_share: c.val_share,
             },
         }
     }

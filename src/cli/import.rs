@@ -3,10 +3,10 @@ use std::path::PathBuf;
 
 use super::{build::done, Done, Usage};
 use crate::{
-    build::{self, Faces, ImportConfig},
+    build::{self, Asked, Faces, ImportConfig},
     corpus,
     face::{self, boxes::Format, Choice},
-    split::{Balance, OnLeak, Shares},
+    split::{holdout::ValShare, Balance, OnLeak, Shares},
 };
 
 /// Turn stills that exist into a manifest, with somebody's boxes or a detector's
@@ -42,9 +42,14 @@ pub struct Args {
     /// Largest class at most R times the smallest: ratio=R, equal or none
     #[arg(long, default_value = "none")]
     balance: String,
-    /// Shares of train, validation and test, used where the stills have no split of their own
-    #[arg(long, default_value = "70/10/20", value_name = "SHARES")]
-    split: String,
+    /// Shares of train, validation and test, where the stills have no split of their own
+    /// [default: 70/10/20]
+    #[arg(long, value_name = "SHARES")]
+    split: Option<Shares>,
+    /// Percent of train that become the validation part, where the stills have train and test only
+    /// [default: 10]
+    #[arg(long, value_name = "PERCENT")]
+    val_share: Option<ValShare>,
     /// What to do with like pictures in two splits: remove-eval, remove-train, keep or fail
     #[arg(long, default_value = "remove-eval", value_name = "POLICY")]
     on_leak: String,
@@ -63,11 +68,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
         margin: args.margin,
         require_face: args.require_face,
         balance: args.balance.parse::<Balance>().map_err(usage)?.to_string(),
-        split: args.split.parse::<Shares>().map_err(usage)?.to_string(),
+        split: args.split.unwrap_or(Shares::DEFAULT).to_string(),
         on_leak: args.on_leak.parse::<OnLeak>().map_err(usage)?.to_string(),
         ..ImportConfig::new(args.seed, &args.layout)
     };
-    let outcome = build::import(&config, &args.root, &faces(args).map_err(usage)?, &args.out)?;
+    let asked = Asked { split: args.split.is_some(), val_share: args.val_share };
+    let faces = faces(args).map_err(usage)?;
+    let outcome = build::import(&config, asked, &args.root, &faces, &args.out)?;
     Ok(done(outcome, &args.out))
 }
 

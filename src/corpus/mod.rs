@@ -106,6 +106,14 @@ pub struct Listing {
     pub clips: Vec<Source>,
 }
 
+impl Listing {
+    /// Whether the corpus comes with a train and a test part and nothing to select on.
+    pub fn lacks_validation(&self) -> bool {
+        let has = |split| self.clips.iter().any(|clip| clip.split == Some(split));
+        self.has_split && has(Split::Train) && !has(Split::Val)
+    }
+}
+
 /// Lists the clips below `root`.
 ///
 /// # Errors
@@ -150,8 +158,11 @@ pub fn scan_stills(layout: &str, root: &Path) -> Result<Listing> {
     })?;
     ensure!(!candidates.is_empty(), "no picture in {}", root.display());
     let has_split = candidates.iter().all(|c| c.split.is_some());
-    let clips = name(&folder_of(root), candidates);
-    Ok(Listing { corpus: layout.to_owned(), has_split, clips })
+    let folder = folder_of(root);
+    let clips = name(&folder, candidates);
+    // Whatever is made from the synthetic stills has to say so.
+    let corpus = if demo::is_of_stills(&folder) { demo::NAME } else { layout };
+    Ok(Listing { corpus: corpus.to_owned(), has_split, clips })
 }
 
 /// The folder that paths of a layout are relative to: `root`, or the folder of a list.
