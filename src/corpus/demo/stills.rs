@@ -4,15 +4,15 @@
 //! CAER-S do, so that nearly every test still has a sister from its own clip in train. As many test
 //! stills again come from clips that give nothing else: the same world without the leak, so that
 //! one test part shows what the leak adds.
-use std::{collections::BTreeMap, path::Path};
+use std::collections::BTreeMap;
 
 use anyhow::Result;
 use rayon::prelude::*;
 
 use super::{film::Film, path_of, plan::ClipPlan, Settings};
 use crate::{
+    folder::OutputFolder,
     media::image::encode_jpeg,
-    output,
     progress::Progress,
     record::{Emotion, Split},
     seed::Draws,
@@ -69,7 +69,7 @@ impl StillPlan<'_> {
 ///
 /// # Errors
 /// When the folder cannot be written.
-pub fn write(folder: &Path, settings: &Settings) -> Result<StillsSummary> {
+pub fn write(folder: &OutputFolder, settings: &Settings) -> Result<StillsSummary> {
     let clips = settings.plans();
     let stills = plans(settings, &clips);
     let named = named(settings.seed, &stills);
@@ -84,7 +84,7 @@ pub fn write(folder: &Path, settings: &Settings) -> Result<StillsSummary> {
         let mut sum = 0;
         for &i in members {
             let picture = encode_jpeg(&film.frame(stills[i].frame), QUALITY)?;
-            output::write(&output::below(folder, &named[i])?, &picture)?;
+            folder.write(&named[i], &picture)?;
             sum += picture.len() as u64;
             progress.advance(1);
         }
@@ -190,11 +190,11 @@ fn leaky(stills: &[StillPlan]) -> Vec<bool> {
     stills.iter().map(is_leaky).collect()
 }
 
-fn write_lists(folder: &Path, stills: &[StillPlan], named: &[String]) -> Result<()> {
+fn write_lists(folder: &OutputFolder, stills: &[StillPlan], named: &[String]) -> Result<()> {
     let mut order: Vec<usize> = (0..stills.len()).collect();
     order.sort_by_key(|&i| &named[i]);
     let leaky = leaky(stills);
-    output::write_with(&folder.join(LIST), |file| {
+    folder.write_with(LIST, |file| {
         let mut table = csv::Writer::from_writer(file);
         table.write_record(["path", "label", "split", "group"])?;
         for &i in &order {
@@ -203,7 +203,7 @@ fn write_lists(folder: &Path, stills: &[StillPlan], named: &[String]) -> Result<
         }
         Ok(table.flush()?)
     })?;
-    output::write_with(&folder.join(TRUTH), |file| {
+    folder.write_with(TRUTH, |file| {
         let mut table = csv::Writer::from_writer(file);
         table.write_record(["path", "clip", "frame", "clip_in_train"])?;
         for &i in &order {
