@@ -6,10 +6,13 @@
 mod attention;
 pub mod figure;
 mod gallery;
+mod leak;
 pub mod page;
 pub mod paper;
+mod paper_tables;
 mod scores;
 mod sections;
+pub mod several;
 mod study;
 pub mod table;
 

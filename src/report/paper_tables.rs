@@ -5,7 +5,7 @@ use super::{
     scores::{verdict, Score, Scores, Verdict},
     sections,
     several::Role,
-    study::{DataSet, Group, Study},
+    study::{DataSet, Study},
 };
 use crate::{
     record::{Emotion, Split, NUM_CLASSES},
@@ -108,10 +108,7 @@ impl<'a> Placed<'a> {
         let (Some((group, study, score)), Some(verdict)) = (self.score(row), &self.verdict) else {
             return [reasons.cell(&self.missing[row]), Cell::none(), Cell::none()];
         };
-        let mut mean = sections::results::mean(score, group, verdict);
-        if sections::results::is_chance(study, score) {
-            mean.text += " \u{2218}";
-        }
+        let mean = sections::results::mean(study, score, group, verdict);
         let interval = Cell {
             value: Some(score.accuracy.lo),
             ..Cell::words(sections::results::interval(score))
@@ -139,7 +136,10 @@ impl<'a> Placed<'a> {
         let marked = self.groups.iter().flatten().any(|&group| {
             sections::results::is_chance(study, &scores.groups[group])
         });
-        let chance = if marked { sections::results::CHANCE_NOTE } else { "" };
+        let chance = match marked {
+            true => format!(" {}", sections::results::CHANCE_NOTE),
+            false => String::new(),
+        };
         Some(format!("{}: {}{chance}", self.set.role.name(), verdict.note))
     }
 }
@@ -247,9 +247,4 @@ pub(super) fn table_1(data: Option<&DataSet>, why: &str) -> Table {
         rows,
         notes: reasons.notes().collect(),
     }
-}
-
-/// Whether a configuration is the one of a paper's row, for callers that look rows up by group.
-pub(super) fn is_of(row: &PaperRow, group: &Group) -> bool {
-    row.holds(&group.config)
 }

@@ -44,14 +44,19 @@ fn test_set(study: &Study, scores: &Scores) -> String {
 }
 
 /// `[75.1, 86.0]` in percent.
-fn interval(score: &Score) -> String {
+pub(in crate::report) fn interval(score: &Score) -> String {
     let p = |share: f64| format!("{:.1}", 100.0 * share);
     format!("[{}, {}]", p(score.accuracy.lo), p(score.accuracy.hi))
 }
 
 /// Mean in percent, with the standard deviation over seeds where there are several; bold where
 /// it is the best and its lead survives, marked where it ties with the best.
-fn mean(score: &Score, group: usize, verdict: &Verdict) -> Cell {
+pub(in crate::report) fn mean(
+    study: &Study,
+    score: &Score,
+    group: usize,
+    verdict: &Verdict,
+) -> Cell {
     let value = 100.0 * score.accuracy.value;
     let mut text = match score.sd() {
         Some(sd) => format!("{value:.2} ± {:.2}", 100.0 * sd),
@@ -60,8 +65,32 @@ fn mean(score: &Score, group: usize, verdict: &Verdict) -> Cell {
     if verdict.is_tie(group) {
         text += " ≈";
     }
+    if is_chance(study, score) {
+        text += " ∘";
+    }
     Cell { text, value: Some(value), runs: score.run_ids.clone(), ..Cell::default() }
         .strong(verdict.is_strong(group))
+}
+
+/// What ∘ means.
+pub(in crate::report) const CHANCE_NOTE: &str =
+    "∘ marks a row whose interval holds the accuracy of always naming the most frequent class: \
+     nothing shows that it has learned anything.";
+
+/// Whether a configuration cannot be told from one that always names the most frequent class.
+pub(in crate::report) fn is_chance(study: &Study, score: &Score) -> bool {
+    majority(study).is_some_and(|share| score.accuracy.lo <= share)
+}
+
+/// What the runs of a configuration started from, where that is weights: `ImageNet, frozen`.
+pub(in crate::report) fn loaded(study: &Study, group: &Group) -> Option<String> {
+    let record = &study.first(group).record;
+    let weights = record.weights.as_ref()?;
+    let digest = weights.sha256.get(..8).unwrap_or(&weights.sha256);
+    let origin =
+        weights.origin.clone().unwrap_or_else(|| format!("{} ({digest})", weights.file));
+    let frozen = record.config.pointer("/model/freeze").and_then(|f| f.as_str()) == Some("backbone");
+    Some(format!("{origin}, {}", if frozen { "frozen" } else { "fine-tuned" }))
 }
 
 fn overview(study: &Study, scores: &Scores) -> Table {
@@ -74,7 +103,7 @@ fn overview(study: &Study, scores: &Scores) -> Table {
         };
         vec![
             Cell::words(&group.label),
-            mean(score, i, &verdict),
+            mean(study, score, i, &verdict),
             Cell { value: Some(score.accuracy.lo), ..Cell::words(interval(score)) }.of(runs()),
             optional(score.metric("macro_f1"), 3),
             optional(score.metric("ece"), 3),
@@ -94,12 +123,16 @@ fn overview(study: &Study, scores: &Scores) -> Table {
             .chain(numbers.map(Column::numbers))
             .chain([Column::words("runs")])
             .collect(),
-        notes: vec![
-            verdict.note,
-            "Macro F1 and calibration error are those of the first seed. The keys under \"runs\" \
+        notes: [
+            Some(verdict.note),
+            scores.groups.iter().any(|s| is_chance(study, s)).then(|| CHANCE_NOTE.to_owned()),
+            Some("Macro F1 and calibration error are those of the first seed. The keys under \"runs\" \
              are those of the table of runs."
-                .into(),
-        ],
+                .into()),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
     }
 }
 
@@ -126,8 +159,11 @@ fn layout(study: &Study, scores: &Scores, table: &PaperTable) -> Option<Table> {
         };
         let mut cells = vec![
             Cell::words(row.setting),
-            Cell::words(row.variant),
-            score(&|i, s| mean(s, i, &verdict)),
+            Cell::words(
+                ours.and_then(|i| loaded(study, &study.groups[i]))
+                    .unwrap_or_else(|| row.variant.to_owned()),
+            ),
+            score(&|i, s| mean(study, s, i, &verdict)),
             score(&|_, s| Cell::words(interval(s)).of(s.run_ids.clone())),
             score(&|_, s| Cell::count(s.runs.len() as u64).of(s.run_ids.clone())),
         ];
@@ -184,6 +220,13 @@ fn notes(study: &Study, scores: &Scores, table: &PaperTable, verdict: &Verdict) 
          for ours."
             .into(),
     ];
+    let at_chance = |group: &&Group| {
+        let place = study.groups.iter().position(|g| std::ptr::eq(g, *group));
+        place.is_some_and(|i| is_chance(study, &scores.groups[i]))
+    };
+    if table.rows.iter().filter_map(|row| fits(row).first().copied()).any(|g| at_chance(&g)) {
+        notes.push(CHANCE_NOTE.to_owned());
+    }
     for row in table.rows.iter().filter(|row| fits(row).len() > 1) {
         notes.push(format!(
             "{} {}: {} configurations fit; the first is shown, all stand in the table of results.",
