@@ -11,10 +11,11 @@ use std::{
 };
 
 use anyhow::{bail, ensure, Context, Result};
-use serde_json::json;
+use serde_json::{json, Value};
 
 use super::{
     ablation::{Ablation, Listing},
+    executor::Task,
     forecast, Grid,
 };
 use crate::{
@@ -95,6 +96,10 @@ impl Part {
 
     fn audit(&self) -> PathBuf {
         self.folder.join("audit")
+    }
+
+    fn task_name(&self, run: &str) -> String {
+        format!("{}-{run}", self.role.name().to_ascii_lowercase())
     }
 
     /// Tensors that some row needs.
@@ -199,14 +204,31 @@ impl Paper {
     ///
     /// # Errors
     /// When nothing at all could be made, or the report cannot be written.
-    pub fn run(&self, jobs: usize) -> Result<Done> {
-        let _claim = self.claim()?;
+    pub fn run(&self, jobs: usize) -> Result<Study> {
         let mut failed = self.prepare()?;
+        let _claim = self.claim()?;
+        let mut trained_now = 0;
         for part in &self.parts {
             if failed.iter().all(|(role, _)| *role != part.role) {
                 let made = part.ablation.make(jobs)?;
+                trained_now += made.trained_now;
                 failed.extend(made.failed.map(|why| (part.role, why)));
             }
+        }
+        Ok(Study { trained_now, ..self.report(failed)? })
+    }
+
+    /// The report of what is finished.
+    ///
+    /// # Errors
+    /// As [`Paper::report`].
+    pub fn report_only(&self) -> Result<Study> {
+        let _claim = self.claim()?;
+        let mut failed = Vec::new();
+        for part in &self.parts {
+            let out = folder::claim_standing(&part.ablation.out, "grid")?;
+            let made = part.ablation.stand(&out)?;
+            failed.extend(made.failed.map(|why| (part.role, why)));
         }
         self.report(failed)
     }
@@ -216,6 +238,11 @@ impl Paper {
     /// # Errors
     /// When this program cannot be started.
     pub fn prepare(&self) -> Result<Vec<(Role, String)>> {
+        let claim = self.claim()?;
+        for part in &self.parts {
+            claim.folder(part.role.name().to_ascii_lowercase())?;
+        }
+        drop(claim);
         let program = std::env::current_exe().context("cannot find this program's own file")?;
         let mut failed = Vec::new();
         for part in &self.parts {
@@ -237,7 +264,7 @@ impl Paper {
     ///
     /// # Errors
     /// When there is nothing, or it cannot be written.
-    pub fn report(&self, failed: Vec<(Role, String)>) -> Result<Done> {
+    fn report(&self, failed: Vec<(Role, String)>) -> Result<Study> {
         let out = self.wanted.out.join("report");
         let mut absent = self.absent.clone();
         absent.extend(failed.iter().cloned());
@@ -257,7 +284,7 @@ impl Paper {
             wild: self.wild()?,
         };
         let summary = several::write(&request, &out)?;
-        Ok(Done { report: out, summary, failed })
+        Ok(Study { report: out, summary, trained_now: 0, failed })
     }
 
     /// Annotates the pictures for Figure 11 with GLAMOR-Net of the first seed, where both are there.
@@ -327,27 +354,55 @@ impl Paper {
         Ok(Listing { text, json })
     }
 
-    /// The grids, for an executor of their own.
-    pub fn grids(&self) -> impl Iterator<Item = (Role, &Ablation)> {
-        self.parts.iter().map(|part| (part.role, &part.ablation))
-    }
-
-    /// Takes the folder.
+    /// The rows of all data sets as tasks of a cluster with `threads` cores each, named after data
+    /// set and run.
     ///
     /// # Errors
-    /// When it holds other things, or is in use.
-    pub fn claim(&self) -> Result<OutputFolder> {
+    /// When a folder is not ours.
+    pub fn tasks(&self, threads: u32) -> Result<Vec<Task>> {
+        let mut tasks = Vec::new();
+        for part in &self.parts {
+            let own = part.ablation.tasks(threads)?;
+            tasks.extend(own.into_iter().map(|task| Task { name: part.task_name(&task.name), ..task }));
+        }
+        Ok(tasks)
+    }
+
+    /// Whether a task of [`Paper::tasks`], or the report behind them, is done.
+    pub fn is_done(&self, task: &str) -> bool {
+        let runs = |part: &Part| -> Vec<(String, String)> {
+            let runs = part.ablation.grid.runs.iter();
+            runs.map(|run| (part.task_name(&run.folder), run.folder.clone())).collect()
+        };
+        for part in &self.parts {
+            if let Some((_, run)) = runs(part).iter().find(|(name, _)| name == task) {
+                return part.ablation.is_done(run);
+            }
+        }
+        self.wanted.out.join("report/index.html").is_file()
+            && self.parts.iter().all(|part| part.ablation.is_over())
+    }
+
+    /// What the grids ask of a cluster, the later over the earlier.
+    pub fn slurm(&self) -> Value {
+        let asked = self.parts.iter().map(|part| &part.ablation.grid.slurm);
+        asked.filter(|table| !table.is_null()).next_back().cloned().unwrap_or(Value::Null)
+    }
+
+    fn claim(&self) -> Result<OutputFolder> {
         folder::claim_standing(&self.wanted.out, "paper")
     }
 }
 
 /// What a study came to.
 #[derive(Clone, Debug)]
-pub struct Done {
+pub struct Study {
     /// Folder of the report.
     pub report: PathBuf,
     /// What it holds.
     pub summary: report::Summary,
+    /// Runs trained by this call.
+    pub trained_now: usize,
     /// Data sets of which something failed, and what.
     pub failed: Vec<(Role, String)>,
 }
