@@ -64,10 +64,10 @@ lint:
 test:
     cargo test --release --locked
 
-# One integration test, with the environment passed through
+# The tests of one topic (a file of tests/it), with the environment passed through
 test-only NAME *ARGS:
-    shift; cargo test --release --locked --test {{ NAME }} -- "$@"
+    shift; cargo test --release --locked --test it -- {{ NAME }}:: "$@"
 
 # Tests with a real browser and a real Slurm (started for the test; its part needs root)
 test-system:
-    cargo test --release --locked --test browser --test slurm -- --ignored --test-threads=1
+    cargo test --release --locked --test it -- --ignored --test-threads=1 browser:: slurm::

@@ -10,21 +10,21 @@ use std::{collections::BTreeMap, path::Path};
 
 use image::RgbImage;
 use ncaers::{
-    audit::{
+    media::{encode::Codec, image::decode_rgb, image::encode_jpeg},
+    record::{Emotion, Split},
+    similarity::{
         align::{self, Phase},
+        features::ThumbnailFeatures,
         hash,
-        look::Look,
-        stills::{self, Rule},
+        images::{self, Rule},
         windows::{self, window_difference, Sought, WINDOWS},
         Member,
     },
-    media::{encode::Codec, image::decode_rgb, image::encode_jpeg},
-    record::{Emotion, Split},
 };
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-#[path = "../tests/common/planted.rs"]
+#[path = "../tests/it/common/planted.rs"]
 mod planted;
 use planted::{copy, encoded, hash_of, swung, take, Kind, Take, KINDS};
 
@@ -48,12 +48,12 @@ const VIDEO: usize = KINDS.len();
 #[derive(Serialize, Deserialize)]
 struct Seen {
     signature: Vec<u64>,
-    still: Still,
+    still: ImageEntry,
 }
 
 /// The picture in the middle of a clip.
 #[derive(Serialize, Deserialize)]
-struct Still {
+struct ImageEntry {
     whole: u64,
     cells: Vec<u8>,
 }
@@ -148,9 +148,9 @@ fn seen(film: &Take) -> Seen {
     Seen { signature: film.signature.clone(), still }
 }
 
-fn still(picture: &RgbImage) -> Still {
+fn still(picture: &RgbImage) -> ImageEntry {
     let cells = planted::thumbnail(picture).cells().iter().map(|c| (c >> 8) as u8).collect();
-    Still { whole: hash_of(picture), cells }
+    ImageEntry { whole: hash_of(picture), cells }
 }
 
 /// What remains of a picture.
@@ -228,8 +228,8 @@ mod report {
     }
 
     /// The still as the audit sees it.
-    fn seen(still: &Still) -> stills::Still {
-        stills::Still {
+    fn seen(still: &ImageEntry) -> images::ImageEntry {
+        images::ImageEntry {
             id: String::new(),
             set: 0,
             split: Split::Test,
@@ -237,7 +237,7 @@ mod report {
             video: None,
             sha256: String::new(),
             hash: still.whole,
-            look: Some(Look::of_cells(still.cells.clone())),
+            look: Some(ThumbnailFeatures::of_cells(still.cells.clone())),
         }
     }
 
@@ -251,10 +251,10 @@ mod report {
                     let bits = nearest(own.hash, other.hash);
                     let looks = own.look.as_ref().zip(other.look.as_ref());
                     let difference = looks
-                        .filter(|_| bits <= stills::RADIUS)
+                        .filter(|_| bits <= images::RADIUS)
                         .map(|(a, b)| a.difference(b, false).min(a.difference(b, true)));
                     let window = match difference {
-                        Some(found) if found <= stills::SAME_PICTURE => f64::INFINITY,
+                        Some(found) if found <= images::SAME_PICTURE => f64::INFINITY,
                         _ => likest_window(&own, &other).min(likest_window(&other, &own)),
                     };
                     let found = Rule::default().judge(&own, &other).is_some();
@@ -271,9 +271,9 @@ mod report {
         threshold("window", &chosen, |p| !p.copy || cropped(p), |p| p.window);
         println!(
             "in use: {} bits, difference {}, window {}",
-            stills::RADIUS,
-            stills::SAME_PICTURE,
-            stills::SAME_WINDOW
+            images::RADIUS,
+            images::SAME_PICTURE,
+            images::SAME_WINDOW
         );
         table("first half", &chosen);
         table("second half", &reported);
@@ -302,7 +302,7 @@ mod report {
     }
 
     /// The smallest difference of a part and the windows whose hash is near to its own.
-    fn likest_window(whole: &stills::Still, part: &stills::Still) -> f64 {
+    fn likest_window(whole: &images::ImageEntry, part: &images::ImageEntry) -> f64 {
         let Some((look, other)) = whole.look.as_ref().zip(part.look.as_ref()) else {
             return f64::INFINITY;
         };
@@ -310,7 +310,7 @@ mod report {
         let both = hashes.flat_map(|(h, w)| [(h, w, false), (hash::mirrored(h), w, true)]);
         let bits = |(h, window, turned)| {
             let bits = hash::distance(h, part.hash);
-            (h != hash::UNINFORMATIVE && bits <= stills::WINDOW_RADIUS)
+            (h != hash::UNINFORMATIVE && bits <= images::WINDOW_RADIUS)
                 .then_some((bits, window, turned))
         };
         let mut near: Vec<(u32, &windows::Window, bool)> = both.filter_map(bits).collect();
@@ -455,6 +455,6 @@ mod report {
     fn linked(a: &[u64], b: &[u64]) -> bool {
         let member =
             |clip_id, signature| Member { clip_id, sha256: None, signature: Some(signature) };
-        ncaers::audit::groups(&[member("a", a), member("b", b)]).first[1] == 0
+        ncaers::similarity::groups(&[member("a", a), member("b", b)]).first[1] == 0
     }
 }

@@ -12,19 +12,19 @@ use std::{collections::BTreeMap, path::Path};
 
 use image::RgbImage;
 use ncaers::{
-    audit::{
-        look::Look,
-        runs::{neighbours, runs, runs_by_chance},
-        stills::{Part, Rule, Still},
-        twins::{crops, leak, videos},
-    },
+    digest,
     media::image::{decode_rgb, encode_jpeg},
-    output,
     record::{Emotion, Split},
+    similarity::{
+        features::ThumbnailFeatures,
+        images::{ImageEntry, Part, Rule},
+        near_duplicates::{crops, leak, videos},
+        runs::{neighbours, runs, runs_by_chance},
+    },
 };
 use rayon::prelude::*;
 
-#[path = "../tests/common/planted.rs"]
+#[path = "../tests/it/common/planted.rs"]
 mod planted;
 use planted::{hash_of, swung, take, thumbnail};
 
@@ -35,7 +35,7 @@ const QUALITY: u8 = 90;
 
 /// A picture and what is known of it.
 struct Known {
-    still: Still,
+    still: ImageEntry,
     clip: usize,
     show: String,
     person: String,
@@ -56,7 +56,7 @@ fn main() {
 }
 
 fn report(known: &[&Known]) {
-    let stills: Vec<Still> = known.iter().map(|k| k.still.clone()).collect();
+    let stills: Vec<ImageEntry> = known.iter().map(|k| k.still.clone()).collect();
     println!("{} pictures", stills.len());
     let found = runs(&stills);
     neighbourhood(known, &found.iter().map(|run| run.start).collect::<Vec<_>>());
@@ -111,18 +111,18 @@ fn split(clip: usize, picture: usize, of: usize) -> Split {
     }
 }
 
-fn still(shot: &RgbImage, id: &str, split: Split) -> Still {
+fn still(shot: &RgbImage, id: &str, split: Split) -> ImageEntry {
     let bytes = encode_jpeg(shot, QUALITY).expect("JPEG");
     let shot = decode_rgb(&bytes).expect("JPEG");
-    Still {
+    ImageEntry {
         id: id.into(),
         set: 0,
         split,
         emotion: Emotion::Neutral,
         video: None,
-        sha256: output::sha256_hex(&bytes),
+        sha256: digest::sha256_hex(&bytes),
         hash: hash_of(&shot),
-        look: Some(Look::new(&thumbnail(&shot))),
+        look: Some(ThumbnailFeatures::new(&thumbnail(&shot))),
     }
 }
 
@@ -177,7 +177,7 @@ fn quantiles(scores: &BTreeMap<&str, Vec<(f64, f64)>>) {
 }
 
 /// How many test pictures whose clip is in train are told, and how many others.
-fn verdicts<T>(known: &[&Known], verdicts: &[ncaers::audit::leak::Verdict<T>]) {
+fn verdicts<T>(known: &[&Known], verdicts: &[ncaers::similarity::leak::Verdict<T>]) {
     let in_train: std::collections::BTreeSet<usize> =
         known.iter().filter(|k| k.still.split == Split::Train).map(|k| k.clip).collect();
     println!("\n| test pictures | of | near-duplicate | same video |\n| --- | --: | --: | --: |");
@@ -187,7 +187,7 @@ fn verdicts<T>(known: &[&Known], verdicts: &[ncaers::audit::leak::Verdict<T>]) {
         ("clip is not in train, still camera", false, false),
         ("clip is not in train, swinging camera", false, true),
     ] {
-        let own = |v: &&ncaers::audit::leak::Verdict<T>| {
+        let own = |v: &&ncaers::similarity::leak::Verdict<T>| {
             let k = &known[v.member];
             in_train.contains(&k.clip) == leaked && k.swung == swung
         };

@@ -11,19 +11,19 @@
 use std::{ops::Range, path::Path, process::Command, time::Instant};
 
 use ncaers::{
-    audit::{
-        groups,
-        hash::{hash, Thumbnail},
-        look::Look,
-        pairs::links,
-        runs::runs,
-        stills::{self, Part, Rule, Still},
-        twins::{crops, leak, videos},
-        Member,
-    },
     record::{Emotion, Split},
     report::figure::{growth, Growth},
     seed::Draws,
+    similarity::{
+        features::ThumbnailFeatures,
+        groups,
+        hash::{hash, Thumbnail},
+        images::{self, ImageEntry, Part, Rule},
+        near_duplicates::{crops, leak, videos},
+        pairs::links,
+        runs::runs,
+        Member,
+    },
 };
 use rayon::prelude::*;
 
@@ -96,7 +96,7 @@ fn timed<T>(step: impl FnOnce() -> T) -> (T, f64) {
 
 fn of_hashes(size: usize) {
     let hashes = hashes(size);
-    let (links, links_s) = timed(|| links(&hashes, stills::RADIUS, true).len());
+    let (links, links_s) = timed(|| links(&hashes, images::RADIUS, true).len());
     let ids: Vec<String> = (0..size.div_ceil(VIDEO)).map(|i| format!("train/{i:07}")).collect();
     let member = |(id, signature)| Member { clip_id: id, sha256: None, signature: Some(signature) };
     let members: Vec<Member> =
@@ -124,7 +124,7 @@ fn hashes(size: usize) -> Vec<u64> {
 
 fn of_pictures(size: usize) {
     let scenes = 0..size.div_ceil(VIDEO);
-    let mut stills: Vec<Still> = scenes.into_par_iter().flat_map_iter(scene).collect();
+    let mut stills: Vec<ImageEntry> = scenes.into_par_iter().flat_map_iter(scene).collect();
     stills.truncate(size);
     let rule = Rule::default();
     let run = |run: Range<usize>| run.clone().map(move |i| (run.start, i));
@@ -139,7 +139,7 @@ fn of_pictures(size: usize) {
 }
 
 /// Eight pictures of a scene; of every third scene two are in test, others are in one part.
-fn scene(number: usize) -> Vec<Still> {
+fn scene(number: usize) -> Vec<ImageEntry> {
     let mut draws = Draws::new(number as u64, "scene", "");
     let mut room = [120u8; SIDE * SIDE];
     for _ in 0..20 {
@@ -154,7 +154,7 @@ fn scene(number: usize) -> Vec<Still> {
         cells.iter_mut().for_each(|cell| *cell = cell.saturating_add(draws.below(3) as u8));
         let thumbnail = Thumbnail::of_pixels(&cells, SIDE, SIDE).expect("fits");
         let test = if number.is_multiple_of(3) { i >= 6 } else { number % 6 == 2 };
-        Still {
+        ImageEntry {
             id: format!("{number:06}/{i}"),
             set: 0,
             split: if test { Split::Test } else { Split::Train },
@@ -163,7 +163,7 @@ fn scene(number: usize) -> Vec<Still> {
             // Of the length of a real one; no two are the same.
             sha256: format!("{number:060}{i:04}"),
             hash: hash(&thumbnail),
-            look: Some(Look::new(&thumbnail)),
+            look: Some(ThumbnailFeatures::new(&thumbnail)),
         }
     };
     (0..VIDEO).map(picture).collect()

@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 
 use common::cpu_seconds;
 use ncaers::{
-    build::{self, ClipResult, Config, Configuration, DecodedFacts, Parts, Taken},
     corpus::{Listing, Source},
+    dataset::{self, ClipResult, Config, Configuration, DecodedFacts, Parts, SavedFrame},
     face,
     record::{ClipStatus, Emotion, FaceBox, Segment, Split},
     sampling,
@@ -37,11 +37,11 @@ fn main() -> anyhow::Result<()> {
     let drawn: usize = results.values().map(|r| r.samples.len()).sum();
     let config = Configuration::Build(config);
     let begun = cpu_seconds();
-    let tables = build::tables(Parts { config: &config, listing: &listing, results, same_video: Vec::new() })?;
+    let tables = dataset::tables(Parts { config: &config, listing: &listing, results, same_video: Vec::new() })?;
     let assembled = cpu_seconds() - begun;
     let folder = tempfile::tempdir()?;
     let begun = cpu_seconds();
-    tables.write(folder.path())?;
+    tables.write(&ncaers::folder::claim_standing(folder.path(), "scale")?)?;
     let written = cpu_seconds() - begun;
     println!(
         "{drawn} rows of {} clips, {} kept\nCPU s: segment and draw {segmenting:.2}, group to \
@@ -129,7 +129,7 @@ fn result(
     signature: Vec<u64>,
     draws: &mut Draws,
 ) -> ClipResult {
-    let taken = |(segment, frame): (_, u64)| Taken {
+    let taken = |(segment, frame): (_, u64)| SavedFrame {
         segment,
         frame,
         // As from a journal: no string holds more than its text.

@@ -11,33 +11,39 @@
 //!      -> prediction -> metric -> table
 //! ```
 //!
-//! Dependencies point downwards only (`tests/layering.rs`):
+//! Dependencies point downwards only (`tests/it/layering.rs`):
 //!
 //! ```text
-//! 6   cli                                          one file per command
-//! 5   experiment  annotate                         TOML -> runs, grids, executors; faces drawn in
-//! 4   build   train   report                       loops and renderers
-//! 3b  corpus   pack   runs                         folders -> clips, samples -> tensors, run folders
+//! 6   cli                                          arguments -> one call -> print
+//! 5   experiment  annotate                         grids, executors; faces drawn in
+//! 4b  leak_audit  evaluation                       a data set audited; predictions of anyone scored
+//! 4a  dataset  train  report                       build, import, export, verify; loops; renderers
+//! 3b  corpus   pack   runs   leak_verdicts         folders -> clips, samples -> tensors, run folders
 //! 3a  media    face   manifest   weights           disk, child processes, Parquet, weight files
 //! 2b  metric                                       pure, on top of stats
-//! 2a  sampling  split  audit  model  stats         pure: same input, same seed, same output
-//! 1   record   seed   output   progress            words, draws, atomic files, bars
+//! 2a  sampling  split  similarity  model  stats    pure: same input, same seed, same output
+//! 1   record   seed   folder   atomic   digest   table   progress
+//!                                                  words, draws, output folders, files, messages
 //! ```
 #![warn(missing_docs)]
 
 #[cfg(feature = "torch")]
 pub mod annotate;
-pub mod audit;
-pub mod build;
+pub mod atomic;
 pub mod cli;
 pub mod corpus;
+pub mod dataset;
+pub mod digest;
+pub mod evaluation;
 pub mod experiment;
 pub mod face;
+pub mod folder;
+pub mod leak_audit;
+pub mod leak_verdicts;
 pub mod manifest;
 pub mod media;
 pub mod metric;
 pub mod model;
-pub mod output;
 pub mod pack;
 pub mod progress;
 pub mod record;
@@ -45,8 +51,10 @@ pub mod report;
 pub mod runs;
 pub mod sampling;
 pub mod seed;
+pub mod similarity;
 pub mod split;
 pub mod stats;
+pub mod table;
 pub mod train;
 #[cfg(feature = "torch")]
 pub mod weights;

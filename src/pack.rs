@@ -24,8 +24,9 @@ use safetensors::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    atomic, digest,
+    folder::{self, OutputFolder},
     media::image as picture,
-    output,
     progress::Progress,
     record::{FaceBox, Sample, Split},
 };
@@ -132,14 +133,15 @@ pub fn write(
     manifest_folder: &Path,
     manifest_digest: &str,
     choices: &Preprocessing,
-    folder: &Path,
+    folder: &OutputFolder,
 ) -> Result<BTreeMap<Split, usize>> {
     let progress = Progress::new("pack", "samples", samples.len() as u64);
     let mut counts = BTreeMap::new();
     for split in Split::ALL {
         let rows: Vec<&Sample> = samples.iter().filter(|s| s.split == split).collect();
         let metadata = metadata(&rows, manifest_digest, choices)?;
-        write_split(&path_of(folder, split), &rows, manifest_folder, choices, metadata, &progress)?;
+        let path = folder.target(file_name(split))?;
+        write_split(&path, &rows, manifest_folder, choices, metadata, &progress)?;
         counts.insert(split, rows.len());
     }
     progress.finish();
@@ -148,7 +150,11 @@ pub fn write(
 
 /// `FOLDER/SPLIT.safetensors`
 pub fn path_of(folder: &Path, split: Split) -> PathBuf {
-    folder.join(format!("{split}.safetensors"))
+    folder.join(file_name(split))
+}
+
+fn file_name(split: Split) -> String {
+    format!("{split}.safetensors")
 }
 
 fn metadata(
@@ -213,7 +219,7 @@ fn write_split(
     progress: &Progress,
 ) -> Result<()> {
     let (header, length) = header(rows.len(), &choices.inputs, metadata)?;
-    output::write_with(path, |out| {
+    atomic::write_with(path, |out| {
         out.write_all(&header)?;
         out.flush()?;
         let file: &mut File = out.get_mut();
@@ -263,10 +269,10 @@ fn pack_sample(
     choices: &Preprocessing,
     slot: &mut [&mut [u8]],
 ) -> Result<()> {
-    let path = output::below(manifest_folder, &sample.image_path)?;
+    let path = folder::below(manifest_folder, &sample.image_path)?;
     let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     ensure!(
-        output::sha256_hex(&bytes) == sample.image_sha256,
+        digest::sha256_hex(&bytes) == sample.image_sha256,
         "{} is not the picture that the manifest describes; run `ncaers verify`",
         path.display()
     );
@@ -471,5 +477,5 @@ pub fn lacks(pack: &Pack, missing: &[&str]) -> String {
 /// See [`Pack::digest`].
 fn identity(manifest_digest: &str, choices: &Preprocessing) -> String {
     let text = serde_json::json!([LAYOUT, manifest_digest, choices]).to_string();
-    output::sha256_hex(text.as_bytes())
+    digest::sha256_hex(text.as_bytes())
 }

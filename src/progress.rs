@@ -1,8 +1,7 @@
 //! Progress of long work on stderr: a bar with ETA on a terminal, plain lines now and then
 //! otherwise, so that logs stay readable.
 use std::{
-    fmt::Write,
-    io::IsTerminal,
+    io::{IsTerminal, Write as _},
     sync::{
         atomic::{AtomicU64, Ordering},
         Mutex,
@@ -11,6 +10,12 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+
+/// Writes a line to stderr, the only way in which the program speaks while it works. A closed or
+/// full stream is no reason to stop the work: nobody is there to be told.
+pub fn message(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
 
 /// Seconds between two plain lines when stderr is not a terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -36,10 +41,13 @@ impl Progress {
         let style = format!("{{msg}} [{{bar:30}}] {{pos}}/{{len}} {unit} {{rate}} ETA {{eta}}");
         let style =
             ProgressStyle::with_template(&style).unwrap_or_else(|_| ProgressStyle::default_bar());
-        bar.set_style(style.with_key("rate", |state: &ProgressState, out: &mut dyn Write| {
-            // A bar that cannot be written has nobody to tell.
-            let _ = write!(out, "{:.1}/s", state.per_sec());
-        }));
+        bar.set_style(style.with_key(
+            "rate",
+            |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+                // A bar that cannot be written has nobody to tell.
+                let _ = write!(out, "{:.1}/s", state.per_sec());
+            },
+        ));
         bar.set_message(name.to_owned());
         let start = Instant::now();
         Progress {
@@ -66,16 +74,16 @@ impl Progress {
         let Ok(mut last) = last.try_lock() else { return };
         if last.elapsed() >= LINE_EVERY {
             *last = Instant::now();
-            eprintln!("{}", self.line());
+            message(&self.line());
         }
     }
 
     /// Prints a line without breaking the bar.
     pub fn note(&self, line: &str) {
         if self.lines.is_some() {
-            eprintln!("{line}");
+            message(line);
         } else {
-            self.bar.suspend(|| eprintln!("{line}"));
+            self.bar.suspend(|| message(line));
         }
     }
 

@@ -13,7 +13,12 @@ use anyhow::{ensure, Context, Result};
 use serde::{de::DeserializeOwned, Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{manifest, output, record::Prediction, record::Split};
+use crate::{
+    atomic,
+    folder::OutputFolder,
+    manifest,
+    record::{Prediction, Split},
+};
 
 /// Where a run stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,10 +150,11 @@ pub struct GridRow {
     pub label: String,
     /// Its seed.
     pub seed: u64,
-    /// `done`, `done_before`, `failed` or `not_started`.
+    /// `done`, `done_before`, `failed`, `not_started`, or `cannot` where something that it needs
+    /// is missing.
     #[serde(default)]
     pub state: String,
-    /// What stopped it.
+    /// What stopped it, or is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
@@ -157,8 +163,8 @@ pub struct GridRow {
 ///
 /// # Errors
 /// When the folder cannot be written.
-pub fn write_grid(folder: &Path, rows: &[GridRow]) -> Result<()> {
-    output::write_json(&folder.join("grid/status.json"), &rows)
+pub fn write_grid(folder: &OutputFolder, rows: &[GridRow]) -> Result<()> {
+    folder.write_json("grid/status.json", &rows)
 }
 
 /// How the runs of the grid in `folder` stand; no rows where no grid was run.
@@ -175,13 +181,46 @@ pub fn grid(folder: &Path) -> Result<Vec<GridRow>> {
     serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))
 }
 
+/// Who looked at the test split, and when.
+const LOOKS: &str = "test-looks.csv";
+
 /// A run folder on disk.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RunFolder {
     path: PathBuf,
 }
 
+/// The files that training writes into a run folder.
+const TRAINING_FILES: [&str; 6] =
+    ["config.toml", "metrics.csv", EVENTS, "last.safetensors", "best.safetensors", "run.json"];
+
+/// The TensorBoard file of a run; TensorBoard looks for `tfevents` in the name.
+pub const EVENTS: &str = "events.out.tfevents.ncaers";
+
 impl RunFolder {
+    /// What [`crate::folder::claim_standing`] is told of run folders.
+    pub const PURPOSE: &str = "run";
+
+    /// Claims every file that training is going to write.
+    ///
+    /// # Errors
+    /// When one of them is not ours.
+    pub fn claim_training(&self, out: &OutputFolder) -> Result<()> {
+        TRAINING_FILES.iter().try_for_each(|name| out.target(name).map(drop))
+    }
+
+    /// Claims every file that prediction on `split` is going to write.
+    ///
+    /// # Errors
+    /// When one of them is not ours.
+    pub fn claim_predictions(&self, out: &OutputFolder, split: Split) -> Result<()> {
+        let paths = [self.predictions_path(split), self.attention_path(split), self.file(LOOKS)];
+        paths
+            .iter()
+            .filter_map(|path| path.file_name())
+            .try_for_each(|name| out.target(name).map(drop))
+    }
+
     /// The folder at `path`; nothing is read yet.
     pub fn new(path: &Path) -> Self {
         RunFolder { path: path.to_owned() }
@@ -229,7 +268,7 @@ impl RunFolder {
     /// # Errors
     /// When the folder cannot be written.
     pub fn write_record(&self, record: &RunRecord) -> Result<()> {
-        output::write_json(&self.file("run.json"), record)
+        atomic::write_json(&self.file("run.json"), record)
     }
 
     /// Reads `metrics.csv`; no rows when it is missing.
@@ -253,7 +292,7 @@ impl RunFolder {
     /// # Errors
     /// When a row is damaged.
     pub fn test_looks(&self) -> Result<Vec<TestLook>> {
-        read_rows(&self.file("test-looks.csv"))
+        read_rows(&self.file(LOOKS))
     }
 
     /// Adds a row to `test-looks.csv`.
@@ -263,7 +302,7 @@ impl RunFolder {
     pub fn add_test_look(&self, look: TestLook) -> Result<()> {
         let mut rows = self.test_looks()?;
         rows.push(look);
-        write_rows(&self.file("test-looks.csv"), &rows)
+        write_rows(&self.file(LOOKS), &rows)
     }
 
     /// Reads the predictions of a split with their metadata.
@@ -326,7 +365,7 @@ fn read_rows<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
 }
 
 fn write_rows<T: Serialize>(path: &Path, rows: &[T]) -> Result<()> {
-    output::write_with(path, |file| {
+    atomic::write_with(path, |file| {
         let mut writer = csv::Writer::from_writer(file);
         rows.iter().try_for_each(|row| writer.serialize(row))?;
         Ok(writer.flush()?)
@@ -391,7 +430,7 @@ mod tests {
         let message = find(dir.path()).expect_err("empty").to_string();
         assert!(message.contains("holds no run folder"), "{message}");
         for name in ["b", "a"] {
-            output::write(&dir.path().join(name).join("run.json"), b"{}").expect("write");
+            atomic::write(&dir.path().join(name).join("run.json"), b"{}").expect("write");
         }
         let found = find(dir.path()).expect("two");
         assert_eq!(found.iter().map(|r| r.path().file_name()).collect::<Vec<_>>().len(), 2);

@@ -6,6 +6,7 @@
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use anyhow::{bail, ensure, Context, Result};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     record::{Emotion, Split},
@@ -15,12 +16,20 @@ use crate::{
 pub mod holdout;
 
 /// How far the classes of a split may differ in size.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub enum Balance {
     /// A class is cut to at most this many times the smallest class that is present; at least 1.
     Ratio(f64),
     /// Nothing is cut.
     None,
+}
+
+impl Default for Balance {
+    /// The contract's.
+    fn default() -> Self {
+        Balance::Ratio(1.7)
+    }
 }
 
 impl FromStr for Balance {
@@ -51,6 +60,27 @@ impl fmt::Display for Balance {
         }
     }
 }
+
+/// Written to files as it is typed on the command line.
+macro_rules! as_text {
+    ($($name:ident),*) => {$(
+        impl From<$name> for String {
+            fn from(value: $name) -> String {
+                value.to_string()
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = anyhow::Error;
+
+            fn try_from(text: String) -> Result<Self> {
+                text.parse()
+            }
+        }
+    )*};
+}
+
+as_text!(Balance, OnLeak, Shares);
 
 /// What balancing needs to know of a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,7 +163,8 @@ fn spread(keep: usize, n: usize) -> impl Iterator<Item = usize> {
 }
 
 /// What to do with a video that is in more than one split.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub enum OnLeak {
     /// The paper's rule: what provides training frames leaves validation and test.
     RemoveEval,
@@ -235,7 +266,8 @@ fn leaving(clips: &[Member<'_>], members: &[usize], policy: OnLeak) -> Vec<Remov
 }
 
 /// Shares of training, validation and test, in any unit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Shares(pub [u32; 3]);
 
 impl Shares {

@@ -2,7 +2,7 @@
 //!
 //! The reader's file is compiled in by itself: the whole library would cost minutes and FFmpeg.
 #![no_main]
-#[path = "../../tests/common/allocations.rs"]
+#[path = "../../tests/it/common/allocations.rs"]
 mod allocations;
 #[path = "../../src/face/mmod/weights.rs"]
 #[allow(dead_code)]

@@ -16,7 +16,7 @@ use crate::{
     media::{
         image::{mask, resize_chw, whole, widen},
         redraw::Redrawn,
-        video::{self, Plan, Shot},
+        video::{self, DecodedFrame, FrameSink},
     },
     progress::Progress,
     record::{Emotion, FaceBox, NUM_CLASSES},
@@ -162,7 +162,7 @@ impl Annotator {
     ) -> Result<u64> {
         let (masked, side) = (self.reader.masks_faces(), self.reader.face_side());
         let pixels = pixels(picture, faces, masked, side, &self.settings);
-        let answers = self.reader.look(&pixels)?;
+        let answers = self.reader.judge(&pixels)?;
         if self.settings.attention {
             if let Some((rows, columns, map)) = mean_attention(&answers) {
                 *picture = heat(picture, &map, rows, columns);
@@ -308,14 +308,14 @@ impl Work<'_, '_> {
     }
 }
 
-impl Plan for Work<'_, '_> {
+impl FrameSink for Work<'_, '_> {
     fn targets(&mut self, frames: u64, fps: f64) -> Vec<u64> {
         self.fps = fps;
         self.progress.get_or_insert_with(|| Progress::new("annotate", "frames", frames));
         (0..frames).collect()
     }
 
-    fn keep(&mut self, frame: u64, shot: Shot<'_>) -> Result<()> {
+    fn keep(&mut self, frame: u64, shot: DecodedFrame<'_>) -> Result<()> {
         // A second pass brings the frames of the first again.
         let Some(missing) = frame.checked_sub(self.reel.frames) else { return Ok(()) };
         let mut picture = shot.into_rgb()?;

@@ -1,5 +1,6 @@
 //! `ncaers annotate IMAGE|VIDEO|DIR --run DIR --out DIR`
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     time::Instant,
@@ -14,11 +15,12 @@ use crate::{
     corpus::EXTENSIONS,
     experiment::Experiment,
     face::{self, Request},
+    folder::{self, OutputFolder},
     media::{
         image::{encode_jpeg, encode_png, load_rgb},
         redraw,
     },
-    model, output,
+    model,
     pack::{self, Pack, Preprocessing},
     record::Split,
     runs::RunFolder,
@@ -66,6 +68,9 @@ pub struct Args {
     device: String,
 }
 
+/// The list of faces in the output folder.
+const FACES: &str = "faces.csv";
+
 /// What came of it.
 #[derive(Debug, Default)]
 struct Tally {
@@ -85,22 +90,24 @@ pub(super) fn run(args: &Args) -> Result<Done> {
     let reader = FaceReader::open(&folder, model::device(&args.device)?)?;
     let detector = face::open(&Request::named(&args.detector))?
         .context("faces cannot be annotated without a detector; take seeta or mmod")?;
-    let mut annotator = Annotator::new(reader, detector, settings(args, &folder));
-    let _lock = output::FolderLock::acquire(&args.out)?;
-    refuse_same_folder(args)?;
-    let mut tally = Tally::default();
-    let csv = args.out.join("faces.csv");
-    output::write_with(&csv, |file| {
+    let annotator = Annotator::new(reader, detector, settings(args, &folder));
+    refuse_folder_of_originals(args)?;
+    let out = folder::claim_standing(&args.out, "annotate")?;
+    let written = BTreeSet::from([PathBuf::from(FACES)]);
+    let mut work = Work { args, out: &out, annotator, tally: Tally::default(), written };
+    out.write_with(FACES, |file| {
         let mut writer = csv::Writer::from_writer(file);
         for (path, name) in &files {
             let mut sink = |row: FaceRow| Ok(writer.serialize(row)?);
-            if let Err(e) = one(args, &mut annotator, path, name, &mut sink, &mut tally) {
-                tally.problems.push(format!("{e:#}"));
+            if let Err(e) = work.file(path, name, &mut sink) {
+                work.tally.problems.push(format!("{e:#}"));
             }
         }
         Ok(writer.flush()?)
     })?;
-    told(args, &tally, &csv)
+    // What an earlier call left.
+    out.retain(|name| work.written.contains(name))?;
+    summary(args, &work.tally, &out.path().join(FACES))
 }
 
 /// How the run's pack was made, where it is still there.
@@ -112,9 +119,9 @@ fn settings(args: &Args, folder: &RunFolder) -> Settings {
     };
     let known = pack().unwrap_or_else(|e| {
         if args.margin.is_none() {
-            eprintln!(
+            crate::progress::message(&format!(
                 "note: the run's pack is not at hand, faces are cut out without a margin: {e:#}"
-            );
+            ));
         }
         Preprocessing::default()
     });
@@ -166,60 +173,103 @@ fn is_video(path: &Path) -> bool {
     has_ending(path, EXTENSIONS)
 }
 
-/// The copy must not replace the original.
-fn refuse_same_folder(args: &Args) -> Result<()> {
+/// The copies must neither replace the originals nor be taken for some the next time.
+fn refuse_folder_of_originals(args: &Args) -> Result<()> {
     let from = match args.input.is_dir() {
         true => args.input.clone(),
         false => args.input.canonicalize()?.parent().map(Path::to_owned).unwrap_or_default(),
     };
-    let same = from.canonicalize()? == args.out.canonicalize()?;
-    ensure!(!same, "{} is the folder of the originals; choose another --out", args.out.display());
+    let from = from.canonicalize()?;
+    let out = resolved(&args.out)?;
+    ensure!(
+        out != from,
+        "{} is the folder of the originals; choose another --out",
+        args.out.display()
+    );
+    ensure!(
+        !(args.input.is_dir() && out.starts_with(&from)),
+        "{} lies below the folder of the originals; choose another --out",
+        args.out.display()
+    );
     Ok(())
 }
 
-fn one(
-    args: &Args,
-    annotator: &mut Annotator,
-    path: &Path,
-    name: &Path,
-    sink: &mut crate::annotate::Sink,
-    tally: &mut Tally,
-) -> Result<()> {
-    let file = name.to_string_lossy().into_owned();
-    let target = args.out.join(name);
-    if is_video(path) {
-        let copy = (!args.only_csv).then(|| target.with_extension(redraw::extension(path)));
-        if let Some(folder) = copy.as_deref().and_then(Path::parent) {
-            fs::create_dir_all(folder)?;
+/// A path that need not exist yet, with its links followed as far as it does.
+fn resolved(path: &Path) -> Result<PathBuf> {
+    let path = std::path::absolute(path)?;
+    for folder in path.ancestors() {
+        if let Ok(real) = folder.canonicalize() {
+            return Ok(real.join(path.strip_prefix(folder)?));
         }
+    }
+    Ok(path)
+}
+
+/// Annotates one file after the other.
+struct Work<'a> {
+    args: &'a Args,
+    out: &'a OutputFolder,
+    annotator: Annotator,
+    tally: Tally,
+    /// Names of what was written.
+    written: BTreeSet<PathBuf>,
+}
+
+impl Work<'_> {
+    fn file(&mut self, path: &Path, name: &Path, sink: &mut crate::annotate::Sink) -> Result<()> {
+        let file = name.to_string_lossy().into_owned();
+        if is_video(path) {
+            return self.video(path, &file, name, sink);
+        }
+        let mut picture = load_rgb(path)?;
+        let faces = self.annotator.picture(&file, &mut picture, sink)?;
+        if !self.args.only_csv {
+            let png = has_ending(path, &["png"]);
+            let bytes = if png { encode_png(&picture)? } else { encode_jpeg(&picture, 95)? };
+            self.out.write(name, &bytes)?;
+            self.written.insert(name.to_owned());
+        }
+        let tally = &mut self.tally;
+        tally.pictures += 1;
+        tally.faces += faces;
+        tally.without_face += u64::from(faces == 0);
+        Ok(())
+    }
+
+    fn video(
+        &mut self,
+        path: &Path,
+        file: &str,
+        name: &Path,
+        sink: &mut crate::annotate::Sink,
+    ) -> Result<()> {
+        let copy = match self.args.only_csv {
+            true => None,
+            false => {
+                let name = name.with_extension(redraw::extension(path));
+                let target = self.out.target(&name)?;
+                self.written.insert(name);
+                Some(target)
+            }
+        };
         let start = Instant::now();
-        let reel = annotator.video(&file, path, copy, sink)?;
+        let reel = self.annotator.video(file, path, copy, sink)?;
+        let tally = &mut self.tally;
         tally.video_seconds += start.elapsed().as_secs_f64();
         tally.videos += 1;
         tally.frames += reel.frames;
         tally.faces += reel.faces;
         tally.without_face += u64::from(reel.faces == 0);
-        return Ok(());
+        Ok(())
     }
-    let mut picture = load_rgb(path)?;
-    let faces = annotator.picture(&file, &mut picture, sink)?;
-    if !args.only_csv {
-        let png = has_ending(path, &["png"]);
-        let bytes = if png { encode_png(&picture)? } else { encode_jpeg(&picture, 95)? };
-        output::write(&target, &bytes)?;
-    }
-    tally.pictures += 1;
-    tally.faces += faces;
-    tally.without_face += u64::from(faces == 0);
-    Ok(())
 }
 
-fn told(args: &Args, tally: &Tally, csv: &Path) -> Result<Done> {
+fn summary(args: &Args, tally: &Tally, csv: &Path) -> Result<Done> {
     if tally.pictures + tally.videos == 0 {
         bail!("nothing was annotated: {}", tally.problems.join("; "));
     }
     for problem in &tally.problems {
-        eprintln!("note: left out: {problem}");
+        crate::progress::message(&format!("note: left out: {problem}"));
     }
     let rate = (tally.frames > 0).then(|| tally.frames as f64 / tally.video_seconds);
     let mut text = format!(

@@ -14,10 +14,10 @@ use super::{
     Done, Usage,
 };
 use crate::{
-    build::{self, Config, ImageFormat, Options, Outcome, Shard, Summary},
+    dataset::{self, Config, ImageFormat, Options, Outcome, Shard, Summary},
     experiment::executor::{slurm::folder_beside, Task},
     face::{self, mmod::ChannelOrder, Choice},
-    output::{self, State},
+    folder::{self, State},
     split::{Balance, OnLeak, Shares},
 };
 
@@ -44,22 +44,22 @@ pub struct Args {
     require_face: bool,
     /// Largest class at most R times the smallest: ratio=R, equal or none
     #[arg(long, default_value = "ratio=1.7")]
-    balance: String,
+    balance: Balance,
     /// Format of the saved frames: jpeg (quality 95, no chroma subsampling) or png
     #[arg(long, default_value = "jpeg")]
-    image_format: String,
+    image_format: ImageFormat,
     /// Shares of train, validation and test, used where the corpus has no split of its own
     #[arg(long, default_value = "70/10/20", value_name = "SHARES")]
-    split: String,
+    split: Shares,
     /// What to do with a video that is in two splits: remove-eval, remove-train, keep or fail
     #[arg(long, default_value = "remove-eval", value_name = "POLICY")]
-    on_leak: String,
+    on_leak: OnLeak,
     /// Decode no further than the last wanted frame (no grouping by content, packets counted)
     #[arg(long)]
     fast: bool,
     /// Build a part of the clips only, such as 2/7; `merge` joins the parts
     #[arg(long, value_name = "I/N")]
-    shard: Option<String>,
+    shard: Option<Shard>,
     /// Processes that decode at once; the number of cores when absent
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     workers: Option<u32>,
@@ -125,28 +125,25 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
         return Err(Usage(words.into()).into());
     }
     if args.dry_run {
-        let (text, json) = build::plan(&config, &options)?;
+        let (text, json) = dataset::plan(&config, &options)?;
         return Ok(Done { text, json, exit: 0 });
     }
     if on_cluster {
         return run_on_cluster(args, &config, &options);
     }
-    Ok(done(build::run(&config, &options)?, &args.out))
+    Ok(done(dataset::run(&config, &options)?, &args.out))
 }
 
 /// A shard per task into a folder beside `--out`, and a merge behind them.
 fn run_on_cluster(args: &Args, config: &Config, options: &Options) -> anyhow::Result<Done> {
     let resources = args.slurm.resources(&serde_json::Value::Null)?;
-    let identity = build::identity(config, options)?;
-    let is_merged = || matches!(output::state(&args.out, &identity), Ok(State::Finished));
-    output::state(&args.out, &identity)?;
+    let identity = dataset::identity(config, options)?;
+    let is_merged = || matches!(folder::state(&args.out, &identity), Ok(State::Finished));
+    folder::state(&args.out, &identity)?;
     let folder = folder_beside(&args.out)?;
     let count = args.shards.unwrap_or(SHARDS) as usize;
     let of_folder = json!({"build": identity, "shards": count});
-    if output::state(&folder, &of_folder)? == State::Empty {
-        output::ensure_ours(&folder)?;
-        output::begin(&folder, &of_folder)?;
-    }
+    folder::state(&folder, &of_folder)?;
     let shards: Vec<Shard> = (1..=count).map(|index| Shard { index, count }).collect();
     let place = |shard: &Shard| folder.join("shards").join(shard.index.to_string());
     let tasks: Vec<Task> = shards
@@ -156,8 +153,8 @@ fn run_on_cluster(args: &Args, config: &Config, options: &Options) -> anyhow::Re
     let is_done = |task: &Task| {
         let at = tasks_position(&task.name, &shards);
         at.map_or_else(is_merged, |shard| {
-            let identity = build::shard_identity(&identity, *shard);
-            is_merged() || matches!(output::state(&place(shard), &identity), Ok(State::Finished))
+            let identity = dataset::shard_identity(&identity, *shard);
+            is_merged() || matches!(folder::state(&place(shard), &identity), Ok(State::Finished))
         })
     };
     let mut merge: Vec<OsString> = vec!["merge".into()];
@@ -167,6 +164,7 @@ fn run_on_cluster(args: &Args, config: &Config, options: &Options) -> anyhow::Re
     let work = Work {
         purpose: "build",
         folder: folder.clone(),
+        record: of_folder,
         tasks: tasks.clone(),
         last,
         is_done: &is_done,
@@ -199,13 +197,12 @@ fn choices(args: &Args) -> anyhow::Result<(Config, Options)> {
     config.margin = args.face.margin;
     config.segment_seconds = args.segment_seconds;
     config.require_face = args.require_face;
-    config.balance = args.balance.parse::<Balance>().map_err(usage)?.to_string();
-    config.image_format = args.image_format.parse::<ImageFormat>().map_err(usage)?;
-    config.split = args.split.parse::<Shares>().map_err(usage)?.to_string();
-    config.on_leak = args.on_leak.parse::<OnLeak>().map_err(usage)?.to_string();
+    config.balance = args.balance;
+    config.image_format = args.image_format;
+    config.split = args.split;
+    config.on_leak = args.on_leak;
     config.fast = args.fast;
     config.check().map_err(usage)?;
-    let shard = args.shard.as_deref().map(str::parse::<Shard>).transpose().map_err(usage)?;
     let time_limit = Duration::try_from_secs_f64(args.time_limit)
         .ok()
         .filter(|limit| !limit.is_zero())
@@ -213,7 +210,7 @@ fn choices(args: &Args) -> anyhow::Result<(Config, Options)> {
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     let workers = args.workers.map_or_else(cores, |n| n as usize);
     let (corpus, out) = (args.corpus.clone(), args.out.clone());
-    Ok((config, Options { corpus, out, detector, workers, time_limit, shard }))
+    Ok((config, Options { corpus, out, detector, workers, time_limit, shard: args.shard }))
 }
 
 /// What a build or a merge says at its end.

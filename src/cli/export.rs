@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::Done;
-use crate::build;
+use crate::dataset;
 
 /// Write a manifest's pictures and boxes as other tools read them
 #[derive(Debug, clap::Args)]
@@ -16,7 +16,7 @@ pub struct Args {
     #[arg(long)]
     manifest: PathBuf,
     /// The layout; boxes is the list that `build --detector boxes=` reads
-    #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(build::LAYOUTS))]
+    #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(dataset::LAYOUTS))]
     layout: String,
     /// The folder to fill
     #[arg(long)]
@@ -24,7 +24,7 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
-    let done = build::export(&args.manifest, &args.layout, &args.out)?;
+    let done = dataset::export(&args.manifest, &args.layout, &args.out)?;
     let text = if done.already_done {
         format!("already done: {}", args.out.display())
     } else {

@@ -3,8 +3,8 @@ use std::path::PathBuf;
 
 use super::{build::done, Done, Usage};
 use crate::{
-    build::{self, Asked, Faces, ImportConfig},
     corpus,
+    dataset::{self, Asked, Faces, ImportConfig},
     face::{self, boxes::Format, Choice},
     split::{holdout::ValShare, Balance, OnLeak, Shares},
 };
@@ -41,7 +41,7 @@ pub struct Args {
     require_face: bool,
     /// Largest class at most R times the smallest: ratio=R, equal or none
     #[arg(long, default_value = "none")]
-    balance: String,
+    balance: Balance,
     /// Shares of train, validation and test, where the stills have no split of their own
     /// [default: 70/10/20]
     #[arg(long, value_name = "SHARES")]
@@ -52,7 +52,7 @@ pub struct Args {
     val_share: Option<ValShare>,
     /// What to do with like pictures in two splits: remove-eval, remove-train, keep or fail
     #[arg(long, default_value = "remove-eval", value_name = "POLICY")]
-    on_leak: String,
+    on_leak: OnLeak,
     /// Seed of the split
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -67,14 +67,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
         choose: args.choose,
         margin: args.margin,
         require_face: args.require_face,
-        balance: args.balance.parse::<Balance>().map_err(usage)?.to_string(),
-        split: args.split.unwrap_or(Shares::DEFAULT).to_string(),
-        on_leak: args.on_leak.parse::<OnLeak>().map_err(usage)?.to_string(),
+        balance: args.balance,
+        split: args.split.unwrap_or(Shares::DEFAULT),
+        on_leak: args.on_leak,
         ..ImportConfig::new(args.seed, &args.layout)
     };
     let asked = Asked { split: args.split.is_some(), val_share: args.val_share };
     let faces = faces(args).map_err(usage)?;
-    let outcome = build::import(&config, asked, &args.root, &faces, &args.out)?;
+    let outcome = dataset::import(&config, asked, &args.root, &faces, &args.out)?;
     Ok(done(outcome, &args.out))
 }
 

@@ -2,7 +2,7 @@
 use std::path::PathBuf;
 
 use super::{build::done, Done};
-use crate::build;
+use crate::dataset;
 
 /// Join the shards of a build into one data set, the same bytes as one build
 #[derive(Debug, clap::Args)]
@@ -17,5 +17,5 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
-    Ok(done(build::merge_shards(&args.shards, &args.out)?, &args.out))
+    Ok(done(dataset::merge_shards(&args.shards, &args.out)?, &args.out))
 }

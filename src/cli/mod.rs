@@ -12,8 +12,6 @@ mod annotate;
 mod audit;
 mod bench;
 mod build;
-mod clean;
-mod columns;
 mod compare;
 mod completions;
 mod demo_corpus;
@@ -26,8 +24,9 @@ mod merge;
 mod model;
 mod pack;
 #[cfg(feature = "torch")]
+mod paper;
+#[cfg(feature = "torch")]
 mod predict;
-mod predictions;
 mod report;
 mod slurm;
 #[cfg(feature = "torch")]
@@ -87,6 +86,8 @@ commands! {
     Model(model),
     Pack(pack),
     #[cfg(feature = "torch")]
+    Paper(paper),
+    #[cfg(feature = "torch")]
     Predict(predict),
     Report(report),
     #[cfg(feature = "torch")]
@@ -124,7 +125,7 @@ pub fn main() -> ExitCode {
             ExitCode::from(done.exit)
         }
         Err(error) => {
-            eprintln!("error: {}", one_line(&format!("{error:#}")));
+            crate::progress::message(&format!("error: {}", one_line(&format!("{error:#}"))));
             let usage = error.downcast_ref::<Usage>().is_some();
             ExitCode::from(if usage { WRONG_USAGE } else { FAILED })
         }

@@ -5,7 +5,8 @@ use serde_json::json;
 
 use super::{Done, Usage};
 use crate::{
-    manifest, output,
+    folder::{self, Claim},
+    manifest,
     pack::{self, PackInput, Preprocessing},
 };
 
@@ -49,14 +50,15 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
         margin: args.margin,
     };
     let configuration = json!({"manifest_digest": digest, "preprocessing": choices});
-    let _lock = output::FolderLock::acquire(&args.out)?;
-    if output::state(&args.out, &configuration)? == output::State::Finished {
-        let text = format!("already done: {}", args.out.display());
-        return Ok(Done { text, json: json!({"already_done": true}), exit: 0 });
-    }
-    output::begin(&args.out, &configuration)?;
-    let counts = pack::write(&samples, &folder, &digest, &choices, &args.out)?;
-    output::finish(&args.out)?;
+    let out = match folder::claim(&args.out, &configuration)? {
+        Claim::Done => {
+            let text = format!("already done: {}", args.out.display());
+            return Ok(Done { text, json: json!({"already_done": true}), exit: 0 });
+        }
+        Claim::Fresh(out) | Claim::Resume(out) => out,
+    };
+    let counts = pack::write(&samples, &folder, &digest, &choices, &out)?;
+    out.finish()?;
     let words: Vec<_> = counts.iter().map(|(split, n)| format!("{n} {split}")).collect();
     let text = format!("packed {} samples into {}", words.join(", "), args.out.display());
     let faceless = samples.iter().filter(|s| s.face.is_none()).count();

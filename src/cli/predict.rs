@@ -9,9 +9,11 @@ use serde_json::json;
 
 use super::{train::refuse_stale, Done};
 use crate::{
+    digest,
     experiment::Experiment,
+    folder::OutputFolder,
     manifest::{self, Meta},
-    model, output,
+    model,
     pack::{self, Pack},
     record::Split,
     runs::{RunFolder, RunRecord, TestLook},
@@ -44,7 +46,7 @@ pub struct Args {
 pub(super) fn run(args: &Args) -> Result<Done> {
     let folder = RunFolder::new(&args.run);
     let record = folder.record()?;
-    let _lock = output::FolderLock::acquire(&args.run)?;
+    let out = OutputFolder::reopen(&args.run)?;
     let pack_folder = match &args.pack {
         Some(given) => given.clone(),
         None => trained_on(&folder)?,
@@ -53,10 +55,11 @@ pub(super) fn run(args: &Args) -> Result<Done> {
     refuse_stale(&pack, &pack_folder, &args.manifest)?;
     let meta = meta(&folder, &record, &pack, args.split)?;
     if let Some(rows) = earlier(&folder, args.split, &meta) {
-        return Ok(told(&folder, args.split, rows, "already done"));
+        return Ok(summary(&folder, args.split, rows, "already done"));
     }
     let device = model::device(&args.device)?;
     train::use_threads_of(&record);
+    folder.claim_predictions(&out, args.split)?;
     let (rows, attention) = train::predict(&folder, &pack_folder, args.split, device)?;
     if let Some(maps) = &attention {
         train::write_attention(&folder, args.split, maps)?;
@@ -65,9 +68,9 @@ pub(super) fn run(args: &Args) -> Result<Done> {
     manifest::write_predictions(&path, &rows, &meta)?;
     if args.split == Split::Test {
         folder
-            .add_test_look(TestLook { time: now()?, predictions: output::sha256_file(&path)? })?;
+            .add_test_look(TestLook { time: now()?, predictions: digest::sha256_file(&path)? })?;
     }
-    Ok(told(&folder, args.split, rows.len(), "written"))
+    Ok(summary(&folder, args.split, rows.len(), "written"))
 }
 
 /// The pack that the run's own configuration names.
@@ -80,7 +83,7 @@ fn trained_on(folder: &RunFolder) -> Result<PathBuf> {
 fn meta(folder: &RunFolder, record: &RunRecord, pack: &Pack, split: Split) -> Result<Meta> {
     let checkpoint = folder.file(train::BEST);
     let checkpoint = match checkpoint.exists() {
-        true => output::sha256_file(&checkpoint)?,
+        true => digest::sha256_file(&checkpoint)?,
         // The prediction itself says what is missing.
         false => String::new(),
     };
@@ -106,7 +109,7 @@ fn now() -> Result<u64> {
     Ok(SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?.as_secs())
 }
 
-fn told(folder: &RunFolder, split: Split, rows: usize, what: &str) -> Done {
+fn summary(folder: &RunFolder, split: Split, rows: usize, what: &str) -> Done {
     let path: &Path = &folder.predictions_path(split);
     Done {
         text: format!("{}: {what}, {rows} samples", path.display()),

@@ -1,29 +1,47 @@
 //! `ncaers report RUNS_DIR --out DIR`
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Result;
 use serde_json::json;
 
-use super::Done;
+use super::{Done, Usage};
 use crate::{
+    progress,
     record::Split,
-    report::{self, Request},
+    report::{
+        self,
+        several::{Part, Several},
+        Request, Summary, MAX_THUMBS,
+    },
 };
 
 /// Write tables, figures and one page about finished runs
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example: ncaers report data/demo/runs --manifest data/demo/manifest --out reports/demo"
+    after_help = "Examples: ncaers report data/demo/runs --manifest data/demo/manifest --out reports/demo\n          \
+        ncaers report NCAER-S=runs/ours CAER-S=runs/theirs --audit CAER-S=audits/caer-s --out reports/both"
 )]
 pub struct Args {
-    /// Folder of run folders
-    runs: PathBuf,
+    /// Folder of run folders; several data sets as NAME=FOLDER, of which CAER-S and NCAER-S stand for
+    /// the paper's
+    #[arg(required = true)]
+    runs: Vec<String>,
     /// Folder to write into: index.html, report.md, report.json, tables, figures, thumbs
     #[arg(long)]
     out: PathBuf,
     /// Folder of the manifest [default: the one the runs name, where it is unchanged]
     #[arg(long)]
     manifest: Option<PathBuf>,
+    /// Folder of an audit of the manifest, to say how much of the scores is leak; with several data
+    /// sets NAME=FOLDER
+    #[arg(long, value_name = "AUDIT_DIR")]
+    audit: Vec<String>,
+    /// Folder that `ncaers annotate` wrote, for Figure 11 of a report on several data sets
+    #[arg(long, value_name = "DIR")]
+    wild: Option<PathBuf>,
     /// Title [default: name of the output folder]
     #[arg(long)]
     title: Option<String>,
@@ -31,45 +49,19 @@ pub struct Args {
     #[arg(long, default_value = "test")]
     split: Split,
     /// Most thumbnails to write; the page shows the other samples by name
-    #[arg(long, default_value_t = 600)]
+    #[arg(long, default_value_t = MAX_THUMBS)]
     max_thumbs: usize,
 }
 
 pub(super) fn run(args: &Args) -> Result<Done> {
-    let name = args.out.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let title = args.title.clone().unwrap_or_else(|| format!("Emotion recognition report: {name}"));
-    write(
-        &Request {
-            runs: args.runs.clone(),
-            manifest: args.manifest.clone(),
-            split: args.split,
-            title,
-            max_thumbs: args.max_thumbs,
-        },
-        &args.out,
-    )
-}
-
-/// Renders the report of `runs` with the defaults, for commands that end in one.
-#[cfg(feature = "torch")]
-pub(super) fn render(runs: &Path, out: &Path) -> Result<Done> {
-    let [runs, out_text] = [runs, out].map(|p| p.as_os_str().to_owned());
-    run(&Args {
-        runs: runs.into(),
-        out: out_text.into(),
-        manifest: None,
-        title: None,
-        split: Split::Test,
-        max_thumbs: 600,
-    })
-}
-
-fn write(request: &Request, out: &Path) -> Result<Done> {
-    let summary = report::write(request, out)?;
-    for problem in &summary.problems {
-        eprintln!("note: {problem}");
-    }
-    let page = out.join("index.html");
+    let named: Option<Vec<(&str, &str)>> = args.runs.iter().map(|r| r.split_once('=')).collect();
+    let summary = match (named, args.runs.as_slice()) {
+        (Some(sets), _) => report::several::write(&several(args, &sets)?, &args.out)?,
+        (None, [runs]) => report::write(&one(args, runs)?, &args.out)?,
+        _ => return Err(Usage("several data sets need names: NAME=FOLDER each".into()).into()),
+    };
+    note_problems(&summary);
+    let page = args.out.join("index.html");
     let text = format!(
         "report on {} runs, {} tables, {} figures, {} remarks: {}",
         summary.runs,
@@ -86,4 +78,55 @@ fn write(request: &Request, out: &Path) -> Result<Done> {
         "page": page,
     });
     Ok(Done { text, json, exit: 0 })
+}
+
+/// The report of one data set.
+fn one(args: &Args, runs: &str) -> Result<Request> {
+    if args.wild.is_some() || args.audit.len() > 1 {
+        return Err(Usage("--wild and several --audit are for data sets given as NAME=FOLDER".into()).into());
+    }
+    let defaults = Request::new(runs.as_ref(), &args.out);
+    Ok(Request {
+        manifest: args.manifest.clone(),
+        split: args.split,
+        title: args.title.clone().unwrap_or(defaults.title),
+        max_thumbs: args.max_thumbs,
+        audit: args.audit.first().map(PathBuf::from),
+        ..defaults
+    })
+}
+
+/// The report of several data sets.
+fn several(args: &Args, sets: &[(&str, &str)]) -> Result<Several> {
+    let mut audits = BTreeMap::new();
+    for audit in &args.audit {
+        let known = audit.split_once('=').filter(|(name, _)| sets.iter().any(|(n, _)| n == name));
+        let (name, folder) = known.ok_or_else(|| {
+            Usage(format!("--audit `{audit}` is not NAME=FOLDER with the name of a data set"))
+        })?;
+        audits.insert(name, PathBuf::from(folder));
+    }
+    if args.manifest.is_some() {
+        return Err(Usage("--manifest is for one data set; several name theirs in their runs".into()).into());
+    }
+    let title = args.title.clone().unwrap_or_else(|| Request::new(Path::new(""), &args.out).title);
+    let part = |&(name, runs): &(&str, &str)| Part {
+        name: name.to_owned(),
+        request: Request {
+            title: name.to_owned(),
+            split: args.split,
+            max_thumbs: args.max_thumbs,
+            audit: audits.get(name).cloned(),
+            ..Request::new(runs.as_ref(), &args.out)
+        },
+    };
+    let parts = sets.iter().map(part).collect();
+    Ok(Several { title, parts, absent: Vec::new(), wild: args.wild.clone() })
+}
+
+/// Says what a report lacks.
+pub(super) fn note_problems(summary: &Summary) {
+    for problem in &summary.problems {
+        progress::message(&format!("note: {problem}"));
+    }
 }

@@ -11,7 +11,7 @@ use serde_json::{json, Value};
 
 use super::{Cli, Done, Usage};
 use crate::experiment::executor::{
-    slurm::{Batch, Resources, Standing, Table},
+    slurm::{Batch, Resources, Table, TaskStatus},
     Task,
 };
 
@@ -98,6 +98,11 @@ impl SlurmArgs {
         }
     }
 
+    /// Whether nothing is to be begun: the flags only ask or write scripts.
+    pub fn only_asks(&self) -> bool {
+        self.status || self.scripts_only
+    }
+
     /// Flags over the file of `--slurm` over `table`.
     ///
     /// # Errors
@@ -140,6 +145,8 @@ pub(super) struct Work<'a> {
     pub last: Task,
     /// Whether a task's results are there.
     pub is_done: &'a dyn Fn(&Task) -> bool,
+    /// What the folder is for: another batch is refused there.
+    pub record: Value,
     /// What the whole makes.
     pub result: &'a Path,
 }
@@ -149,6 +156,7 @@ pub(super) fn run(args: &SlurmArgs, resources: Resources, work: Work<'_>) -> Res
     let batch = Batch {
         folder: work.folder,
         purpose: work.purpose,
+        record: work.record,
         program: std::env::current_exe().context("cannot find this program's own file")?,
         workplace: std::env::current_dir().context("cannot find the working folder")?,
         tasks: work.tasks,
@@ -157,7 +165,7 @@ pub(super) fn run(args: &SlurmArgs, resources: Resources, work: Work<'_>) -> Res
         is_done: work.is_done,
     };
     if args.status {
-        return Ok(told(&batch.table()?));
+        return Ok(summary(&batch.table()?));
     }
     if args.scripts_only {
         return written(&batch);
@@ -174,16 +182,16 @@ pub(super) fn run(args: &SlurmArgs, resources: Resources, work: Work<'_>) -> Res
         let text = format!("{said}; ask with --status\n\n{}", table.text());
         return Ok(Done { text, json: json!({"submission": submission, "table": table}), exit: 0 });
     }
-    eprintln!("{said}; Ctrl-C ends the watching, not the jobs");
+    crate::progress::message(&format!("{said}; Ctrl-C ends the watching, not the jobs"));
     let table = batch.follow(|row| {
-        let detail = row.standing.detail();
+        let detail = row.status.detail();
         let colon = if detail.is_empty() { "" } else { ": " };
-        eprintln!("{}: {}{colon}{detail}", row.name, row.standing.word());
+        crate::progress::message(&format!("{}: {}{colon}{detail}", row.name, row.status.word()));
     })?;
     ended(&table, work.result)
 }
 
-fn told(table: &Table) -> Done {
+fn summary(table: &Table) -> Done {
     Done { text: table.text(), json: json!({"table": table}), exit: 0 }
 }
 
@@ -204,11 +212,11 @@ fn ended(table: &Table, result: &Path) -> Result<Done> {
         .tasks
         .iter()
         .chain([&table.last])
-        .filter(|row| row.standing != Standing::Done)
-        .map(|row| format!("{}: {} {}", row.name, row.standing.word(), row.standing.detail()))
+        .filter(|row| row.status != TaskStatus::Done)
+        .map(|row| format!("{}: {} {}", row.name, row.status.word(), row.status.detail()))
         .collect();
     if !failed.is_empty() {
-        eprintln!("{}", table.text());
+        crate::progress::message(&format!("{}", table.text()));
         bail!("{}; the same command submits again what is missing", failed.join("; "));
     }
     let text = format!("{} tasks done: {}", table.tasks.len(), result.display());

@@ -10,10 +10,10 @@ use serde_json::{json, Value};
 
 use super::Done;
 use crate::{
+    atomic,
     experiment::{self, Experiment},
-    manifest,
+    folder, manifest,
     model::{entry, ModelName},
-    output,
     pack::{self, Pack},
     record::Split,
     runs::{RunFolder, RunRecord, Status},
@@ -62,20 +62,21 @@ pub(super) fn run(args: &Args) -> Result<Done> {
     if args.dry_run {
         return dry_run(&experiment, &plan);
     }
-    let _lock = output::FolderLock::acquire(&args.out)?;
     let folder = RunFolder::new(&args.out);
+    let out = folder::claim_standing(&args.out, RunFolder::PURPOSE)?;
+    folder.claim_training(&out)?;
     if let Some(done) = earlier(&folder, &plan, args.resume)? {
-        return Ok(told(&done, &folder, "already done"));
+        return Ok(summary(&done, &folder, "already done"));
     }
-    output::write(&folder.file("config.toml"), experiment.to_toml()?.as_bytes())?;
+    atomic::write(&folder.file("config.toml"), experiment.to_toml()?.as_bytes())?;
     ctrlc::set_handler(|| {
         if STOP.swap(true, Ordering::SeqCst) {
             std::process::exit(130);
         }
-        eprintln!("finishing the step and saving; again to end at once");
+        crate::progress::message(&format!("finishing the step and saving; again to end at once"));
     })
     .context("cannot watch Ctrl-C")?;
-    Ok(told(&train::fit(&plan, &folder, &STOP)?, &folder, "finished"))
+    Ok(summary(&train::fit(&plan, &folder, &STOP)?, &folder, "finished"))
 }
 
 /// What is to be done, with the pack's and the manifest's digests.
@@ -126,7 +127,7 @@ fn earlier(folder: &RunFolder, plan: &Plan, resume: bool) -> Result<Option<RunRe
         return Ok(None);
     }
     let old = folder.record()?;
-    let differing = output::differing_keys(&old.config, &plan.identity);
+    let differing = folder::differing_keys(&old.config, &plan.identity);
     if !differing.is_empty() {
         bail!(
             "{} holds a run of another configuration ({}); choose another folder or remove it",
@@ -144,7 +145,7 @@ fn earlier(folder: &RunFolder, plan: &Plan, resume: bool) -> Result<Option<RunRe
     }
 }
 
-fn told(record: &RunRecord, folder: &RunFolder, what: &str) -> Done {
+fn summary(record: &RunRecord, folder: &RunFolder, what: &str) -> Done {
     let selected = record.selected.as_ref().map_or_else(String::new, |s| {
         let accuracy =
             s.val_accuracy.map_or_else(String::new, |v| format!(" with validation accuracy {v:.4}"));

@@ -5,7 +5,7 @@ use anyhow::bail;
 use serde_json::json;
 
 use super::Done;
-use crate::build::verify::verify;
+use crate::dataset::verify::verify;
 
 /// Check every promise of a manifest against its files
 #[derive(Debug, clap::Args)]
@@ -21,7 +21,7 @@ const SHOWN: usize = 50;
 pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
     let report = verify(&args.manifest)?;
     for violation in report.violations.iter().take(SHOWN) {
-        eprintln!("{violation}");
+        crate::progress::message(&format!("{violation}"));
     }
     if !report.violations.is_empty() {
         bail!(

@@ -9,7 +9,7 @@ pub struct Args {}
 
 pub(super) fn run(_: &Args) -> anyhow::Result<Done> {
     keep_memory();
-    crate::build::serve(std::io::stdin().lock(), std::io::stdout().lock())?;
+    crate::dataset::serve(std::io::stdin().lock(), std::io::stdout().lock())?;
     Ok(Done::default())
 }
 

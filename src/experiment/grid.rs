@@ -5,7 +5,7 @@ use anyhow::{bail, ensure, Context, Result};
 use serde_json::{json, Map, Value};
 
 use super::{executor::slurm::Resources, keys, tree_of, Experiment};
-use crate::output;
+use crate::folder;
 
 /// A grid of runs, in the order in which they are to be made: every difference for its first
 /// seed, then for its second, so that an unfinished grid already compares.
@@ -42,8 +42,20 @@ impl Grid {
     /// # Errors
     /// When a file cannot be read, or a key or value is wrong; names the run and the key.
     pub fn read(path: &Path, settings: &[String]) -> Result<Self> {
+        Self::read_with(path, settings, None)
+    }
+
+    /// The same with `seeds`, where some are given, in place of every run's own.
+    ///
+    /// # Errors
+    /// As [`Grid::read`], and when no seed is given.
+    pub fn read_with(path: &Path, settings: &[String], seeds: Option<&[u64]>) -> Result<Self> {
         let mut slurm = Value::Null;
-        let rows = rows_of(path, &mut Vec::new(), &mut slurm)?;
+        let mut rows = rows_of(path, &mut Vec::new(), &mut slurm)?;
+        if let Some(seeds) = seeds {
+            ensure!(!seeds.is_empty(), "no seed is given");
+            rows.iter_mut().for_each(|row| row.seeds = seeds.to_vec());
+        }
         Resources::of(&slurm).with_context(|| path.display().to_string())?;
         let most = rows.iter().map(|row| row.seeds.len()).max().unwrap_or(0);
         let mut runs: Vec<GridRun> = Vec::new();
@@ -95,7 +107,7 @@ impl Row {
 /// A label as part of a folder name: `F + mC, GLA` becomes `F-mC-GLA`.
 fn slug(label: &str) -> String {
     let words = label.split(|c: char| !c.is_ascii_alphanumeric() && !"._".contains(c));
-    output::safe_component(&words.filter(|w| !w.is_empty()).collect::<Vec<_>>().join("-"))
+    folder::safe_component(&words.filter(|w| !w.is_empty()).collect::<Vec<_>>().join("-"))
 }
 
 /// The rows of a grid file, those of the grids that it includes first; `open` names the files
@@ -228,9 +240,9 @@ mod tests {
         Grid::read(&dir.path().join("grid.toml"), &[])
     }
 
-    fn told(grid: &Grid) -> Vec<(&str, u32, u32)> {
-        let told = |r: &'_ GridRun| (r.experiment.train.epochs, r.experiment.train.batch_size);
-        grid.runs.iter().map(|r| (r.folder.as_str(), told(r).0, told(r).1)).collect()
+    fn summary(grid: &Grid) -> Vec<(&str, u32, u32)> {
+        let changes = |r: &'_ GridRun| (r.experiment.train.epochs, r.experiment.train.batch_size);
+        grid.runs.iter().map(|r| (r.folder.as_str(), changes(r).0, changes(r).1)).collect()
     }
 
     #[test]
@@ -241,7 +253,7 @@ mod tests {
              [[run]]\nlabel = \"c + d, e\"\n",
         );
         let expected = [("a-1", 5, 32), ("b-1", 3, 32), ("c-d-e-1", 60, 32), ("a-2", 5, 32)];
-        assert_eq!(told(&grid.expect("reads")), expected);
+        assert_eq!(summary(&grid.expect("reads")), expected);
     }
 
     #[test]
@@ -252,7 +264,7 @@ mod tests {
              [[run]]\nlabel = \"same\"\nseeds = [4]\ntrain.epochs = 3\ntrain.batch_size = 16\n",
         );
         let expected = [("a-4", 9, 16), ("b-4", 3, 16), ("a-5", 9, 16), ("b-5", 3, 16)];
-        assert_eq!(told(&grid.expect("reads")), expected);
+        assert_eq!(summary(&grid.expect("reads")), expected);
     }
 
     #[test]
@@ -279,6 +291,20 @@ mod tests {
         let counts = ["table4.toml", "table6.toml", "table7.toml", "ablation.toml"].map(distinct);
         assert_eq!(counts, [9, 4, 3, 14]);
         assert_eq!(["table2.toml", "table3.toml"].map(distinct), [12, 4]);
+        // Shared rows once: CAER-Net-S and GLAMOR-Net, and of Table 7 all but MobileNetV2.
+        assert_eq!(["ncaer-s.toml", "caer-s.toml"].map(distinct), [17, 13]);
+    }
+
+    #[test]
+    fn seeds_from_outside_replace_every_runs_own() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/ablation-demo.toml");
+        let seeds = |given: Option<&[u64]>| {
+            let runs = Grid::read_with(&path, &[], given).expect("reads").runs;
+            runs.iter().map(|run| run.seed).collect::<std::collections::BTreeSet<_>>()
+        };
+        assert_eq!(seeds(None), [1, 2, 3].into());
+        assert_eq!(seeds(Some(&[7, 9])), [7, 9].into());
+        assert!(Grid::read_with(&path, &[], Some(&[])).is_err());
     }
 
     #[test]

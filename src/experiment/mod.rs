@@ -9,12 +9,19 @@ use anyhow::{ensure, Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{json, Value};
 
-use crate::{model::ModelConfig, output, train::TrainConfig};
+use crate::{digest, model::ModelConfig, train::TrainConfig};
 
+#[cfg(feature = "torch")]
+pub mod ablation;
 pub mod executor;
 pub mod forecast;
 mod grid;
 mod keys;
+pub mod obstacles;
+#[cfg(feature = "torch")]
+pub mod paper;
+#[cfg(feature = "torch")]
+pub mod start_weights;
 
 use executor::slurm::Resources;
 pub use grid::{Grid, GridRun};
@@ -131,13 +138,13 @@ impl Experiment {
 
 /// The run id of an identity: the first 16 hex digits of the SHA-256 of its text.
 pub fn run_id(identity: &Value) -> String {
-    output::sha256_hex(keys::canonical(identity).to_string().as_bytes())[..16].to_owned()
+    digest::sha256_hex(keys::canonical(identity).to_string().as_bytes())[..16].to_owned()
 }
 
 /// Digest of a weight file, or of the checkpoint of a run folder.
 fn content_digest(path: &Path) -> Result<String> {
     let file = if path.is_dir() { path.join("best.safetensors") } else { path.to_owned() };
-    output::sha256_file(&file)
+    digest::sha256_file(&file)
 }
 
 /// Reads a TOML file as a tree.

@@ -14,7 +14,7 @@ use crate::{
 /// Why a run of this configuration cannot be made, each in a line that says what to do; nothing
 /// when it can.
 pub fn obstacles(experiment: &Experiment) -> Vec<String> {
-    let mut found = files(experiment);
+    let mut found = missing_files(experiment);
     match experiment.pack() {
         Ok(folder) => found.extend(pack_obstacles(experiment, folder)),
         Err(error) => found.push(format!("{error:#}")),
@@ -22,8 +22,8 @@ pub fn obstacles(experiment: &Experiment) -> Vec<String> {
     found
 }
 
-/// Weights and teacher.
-fn files(experiment: &Experiment) -> Vec<String> {
+/// Files that the configuration names and that are not there: weights, teacher.
+pub fn missing_files(experiment: &Experiment) -> Vec<String> {
     let mut found = Vec::new();
     if let Some(weights) = &experiment.model.weights {
         let path = Path::new(&weights.path);

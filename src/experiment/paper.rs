@@ -273,9 +273,9 @@ impl Paper {
             request: Request {
                 manifest: Some(part.manifest()),
                 title: part.role.name().to_owned(),
+                audit: Some(part.audit()).filter(|audit| audit.join("clean.csv").is_file()),
                 ..Request::new(&part.ablation.out, &out)
             },
-            audit: Some(part.audit()).filter(|audit| audit.join("clean.csv").is_file()),
         });
         let request = Several {
             title: "The paper's tables and figures".into(),

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use super::{best_first, Detector};
 use crate::{
-    output,
+    digest,
     record::{Emotion, FaceBox, Split},
 };
 
@@ -103,7 +103,7 @@ impl Boxes {
             boxes.add(format, path, &file, &bytes).with_context(|| file.display().to_string())?;
         }
         boxes.found.values_mut().for_each(|faces| best_first(faces));
-        boxes.digest = output::hex(&digest.finalize());
+        boxes.digest = digest::hex(&digest.finalize());
         Ok(boxes)
     }
 

@@ -185,7 +185,7 @@ pub fn read_samples(path: &Path) -> Result<(Vec<Sample>, Meta), Error> {
 /// # Errors
 /// When the file cannot be read.
 pub fn digest(folder: &Path) -> anyhow::Result<String> {
-    crate::output::sha256_file(&folder_of(folder).join("samples.parquet"))
+    crate::digest::sha256_file(&folder_of(folder).join("samples.parquet"))
 }
 
 /// Writes a prediction file, rows in sample_id order.

@@ -57,7 +57,7 @@ fn write_frames(
     meta: &BTreeMap<String, String>,
 ) -> anyhow::Result<()> {
     let pairs = meta.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
-    crate::output::write_with(path, |out| {
+    crate::atomic::write_with(path, |out| {
         let mut writer = ParquetWriter::new(out)
             .with_compression(ParquetCompression::Zstd(None))
             .with_statistics(StatisticsOptions::default())

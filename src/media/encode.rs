@@ -20,7 +20,7 @@ use ffmpeg_next::{
 };
 use image::RgbImage;
 
-use crate::output;
+use crate::atomic;
 
 /// Samples per second of the sound track.
 const SOUND_RATE: i32 = 44_100;
@@ -109,7 +109,7 @@ where
 {
     let (bytes, count) = encode(container(path)?, format, frames)
         .with_context(|| format!("cannot encode {}", path.display()))?;
-    output::write(path, &bytes)?;
+    atomic::write(path, &bytes)?;
     Ok(count)
 }
 

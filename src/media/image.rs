@@ -284,7 +284,7 @@ mod tests {
         }
         bytes.extend(encode_jpeg(&rough(720, 404, 6), 95).expect("encode"));
         bytes.extend(encode_thumbnail(&rough(263, 141, 5), 80).expect("encode"));
-        let hash = crate::output::sha256_hex(&bytes);
+        let hash = crate::digest::sha256_hex(&bytes);
         assert_eq!(hash, "44d1593c71f67a3e5baa4f2697c0edb7981542807144f5ced3e1356f5d745b4a");
         if WITHOUT.iter().any(|variable| std::env::var_os(variable).is_some()) {
             return;

@@ -14,6 +14,7 @@ use image::{imageops, RgbImage};
 use tempfile::NamedTempFile;
 
 use super::encode::{write_header, write_packet, ClipFormat, Codec, Pictures};
+use crate::atomic::part_path;
 
 /// Quality of H.264 (CRF): near to invisible loss.
 const CRF: u32 = 20;
@@ -51,7 +52,13 @@ impl Redrawn {
         ffmpeg::init()?;
         ffmpeg::log::set_level(ffmpeg::log::Level::Error);
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let file = NamedTempFile::new_in(folder)
+        let part = part_path(path);
+        // What a killed process left; the name is made of ours.
+        let _ = std::fs::remove_file(&part);
+        let file = tempfile::Builder::new()
+            .prefix(part.file_name().unwrap_or_default())
+            .rand_bytes(0)
+            .tempfile_in(folder)
             .with_context(|| format!("cannot write into {}", folder.display()))?;
         let container =
             if path.extension().is_some_and(|e| e == "mkv") { "matroska" } else { "mp4" };

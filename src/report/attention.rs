@@ -6,7 +6,7 @@ use image::{imageops, Rgb, RgbImage};
 use safetensors::{Dtype, SafeTensors};
 
 use super::{
-    figure::{picture_grid, Answer, Figure, RowHead, Shot, ShotColumn},
+    figure::{picture_grid, Answer, DecodedFrame, Figure, RowHead, ShotColumn},
     gallery,
     page::{Block, Section},
     study::{Group, Run, Study},
@@ -134,11 +134,11 @@ fn column(
         mask(&mut masked, face, 0);
     }
     let small = |p: &RgbImage| imageops::thumbnail(p, SIZE.0, SIZE.1);
-    let plain = |picture| Some(Shot { picture, lines: Vec::new() });
+    let plain = |picture| Some(DecodedFrame { picture, lines: Vec::new() });
     let masked = small(&masked);
     let maps = models.iter().map(|m| {
         let picture = overlay(&masked, m.of(index), m.rows, m.columns);
-        Some(Shot { picture, lines: m.answer(index).into_iter().collect() })
+        Some(DecodedFrame { picture, lines: m.answer(index).into_iter().collect() })
     });
     Some(ShotColumn {
         title: Emotion::ALL[class].name().to_owned(),

@@ -6,14 +6,14 @@ use image::{imageops, RgbImage};
 use rayon::prelude::*;
 
 use super::{
-    figure::{self, Answer, Figure, RowHead, Shot, ShotColumn},
+    figure::{self, Answer, DecodedFrame, Figure, RowHead, ShotColumn},
     page::scrolling,
     study::{Run, Study},
-    table::escape_html,
 };
+use crate::table::escape_html;
 use crate::{
+    folder,
     media::image::{decode_rgb, encode_thumbnail, load_rgb},
-    output,
     record::{Emotion, Prediction, Sample, NUM_CLASSES},
     seed::Draws,
 };
@@ -94,7 +94,7 @@ fn shuffled(study: &Study) -> Vec<usize> {
 pub fn picture(study: &Study, samples: &BTreeMap<&str, &Sample>, id: &str) -> Result<RgbImage> {
     let data = study.data.as_ref().context("no manifest")?;
     let sample = samples.get(id).with_context(|| format!("the manifest has no sample {id}"))?;
-    load_rgb(&output::below(&data.folder, &sample.image_path)?)
+    load_rgb(&folder::below(&data.folder, &sample.image_path)?)
 }
 
 fn thumb(study: &Study, samples: &BTreeMap<&str, &Sample>, index: usize) -> Result<Vec<u8>> {
@@ -160,7 +160,7 @@ pub fn figure(study: &Study, thumbs: &Thumbs) -> Option<Figure> {
             Some((answer, format!("{name} {:.0} %", 100.0 * share)))
         });
         let picture = imageops::resize(&picture, 160, 120, imageops::FilterType::Triangle);
-        Some(Shot { picture, lines: lines.collect() })
+        Some(DecodedFrame { picture, lines: lines.collect() })
     };
     let columns: Vec<ShotColumn> = Emotion::ALL
         .into_iter()

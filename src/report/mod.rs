@@ -14,23 +14,32 @@ mod scores;
 mod sections;
 pub mod several;
 mod study;
-pub mod table;
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::{json, Map, Value};
 
 pub use attention::overlay as heat;
-pub use study::{Request, Study};
+pub use study::{Request, Study, MAX_THUMBS};
 
-use crate::{output, progress::Progress};
+use crate::{
+    folder::{self, OutputFolder},
+    progress::Progress,
+};
 use gallery::Thumbs;
 use page::{Block, Page, Section};
 use scores::Scores;
 
 /// What a demonstration's title and banner say.
 const DEMONSTRATION: &str = "demonstration on synthetic clips; says nothing about real data";
+
+/// What every reader of a demonstration must know first.
+const BANNER: &str = "This is a demonstration on synthetic clips that were drawn so that attention \
+                      matters. It shows that the chain works and says nothing about real data.";
 
 /// What was written.
 #[derive(Clone, Debug)]
@@ -51,21 +60,17 @@ pub struct Summary {
 /// # Errors
 /// When nothing can be reported on, or `out` cannot be written.
 pub fn write(request: &Request, out: &Path) -> Result<Summary> {
-    let _lock = output::FolderLock::acquire(out)?;
+    let out_folder = folder::claim_standing(out, "report")?;
     let mut study = Study::read(request)?;
     let scores = Scores::of(&study)?;
     let mut problems = std::mem::take(&mut study.problems);
     let thumbs = Thumbs::make(&study, request.max_thumbs, &mut problems);
     let maps = attention::figure(&study, &mut problems);
     study.problems = problems;
-    let page = page(&study, &scores, &thumbs, maps);
-    write_files(out, &page, &thumbs)?;
-    output::write(&out.join("report.md"), page.markdown().as_bytes())?;
-    output::write_json(&out.join("report.json"), &trace(&study, &scores, &page))?;
-    output::write(
-        &out.join("index.html"),
-        page.html(&page_data(&study, &scores, &thumbs))?.as_bytes(),
-    )?;
+    let leak = leak::Leak::of(&study, request.audit.as_deref())?;
+    let leak = leak.map(|leak| leak::section("this data set", &study, &leak, None));
+    let page = page(&study, &scores, &thumbs, maps, leak);
+    write_study(&out_folder, &study, &scores, &thumbs, &page)?;
     Ok(Summary {
         runs: study.runs.len(),
         tables: page.tables().count(),
@@ -74,14 +79,48 @@ pub fn write(request: &Request, out: &Path) -> Result<Summary> {
     })
 }
 
-fn page(study: &Study, scores: &Scores, thumbs: &Thumbs, maps: Option<Section>) -> Page {
-    let mut sections = vec![
+/// Writes the page of one study with everything beside it.
+fn write_study(
+    out: &OutputFolder,
+    study: &Study,
+    scores: &Scores,
+    thumbs: &Thumbs,
+    page: &Page,
+) -> Result<()> {
+    write_page(out, page, thumbs, &page_data(study, scores, thumbs), &trace(study, scores, page))
+}
+
+/// Writes a page, its tables, figures and thumbnails, and removes what an earlier report left.
+fn write_page(
+    out: &OutputFolder,
+    page: &Page,
+    thumbs: &Thumbs,
+    data: &Value,
+    trace: &Value,
+) -> Result<()> {
+    let mut kept = write_files(out, page, thumbs)?;
+    out.write("report.md", page.markdown().as_bytes())?;
+    out.write_json("report.json", trace)?;
+    out.write("index.html", page.html(data)?.as_bytes())?;
+    kept.extend(["report.md", "report.json", "index.html"].map(PathBuf::from));
+    out.retain(|name| kept.contains(name))
+}
+
+fn page(
+    study: &Study,
+    scores: &Scores,
+    thumbs: &Thumbs,
+    maps: Option<Section>,
+    leak: Option<Section>,
+) -> Page {
+    let mut sections: Vec<Section> = leak.into_iter().collect();
+    sections.extend([
         sections::results::section(study, scores),
         sections::significance::section(study, scores),
         sections::confusion::section(study),
         sections::data::section(study),
         pictures(study, thumbs),
-    ];
+    ]);
     sections.extend(maps);
     sections.push(sections::training::curves(study));
     sections.extend(sections::training::fusion(study));
@@ -96,11 +135,7 @@ fn page(study: &Study, scores: &Scores, thumbs: &Thumbs, maps: Option<Section>) 
         } else {
             title.clone()
         },
-        banner: study.demonstration.then(|| {
-            "This is a demonstration on synthetic clips that were drawn so that attention matters. \
-             It shows that the chain works and says nothing about real data."
-                .into()
-        }),
+        banner: study.demonstration.then(|| BANNER.into()),
         colophon: format!(
             "Made by ncaers {} from {} run folders without running a model.",
             env!("CARGO_PKG_VERSION"),
@@ -131,54 +166,32 @@ fn two_models(study: &Study) -> Section {
     section
 }
 
-fn write_files(out: &Path, page: &Page, thumbs: &Thumbs) -> Result<()> {
+/// Writes tables, figures and thumbnails; returns their names.
+fn write_files(out: &OutputFolder, page: &Page, thumbs: &Thumbs) -> Result<BTreeSet<PathBuf>> {
     let mut kept = BTreeSet::new();
-    let mut put = |folder: &str, name: String, bytes: &[u8]| {
-        let path = out.join(folder).join(name);
-        output::write(&path, bytes)?;
-        kept.insert(path);
+    let mut put = |name: String, bytes: &[u8]| {
+        out.write(&name, bytes)?;
+        kept.insert(PathBuf::from(name));
         anyhow::Ok(())
     };
     for table in page.tables() {
         let name = &table.name;
-        put("tables", format!("{name}.md"), table.markdown().as_bytes())?;
-        put("tables", format!("{name}.tex"), table.latex().as_bytes())?;
-        put("tables", format!("{name}.csv"), table.csv()?.as_bytes())?;
+        put(format!("tables/{name}.md"), table.markdown().as_bytes())?;
+        put(format!("tables/{name}.tex"), table.latex().as_bytes())?;
+        put(format!("tables/{name}.csv"), table.csv()?.as_bytes())?;
     }
     let figures: Vec<_> = page.figures().collect();
     let progress = Progress::new("figures", "figures", figures.len() as u64);
     for figure in figures {
-        put("figures", format!("{}.svg", figure.name), figure.canvas.svg()?.as_bytes())?;
-        put("figures", format!("{}.png", figure.name), &figure.canvas.png()?)?;
+        put(format!("figures/{}.svg", figure.name), figure.canvas.svg()?.as_bytes())?;
+        put(format!("figures/{}.png", figure.name), &figure.canvas.png()?)?;
         progress.advance(1);
     }
     progress.finish();
     for (&index, bytes) in &thumbs.files {
-        let path = out.join(Thumbs::path(index));
-        output::write(&path, bytes)?;
-        kept.insert(path);
+        put(Thumbs::path(index), bytes)?;
     }
-    remove_stale(out, &kept)
-}
-
-/// Removes what an earlier report left in the folders that belong to reports.
-fn remove_stale(out: &Path, kept: &BTreeSet<std::path::PathBuf>) -> Result<()> {
-    let ours = [
-        ("tables", ["md", "tex", "csv"]),
-        ("figures", ["svg", "png", "png"]),
-        ("thumbs", ["jpg"; 3]),
-    ];
-    for (folder, kinds) in ours {
-        let Ok(entries) = fs::read_dir(out.join(folder)) else { continue };
-        for path in entries.filter_map(|e| Some(e.ok()?.path())) {
-            let kind = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
-            if kinds.contains(&kind) && !kept.contains(&path) {
-                fs::remove_file(&path)
-                    .with_context(|| format!("cannot remove the old {}", path.display()))?;
-            }
-        }
-    }
-    Ok(())
+    Ok(kept)
 }
 
 /// What the page's script reads.

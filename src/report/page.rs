@@ -4,10 +4,8 @@ use std::fmt::Write;
 use anyhow::Result;
 use serde_json::Value;
 
-use super::{
-    figure::Figure,
-    table::{escape_html, escape_markdown, Table},
-};
+use super::figure::Figure;
+use crate::table::{escape_html, escape_markdown, Table};
 
 const CSS: &str = include_str!("page/page.css");
 const JS: &str = include_str!("page/page.js");

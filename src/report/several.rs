@@ -63,8 +63,6 @@ pub struct Part {
     pub name: String,
     /// Its runs and how they are scored.
     pub request: Request,
-    /// The folder of an audit of its manifest.
-    pub audit: Option<PathBuf>,
 }
 
 /// A report on several data sets.
@@ -119,7 +117,8 @@ pub fn write(request: &Several, out: &Path) -> Result<Summary> {
         problems.extend(about.map(|problem| format!("{}: {problem}", chapter.name)));
     }
     let page = page(request, &chapters, &absent, &problems);
-    super::write_page(&folder, &page, &no_data(), &trace(&chapters, &page, &problems), None)?;
+    let trace = trace(&chapters, &page, &problems);
+    super::write_page(&folder, &page, &Thumbs::default(), &no_data(), &trace)?;
     let sum = |get: fn(&Chapter) -> usize| chapters.iter().map(get).sum();
     Ok(Summary {
         runs: sum(|c| c.study.runs.len()),
@@ -136,10 +135,12 @@ fn chapter(part: &Part, out: &OutputFolder) -> Result<Chapter> {
     let thumbs = Thumbs::make(&study, part.request.max_thumbs, &mut problems);
     let maps = attention::figure(&study, &mut problems);
     study.problems = problems;
-    let leak = Leak::of(&study, part.audit.as_deref())?;
-    let folder = folder::safe_component(&part.name.to_ascii_lowercase());
+    let leak = Leak::of(&study, part.request.audit.as_deref())?;
+    let folder = folder::safe_component(&part.name.to_ascii_lowercase().replace(' ', "-"));
     let told = leak.as_ref().map(|leak| leak::section(&part.name, &study, leak, None));
-    super::write_study(&study, &scores, &thumbs, maps.clone(), told, &out.folder(&folder)?)?;
+    let page = super::page(&study, &scores, &thumbs, maps.clone(), told);
+    let own = folder::claim_standing(&out.folder(&folder)?, "report")?;
+    super::write_study(&own, &study, &scores, &thumbs, &page)?;
     let role = Role::of(&part.name);
     Ok(Chapter { name: part.name.clone(), role, folder, study, scores, thumbs, maps, leak })
 }

@@ -10,8 +10,8 @@ use serde_json::Value;
 use super::paper;
 use crate::{
     corpus::demo,
+    digest,
     manifest::{self, Manifest},
-    output,
     record::{Prediction, Sample, Split},
     runs::{self, EpochRow, GridRow, RunFolder, RunRecord, Status},
 };
@@ -29,11 +29,31 @@ pub struct Request {
     pub title: String,
     /// Most thumbnails to write.
     pub max_thumbs: usize,
+    /// Folder of an audit of the manifest: how much of the scores is leak.
+    pub audit: Option<PathBuf>,
 }
 
-/// Answers of a run on the reported split.
+/// Thumbnails of a report when nobody says how many.
+pub const MAX_THUMBS: usize = 600;
+
+impl Request {
+    /// The report of `runs` into `out` with the defaults: the test split, named after the folder.
+    pub fn new(runs: &Path, out: &Path) -> Self {
+        let name = out.file_name().unwrap_or_default().to_string_lossy();
+        Request {
+            runs: runs.to_owned(),
+            manifest: None,
+            split: Split::Test,
+            title: format!("Emotion recognition report: {name}"),
+            max_thumbs: MAX_THUMBS,
+            audit: None,
+        }
+    }
+}
+
+/// Predictions of a run on the reported split.
 #[derive(Clone, Debug)]
-pub struct Answers {
+pub struct Predictions {
     /// One row per sample, in sample_id order.
     pub rows: Vec<Prediction>,
     /// SHA-256 of the prediction file.
@@ -54,7 +74,7 @@ pub struct Run {
     /// How often somebody predicted on the test split.
     pub looks: usize,
     /// Its answers; `None` when they are missing or refused, which a problem explains.
-    pub answers: Option<Answers>,
+    pub answers: Option<Predictions>,
 }
 
 /// Runs that differ in nothing but the seed.
@@ -162,7 +182,7 @@ impl Study {
     }
 
     /// The runs that have answers.
-    pub fn scored(&self) -> impl Iterator<Item = (usize, &Run, &Answers)> {
+    pub fn scored(&self) -> impl Iterator<Item = (usize, &Run, &Predictions)> {
         self.runs.iter().enumerate().filter_map(|(i, r)| Some((i, r, r.answers.as_ref()?)))
     }
 
@@ -269,16 +289,16 @@ fn read_run(folder: &RunFolder, split: Split, problems: &mut Vec<String>) -> Res
     Ok(Run { folder: folder.clone(), name, record, epochs, looks: looks.len(), answers })
 }
 
-fn read_answers(folder: &RunFolder, split: Split) -> Result<Answers> {
+fn read_answers(folder: &RunFolder, split: Split) -> Result<Predictions> {
     let (mut rows, _) = folder.predictions(split)?;
     ensure!(!rows.is_empty(), "its prediction file is empty");
     rows.sort_by(|a, b| a.sample_id.cmp(&b.sample_id));
-    let digest = output::sha256_file(&folder.predictions_path(split))?;
-    Ok(Answers { rows, digest })
+    let digest = digest::sha256_file(&folder.predictions_path(split))?;
+    Ok(Predictions { rows, digest })
 }
 
 /// Ids and labels of a prediction file.
-fn test_set(answers: &Answers) -> Vec<(String, u8)> {
+fn test_set(answers: &Predictions) -> Vec<(String, u8)> {
     answers.rows.iter().map(|r| (r.sample_id.clone(), r.target)).collect()
 }
 

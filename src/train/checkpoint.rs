@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tch::{Kind, Tensor};
 
-use crate::output;
+use crate::atomic;
 
 /// Version of the layout.
 const LAYOUT: u32 = 1;
@@ -182,7 +182,7 @@ pub(crate) fn write_tensors<'a>(
         .collect::<Result<Vec<_>>>()?;
     let metadata = HashMap::from([(KEY.to_owned(), text.to_owned())]);
     let bytes = safetensors::serialize(views, Some(metadata))?;
-    output::write_with(path, |file| Ok(file.write_all(&bytes)?))
+    atomic::write_with(path, |file| Ok(file.write_all(&bytes)?))
 }
 
 fn bytes_of(tensor: &Tensor) -> Result<Vec<u8>> {

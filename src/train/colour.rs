@@ -2,24 +2,28 @@
 use anyhow::Result;
 use tch::{Device, Kind, Tensor};
 
-use super::batch::{to_device, Look};
+use super::batch::{to_device, AugmentParams};
 
 /// One number per sample as `[N, 1, 1, 1]`.
-fn per_sample(looks: &[Look], device: Device, get: impl Fn(&Look) -> f64) -> Result<Tensor> {
+fn per_sample(
+    looks: &[AugmentParams],
+    device: Device,
+    get: impl Fn(&AugmentParams) -> f64,
+) -> Result<Tensor> {
     let values: Vec<f32> = looks.iter().map(|look| get(look) as f32).collect();
     Ok(to_device(&Tensor::f_from_slice(&values)?, device)?.f_view([-1, 1, 1, 1])?)
 }
 
 /// Brightness, contrast around the mean grey, saturation around the grey picture, hue, in this
 /// order and clipped to 0..=1, as torchvision's transforms (grey = .299 R + .587 G + .114 B).
-pub(super) fn recoloured(mut x: Tensor, looks: &[Look]) -> Result<Tensor> {
+pub(super) fn recoloured(mut x: Tensor, looks: &[AugmentParams]) -> Result<Tensor> {
     let device = x.device();
     let grey = |x: &Tensor| -> Result<Tensor> {
         let weights = to_device(&Tensor::f_from_slice(&[0.299f32, 0.587, 0.114])?, device)?;
         let weighted = x.f_mul(&weights.f_view([1, 3, 1, 1])?)?;
         Ok(weighted.f_sum_dim_intlist([1].as_slice(), true, Kind::Float)?)
     };
-    let factor = |get: fn(&Look) -> f64| per_sample(looks, device, get);
+    let factor = |get: fn(&AugmentParams) -> f64| per_sample(looks, device, get);
     x = x.f_mul_(&factor(|l| l.brightness)?)?.f_clamp_(0.0, 1.0)?;
     let middle = grey(&x)?.f_mean_dim([1, 2, 3].as_slice(), true, Kind::Float)?;
     x = x.f_sub_(&middle)?.f_mul_(&factor(|l| l.contrast)?)?.f_add_(&middle)?;
@@ -30,14 +34,14 @@ pub(super) fn recoloured(mut x: Tensor, looks: &[Look]) -> Result<Tensor> {
         x = x.f_clamp_(0.0, 1.0)?;
     }
     match looks.iter().any(|look| look.hue != 0.0) {
-        true => turned_in_hue(&x, &factor(|l| l.hue)?),
+        true => shift_hue(&x, &factor(|l| l.hue)?),
         false => Ok(x),
     }
 }
 
 /// Adds `turn` (`[N, 1, 1, 1]`, shares of the colour circle) to the hue of every pixel, value and
 /// saturation kept: Smith 1978, in the closed form by channel.
-fn turned_in_hue(x: &Tensor, turn: &Tensor) -> Result<Tensor> {
+fn shift_hue(x: &Tensor, turn: &Tensor) -> Result<Tensor> {
     let channel = |c: i64| x.f_narrow(1, c, 1);
     let (red, green, blue) = (channel(0)?, channel(1)?, channel(2)?);
     let value = x.f_amax([1].as_slice(), true)?;
@@ -69,8 +73,8 @@ mod tests {
     use super::*;
     use crate::model::{Input, Slot};
 
-    fn plain() -> Look {
-        Look::central(Slot { input: Input::Face, height: 4, width: 4 })
+    fn plain() -> AugmentParams {
+        AugmentParams::central(Slot { input: Input::Face, height: 4, width: 4 })
     }
 
     #[test]
@@ -79,7 +83,7 @@ mod tests {
         let x = Tensor::from_slice(&colours.concat()).view([4, 3, 1, 1]);
         let turned = |share: f32| {
             let turns = Tensor::from_slice(&[share; 4]).view([4, 1, 1, 1]);
-            Vec::<f32>::try_from(turned_in_hue(&x, &turns).expect("turns").flatten(0, -1))
+            Vec::<f32>::try_from(shift_hue(&x, &turns).expect("turns").flatten(0, -1))
                 .expect("values")
         };
         // A third of the circle moves every channel on by one place, half of it mirrors.

@@ -9,12 +9,9 @@ use std::{fs::File, io::Write, path::PathBuf};
 use anyhow::{Context, Result};
 
 use crate::{
-    output,
-    runs::{EpochRow, RunFolder},
+    atomic,
+    runs::{EpochRow, RunFolder, EVENTS},
 };
-
-/// The file's name; TensorBoard looks for `tfevents` in it.
-const NAME: &str = "events.out.tfevents.ncaers";
 
 /// An event file that grows by an epoch at a time.
 #[derive(Debug)]
@@ -30,8 +27,8 @@ impl Events {
     pub fn start(folder: &RunFolder, rows: &[EpochRow], time: f64) -> Result<Self> {
         let mut bytes = record(&version(time));
         rows.iter().for_each(|row| bytes.extend(record(&epoch(row, time))));
-        let path = folder.file(NAME);
-        output::write(&path, &bytes)?;
+        let path = folder.file(EVENTS);
+        atomic::write(&path, &bytes)?;
         Ok(Events { path })
     }
 
@@ -154,7 +151,7 @@ mod tests {
         };
         let events = Events::start(&folder, std::slice::from_ref(&row), 1.0).expect("starts");
         events.add(&row, 2.0).expect("grows");
-        let bytes = std::fs::read(folder.file(NAME)).expect("reads");
+        let bytes = std::fs::read(folder.file(EVENTS)).expect("reads");
         let (mut rest, mut records) = (&bytes[..], 0);
         while !rest.is_empty() {
             let length = u64::from_le_bytes(rest[..8].try_into().expect("8 bytes")) as usize;

@@ -81,7 +81,7 @@ impl FaceReader {
     ///
     /// # Errors
     /// When the pixels have another size than documented.
-    pub fn look(&self, pixels: &FacePixels) -> Result<Vec<FaceAnswer>> {
+    pub fn judge(&self, pixels: &FacePixels) -> Result<Vec<FaceAnswer>> {
         let mut answers = Vec::with_capacity(pixels.faces.len());
         for faces in pixels.faces.chunks(BATCH) {
             answers.extend(tch::no_grad(|| self.batch(pixels, faces))?);

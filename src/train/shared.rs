@@ -5,7 +5,7 @@
 //! run ends in the same bytes with and without sharing.
 use std::{
     collections::BTreeMap,
-    fs::{self, File, TryLockError},
+    fs::{File, TryLockError},
     path::{Path, PathBuf},
 };
 
@@ -15,7 +15,7 @@ use tch::Tensor;
 
 use super::checkpoint::{read_tensors, write_tensors};
 use crate::{
-    output,
+    digest, folder,
     runs::{self, EpochRow},
 };
 
@@ -40,14 +40,13 @@ impl Place {
         cause: &serde_json::Value,
         fresh: &BTreeMap<String, Tensor>,
     ) -> Result<Self> {
-        fs::create_dir_all(folder)
-            .with_context(|| format!("cannot make folder {}", folder.display()))?;
-        let start = tempfile::NamedTempFile::new_in(folder)?;
+        let folder = folder::claim_shared(folder, "stage-1 encoders")?;
+        let start = tempfile::NamedTempFile::new().context("cannot make a temporary file")?;
         write_tensors(start.path(), fresh.iter().map(|(n, t)| (n.clone(), t)), "{}")?;
-        let start = output::sha256_file(start.path())?;
-        let key = output::sha256_hex(json!([cause, start]).to_string().as_bytes());
-        let place = |end: &str| folder.join(format!("{}.{end}", &key[..32]));
-        Ok(Place { file: place("safetensors"), lock: place("lock") })
+        let start = digest::sha256_file(start.path())?;
+        let key = digest::sha256_hex(json!([cause, start]).to_string().as_bytes());
+        let place = |end: &str| folder.target(format!("{}.{end}", &key[..32]));
+        Ok(Place { file: place("safetensors")?, lock: place("lock")? })
     }
 
     /// The trained encoder, when somebody has finished it.

@@ -2,14 +2,14 @@
 use anyhow::Result;
 use tch::Tensor;
 
-use super::batch::{to_device, Look};
+use super::batch::{to_device, AugmentParams};
 
 /// Enlarges a rectangle of every picture `[N, 3, H, W]` to `size` (rows, columns), bilinear with
 /// half-pixel centres; what a rectangle lacks beyond its edge repeats the edge, as if it had been
 /// cut out first.
-pub(super) fn cropped(x: &Tensor, looks: &[Look], size: (i64, i64)) -> Result<Tensor> {
+pub(super) fn cropped(x: &Tensor, looks: &[AugmentParams], size: (i64, i64)) -> Result<Tensor> {
     let (n, given) = (looks.len() as i64, x.size());
-    let side = |wanted: i64, found: i64, get: fn(&Look) -> (f64, f64)| -> Result<Tensor> {
+    let side = |wanted: i64, found: i64, get: fn(&AugmentParams) -> (f64, f64)| -> Result<Tensor> {
         let places = looks.iter().flat_map(|look| places(get(look), wanted, found));
         to_device(&Tensor::f_from_slice(&places.collect::<Vec<f32>>())?, x.device())
     };
@@ -36,7 +36,7 @@ fn places(part: (f64, f64), wanted: i64, found: i64) -> impl Iterator<Item = f32
 
 /// Turns every picture around its centre, bilinear; corners that come from outside repeat the
 /// edge.
-pub(super) fn rotated(x: &Tensor, looks: &[Look]) -> Result<Tensor> {
+pub(super) fn rotated(x: &Tensor, looks: &[AugmentParams]) -> Result<Tensor> {
     let size = x.size();
     let aspect = size[2] as f64 / size[3] as f64;
     let rows: Vec<f32> = looks
@@ -66,14 +66,14 @@ mod tests {
     use super::{super::batch::Crop, *};
     use crate::model::{Input, Slot};
 
-    fn plain() -> Look {
-        Look::central(Slot { input: Input::Face, height: 4, width: 4 })
+    fn plain() -> AugmentParams {
+        AugmentParams::central(Slot { input: Input::Face, height: 4, width: 4 })
     }
 
     /// A look that keeps this rectangle of a picture of 8 x 8 pixels.
-    fn keeping(top: i64, left: i64, height: i64, width: i64) -> Look {
+    fn keeping(top: i64, left: i64, height: i64, width: i64) -> AugmentParams {
         let [top, left, height, width] = [top, left, height, width].map(|v| v as f64 / 8.0);
-        Look { crop: Crop { top, left, height, width }, ..plain() }
+        AugmentParams { crop: Crop { top, left, height, width }, ..plain() }
     }
 
     fn apart(a: &Tensor, b: &Tensor) -> f64 {
@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn a_quarter_turn_of_a_square_is_exact() {
         let x = Tensor::arange(9, (Kind::Float, Device::Cpu)).view([1, 1, 3, 3]);
-        let look = Look { rotation: std::f64::consts::FRAC_PI_2, ..plain() };
+        let look = AugmentParams { rotation: std::f64::consts::FRAC_PI_2, ..plain() };
         let turned = rotated(&x, &[look]).expect("turns");
         let expected = x.rot90(1, [2, 3]);
         let back = x.rot90(-1, [2, 3]);

@@ -9,8 +9,8 @@ use safetensors::{tensor::TensorView, Dtype};
 use tch::{nn::VarStore, Kind, Tensor};
 
 use crate::{
+    atomic,
     model::{entry, ModelName, Weights},
-    output,
 };
 
 mod error;
@@ -205,7 +205,7 @@ pub fn write(
         .map(|(name, shape, bytes)| Ok((*name, TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
         .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()?;
     let note = HashMap::from([("ncaers".to_owned(), note.to_string())]);
-    output::write(path, &safetensors::serialize(views, Some(note))?)
+    atomic::write(path, &safetensors::serialize(views, Some(note))?)
 }
 
 /// Every tensor of a store by name.

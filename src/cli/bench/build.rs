@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::cpu::{self, Whose};
 use crate::{
-    build::{self, Config, Options, Outcome},
     cli::Done,
+    dataset::{self, Config, Options, Outcome},
     face,
 };
 
@@ -41,7 +41,7 @@ pub(super) fn run(args: &Args) -> Result<Done> {
         shard: None,
     };
     let (start, own) = (Instant::now(), cpu::seconds(Whose::Own));
-    let Outcome::Done(summary) = build::run(&config, &options)? else {
+    let Outcome::Done(summary) = dataset::run(&config, &options)? else {
         bail!("a fresh folder gave no fresh build");
     };
     let seconds = start.elapsed().as_secs_f64();

@@ -66,7 +66,7 @@ pub(super) fn run(args: &Args) -> Result<Done> {
         waiting.push(picture);
     }
     measured.search(&mut *detector, &mut waiting, args)?;
-    Ok(measured.told(&detector.name(), files.len(), args))
+    Ok(measured.summary(&detector.name(), files.len(), args))
 }
 
 impl Measured {
@@ -94,7 +94,7 @@ impl Measured {
         Ok(())
     }
 
-    fn told(&self, name: &str, pictures: usize, args: &Args) -> Done {
+    fn summary(&self, name: &str, pictures: usize, args: &Args) -> Done {
         let searches = self.searches as f64;
         let (ms, per_s) = (1e3 * self.cpu_s / searches, searches / self.wall_s);
         let megapixels = self.pixels / pictures as f64 / 1e6;

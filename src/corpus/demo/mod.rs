@@ -15,8 +15,8 @@ use rayon::prelude::*;
 
 use super::{caer, Candidate, Entry};
 use crate::{
+    folder::OutputFolder,
     media::encode::{self, ClipFormat, Codec},
-    output,
     progress::Progress,
     record::{Emotion, Split},
 };
@@ -113,7 +113,7 @@ pub struct Summary {
 ///
 /// # Errors
 /// When FFmpeg lacks an encoder or the folder cannot be written.
-pub fn write(folder: &Path, settings: &Settings) -> Result<Summary> {
+pub fn write(folder: &OutputFolder, settings: &Settings) -> Result<Summary> {
     let plans = settings.plans();
     let progress = Progress::new("demo corpus", "clips", plans.len() as u64);
     let bytes: Vec<u64> = plans
@@ -133,8 +133,9 @@ pub fn write(folder: &Path, settings: &Settings) -> Result<Summary> {
     })
 }
 
-fn write_clip(folder: &Path, seed: u64, plan: &ClipPlan) -> Result<u64> {
-    let path = output::below(folder, &path_of(plan))?;
+fn write_clip(folder: &OutputFolder, seed: u64, plan: &ClipPlan) -> Result<u64> {
+    let name = path_of(plan);
+    let path = folder.target(&name)?;
     if !path.exists() {
         let film = Film::new(seed, plan);
         let frames = (0..plan.frames).map(|number| film.frame(number));

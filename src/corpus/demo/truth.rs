@@ -1,9 +1,7 @@
 //! The generator's truth beside the clips, for tests and for asking where attention went.
-use std::path::Path;
-
 use anyhow::Result;
 
-use crate::{media::encode::Codec, output};
+use crate::{folder::OutputFolder, media::encode::Codec};
 
 use super::{
     canvas::Area,
@@ -21,8 +19,8 @@ const CLIP_COLUMNS: [&str; 14] = [
 ];
 
 /// Writes both tables.
-pub(super) fn write(folder: &Path, seed: u64, plans: &[ClipPlan]) -> Result<()> {
-    output::write_with(&folder.join(TRUTH), |file| {
+pub(super) fn write(folder: &OutputFolder, seed: u64, plans: &[ClipPlan]) -> Result<()> {
+    folder.write_with(TRUTH, |file| {
         let mut table = csv::Writer::from_writer(file);
         table.write_record(CLIP_COLUMNS)?;
         for plan in plans {
@@ -30,7 +28,7 @@ pub(super) fn write(folder: &Path, seed: u64, plans: &[ClipPlan]) -> Result<()> 
         }
         Ok(table.flush()?)
     })?;
-    output::write_with(&folder.join(FACES), |file| {
+    folder.write_with(FACES, |file| {
         let mut table = csv::Writer::from_writer(file);
         table.write_record(["path", "frame", "x1", "y1", "x2", "y2"])?;
         for plan in plans {

@@ -15,9 +15,9 @@ use super::{
     ChannelOrder, Settings, Weights, MAX_UPSAMPLE,
 };
 use crate::{
+    digest::sha256_hex,
     face::{best_first, Detector},
     model,
-    output::sha256_hex,
     record::FaceBox,
 };
 

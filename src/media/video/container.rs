@@ -12,7 +12,7 @@ use ffmpeg_next::{
     codec, ffi, format::context::Input, media, Dictionary, Discard, Error, Packet, Rational,
 };
 
-use super::{gather::aspect_words, mpeg4, route::Route, Rejected};
+use super::{facts_collector::aspect_words, mpeg4, route::Route, Rejected};
 
 /// What a clip may be inside. Playlists, image sequences and scripts are left out on purpose: they
 /// would open other files.

@@ -13,8 +13,8 @@ use image::{imageops, RgbImage};
 
 use super::planes::{self, Range};
 use crate::{
-    audit::hash::{self, Thumbnail},
     media::image::Ycc,
+    similarity::hash::{self, Thumbnail},
 };
 
 /// Matrix and range of a frame.

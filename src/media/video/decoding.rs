@@ -12,10 +12,10 @@ use ffmpeg_next::{
 use super::{
     container::Packets,
     convert::Converter,
-    gather::{self, Gather},
+    facts_collector::{self, FactsCollector},
     route::Route,
-    thrift::{self, Thrift},
-    Failure, Plan, Rejected, Shot,
+    skip_mode::{self, SkipMode},
+    DecodedFrame, Failure, FrameSink, Rejected,
 };
 
 /// How much of a clip to decode.
@@ -40,8 +40,8 @@ pub(super) fn pass(
     packets: &mut Packets,
     targets: &[u64],
     effort: Effort,
-    plan: &mut dyn Plan,
-    mut gather: Option<&mut Gather>,
+    plan: &mut dyn FrameSink,
+    mut gather: Option<&mut FactsCollector>,
 ) -> Result<Reached, Failure> {
     let grid = gather.as_deref().map(|gather| gather.grid(packets.frames)).unwrap_or_default();
     let wanted = targets.iter().chain(&grid).copied();
@@ -52,7 +52,7 @@ pub(super) fn pass(
         gather.has_b_frames();
     }
     let decoder = open_decoder(packets.parameters())?;
-    let foreseen = route.as_ref().map(|route| Thrift::foreseeing(route.frames(leaves_out)));
+    let foreseen = route.as_ref().map(|route| SkipMode::foreseeing(route.frames(leaves_out)));
     let mut decoding = Decoding {
         codec: decoder.id(),
         decoder,
@@ -121,8 +121,8 @@ struct Decoding<'a> {
     /// Wanted frames that have not come yet, ascending.
     targets: &'a [u64],
     converter: Converter,
-    plan: &'a mut dyn Plan,
-    thrift: Thrift,
+    plan: &'a mut dyn FrameSink,
+    thrift: SkipMode,
     thrifty: bool,
     route: Option<Route>,
     /// Whether what the route does not need is left out altogether.
@@ -130,7 +130,11 @@ struct Decoding<'a> {
 }
 
 impl Decoding<'_> {
-    fn send(&mut self, packet: &Packet, mut gather: Option<&mut Gather>) -> anyhow::Result<()> {
+    fn send(
+        &mut self,
+        packet: &Packet,
+        mut gather: Option<&mut FactsCollector>,
+    ) -> anyhow::Result<()> {
         let arrival = packet.pts().unwrap_or_default();
         let care = self.care(arrival, packet, gather.as_deref());
         match care {
@@ -154,14 +158,14 @@ impl Decoding<'_> {
     }
 
     /// What is damaged is filled up from the picture before, whatever the headers say it needs.
-    fn damaged(&mut self, error: &Error, gather: Option<&mut Gather>) {
+    fn damaged(&mut self, error: &Error, gather: Option<&mut FactsCollector>) {
         self.thrift.misjudged |= self.route.is_some();
         if let Some(gather) = gather {
             gather.damaged(self.thrift.index(self.frames), error);
         }
     }
 
-    fn care(&self, arrival: i64, packet: &Packet, gather: Option<&Gather>) -> Care {
+    fn care(&self, arrival: i64, packet: &Packet, gather: Option<&FactsCollector>) -> Care {
         let next = self.next_wanted(gather);
         match &self.route {
             _ if !self.thrifty => Care::Whole,
@@ -184,12 +188,12 @@ impl Decoding<'_> {
             _ => self.frames + waiting.max(0) as u64 + 1,
         };
         next_wanted.is_none_or(|next| next > latest)
-            && packet.data().is_some_and(|bytes| thrift::is_disposable(self.codec, bytes))
+            && packet.data().is_some_and(|bytes| skip_mode::is_disposable(self.codec, bytes))
     }
 
     /// The next frame that anybody looks at.
-    fn next_wanted(&self, gather: Option<&Gather>) -> Option<u64> {
-        let wanted = [self.targets.first().copied(), gather.and_then(Gather::next_wanted)];
+    fn next_wanted(&self, gather: Option<&FactsCollector>) -> Option<u64> {
+        let wanted = [self.targets.first().copied(), gather.and_then(FactsCollector::next_wanted)];
         wanted.into_iter().flatten().min()
     }
 
@@ -204,7 +208,7 @@ impl Decoding<'_> {
         }
     }
 
-    fn drain(&mut self, gather: Option<&mut Gather>) -> anyhow::Result<()> {
+    fn drain(&mut self, gather: Option<&mut FactsCollector>) -> anyhow::Result<()> {
         match self.decoder.send_eof() {
             Ok(()) | Err(Error::Eof) => self.receive(gather),
             Err(error) => {
@@ -215,7 +219,7 @@ impl Decoding<'_> {
     }
 
     /// Takes every frame that is ready.
-    fn receive(&mut self, mut gather: Option<&mut Gather>) -> anyhow::Result<()> {
+    fn receive(&mut self, mut gather: Option<&mut FactsCollector>) -> anyhow::Result<()> {
         let mut picture = frame::Video::empty();
         loop {
             match self.decoder.receive_frame(&mut picture) {
@@ -229,11 +233,15 @@ impl Decoding<'_> {
         }
     }
 
-    fn take(&mut self, picture: &frame::Video, gather: Option<&mut Gather>) -> anyhow::Result<()> {
+    fn take(
+        &mut self,
+        picture: &frame::Video,
+        gather: Option<&mut FactsCollector>,
+    ) -> anyhow::Result<()> {
         let index = self.thrift.index(self.frames);
         let wanted = self.next_wanted(gather.as_deref()).is_some_and(|next| next <= index);
         self.thrift.check(self.frames, picture.pts(), wanted);
-        self.thrift.misjudged |= self.route.is_some() && gather::is_damaged(picture);
+        self.thrift.misjudged |= self.route.is_some() && facts_collector::is_damaged(picture);
         self.frames += 1;
         if self.thrift.misjudged {
             return Ok(());
@@ -247,7 +255,7 @@ impl Decoding<'_> {
             }
             self.targets = rest;
             if target == index {
-                match Shot::new(picture, &mut self.converter) {
+                match DecodedFrame::new(picture, &mut self.converter) {
                     Ok(shot) => self.plan.keep(index, shot)?,
                     Err(error) => self.plan.lost(index, format!("{error:#}")),
                 }

@@ -11,19 +11,19 @@ use crate::sampling;
 
 mod container;
 mod convert;
+mod decoded_frame;
 mod decoding;
-mod gather;
+mod facts_collector;
 mod mpeg4;
 mod planes;
 mod route;
-mod shot;
 mod signature;
-mod thrift;
+mod skip_mode;
 
 use container::{Container, Packets};
+pub use decoded_frame::DecodedFrame;
 use decoding::{pass, Effort};
-use gather::Gather;
-pub use shot::Shot;
+use facts_collector::FactsCollector;
 
 /// Why a clip gives no frames at all.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -70,7 +70,7 @@ pub enum Failure {
 }
 
 /// What to do with a clip's frames.
-pub trait Plan {
+pub trait FrameSink {
     /// The wanted frames, ascending, of a clip of `frames` frames at `fps`. May be asked twice.
     fn targets(&mut self, frames: u64, fps: f64) -> Vec<u64>;
 
@@ -78,7 +78,7 @@ pub trait Plan {
     ///
     /// # Errors
     /// Whatever keeps the frame from being kept; decoding stops.
-    fn keep(&mut self, frame: u64, shot: Shot<'_>) -> anyhow::Result<()>;
+    fn keep(&mut self, frame: u64, shot: DecodedFrame<'_>) -> anyhow::Result<()>;
 
     /// Is told of a wanted frame that was decoded but cannot be turned into a picture.
     fn lost(&mut self, frame: u64, reason: String);
@@ -131,7 +131,7 @@ pub struct Facts {
 ///
 /// # Errors
 /// [`Failure::Rejected`] when the clip gives nothing, [`Failure::Keep`] when `plan` fails.
-pub fn decode(path: &Path, fast: bool, plan: &mut dyn Plan) -> Result<Facts, Failure> {
+pub fn decode(path: &Path, fast: bool, plan: &mut dyn FrameSink) -> Result<Facts, Failure> {
     // What FFmpeg would print is damage that the facts name.
     ffmpeg_next::log::set_level(ffmpeg_next::log::Level::Quiet);
     container::check_file(path)?;
@@ -142,7 +142,7 @@ pub fn decode(path: &Path, fast: bool, plan: &mut dyn Plan) -> Result<Facts, Fai
     let (frames, gather) = [true, false]
         .into_iter()
         .find_map(|thrifty| {
-            let gather = Gather::new(header.rotation, (!fast).then_some(fps));
+            let gather = FactsCollector::new(header.rotation, (!fast).then_some(fps));
             run(&mut packets, gather, fps, Effort { fast, thrifty }, plan).transpose()
         })
         .expect("without thrift nothing is misjudged")?;
@@ -164,11 +164,11 @@ pub fn decode(path: &Path, fast: bool, plan: &mut dyn Plan) -> Result<Facts, Fai
 /// has to be decoded without.
 fn run(
     packets: &mut Packets,
-    mut gather: Gather,
+    mut gather: FactsCollector,
     fps: f64,
     effort: Effort,
-    plan: &mut dyn Plan,
-) -> Result<Option<(u64, Gather)>, Failure> {
+    plan: &mut dyn FrameSink,
+) -> Result<Option<(u64, FactsCollector)>, Failure> {
     let counted = packets.frames;
     let targets = plan.targets(counted, fps);
     let decoded = pass(packets, &targets, effort, plan, Some(&mut gather))?;

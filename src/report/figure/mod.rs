@@ -20,7 +20,7 @@ pub use distances::{distances, DistanceCounts};
 pub use fusion::{fusion, fusion_course, ClassWeights};
 pub use growth::{growth, Growth};
 pub use leak::{leak, LeakShares};
-pub use pictures::{picture_grid, Answer, RowHead, Shot, ShotColumn};
+pub use pictures::{picture_grid, Answer, DecodedFrame, RowHead, ShotColumn};
 pub use reliability::{reliability, Bin, Panel};
 pub use shares::{shares, Shares};
 
@@ -71,7 +71,7 @@ mod tests {
         assert_legible(canvas);
         if let Some(folder) = std::env::var_os("FIGURES_OUT") {
             let path = std::path::Path::new(&folder).join(format!("{name}.png"));
-            crate::output::write(&path, &canvas.png().expect("png")).expect("write");
+            crate::atomic::write(&path, &canvas.png().expect("png")).expect("write");
         }
     }
 

@@ -20,7 +20,7 @@ pub enum Answer {
 
 /// A picture with what stands below it.
 #[derive(Clone, Debug)]
-pub struct Shot {
+pub struct DecodedFrame {
     /// The picture; all of a grid have one size.
     pub picture: RgbImage,
     /// At most as many lines as the grid has for its row.
@@ -42,7 +42,7 @@ pub struct ShotColumn {
     /// Its heading.
     pub title: String,
     /// From top to bottom.
-    pub shots: Vec<Option<Shot>>,
+    pub shots: Vec<Option<DecodedFrame>>,
 }
 
 const GAP: f64 = 14.0;
@@ -80,7 +80,7 @@ pub fn picture_grid(rows: &[RowHead], columns: &[ShotColumn]) -> Canvas {
     canvas
 }
 
-fn lines(canvas: &mut Canvas, shot: &Shot, (middle, top): (f64, f64), room: f64) {
+fn lines(canvas: &mut Canvas, shot: &DecodedFrame, (middle, top): (f64, f64), room: f64) {
     for (i, (answer, text)) in shot.lines.iter().enumerate() {
         let (color, text) = match answer {
             // Blue and vermilion: told apart without red and green, and by the sign.
@@ -110,7 +110,8 @@ mod tests {
                         (Answer::Right, "Disgust 100 %".into()),
                     ];
                     let lines = if i < 2 { Vec::new() } else { lines };
-                    (i != 3 || title != "Fear").then(|| Shot { picture: picture(60 * i), lines })
+                    (i != 3 || title != "Fear")
+                        .then(|| DecodedFrame { picture: picture(60 * i), lines })
                 })
                 .collect(),
         };

@@ -7,7 +7,7 @@ use crate::{
         figure::{self, Figure},
         page::{scrolling, Block, Section},
         paper::PaperRow,
-        study::{Answers, Study},
+        study::{Predictions, Study},
     },
 };
 
@@ -18,7 +18,7 @@ const FIGURES: usize = 5;
 pub type Counts = [[u64; NUM_CLASSES]; NUM_CLASSES];
 
 /// Counts of a run's answers.
-pub fn counts(answers: &Answers) -> Counts {
+pub fn counts(answers: &Predictions) -> Counts {
     let mut counts = [[0; NUM_CLASSES]; NUM_CLASSES];
     for row in &answers.rows {
         counts[usize::from(row.target)][usize::from(row.predicted)] += 1;

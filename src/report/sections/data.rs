@@ -1,6 +1,7 @@
 //! The data set: counts per class and split, what was dropped and why, class shares (Fig. 6).
 use std::collections::BTreeMap;
 
+use crate::table::{Cell, Column, Table};
 use crate::{
     record::{Emotion, LedgerEntry, LedgerKind, Split, NUM_CLASSES},
     report::{
@@ -8,7 +9,6 @@ use crate::{
         page::{Block, Section},
         paper,
         study::{DataSet, Study},
-        table::{Cell, Column, Table},
     },
 };
 

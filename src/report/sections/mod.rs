@@ -7,10 +7,8 @@ pub mod results;
 pub mod significance;
 pub mod training;
 
-use super::{
-    study::{Run, Study},
-    table::escape_html,
-};
+use super::study::{Run, Study};
+use crate::table::escape_html;
 
 /// A run's name in figures: label and seed.
 pub fn run_label(run: &Run) -> String {

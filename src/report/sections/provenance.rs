@@ -1,10 +1,10 @@
 //! Where every number comes from, what went wrong, and what the report does not show.
+use crate::table::{Cell, Column, Table};
 use crate::{
     record::Split,
     report::{
         page::{Block, Section},
         study::Study,
-        table::{Cell, Column, Table},
     },
     runs::{GridRow, Status},
 };

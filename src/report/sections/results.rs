@@ -1,4 +1,5 @@
 //! Accuracy with intervals, and the paper's tables with our numbers beside the cited ones.
+use crate::table::{Cell, Column, Table};
 use crate::{
     record::NUM_CLASSES,
     report::{
@@ -7,7 +8,6 @@ use crate::{
         paper::{self, PaperRow, PaperTable, Set},
         scores::{verdict, Score, Scores, Verdict},
         study::{Group, Study},
-        table::{Cell, Column, Table},
     },
 };
 

@@ -1,12 +1,12 @@
 //! Tests between configurations: the paper's Table 5, what it does not say, and tests that
 //! respect videos.
+use crate::table::{Cell, Column, Table};
 use crate::{
     report::{
         page::{Block, Section},
         paper,
         scores::{MarginScore, PairScore, Scores},
         study::Study,
-        table::{Cell, Column, Table},
     },
     stats::{
         comparison::{Options, Pair, CAVEAT},

@@ -16,10 +16,10 @@ use crate::{
     record::NUM_CLASSES,
 };
 
-mod look;
+mod augment;
 mod source;
 
-pub(super) use look::{Crop, Look};
+pub(super) use augment::{AugmentParams, Crop};
 use source::{Geometry, Scale, Source};
 
 /// One split of a pack, as one network wants to see it.
@@ -143,7 +143,7 @@ impl Pictures {
 
     /// The samples `rows` as they are evaluated: central windows, nothing changed.
     pub fn plain(&self, rows: &[usize]) -> Result<Batch> {
-        let looks = self.looks(rows, |slot, _| Look::central(slot));
+        let looks = self.looks(rows, |slot, _| AugmentParams::central(slot));
         self.batch(rows, &looks, None)
     }
 
@@ -180,7 +180,7 @@ impl Pictures {
         let (rows, occasion) = (rows.to_vec(), occasion.to_owned());
         let (wanted, device) = (rows.clone(), self.device);
         let cuts = std::thread::spawn(move || {
-            let cut = |(geometry, looks): (&Geometry, &Vec<Look>)| {
+            let cut = |(geometry, looks): (&Geometry, &Vec<AugmentParams>)| {
                 let pixels = pack.view(geometry.input).expect("every source is in the pack");
                 pinned(&geometry.cut(pixels, &wanted, looks)?, device)
             };
@@ -190,7 +190,11 @@ impl Pictures {
     }
 
     /// How every row looks to every source.
-    fn looks(&self, rows: &[usize], look: impl Fn(Slot, usize) -> Look) -> Vec<Vec<Look>> {
+    fn looks(
+        &self,
+        rows: &[usize],
+        look: impl Fn(Slot, usize) -> AugmentParams,
+    ) -> Vec<Vec<AugmentParams>> {
         let of = |source: &Source| rows.iter().map(|&row| look(source.slot, row)).collect();
         self.sources.iter().map(of).collect()
     }
@@ -201,9 +205,9 @@ impl Pictures {
         augment: &Augment,
         seed: u64,
         occasion: &str,
-    ) -> Vec<Vec<Look>> {
+    ) -> Vec<Vec<AugmentParams>> {
         self.looks(rows, |slot, row| {
-            Look::drawn(slot, augment, seed, &format!("{occasion}/{}", self.ids[row]))
+            AugmentParams::drawn(slot, augment, seed, &format!("{occasion}/{}", self.ids[row]))
         })
     }
 
@@ -211,7 +215,7 @@ impl Pictures {
     fn batch(
         &self,
         rows: &[usize],
-        looks: &[Vec<Look>],
+        looks: &[Vec<AugmentParams>],
         cuts: Option<Vec<Tensor>>,
     ) -> Result<Batch> {
         let index: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
@@ -266,8 +270,8 @@ mod tests {
 
     use super::*;
     use crate::{
+        digest, folder,
         media::image as picture,
-        output,
         pack::{self, Preprocessing},
         record::{Emotion, FaceBox, Sample, Split},
         train::Flip,
@@ -278,14 +282,14 @@ mod tests {
     }
 
     /// A pack of three grainy pictures.
-    fn pack(folder: &Path) -> Arc<Pack> {
+    fn pack(root: &Path) -> Arc<Pack> {
         let mut samples = Vec::new();
         for (i, emotion) in Emotion::ALL.into_iter().take(3).enumerate() {
             let grain =
                 |x: u32, y: u32| Rgb([x * 3, y * 5, (x + y) * (i as u32 + 2)].map(|v| v as u8));
             let image = RgbImage::from_fn(200, 150, grain);
             let bytes = picture::encode_png(&image).expect("encodes");
-            std::fs::write(folder.join(format!("{i}.png")), &bytes).expect("writes");
+            std::fs::write(root.join(format!("{i}.png")), &bytes).expect("writes");
             samples.push(Sample {
                 sample_id: i.to_string(),
                 split: Split::Train,
@@ -296,7 +300,7 @@ mod tests {
                 frame_index: None,
                 frame_ms: None,
                 image_path: format!("{i}.png"),
-                image_sha256: output::sha256_hex(&bytes),
+                image_sha256: digest::sha256_hex(&bytes),
                 width: 200,
                 height: 150,
                 face: Some(FaceBox { x1: 20, y1: 30, x2: 90, y2: 100, score: 1.0 }),
@@ -304,8 +308,9 @@ mod tests {
                 detector: "test".into(),
             });
         }
-        pack::write(&samples, folder, "digest", &Preprocessing::default(), folder).expect("packs");
-        Arc::new(Pack::open(&pack::path_of(folder, Split::Train)).expect("opens"))
+        let out = folder::claim_standing(&root.join("pack"), "pack").expect("claimed");
+        pack::write(&samples, root, "digest", &Preprocessing::default(), &out).expect("packs");
+        Arc::new(Pack::open(&pack::path_of(out.path(), Split::Train)).expect("opens"))
     }
 
     #[test]

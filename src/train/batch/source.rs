@@ -9,7 +9,7 @@ use super::{
         native,
         warp::{cropped, rotated},
     },
-    to_device, Crop, Look,
+    to_device, AugmentParams, Crop,
 };
 use crate::{
     model::{ModelConfig, Slot},
@@ -64,7 +64,7 @@ impl Source {
     }
 
     /// Cuts the windows of `rows` on the CPU, u8 `[N, H, W, 3]`.
-    pub fn cut_on_host(&self, rows: &[usize], looks: &[Look]) -> Result<Tensor> {
+    pub fn cut_on_host(&self, rows: &[usize], looks: &[AugmentParams]) -> Result<Tensor> {
         // SAFETY: the tensor is contiguous u8 `[N, 3, H, W]` on the CPU, made by `new`.
         let pixels = unsafe {
             std::slice::from_raw_parts(self.pixels.data_ptr().cast::<u8>(), self.pixels.numel())
@@ -73,7 +73,12 @@ impl Source {
     }
 
     /// The same by one gather on the device; `index` is i64 `[N]`.
-    pub fn cut_on_device(&self, index: &Tensor, looks: &[Look], device: Device) -> Result<Tensor> {
+    pub fn cut_on_device(
+        &self,
+        index: &Tensor,
+        looks: &[AugmentParams],
+        device: Device,
+    ) -> Result<Tensor> {
         let ((height, width), n) = (self.geometry.window, looks.len() as i64);
         let spread = |values: Vec<usize>, shape: [i64; 4]| -> Result<Tensor> {
             let values: Vec<i64> = values.into_iter().map(|v| v as i64).collect();
@@ -111,7 +116,7 @@ impl Geometry {
 
     /// Cuts the windows of `rows` out of pictures u8 `[N, 3, H, W]`: u8 `[N, H, W, 3]`. What lies
     /// outside a picture repeats its edge.
-    pub fn cut(&self, pixels: &[u8], rows: &[usize], looks: &[Look]) -> Result<Tensor> {
+    pub fn cut(&self, pixels: &[u8], rows: &[usize], looks: &[AugmentParams]) -> Result<Tensor> {
         let (height, width) = self.window;
         let plane = (self.height * self.width) as usize;
         let shape = [rows.len() as i64, height, width, 3];
@@ -159,13 +164,13 @@ impl Scale {
 
     /// u8 `[N, H, W, 3]` to normalised f32 `[N, 3, H, W]` in channels-last layout; crops come in
     /// the size of `slot`.
-    pub fn apply(&self, cut: &Tensor, looks: &[Look], slot: Slot) -> Result<Tensor> {
+    pub fn apply(&self, cut: &Tensor, looks: &[AugmentParams], slot: Slot) -> Result<Tensor> {
         let mut x = cut.f_to_kind(Kind::Float)?.f_mul_scalar_(1.0 / 255.0)?;
         x = x.f_permute([0, 3, 1, 2])?;
         if looks.iter().any(|look| look.crop != Crop::WHOLE) {
             x = cropped(&x, looks, (slot.height, slot.width))?;
         }
-        if looks.iter().any(Look::recolours) {
+        if looks.iter().any(AugmentParams::recolours) {
             x = recoloured(x, looks)?;
         }
         if looks.iter().any(|look| look.rotation != 0.0) {
@@ -200,8 +205,9 @@ mod tests {
         let source = source(Input::Context, 112, 128, 171);
         let augment = Augment { flip: Flip::Each, ..Augment::default() };
         let rows = [2usize, 0, 3, 2];
-        let looks: Vec<Look> =
-            (0..4).map(|i| Look::drawn(source.slot, &augment, 5, &i.to_string())).collect();
+        let looks: Vec<AugmentParams> = (0..4)
+            .map(|i| AugmentParams::drawn(source.slot, &augment, 5, &i.to_string()))
+            .collect();
         assert!(looks.iter().any(|l| l.flip) && looks.iter().any(|l| !l.flip));
         let index = Tensor::from_slice(&rows.map(|r| r as i64));
         let host = source.cut_on_host(&rows, &looks).expect("host");
@@ -216,7 +222,7 @@ mod tests {
     #[test]
     fn central_windows_are_the_released_ones() {
         let source = source(Input::Context, 112, 128, 171);
-        let look = Look::central(source.slot);
+        let look = AugmentParams::central(source.slot);
         let cut = source.cut_on_host(&[1], &[look]).expect("cuts");
         let expected = source.pixels.get(1).narrow(1, 8, 112).narrow(2, 29, 112);
         assert_eq!(cut.get(0).permute([2, 0, 1]), expected);
@@ -225,7 +231,7 @@ mod tests {
     #[test]
     fn moved_faces_repeat_their_edge() {
         let source = source(Input::Face, 96, 96, 96);
-        let look = Look { top: -3, left: 2, ..Look::central(source.slot) };
+        let look = AugmentParams { top: -3, left: 2, ..AugmentParams::central(source.slot) };
         let cut = source.cut_on_host(&[0], &[look]).expect("cuts").permute([0, 3, 1, 2]);
         let picture = source.pixels.get(0);
         for (y, x, from_y, from_x) in [(0, 0, 0, 2), (2, 5, 0, 7), (10, 95, 7, 95)] {

@@ -49,11 +49,11 @@ impl Run<'_> {
             self.position.step += 1;
             trained += rows.len();
             if pending.len() >= look_every {
-                self.look(&mut pending)?;
+                self.flush_losses(&mut pending)?;
             }
             self.progress.advance(rows.len() as u64);
         }
-        self.look(&mut pending)?;
+        self.flush_losses(&mut pending)?;
         let seconds = started.elapsed().as_secs_f64();
         self.end_epoch(work, rate, trained as f64 / seconds.max(1e-9), started)
     }
@@ -96,7 +96,7 @@ impl Run<'_> {
         if !is_memory(&error) {
             return error;
         }
-        let advice = what_fits(rows.len(), |&size| {
+        let advice = largest_fitting_batch(rows.len(), |&size| {
             let cleared = work.optimizer.clear_gradients();
             // LibTorch's compiled kernels need pages of their own.
             memory::return_memory();
@@ -120,7 +120,7 @@ impl Run<'_> {
     }
 
     /// Adds the pending steps to the epoch's sums.
-    pub(super) fn look(&mut self, pending: &mut Vec<Step>) -> Result<()> {
+    pub(super) fn flush_losses(&mut self, pending: &mut Vec<Step>) -> Result<()> {
         if pending.is_empty() {
             return Ok(());
         }
@@ -219,7 +219,7 @@ fn batches(n: usize, size: usize, seed: u64, occasion: &str) -> Vec<Vec<usize>> 
 }
 
 /// Advice after a batch of `rows` did not fit: the largest of its halves that does.
-pub(super) fn what_fits(rows: usize, fits: impl FnMut(&usize) -> bool) -> String {
+pub(super) fn largest_fitting_batch(rows: usize, fits: impl FnMut(&usize) -> bool) -> String {
     let halves = std::iter::successors(Some(rows / 2), |size| Some(size / 2));
     match halves.take_while(|&size| size >= 2).find(fits) {
         Some(size) => format!("{size} fits"),
@@ -284,13 +284,13 @@ mod tests {
     #[test]
     fn a_batch_that_does_not_fit_is_told_with_the_half_that_does() {
         let mut tried = Vec::new();
-        let advice = what_fits(64, |&size| {
+        let advice = largest_fitting_batch(64, |&size| {
             tried.push(size);
             size <= 16
         });
         assert_eq!((advice.as_str(), tried), ("16 fits", vec![32, 16]));
-        assert!(what_fits(64, |_| false).starts_with("not even 2 fit"));
-        assert!(what_fits(3, |_| true).starts_with("not even 2 fit"));
+        assert!(largest_fitting_batch(64, |_| false).starts_with("not even 2 fit"));
+        assert!(largest_fitting_batch(3, |_| true).starts_with("not even 2 fit"));
     }
 
     #[test]

@@ -188,7 +188,7 @@ impl<'a> Run<'a> {
             started: Instant::now(),
             seconds_before: 0.0,
         };
-        run.go_on()?;
+        run.resume()?;
         run.progress = Progress::new(&plan.label, "samples", run.samples_to_do());
         run.events = Some(Events::start(folder, &run.rows, now())?);
         run.write_record()?;
@@ -196,7 +196,7 @@ impl<'a> Run<'a> {
     }
 
     /// Takes over what an earlier process left.
-    fn go_on(&mut self) -> Result<()> {
+    fn resume(&mut self) -> Result<()> {
         if let Ok(old) = self.folder.record() {
             self.seconds_before = old.seconds;
         }
@@ -309,7 +309,7 @@ impl<'a> Run<'a> {
     /// As [`Run::check_stop`], with a checkpoint in the middle of an epoch.
     fn check_stop_with(&mut self, work: &Work, pending: &mut Vec<Step>) -> Result<()> {
         if self.stop.load(Ordering::SeqCst) {
-            self.look(pending)?;
+            self.flush_losses(pending)?;
             self.position.optimizer_steps = work.optimizer.steps();
             self.save(LAST, Some(work))?;
         }

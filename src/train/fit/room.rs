@@ -13,7 +13,7 @@ use super::{
         memory,
         network::{Network, Stage},
     },
-    epoch::what_fits,
+    epoch::largest_fitting_batch,
     pass_of,
 };
 use crate::model::{Input, Inputs, ModelConfig, Pass, Slot};
@@ -57,9 +57,9 @@ pub(in crate::train) fn ensure_room(
     ensure!(
         need(rows) <= free,
         "a step of {rows} samples needs about {} of memory and {} are free; as train.batch_size {}",
-        spoken(need(rows)),
-        spoken(free),
-        what_fits(rows, |&rows| need(rows) <= free)
+        format_bytes(need(rows)),
+        format_bytes(free),
+        largest_fitting_batch(rows, |&rows| need(rows) <= free)
     );
     Ok(())
 }
@@ -89,6 +89,6 @@ fn trial(network: &Network, train: &TrainConfig, pictures: &Pictures, n: usize) 
     Ok(Loss::plain().of(&outputs, &inputs, &batch.labels)?.f_backward()?)
 }
 
-fn spoken(bytes: u64) -> String {
+fn format_bytes(bytes: u64) -> String {
     format!("{:.1} GiB", bytes as f64 / f64::from(1u32 << 30))
 }

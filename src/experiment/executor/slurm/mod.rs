@@ -14,7 +14,7 @@
 //! asked of squeue by the jobs' names, which follow from the folder's path, so that jobs are found
 //! again even when this program died between submitting and noting. No accounting is needed.
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
     time::Duration,
@@ -24,16 +24,19 @@ use anyhow::{bail, ensure, Context, Result};
 use serde::Serialize;
 
 use super::Task;
-use crate::output;
+use crate::{
+    digest,
+    folder::{self, Claim, OutputFolder},
+};
 
 mod queue;
 mod quote;
 mod resources;
 mod script;
-mod standing;
+mod task_status;
 
 pub use resources::Resources;
-pub use standing::{Standing, Table};
+pub use task_status::{Table, TaskStatus};
 
 use script::{Script, Work};
 
@@ -46,6 +49,8 @@ pub struct Batch<'a> {
     pub folder: PathBuf,
     /// What the batch is for: `build` or `ablation`; a part of the jobs' names.
     pub purpose: &'static str,
+    /// What the folder is for: another batch is refused there.
+    pub record: serde_json::Value,
     /// The program, absolute.
     pub program: PathBuf,
     /// What relative paths in the commands are relative to, absolute.
@@ -86,14 +91,14 @@ impl Batch<'_> {
         let row = |task: &Task, name: &str, number: Option<usize>| {
             let key = number.map_or_else(|| task.name.clone(), |n| n.to_string());
             let entry = listing.as_ref().map(|l| l.get(&(name.to_owned(), number)));
-            standing::Row {
+            task_status::Row {
                 name: task.name.clone(),
                 job: entry.flatten().map(|e| e.job),
-                standing: standing::of(
+                status: task_status::of(
                     (self.is_done)(task),
                     entry.map(|found| found.map(|e| &e.phase)),
-                    standing::state_of(&self.folder, &key).as_deref(),
-                    || standing::last_words(&self.folder.join(format!("logs/{key}.log"))),
+                    task_status::state_of(&self.folder, &key).as_deref(),
+                    || task_status::last_words(&self.folder.join(format!("logs/{key}.log"))),
                 ),
             }
         };
@@ -110,7 +115,7 @@ impl Batch<'_> {
     /// When a path is not UTF-8 or the folder cannot be written.
     pub fn write_scripts(&self) -> Result<Vec<PathBuf>> {
         let todo: Vec<&Task> = self.tasks.iter().filter(|t| !(self.is_done)(t)).collect();
-        self.write(&todo)
+        self.write(&self.claim()?, &todo)
     }
 
     /// Submits the tasks that are neither done nor in the queue, and the job behind them.
@@ -120,35 +125,35 @@ impl Batch<'_> {
     /// refusal stays, and the same call goes on from there.
     pub fn submit(&self) -> Result<Submission> {
         queue::ensure_installed()?;
-        let _lock = output::FolderLock::acquire(&self.folder)?;
+        let folder = self.claim()?;
         let table = self.table()?;
         if let Some(silence) = &table.silence {
             bail!("what still runs is not known, so nothing is submitted: {silence}");
         }
         let standings = self.tasks.iter().zip(&table.tasks);
         let todo: Vec<&Task> =
-            standings.filter(|(_, row)| row.standing.is_to_do()).map(|(task, _)| task).collect();
-        if todo.is_empty() && (table.last.standing.is_active() || (self.is_done)(&self.last)) {
+            standings.filter(|(_, row)| row.status.is_to_do()).map(|(task, _)| task).collect();
+        if todo.is_empty() && (table.last.status.is_active() || (self.is_done)(&self.last)) {
             return Ok(Submission::default());
         }
-        self.write(&todo)?;
+        self.write(&folder, &todo)?;
         let mut after: Vec<u64> = table.tasks.iter().filter_map(|row| row.active_job()).collect();
         let mut submission = Submission { submitted: todo.len(), ..Submission::default() };
         if !todo.is_empty() {
-            self.forget(&todo)?;
+            self.forget(&folder, &todo)?;
             let job = queue::submit(&self.folder, "array.sbatch", &[])?;
             submission.array_job = Some(job);
             after.push(job);
         }
-        match (&table.last.standing, table.last.active_job()) {
+        match (&table.last.status, table.last.active_job()) {
             // It would only find the new tasks missing.
-            (Standing::Pending { .. }, Some(old)) => queue::cancel(old),
+            (TaskStatus::Pending { .. }, Some(old)) => queue::cancel(old),
             (_, Some(running)) => after.push(running),
             _ => {}
         }
         after.sort_unstable();
         after.dedup();
-        self.forget(&[&self.last])?;
+        self.forget(&folder, &[&self.last])?;
         let job = queue::submit(&self.folder, &self.last_script(), &after).with_context(|| {
             let tasks = submission.array_job.map_or(String::new(), |a| format!(" (array job {a})"));
             format!(
@@ -165,8 +170,8 @@ impl Batch<'_> {
     ///
     /// # Errors
     /// When the queue does not answer for long; the jobs go on.
-    pub fn follow(&self, mut changed: impl FnMut(&standing::Row)) -> Result<Table> {
-        let mut before: BTreeMap<String, Standing> = BTreeMap::new();
+    pub fn follow(&self, mut changed: impl FnMut(&task_status::Row)) -> Result<Table> {
+        let mut before: BTreeMap<String, TaskStatus> = BTreeMap::new();
         let mut in_vain = 0;
         loop {
             let table = self.table()?;
@@ -176,8 +181,8 @@ impl Batch<'_> {
             }
             if in_vain == 0 {
                 for row in table.tasks.iter().chain([&table.last]) {
-                    if before.insert(row.name.clone(), row.standing.clone())
-                        != Some(row.standing.clone())
+                    if before.insert(row.name.clone(), row.status.clone())
+                        != Some(row.status.clone())
                     {
                         changed(row);
                     }
@@ -196,7 +201,7 @@ impl Batch<'_> {
 
     /// The same for the same folder, and of no other.
     fn job_name(&self, purpose: &str) -> String {
-        let digest = output::sha256_hex(self.folder.as_os_str().as_encoded_bytes());
+        let digest = digest::sha256_hex(self.folder.as_os_str().as_encoded_bytes());
         format!("ncaers-{purpose}-{}", &digest[..8])
     }
 
@@ -215,7 +220,7 @@ impl Batch<'_> {
 
     /// Gives new tasks the next numbers; a task keeps its number for good, since jobs in the queue
     /// and logs know it by that.
-    fn number(&self) -> Result<BTreeMap<String, usize>> {
+    fn number(&self, folder: &OutputFolder) -> Result<BTreeMap<String, usize>> {
         let mut numbers = self.numbers()?;
         for task in &self.tasks {
             let next = numbers.len() + 1;
@@ -224,24 +229,32 @@ impl Batch<'_> {
         let mut names: Vec<(usize, &String)> = numbers.iter().map(|(n, i)| (*i, n)).collect();
         names.sort_unstable();
         let names: Vec<&String> = names.into_iter().map(|(_, name)| name).collect();
-        output::write_json(&self.folder.join("tasks.json"), &names)?;
+        folder.write_json("tasks.json", &names)?;
         Ok(numbers)
     }
 
-    fn write(&self, todo: &[&Task]) -> Result<Vec<PathBuf>> {
-        for name in ["logs", "state"] {
-            let folder = self.folder.join(name);
-            fs::create_dir_all(&folder)
-                .with_context(|| format!("cannot make folder {}", folder.display()))?;
+    fn claim(&self) -> Result<OutputFolder> {
+        match folder::claim(&self.folder, &self.record)? {
+            Claim::Fresh(folder) | Claim::Resume(folder) => Ok(folder),
+            Claim::Done => bail!("{} is no folder of a batch", self.folder.display()),
         }
-        let numbers = self.number()?;
+    }
+
+    fn write(&self, folder: &OutputFolder, todo: &[&Task]) -> Result<Vec<PathBuf>> {
+        let numbers = self.number(folder)?;
+        // The scripts write these themselves.
+        let keys = numbers.values().map(usize::to_string).chain([self.last.name.clone()]);
+        for key in keys {
+            folder.target(format!("logs/{key}.log"))?;
+            folder.target(format!("state/{key}"))?;
+        }
         let mut array: Vec<(usize, &Task)> = todo.iter().map(|t| (numbers[&t.name], *t)).collect();
         array.sort_unstable_by_key(|(number, _)| *number);
         let last = Work::Single(&self.last.name, &self.last);
         let mut files = Vec::new();
         let mut put = |name: &str, text: String| {
             files.push(self.folder.join(name));
-            output::write(&self.folder.join(name), text.as_bytes())
+            folder.write(name, text.as_bytes())
         };
         if !array.is_empty() {
             put("array.sbatch", self.script(self.purpose, Work::Array(array))?)?;
@@ -266,19 +279,16 @@ impl Batch<'_> {
     }
 
     /// Removes what earlier attempts said of tasks that are about to be submitted.
-    fn forget(&self, tasks: &[&Task]) -> Result<()> {
+    fn forget(&self, folder: &OutputFolder, tasks: &[&Task]) -> Result<()> {
         let numbers = self.numbers()?;
-        for task in tasks {
+        let key = |task: &&Task| {
             let key = numbers.get(&task.name).map_or(task.name.clone(), usize::to_string);
-            let path = self.folder.join("state").join(key);
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(error).with_context(|| format!("cannot remove {}", path.display()))
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+            Path::new("state").join(key)
+        };
+        let said: BTreeSet<PathBuf> = tasks.iter().map(key).collect();
+        folder.retain(|name| !said.contains(name))?;
+        // The scripts are going to write them again.
+        said.iter().try_for_each(|name| folder.target(name).map(drop))
     }
 }
 

@@ -112,7 +112,7 @@ pub(super) fn cancel(job: u64) {
     let mut command = Command::new("scancel");
     command.arg(job.to_string());
     if let Err(error) = said(command, "scancel") {
-        eprintln!("note: job {job} stays in the queue: {error:#}");
+        crate::progress::message(&format!("note: job {job} stays in the queue: {error:#}"));
     }
 }
 

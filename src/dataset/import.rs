@@ -1,0 +1,394 @@
+//! Stills that exist to a manifest: the same rows, rules and files as a build, without a decoder.
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::Mutex,
+    time::Instant,
+};
+
+use anyhow::{anyhow, ensure, Result};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{
+    build::listing_digest,
+    card,
+    clip::{ClipResult, Still},
+    journal::Journal,
+    merge,
+    rules::Configuration,
+    Outcome,
+};
+use crate::{
+    corpus::{self, Listing, Source},
+    digest,
+    face::{
+        self,
+        boxes::{Boxes, Format},
+        Choice, Detector,
+    },
+    folder::{self, Claim, OutputFolder},
+    media::image as picture,
+    progress::Progress,
+    record::{ClipStatus, FaceBox, Split},
+    similarity::{
+        self,
+        hash::{self, Thumbnail},
+    },
+    split::{holdout::ValShare, Balance, OnLeak, Shares},
+};
+
+/// Everything that the bytes of an imported data set depend on, beside the stills.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ImportConfig {
+    /// Seed of the split, where the corpus has none.
+    pub seed: u64,
+    /// Layout of the stills.
+    pub layout: String,
+    /// Detector's name with settings, or the kind of box files with the digest of their bytes.
+    pub detector_settings: String,
+    /// Which of several faces a sample gets.
+    pub choose: Choice,
+    /// What is added on every side of the chosen box, as a share of its size.
+    pub margin: f64,
+    /// Whether stills without a face are left out.
+    pub require_face: bool,
+    /// Balance of classes.
+    pub balance: Balance,
+    /// Shares of the splits for corpora without one.
+    pub split: Shares,
+    /// What happens to pictures in two splits.
+    pub on_leak: OnLeak,
+    /// Share of training that becomes validation, in percent; `None` where the stills come with a
+    /// validation part or without any split.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub val_share: Option<ValShare>,
+}
+
+/// What somebody asked for by name, so that what would be ignored is refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// Shares of the splits.
+    pub split: bool,
+    /// Share of training that becomes validation.
+    pub val_share: Option<ValShare>,
+}
+
+impl Asked {
+    /// The share of training that becomes validation.
+    ///
+    /// # Errors
+    /// When something that was asked for has no meaning for these stills.
+    fn val_share(self, listing: &Listing) -> Result<Option<ValShare>> {
+        ensure!(
+            !(self.split && listing.has_split),
+            "the stills have a split of their own, so --split would not be used; leave it out{}",
+            if listing.lacks_validation() { " (--val-share makes the validation part)" } else { "" }
+        );
+        if listing.lacks_validation() {
+            let share = self.val_share.unwrap_or(ValShare::DEFAULT);
+            return Ok(Some(share).filter(|share| share.percent() > 0));
+        }
+        let nothing = self.val_share.is_none_or(|share| share.percent() == 0);
+        ensure!(
+            nothing || !listing.has_split,
+            "the stills have a validation part of their own, so --val-share would not be used; leave it out"
+        );
+        ensure!(nothing, "the stills have no split of their own, so --val-share would not be used; --split makes all three parts");
+        Ok(None)
+    }
+}
+
+impl ImportConfig {
+    /// Stills as they are, by name of their layout: no faces, nothing cut for balance.
+    pub fn new(seed: u64, layout: &str) -> Self {
+        ImportConfig {
+            seed,
+            layout: layout.to_owned(),
+            detector_settings: face::NONE.to_owned(),
+            choose: Choice::Highest,
+            margin: 0.0,
+            require_face: false,
+            balance: Balance::None,
+            split: Shares::DEFAULT,
+            on_leak: OnLeak::RemoveEval,
+            val_share: None,
+        }
+    }
+}
+
+/// Where the faces of stills come from.
+#[derive(Debug)]
+pub enum Faces {
+    /// Nowhere, or from a detector.
+    Detector(face::Request),
+    /// From box files.
+    Boxes(Format, PathBuf),
+}
+
+/// Imports the stills below `root` into `out`, continuing where an interrupted import left off.
+///
+/// # Errors
+/// When stills, boxes or configuration are unusable, when the folder holds something else or is
+/// in use, or when it cannot be written. Bad pictures are rows, not errors.
+pub fn import(
+    config: &ImportConfig,
+    asked: Asked,
+    root: &Path,
+    faces: &Faces,
+    out: &Path,
+) -> Result<Outcome> {
+    let start = Instant::now();
+    let mut config = config.clone();
+    let listing = corpus::scan_stills(&config.layout, root)?;
+    config.val_share = asked.val_share(&listing)?;
+    let root = corpus::folder_of(root);
+    let finder = Finder::open(&mut config, faces)?;
+    ensure!(
+        !config.require_face || config.detector_settings != face::NONE,
+        "--require-face needs --boxes or --detector"
+    );
+    let digest = listing_digest(&root, &listing);
+    let record = json!({"import": config, "corpus": listing.corpus, "clips": digest});
+    let out = match folder::claim(out, &record)? {
+        Claim::Done => return Ok(Outcome::AlreadyDone),
+        Claim::Fresh(out) | Claim::Resume(out) => out,
+    };
+    let mut journal = Journal::open(&out)?;
+    let task = Task { config: &config, root: &root, out: &out, finder: &finder };
+    task.read_all(&listing, &mut journal)?;
+    let found = journal.take_results();
+    let same_video = match config.val_share {
+        Some(_) => runs_of_frames(&listing, &found.clips, &out)?,
+        None => Vec::new(),
+    };
+    let configuration = Configuration::Import(config);
+    let parts = merge::Parts {
+        config: &configuration,
+        listing: &listing,
+        results: found.clips,
+        same_video,
+    };
+    let mut summary = merge::write(parts, found.stage_seconds, &out)?;
+    summary.seconds = start.elapsed().as_secs_f64();
+    card::write_import_record(&out, &configuration, &summary)?;
+    journal.remove(&out)?;
+    out.finish()?;
+    Ok(Outcome::Done(Box::new(summary)))
+}
+
+/// What tells the faces of a still.
+enum Finder {
+    Detector(face::Request),
+    Boxes(Boxes),
+}
+
+impl Finder {
+    /// Opens it and writes its full name into the configuration.
+    fn open(config: &mut ImportConfig, faces: &Faces) -> Result<Self> {
+        match faces {
+            Faces::Detector(request) => {
+                config.detector_settings = face::full_name(request)?;
+                Ok(Finder::Detector(request.clone()))
+            }
+            Faces::Boxes(format, path) => {
+                let boxes = Boxes::read(*format, path)?;
+                let name =
+                    Format::ALL.iter().find(|(_, f)| f == format).map_or("", |(name, _)| name);
+                config.detector_settings =
+                    format!("boxes({name}, sha256 {})", &boxes.digest()[..8]);
+                Ok(Finder::Boxes(boxes))
+            }
+        }
+    }
+
+    /// A thread's own detector.
+    fn detector(&self) -> Result<Option<Box<dyn Detector>>> {
+        match self {
+            Finder::Detector(request) => face::open(request),
+            Finder::Boxes(_) => Ok(None),
+        }
+    }
+}
+
+/// Runs of stills of training that stand side by side in their folder and show one video, as an
+/// audit finds them: pairs of positions in the listing. Stills whose group the list names are in
+/// none.
+fn runs_of_frames(
+    listing: &Listing,
+    results: &BTreeMap<String, ClipResult>,
+    out: &OutputFolder,
+) -> Result<Vec<(usize, usize)>> {
+    let in_train = |c: &Source| c.split == Some(Split::Train) && c.group.is_none();
+    let places: Vec<usize> = (0..listing.clips.len())
+        .filter(|&i| in_train(&listing.clips[i]))
+        .filter(|&i| results.get(&listing.clips[i].clip_id).is_some_and(|r| r.still.is_some()))
+        .collect();
+    let progress = Progress::new("runs of frames", "stills", places.len() as u64);
+    let seen = |&i: &usize| -> Result<similarity::images::ImageEntry> {
+        let source = &listing.clips[i];
+        let result = &results[&source.clip_id];
+        let still = result.still.as_ref().context("filtered above")?;
+        let rgb = picture::load_rgb(&folder::below(out.path(), &still.image_path)?)?;
+        let luma = hash::luma(rgb.as_raw());
+        let thumbnail =
+            Thumbnail::of_pixels(&luma, rgb.width() as usize, rgb.height() as usize);
+        progress.advance(1);
+        Ok(similarity::images::ImageEntry {
+            id: source.clip_id.clone(),
+            set: 0,
+            split: Split::Train,
+            emotion: source.emotion,
+            video: None,
+            sha256: result.sha256.clone().unwrap_or_default(),
+            hash: still.signature.first().copied().unwrap_or(hash::UNINFORMATIVE),
+            look: thumbnail.map(|t| similarity::features::ThumbnailFeatures::new(&t)),
+        })
+    };
+    let stills: Vec<similarity::images::ImageEntry> = places.par_iter().map(seen).collect::<Result<_>>()?;
+    progress.finish();
+    let runs = similarity::runs::runs(&stills).into_iter();
+    Ok(runs.flat_map(|run| run.clone().skip(1).map(move |i| (run.start, i)))
+        .map(|(a, b)| (places[a], places[b]))
+        .collect())
+}
+
+/// Why a still is no sample: reason code and words.
+struct Unusable(&'static str, String);
+
+struct Task<'a> {
+    config: &'a ImportConfig,
+    root: &'a Path,
+    out: &'a OutputFolder,
+    finder: &'a Finder,
+}
+
+impl Task<'_> {
+    /// Reads what the journal lacks, many stills at once.
+    fn read_all(&self, listing: &Listing, journal: &mut Journal) -> Result<()> {
+        journal.forget_incomplete(self.out.path());
+        let own = || listing.clips.iter().filter(|c| c.refused.is_none());
+        let todo: Vec<&Source> = own().filter(|c| !journal.has(&c.clip_id)).collect();
+        let progress = Progress::new("import", "stills", own().count() as u64);
+        progress.skip((own().count() - todo.len()) as u64);
+        let journal = Mutex::new(journal);
+        todo.par_iter().try_for_each_init(
+            || self.finder.detector(),
+            |detector, source| {
+                let detector = detector.as_mut().map_err(|e| anyhow!("{e:#}"))?;
+                let result = self.still(source, detector.as_deref_mut())?;
+                journal.lock().map_err(|_| anyhow!("another thread failed"))?.append(result)?;
+                progress.advance(1);
+                Ok::<(), anyhow::Error>(())
+            },
+        )?;
+        progress.finish();
+        Ok(())
+    }
+
+    /// # Errors
+    /// When the output folder cannot be written or the detector fails.
+    fn still(
+        &self,
+        source: &Source,
+        detector: Option<&mut (dyn Detector + 'static)>,
+    ) -> Result<ClipResult> {
+        let path = self.root.join(&source.path);
+        let rejected =
+            |code: &str, words: String| ClipResult::rejected(&source.clip_id, code, words);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) => return Ok(rejected("unreadable", format!("cannot be read: {error}"))),
+        };
+        let sha256 = Some(digest::sha256_hex(&bytes));
+        let (rgb, codec) = match decoded(&bytes) {
+            Ok(decoded) => decoded,
+            Err(Unusable(code, words)) => {
+                return Ok(ClipResult { sha256, ..rejected(code, words) });
+            }
+        };
+        let (width, height) = rgb.dimensions();
+        let luma = hash::luma(rgb.as_raw());
+        let thumbnail = Thumbnail::of_pixels(&luma, width as usize, height as usize);
+        let (faces, reason) = self.faces(source, &rgb, detector)?;
+        let chosen = faces.as_deref().and_then(|f| self.config.choose.of(f, width, height));
+        let image_path = image_path(&source.clip_id, codec);
+        self.out.link_or_copy(&path, || Ok(bytes.clone()), &image_path)?;
+        let still = Still {
+            codec: codec.to_owned(),
+            width,
+            height,
+            signature: vec![thumbnail.map_or(hash::UNINFORMATIVE, |t| hash::hash(&t))],
+            image_path,
+            face: chosen.and_then(|f| picture::widen(f, self.config.margin, width, height)),
+            face_count: faces.map(|f| f.len() as u32),
+        };
+        let status = ClipStatus::Ok;
+        Ok(ClipResult {
+            sha256,
+            status,
+            code: None,
+            reason,
+            still: Some(still),
+            ..rejected("", String::new())
+        })
+    }
+
+    /// The faces inside the picture, `None` when nobody looked; and a remark.
+    fn faces(
+        &self,
+        source: &Source,
+        rgb: &image::RgbImage,
+        detector: Option<&mut (dyn Detector + 'static)>,
+    ) -> Result<(Option<Vec<FaceBox>>, Option<String>)> {
+        match (self.finder, detector) {
+            (Finder::Detector(_), None) => Ok((None, None)),
+            (Finder::Detector(_), Some(detector)) => Ok((Some(detector.detect(rgb)?), None)),
+            (Finder::Boxes(boxes), _) => {
+                let (width, height) = rgb.dimensions();
+                let Some(named) = boxes.of_still(&source.shown) else {
+                    return Ok((Some(Vec::new()), Some("no box file speaks of it".into())));
+                };
+                let inside: Vec<_> =
+                    named.iter().filter_map(|f| f.clipped(width, height)).collect();
+                let remark = if inside.len() < named.len() {
+                    Some("a box lies outside the picture".to_owned())
+                } else if inside.as_slice() != named {
+                    Some("a box overhangs the picture and was clipped".to_owned())
+                } else {
+                    None
+                };
+                Ok((Some(inside), remark))
+            }
+        }
+    }
+}
+
+/// The pixels and the format of a picture file.
+fn decoded(bytes: &[u8]) -> Result<(image::RgbImage, &'static str), Unusable> {
+    let codec = match image::guess_format(bytes) {
+        Ok(image::ImageFormat::Png) => "png",
+        Ok(image::ImageFormat::Jpeg) => "jpeg",
+        Ok(other) => {
+            return Err(Unusable("unsupported", format!("{other:?} is neither PNG nor JPEG")))
+        }
+        Err(_) if bytes.is_empty() => {
+            return Err(Unusable("empty_file", "the file is empty".into()))
+        }
+        Err(_) => return Err(Unusable("not_a_picture", "neither PNG nor JPEG".into())),
+    };
+    let rgb = picture::decode_rgb(bytes).map_err(|e| Unusable("undecodable", format!("{e:#}")))?;
+    Ok((rgb, codec))
+}
+
+/// `images/split/Class/stem_xxxxxxxx.png`, as [`super::clip`] names frames.
+fn image_path(clip_id: &str, codec: &str) -> String {
+    let mut parts = clip_id.splitn(3, '/').map(folder::safe_component);
+    let mut part = || parts.next().unwrap_or_else(|| "_".into());
+    let (split, class, stem) = (part(), part(), part());
+    let hash = &digest::sha256_hex(clip_id.as_bytes())[..8];
+    let ending = if codec == "png" { "png" } else { "jpg" };
+    format!("{}/{split}/{class}/{stem}_{hash}.{ending}", merge::IMAGES)
+}

@@ -1,0 +1,176 @@
+//! What is done so far: one line per finished clip, appended as it comes.
+//!
+//! A line counts when it is whole, so a process killed while writing loses one clip at most.
+use std::{
+    collections::BTreeMap,
+    fs::{File, OpenOptions},
+    io::{BufRead, BufReader, Write},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+
+use super::clip::ClipResult;
+use crate::folder::OutputFolder;
+
+/// The journal's name in a build's folder.
+const NAME: &str = "clips.jsonl";
+
+/// The results of a build's clips, on disk and in memory.
+#[derive(Debug)]
+pub(super) struct Journal {
+    path: PathBuf,
+    file: File,
+    results: Results,
+}
+
+/// What came of clips.
+#[derive(Debug, Default)]
+pub(super) struct Results {
+    /// By clip_id; their seconds are in the sums below, since a map for each is half its size.
+    pub clips: BTreeMap<String, ClipResult>,
+    /// Seconds of all clips, by stage.
+    pub stage_seconds: BTreeMap<String, f64>,
+}
+
+impl Results {
+    /// Remembers a result; a later one of the same clip counts.
+    fn insert(&mut self, mut result: ClipResult) {
+        for (stage, seconds) in std::mem::take(&mut result.seconds) {
+            *self.stage_seconds.entry(stage).or_default() += seconds;
+        }
+        self.clips.insert(result.clip_id.clone(), result);
+    }
+
+    /// Takes over those of another shard.
+    pub(super) fn add(&mut self, other: Results) {
+        self.clips.extend(other.clips);
+        for (stage, seconds) in other.stage_seconds {
+            *self.stage_seconds.entry(stage).or_default() += seconds;
+        }
+    }
+}
+
+impl Journal {
+    /// Opens or makes the journal of a folder; half a line at its end is cut off.
+    pub(super) fn open(folder: &OutputFolder) -> Result<Self> {
+        let path = folder.target(NAME)?;
+        let failed = || format!("cannot write {}", path.display());
+        let mut file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(&path)
+            .with_context(failed)?;
+        let (results, whole) = parse(BufReader::new(&file)).with_context(failed)?;
+        file.set_len(whole).with_context(failed)?;
+        std::io::Seek::seek(&mut file, std::io::SeekFrom::End(0)).with_context(failed)?;
+        Ok(Journal { path, file, results })
+    }
+
+    /// The results of a folder that another build filled.
+    pub(super) fn read(folder: &Path) -> Result<Results> {
+        let path = folder.join(NAME);
+        let failed = || format!("cannot read {}", path.display());
+        let file = File::open(&path).with_context(failed)?;
+        Ok(parse(BufReader::new(file)).with_context(failed)?.0)
+    }
+
+    pub(super) fn has(&self, clip_id: &str) -> bool {
+        self.results.clips.contains_key(clip_id)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.results.clips.len()
+    }
+
+    /// Hands the results over; the file stays.
+    pub(super) fn take_results(&mut self) -> Results {
+        std::mem::take(&mut self.results)
+    }
+
+    /// Forgets clips whose pictures are not all there, so that they are done again.
+    pub(super) fn forget_incomplete(&mut self, folder: &Path) {
+        self.results.clips.retain(|_, r| {
+            let stills = r.still.iter().map(|s| &s.image_path);
+            let mut paths = r.samples.iter().map(|s| &s.image_path).chain(stills);
+            paths.all(|path| folder.join(path).is_file())
+        });
+    }
+
+    /// Writes a result and remembers it.
+    ///
+    /// # Errors
+    /// When the disk is full or gone.
+    pub(super) fn append(&mut self, result: ClipResult) -> Result<()> {
+        let mut line = serde_json::to_string(&result)?;
+        line.push('\n');
+        self.file
+            .write_all(line.as_bytes())
+            .with_context(|| format!("cannot write {}", self.path.display()))?;
+        self.results.insert(result);
+        Ok(())
+    }
+
+    /// Removes the file; the tables hold everything now.
+    pub(super) fn remove(self, folder: &OutputFolder) -> Result<()> {
+        folder.retain(|name| name != Path::new(NAME))
+    }
+}
+
+/// The results of the whole lines, and how many bytes those are. Reading stops at the first line
+/// that is none of ours.
+fn parse(mut text: impl BufRead) -> std::io::Result<(Results, u64)> {
+    let (mut results, mut whole, mut line) = (Results::default(), 0, Vec::new());
+    while text.read_until(b'\n', &mut line)? > 0 {
+        let result = line.ends_with(b"\n").then(|| serde_json::from_slice::<ClipResult>(&line));
+        let Some(Ok(result)) = result else { break };
+        results.insert(result);
+        whole += line.len() as u64;
+        line.clear();
+    }
+    Ok((results, whole))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::folder;
+
+    fn result(id: &str) -> ClipResult {
+        ClipResult::rejected(id, "empty_file", "the file is empty".into())
+    }
+
+    #[test]
+    fn half_a_line_is_cut_off_and_the_rest_kept() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let folder = folder::claim_standing(dir.path(), "build").expect("claimed");
+        let mut journal = Journal::open(&folder).expect("open");
+        journal.append(result("a")).expect("append");
+        journal.append(result("b")).expect("append");
+        drop(journal);
+        let path = dir.path().join(NAME);
+        let whole = fs::read(&path).expect("read");
+        for cut in [1, 10, whole.len() / 2 - 1] {
+            fs::write(&path, &whole[..whole.len() - cut]).expect("write");
+            let mut journal = Journal::open(&folder).expect("open");
+            assert!(journal.has("a") && !journal.has("b"), "{cut}");
+            journal.append(result("b")).expect("append");
+            drop(journal);
+            assert_eq!(fs::read(&path).expect("read"), whole, "{cut}");
+        }
+    }
+
+    #[test]
+    fn clips_without_their_pictures_are_done_again() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let folder = folder::claim_standing(dir.path(), "build").expect("claimed");
+        let mut journal = Journal::open(&folder).expect("open");
+        journal.append(result("a")).expect("append");
+        journal.forget_incomplete(dir.path());
+        assert_eq!(journal.len(), 1, "a rejected clip has no pictures to miss");
+    }
+}

@@ -1,0 +1,318 @@
+//! Results of clips to rows of a manifest: identities, groups, splits, and who has to leave.
+//!
+//! Nothing is read or written here, and every loop runs in id order.
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Result;
+
+use super::{
+    clip::{ClipResult, SavedFrame},
+    merge::Parts,
+    rules::Rules,
+    tables::{Drawn, Fate, Tables},
+};
+use crate::{
+    corpus::{Listing, Source},
+    record::{Clip, ClipStatus, LedgerEntry, LedgerKind, Split},
+    sampling, similarity, split,
+};
+
+/// The data set without metadata.
+///
+/// # Errors
+/// When the policy for leaks is to fail and there are any.
+pub(super) fn rows(mut parts: Parts<'_>) -> Result<Tables> {
+    let rules = parts.config.rules();
+    let mut tables = Tables {
+        detector: rules.detector.to_owned(),
+        detected: rules.detected(),
+        balance: rules.balance,
+        ..gathered(parts.listing, std::mem::take(&mut parts.results))
+    };
+    group(parts.listing, &mut tables.clips);
+    if !parts.listing.has_split {
+        assign_splits(&rules, &mut tables.clips)?;
+    }
+    require_faces(&rules, &mut tables);
+    remove_leaks(&rules, &mut tables)?;
+    hold_out(&rules, &parts.same_video, &mut tables);
+    balance(&rules, &mut tables)?;
+    note_empty_clips(&mut tables);
+    tables.ledger.sort_unstable();
+    Ok(tables)
+}
+
+/// Turns the results into rows of clips and what their samples are made from, one after the other
+/// so that never both are held; results of clips that are not listed are dropped.
+fn gathered(listing: &Listing, results: BTreeMap<String, ClipResult>) -> Tables {
+    let mut tables = Tables::default();
+    let mut results = results.into_iter().peekable();
+    let mut first = 0;
+    for source in &listing.clips {
+        while results.next_if(|(id, _)| *id < source.clip_id).is_some() {}
+        let mut result = results.next_if(|(id, _)| *id == source.clip_id).map(|(_, r)| r);
+        tables.ledger.extend(rejection(source, result.as_ref()));
+        tables.clips.push(clip_row(result.as_mut(), source));
+        let mut drawn = Drawn { first, ..Drawn::default() };
+        if let Some(result) = result {
+            tables.ledger.extend(result.lost.into_iter().map(|lost| lost_segment(source, lost)));
+            drawn.still = result.still.map(Box::new);
+            drawn.taken = result.samples;
+            sort_by_text(&mut drawn.taken);
+        }
+        first += drawn.samples() as u32;
+        tables.drawn.push(drawn);
+    }
+    tables.fates = vec![Fate::Kept; first as usize];
+    tables.order = sample_order(&tables.clips, &tables.drawn);
+    tables
+}
+
+/// Into the order of the samples' ids: as text, `1000` comes before `101`.
+fn sort_by_text(taken: &mut [SavedFrame]) {
+    if taken.iter().any(|t| t.segment.index > 999) {
+        taken.sort_by_cached_key(|t| format!("{:03}", t.segment.index));
+    }
+}
+
+/// Positions of the clips in the order of their samples' ids: those of frames go on with a slash,
+/// which some characters of names come before.
+fn sample_order(clips: &[Clip], drawn: &[Drawn]) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..clips.len() as u32).collect();
+    let key = |&c: &u32| {
+        let slash = drawn[c as usize].still.is_none().then_some(b'/');
+        clips[c as usize].clip_id.bytes().chain(slash)
+    };
+    order.sort_by(|a, b| key(a).cmp(key(b)));
+    order
+}
+
+fn lost_segment(source: &Source, (segment, detail): (u32, String)) -> LedgerEntry {
+    LedgerEntry {
+        kind: LedgerKind::Segment,
+        id: sampling::sample_id(&source.clip_id, segment),
+        reason: "not_convertible".into(),
+        detail,
+        partner_id: None,
+    }
+}
+
+/// Moves what the row needs out of the clip's result.
+fn clip_row(mut result: Option<&mut ClipResult>, source: &Source) -> Clip {
+    let facts = result.as_mut().and_then(|r| r.facts.take());
+    let fps = facts.as_ref().map(|f| f64::from_bits(f.fps_bits));
+    let frames = facts.as_ref().map(|f| f.frames);
+    let refusal = source.refused.as_ref().map(|r| r.detail.clone());
+    let mut row = Clip {
+        clip_id: source.clip_id.clone(),
+        path: source.shown.clone(),
+        sha256: None,
+        split: source.split.unwrap_or(Split::Train),
+        emotion: source.emotion,
+        codec: None,
+        pixel_format: None,
+        width: facts.as_ref().map(|f| f.width),
+        height: facts.as_ref().map(|f| f.height),
+        sample_aspect_ratio: None,
+        rotation: facts.as_ref().map(|f| f.rotation),
+        color_matrix: None,
+        color_range: None,
+        interlaced: facts.as_ref().map(|f| f.interlaced),
+        fps,
+        frames_decoded: frames,
+        frames_header: facts.as_ref().and_then(|f| f.frames_header),
+        duration_ms: frames.zip(fps).map(|(frames, fps)| 1000.0 * frames as f64 / fps),
+        has_b_frames: facts.as_ref().map(|f| f.has_b_frames),
+        status: result.as_ref().map_or(ClipStatus::Rejected, |r| r.status),
+        reason: None,
+        group_id: source.clip_id.clone(),
+        signature: None,
+    };
+    if let Some(facts) = facts {
+        row.codec = Some(facts.codec);
+        row.pixel_format = Some(facts.pixel_format);
+        row.sample_aspect_ratio = facts.sample_aspect_ratio;
+        row.color_matrix = Some(facts.color_matrix);
+        row.color_range = Some(facts.color_range);
+        row.signature = facts.signature;
+    }
+    if let Some(still) = result.as_mut().and_then(|r| r.still.as_mut()) {
+        row.codec = Some(std::mem::take(&mut still.codec));
+        (row.width, row.height) = (Some(still.width), Some(still.height));
+        row.signature = Some(std::mem::take(&mut still.signature));
+    }
+    row.sha256 = result.as_mut().and_then(|r| r.sha256.take());
+    row.reason = refusal.or_else(|| result.and_then(|r| r.reason.take()));
+    row
+}
+
+/// The ledger row of a clip that gives nothing.
+fn rejection(source: &Source, result: Option<&ClipResult>) -> Option<LedgerEntry> {
+    let entry = |reason: &str, detail: String, partner_id| LedgerEntry {
+        kind: LedgerKind::Clip,
+        id: source.clip_id.clone(),
+        reason: reason.to_owned(),
+        detail,
+        partner_id,
+    };
+    if let Some(refusal) = &source.refused {
+        return Some(entry(&refusal.code, refusal.detail.clone(), refusal.partner.clone()));
+    }
+    let result = result?;
+    let code = result.code.as_deref()?;
+    Some(entry(code, result.reason.clone().unwrap_or_default(), None))
+}
+
+/// Gives every usable clip the smallest clip_id among the clips that are one video, by the
+/// corpus's own list or, where that names no group, by content.
+fn group(listing: &Listing, clips: &mut [Clip]) {
+    let usable: Vec<usize> =
+        (0..clips.len()).filter(|&i| clips[i].status != ClipStatus::Rejected).collect();
+    let members: Vec<similarity::Member<'_>> = usable
+        .iter()
+        .map(|&i| {
+            // A given group is the truth: likeness neither adds to it nor takes from it.
+            let unknown = listing.clips[i].group.is_none();
+            similarity::Member {
+                clip_id: &clips[i].clip_id,
+                sha256: clips[i].sha256.as_deref().filter(|_| unknown),
+                signature: clips[i].signature.as_deref().filter(|_| unknown),
+            }
+        })
+        .collect();
+    let grouping = similarity::groups(&members);
+    let mut sets = similarity::groups::UnionFind::new(members.len());
+    grouping.first.iter().enumerate().for_each(|(k, &first)| sets.join(k, first));
+    let mut listed: BTreeMap<&str, usize> = BTreeMap::new();
+    for (k, &i) in usable.iter().enumerate() {
+        let Some(group) = listing.clips[i].group.as_deref() else { continue };
+        sets.join(*listed.entry(group).or_insert(k), k);
+    }
+    // Clips stand in the listing's order: the smaller position is the smaller id.
+    let ids: Vec<String> =
+        (0..members.len()).map(|k| members[sets.root(k)].clip_id.to_owned()).collect();
+    for (i, id) in usable.into_iter().zip(ids) {
+        clips[i].group_id = id;
+    }
+}
+
+fn assign_splits(rules: &Rules<'_>, clips: &mut [Clip]) -> Result<()> {
+    let shares = rules.split;
+    let unsplit: Vec<_> = clips
+        .iter()
+        .map(|c| split::Unsplit { group_id: &c.group_id, emotion: c.emotion })
+        .collect();
+    let splits = split::assign(&unsplit, shares, rules.seed);
+    clips.iter_mut().zip(splits).for_each(|(clip, split)| clip.split = split);
+    Ok(())
+}
+
+/// Leaves out the samples without a face where one is required.
+fn require_faces(rules: &Rules<'_>, tables: &mut Tables) {
+    if !rules.require_face {
+        return;
+    }
+    for drawn in &tables.drawn {
+        for (k, at) in drawn.fates().enumerate() {
+            if !drawn.has_face(k) {
+                tables.fates[at] = Fate::NoFace;
+            }
+        }
+    }
+}
+
+/// Applies the grouping rule to the clips that provide samples.
+fn remove_leaks(rules: &Rules<'_>, tables: &mut Tables) -> Result<()> {
+    let policy = rules.on_leak;
+    let providing: Vec<usize> = (0..tables.clips.len()).filter(|&c| tables.provides(c)).collect();
+    let members: Vec<split::Member<'_>> = providing
+        .iter()
+        .map(|&c| &tables.clips[c])
+        .map(|c| split::Member { clip_id: &c.clip_id, group_id: &c.group_id, split: c.split })
+        .collect();
+    let removals = split::leaks(&members, policy)?;
+    for removal in removals {
+        let (c, p) = (providing[removal.clip], providing[removal.partner]);
+        let (clip, partner) = (&tables.clips[c], &tables.clips[p]);
+        tables.ledger.push(LedgerEntry {
+            kind: LedgerKind::Clip,
+            id: clip.clip_id.clone(),
+            reason: "leak".into(),
+            detail: format!("same video in {}, removed from {}", partner.split, clip.split),
+            partner_id: Some(partner.clip_id.clone()),
+        });
+        tables.partners.insert(c as u32, p as u32);
+        tables.reject(c, Fate::Leak);
+    }
+    Ok(())
+}
+
+/// Moves a share of training into validation, whole videos only; the test part is not touched.
+fn hold_out(rules: &Rules<'_>, same_video: &[(usize, usize)], tables: &mut Tables) {
+    let Some(share) = rules.val_share else { return };
+    let mut videos = similarity::groups::UnionFind::new(tables.clips.len());
+    let mut first: BTreeMap<&str, usize> = BTreeMap::new();
+    for (i, clip) in tables.clips.iter().enumerate() {
+        videos.join(*first.entry(&clip.group_id).or_insert(i), i);
+    }
+    same_video.iter().for_each(|&(a, b)| videos.join(a, b));
+    let train: Vec<usize> = (0..tables.clips.len())
+        .filter(|&c| tables.clips[c].split == Split::Train && tables.provides(c))
+        .collect();
+    let names: Vec<String> =
+        train.iter().map(|&c| tables.clips[videos.root(c)].clip_id.clone()).collect();
+    let members: Vec<split::Unsplit<'_>> = train
+        .iter()
+        .zip(&names)
+        .map(|(&c, name)| split::Unsplit { group_id: name, emotion: tables.clips[c].emotion })
+        .collect();
+    for k in split::holdout::holdout(&members, share, rules.seed) {
+        let clip = &mut tables.clips[train[k]];
+        clip.split = Split::Val;
+        tables.ledger.push(LedgerEntry {
+            kind: LedgerKind::Split,
+            id: clip.clip_id.clone(),
+            reason: "validation".into(),
+            detail: format!(
+                "{} % of train became the validation part, which the corpus lacks",
+                share.percent()
+            ),
+            partner_id: Some(names[k].clone()).filter(|name| *name != clip.clip_id),
+        });
+    }
+}
+
+/// Cuts the classes of every split; nothing but places and ids of what is left is looked at.
+fn balance(rules: &Rules<'_>, tables: &mut Tables) -> Result<()> {
+    let (mut rows, mut places) = (Vec::new(), Vec::new());
+    for &c in &tables.order {
+        let clip = &tables.clips[c as usize];
+        let row = split::Row { split: clip.split, emotion: clip.emotion, clip_id: &clip.clip_id };
+        for at in tables.drawn[c as usize].fates() {
+            if tables.fates[at] == Fate::Kept {
+                rows.push(row);
+                places.push(at as u32);
+            }
+        }
+    }
+    for dropped in split::balance(&rows, rules.balance) {
+        tables.fates[places[dropped] as usize] = Fate::Balance;
+    }
+    Ok(())
+}
+
+/// Every clip is used or in the ledger: names those of which no sample is left.
+fn note_empty_clips(tables: &mut Tables) {
+    let told: BTreeSet<&str> =
+        tables.ledger.iter().filter(|e| e.kind == LedgerKind::Clip).map(|e| &*e.id).collect();
+    let silent = |c: &usize| !tables.provides(*c) && !told.contains(&*tables.clips[*c].clip_id);
+    let entry = |c: usize| LedgerEntry {
+        kind: LedgerKind::Clip,
+        id: tables.clips[c].clip_id.clone(),
+        reason: "no_samples".into(),
+        detail: "every sample of this clip was left out".into(),
+        partner_id: None,
+    };
+    let empty: Vec<_> = (0..tables.clips.len()).filter(silent).map(entry).collect();
+    tables.ledger.extend(empty);
+}

@@ -1,0 +1,99 @@
+//! Tables for the terminal and numbers as people read them.
+use anyhow::Result;
+
+use crate::{
+    folder::OutputFolder,
+    metric::Unit,
+    record::Estimate,
+    stats::{interval::Interval, warning::Warning},
+};
+
+/// What stands for a number that is not defined.
+pub(super) const UNDEFINED: &str = "-";
+
+/// Rows of cells as aligned lines, two spaces apart: the first column to the left, the others to
+/// the right.
+pub(super) fn align(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|c| c.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let cell = |(column, cell): (usize, &String)| match column {
+        0 => format!("{cell:<0$}", widths[0]),
+        _ => format!("{cell:>0$}", widths[column]),
+    };
+    let line = |row: &Vec<String>| {
+        row.iter().enumerate().map(cell).collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// A row of cells.
+pub(super) fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
+    cells.map(str::to_owned).to_vec()
+}
+
+/// A share in percent with two decimals.
+pub(super) fn percent(share: f64) -> String {
+    let text = format!("{:.2}", 100.0 * share);
+    match text.strip_prefix("-0.00") {
+        Some("") => "0.00".to_owned(),
+        _ => text,
+    }
+}
+
+/// A value in its unit, `-` when undefined.
+pub(super) fn value(value: Option<f64>, unit: Unit) -> String {
+    match (value, unit) {
+        (None, _) => UNDEFINED.to_owned(),
+        (Some(x), Unit::Share) => percent(x),
+        (Some(x), Unit::Coefficient) => format!("{x:.3}"),
+        (Some(x), Unit::Loss) => format!("{x:.4}"),
+    }
+}
+
+/// An interval in a unit, `-` when there is none.
+pub(super) fn interval(interval: Option<Interval>, unit: Unit) -> String {
+    interval.map_or(UNDEFINED.to_owned(), |i| {
+        format!("[{}, {}]", value(Some(i.lo), unit), value(Some(i.hi), unit))
+    })
+}
+
+/// The interval of an estimated share in percent, `-` when there is none.
+pub(super) fn ends(estimate: Option<Estimate>) -> String {
+    interval(estimate.map(|e| Interval { lo: e.lo, hi: e.hi }), Unit::Share)
+}
+
+/// Anything printable, `-` when there is none.
+pub(super) fn or_undefined<T: ToString>(value: Option<T>) -> String {
+    value.map_or(UNDEFINED.to_owned(), |x| x.to_string())
+}
+
+/// A line per warning, its code first; empty without any.
+pub(super) fn warnings(warnings: &[Warning]) -> String {
+    let code = |w: &Warning| serde_json::to_value(w.code).ok()?.as_str().map(str::to_owned);
+    let line = |w: &Warning| format!("warning: {}: {}\n", or_undefined(code(w)), w.message);
+    warnings.iter().map(line).collect()
+}
+
+/// Writes rows as CSV.
+pub(super) fn write_csv(folder: &OutputFolder, name: &str, rows: &[Vec<String>]) -> Result<()> {
+    folder.write_with(name, |file| {
+        let mut writer = csv::Writer::from_writer(file);
+        rows.iter().try_for_each(|row| writer.write_record(row))?;
+        Ok(writer.flush()?)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up() {
+        let rows = [row(["a", "1.00", "x"]), row(["été", "10.00", ""])];
+        assert_eq!(align(&rows), "a     1.00  x\nété  10.00");
+        assert_eq!(align(&[]), "");
+    }
+}

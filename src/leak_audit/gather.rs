@@ -1,0 +1,238 @@
+//! From a manifest or a bare folder to stills: every picture read, hashed, or listed as unreadable.
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{bail, Context, Result};
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::folder_scan::{scan, Scan};
+use crate::{
+    digest, folder,
+    manifest::{self, Manifest},
+    media::image as picture,
+    progress::Progress,
+    record::{Clip, Emotion, Sample, Split},
+    similarity::{
+        clips::ClipEntry,
+        features::ThumbnailFeatures,
+        hash::{self, hash, luma, Thumbnail},
+        images::{ImageEntry, Part},
+    },
+};
+
+/// A picture that the audit could not look at.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(super) struct Unreadable {
+    /// 0 for the audited data set, 1 for the one it is held against.
+    pub set: u8,
+    /// Its sample_id.
+    pub id: String,
+    /// Why.
+    pub reason: String,
+    /// The split that it would be of.
+    pub split: Split,
+}
+
+/// A data set as far as the audit needs it.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    /// Pictures whose hash is known, in the order in which the data set stores them.
+    pub stills: Vec<ImageEntry>,
+    /// Where each still lies.
+    pub paths: Vec<PathBuf>,
+    /// Pictures that could not be read, also those whose hash the manifest knows.
+    pub unreadable: Vec<Unreadable>,
+    /// Clips that give pictures; none for stills.
+    pub films: Vec<ClipEntry>,
+    /// Rows of the `clips.parquet` of both data sets, also of those that were left out, with the
+    /// data set that they are of.
+    pub clips: Vec<(u8, Clip)>,
+    /// The hash settings of the clips, as the manifest records them; of a bare folder the
+    /// program's own.
+    pub hash_settings: Option<String>,
+    /// Whether these are not the program's own, so that hashes of clips must not be held against
+    /// those of pictures, which are always made anew.
+    pub foreign: bool,
+    /// Whether a second data set takes part.
+    pub two_sets: bool,
+}
+
+impl Gathered {
+    /// Both data sets in one, the audited first.
+    pub fn joined(own: Gathered, other: Option<Gathered>) -> Self {
+        let Some(other) = other else { return own };
+        let foreign = own.foreign || other.foreign;
+        let mut all = Gathered { two_sets: true, foreign, ..own };
+        all.stills.extend(other.stills);
+        all.paths.extend(other.paths);
+        all.unreadable.extend(other.unreadable);
+        all.films.extend(other.films);
+        all.clips.extend(other.clips);
+        all
+    }
+
+    /// A part's name: `test`, or `own test` and `other train` when there are two data sets.
+    pub fn name(&self, part: Part) -> String {
+        match (self.two_sets, part.set) {
+            (false, _) => part.split.to_string(),
+            (true, 0) => format!("own {}", part.split),
+            (true, _) => format!("other {}", part.split),
+        }
+    }
+}
+
+/// A manifest folder or, when there is no `samples.parquet`, a bare folder.
+pub(super) fn any(path: &Path, set: u8) -> Result<Gathered> {
+    if manifest::folder_of(path).join("samples.parquet").exists() {
+        manifest(path, set)
+    } else {
+        root(path, set)
+    }
+}
+
+/// A picture to read.
+pub(super) struct Item {
+    /// sample_id.
+    pub id: String,
+    /// The split.
+    pub split: Split,
+    /// The class.
+    pub emotion: Emotion,
+    /// What is known to be one video beforehand.
+    pub video: Option<String>,
+    /// Where it lies.
+    pub path: PathBuf,
+    /// SHA-256 and hash as the manifest has them of a still, for when the picture is missing.
+    pub known: Option<(String, u64)>,
+}
+
+/// The pictures and clips of a manifest.
+pub(super) fn manifest(path: &Path, set: u8) -> Result<Gathered> {
+    let folder = manifest::folder_of(path);
+    let Manifest { samples, clips, meta, .. } = Manifest::read(&folder)?;
+    let hash_settings = meta.get("signature_settings").cloned();
+    let foreign = hash_settings.as_ref().is_some_and(|own| own != hash::SETTINGS);
+    let films = films(&samples, &clips, set);
+    let mut items = Vec::new();
+    let mut outside = Vec::new();
+    for sample in samples {
+        match folder::below(&folder, &sample.image_path) {
+            // A hash of another kind cannot stand in for a picture.
+            Ok(path) if foreign => items.push(item(sample, path, &[])),
+            Ok(path) => items.push(item(sample, path, &clips)),
+            Err(e) => outside.push(Unreadable {
+                set,
+                id: sample.sample_id,
+                reason: e.to_string(),
+                split: sample.split,
+            }),
+        }
+    }
+    let mut gathered = read_all(items, set);
+    gathered.unreadable.extend(outside);
+    let clips = clips.into_iter().map(|clip| (set, clip)).collect();
+    Ok(Gathered { films, clips, hash_settings, foreign, ..gathered })
+}
+
+/// Clips with a time axis of which a sample was taken.
+fn films(samples: &[Sample], clips: &[Clip], set: u8) -> Vec<ClipEntry> {
+    let used: BTreeSet<&str> = samples.iter().map(|s| s.clip_id.as_str()).collect();
+    let films = clips.iter().filter(|c| c.fps.is_some() && used.contains(c.clip_id.as_str()));
+    let film = |clip: &Clip| ClipEntry {
+        id: clip.clip_id.clone(),
+        set,
+        split: clip.split,
+        emotion: clip.emotion,
+        video: clip.group_id.clone(),
+        sha256: clip.sha256.clone(),
+        signature: clip.signature.clone().unwrap_or_default(),
+    };
+    films.map(film).collect()
+}
+
+/// A manifest's sample as a picture to read; `clips` are in order of id.
+fn item(sample: Sample, path: PathBuf, clips: &[Clip]) -> Item {
+    let place = clips.binary_search_by(|clip| clip.clip_id.cmp(&sample.clip_id));
+    let still = place.ok().map(|place| &clips[place]).filter(|clip| clip.fps.is_none());
+    let known =
+        still.and_then(|clip| Some((clip.sha256.clone()?, *clip.signature.as_ref()?.first()?)));
+    Item {
+        video: Some(sample.group_id).filter(|group| *group != sample.sample_id),
+        id: sample.sample_id,
+        split: sample.split,
+        emotion: sample.emotion,
+        path,
+        known,
+    }
+}
+
+/// The pictures of a folder in CAER-S's layout, `{train,val,test}/Class/NNNN.png`.
+pub(super) fn root(root: &Path, set: u8) -> Result<Gathered> {
+    let Scan { items, left_out, .. } = scan(root, set)?;
+    let mut gathered = read_all(items, set);
+    gathered.unreadable.extend(left_out);
+    gathered.hash_settings = Some(hash::SETTINGS.to_owned());
+    Ok(gathered)
+}
+
+fn read_all(items: Vec<Item>, set: u8) -> Gathered {
+    let progress = Progress::new("hashing", "pictures", items.len() as u64);
+    let read = |item: &Item| {
+        let seen = read_image(item, set);
+        progress.advance(1);
+        seen
+    };
+    let seen: Vec<Result<ImageEntry>> = items.par_iter().map(read).collect();
+    progress.finish();
+    let mut gathered = Gathered::default();
+    for (item, seen) in items.into_iter().zip(seen) {
+        let Item { id, split, emotion, video, path, known } = item;
+        let still = seen.or_else(|e| {
+            let reason = format!("{e:#}");
+            gathered.unreadable.push(Unreadable { set, id: id.clone(), reason, split });
+            known.ok_or(()).map(|(sha256, hash)| ImageEntry {
+                id,
+                set,
+                split,
+                emotion,
+                video,
+                sha256,
+                hash,
+                look: None,
+            })
+        });
+        if let Ok(still) = still {
+            gathered.stills.push(still);
+            gathered.paths.push(path);
+        }
+    }
+    gathered
+}
+
+fn read_image(item: &Item, set: u8) -> Result<ImageEntry> {
+    // Opening a pipe would wait for ever.
+    if !item.path.metadata().is_ok_and(|m| m.is_file()) {
+        bail!("{} is not a file", item.path.display());
+    }
+    let bytes =
+        fs::read(&item.path).with_context(|| format!("cannot read {}", item.path.display()))?;
+    let rgb = picture::decode_rgb(&bytes)
+        .with_context(|| format!("cannot decode {}", item.path.display()))?;
+    let (width, height) = (rgb.width() as usize, rgb.height() as usize);
+    let thumbnail = Thumbnail::of_pixels(&luma(rgb.as_raw()), width, height)
+        .with_context(|| format!("{} has no pixels", item.path.display()))?;
+    Ok(ImageEntry {
+        id: item.id.clone(),
+        set,
+        split: item.split,
+        emotion: item.emotion,
+        video: item.video.clone(),
+        sha256: digest::sha256_hex(&bytes),
+        hash: hash(&thumbnail),
+        look: Some(ThumbnailFeatures::new(&thumbnail)),
+    })
+}

@@ -1,0 +1,118 @@
+//! The leak audit of a data set: reads a manifest or a bare folder of pictures, finds what several
+//! splits share, and writes findings and their page.
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use serde_json::{json, Value};
+
+use crate::{
+    digest,
+    folder::{self, Claim},
+    similarity::{hash, images::Rule},
+};
+
+mod findings;
+mod folder_scan;
+mod gather;
+mod page;
+mod summary;
+mod tables;
+
+use findings::Findings;
+use gather::Gathered;
+pub use summary::Summary;
+pub use tables::CLEAN;
+
+/// What a machine reads.
+const SUMMARY: &str = "audit.json";
+
+/// The data set that is audited.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// A manifest folder.
+    Manifest(PathBuf),
+    /// A bare folder of pictures: {train,val,test}/Class/NNNN.png
+    Folder(PathBuf),
+}
+
+/// What to audit, and how.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The audited data set.
+    pub own: Source,
+    /// A second one, manifest or folder, to compare with.
+    pub against: Option<PathBuf>,
+    /// What counts as a near-duplicate.
+    pub rule: Rule,
+    /// Seed of the random pairs that serve as control.
+    pub seed: u64,
+}
+
+/// Whether findings were written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Saved {
+    /// They are there now.
+    Now,
+    /// The folder held those of the same data and settings.
+    Before,
+}
+
+/// Audits what `request` names and writes tables, page and summary into `out`.
+///
+/// # Errors
+/// When a data set cannot be read, two were hashed with different settings, or `out` is not ours
+/// or cannot be written.
+pub fn run(request: &Request, out: &Path) -> Result<(Saved, Summary)> {
+    let own = match &request.own {
+        Source::Manifest(path) => gather::manifest(path, 0)?,
+        Source::Folder(path) => gather::root(path, 0)?,
+    };
+    let other = request.against.as_ref().map(|path| gather::any(path, 1)).transpose()?;
+    if let Some(other) = &other {
+        same_settings(&own, other)?;
+    }
+    let all = Gathered::joined(own, other);
+    let folder = match folder::claim(out, &configuration(request, &all))? {
+        Claim::Done => return Ok((Saved::Before, Summary::read(&out.join(SUMMARY))?)),
+        Claim::Fresh(folder) | Claim::Resume(folder) => folder,
+    };
+    let findings = Findings::of(&all, request.rule, request.seed);
+    tables::write(&folder, &all, &findings)?;
+    page::write(&folder, &all, &findings)?;
+    folder.write_json(SUMMARY, &findings.summary)?;
+    folder.finish()?;
+    Ok((Saved::Now, findings.summary))
+}
+
+/// Refuses to compare hashes that mean different things.
+fn same_settings(own: &Gathered, other: &Gathered) -> anyhow::Result<()> {
+    if let (Some(a), Some(b)) = (&own.hash_settings, &other.hash_settings) {
+        anyhow::ensure!(
+            a == b,
+            "the manifests were hashed with different settings, `{a}` and `{b}`; rebuild one of them"
+        );
+    }
+    Ok(())
+}
+
+/// What the findings depend on: pictures and clips by content, the settings, no path.
+fn configuration(request: &Request, all: &Gathered) -> Value {
+    let rows = all.stills.iter().map(|s| {
+        let place = (s.set, s.split.to_string(), s.emotion.name(), &s.video);
+        format!("{place:?} {} {} {:x} {}\n", s.id, s.sha256, s.hash, s.look.is_some())
+    });
+    let missing = all.unreadable.iter().map(|u| format!("{} {}\n", u.id, u.set));
+    let clips = all.clips.iter().map(|(set, clip)| {
+        let place = (set, clip.split.to_string(), clip.emotion.name(), &clip.group_id);
+        format!("{place:?} {} {:?} {:?}\n", clip.clip_id, clip.sha256, clip.signature)
+    });
+    let digest = |rows: String| digest::sha256_hex(rows.as_bytes());
+    json!({
+        "pictures": digest(rows.chain(missing).collect()),
+        "clips": digest(clips.collect()),
+        "radius": request.rule.radius,
+        "crops": request.rule.crops,
+        "seed": request.seed,
+        "hash": hash::SETTINGS,
+    })
+}

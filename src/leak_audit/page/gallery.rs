@@ -1,0 +1,114 @@
+//! Pairs of pictures side by side.
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+use anyhow::Result;
+use base64::prelude::{Engine as _, BASE64_STANDARD};
+use rayon::prelude::*;
+
+use crate::table::escape_html;
+use crate::{
+    leak_audit::{findings::Findings, gather::Gathered},
+    media::image as picture,
+    report::page::{Block, Section},
+    similarity::{hash::UNINFORMATIVE, near_duplicates::NearDuplicate},
+};
+
+/// Pairs that are shown: the nearest, and the farthest that still count.
+const NEAREST: usize = 30;
+const FARTHEST: usize = 12;
+/// Width of a shown picture in pixels, and its JPEG quality.
+const WIDTH: u32 = 280;
+const QUALITY: u8 = 75;
+
+const NEAREST_TEXT: &str = "The worst leaks: the nearest pairs across parts, one of every \
+    cluster, with the bits in which their hashes differ and the difference of the pictures in \
+    standard deviations of their cells.";
+const FARTHEST_TEXT: &str = "The farthest pairs that still count: where a false alarm would be.";
+
+/// The pictures that are shown, by position, as JPEG in base64.
+type Shots = BTreeMap<usize, String>;
+
+/// The nearest pairs, and the farthest that are not among them.
+pub(super) fn sections(all: &Gathered, findings: &Findings) -> Vec<Section> {
+    let (nearest, farthest) = shown(all, findings);
+    let wanted: BTreeSet<usize> =
+        nearest.iter().chain(&farthest).flat_map(|t| [t.still, t.partner]).collect();
+    let shots: Shots =
+        wanted.par_iter().filter_map(|&i| Some((i, small(&all.paths[i]).ok()?))).collect();
+    let mut sections =
+        vec![section(all, &shots, ("pairs", "Nearest pairs", NEAREST_TEXT), &nearest)];
+    if !farthest.is_empty() {
+        let title = ("farthest", "Farthest pairs", FARTHEST_TEXT);
+        sections.push(section(all, &shots, title, &farthest));
+    }
+    sections
+}
+
+/// The nearest pairs and the farthest, one of every cluster each; those that show something first.
+fn shown(all: &Gathered, findings: &Findings) -> (Vec<NearDuplicate>, Vec<NearDuplicate>) {
+    let verdicts = findings.leaks.iter().flat_map(|(_, leak)| leak.verdicts.iter());
+    let mut twins: Vec<NearDuplicate> = verdicts.filter_map(|v| v.twins.first().copied()).collect();
+    let one_per_cluster = |twins: &[NearDuplicate], most: usize| {
+        let mut seen = BTreeSet::new();
+        let fresh = twins.iter().filter(|t| seen.insert(findings.cluster[t.still]));
+        fresh.take(most).copied().collect::<Vec<_>>()
+    };
+    twins.sort_by_key(|t| (all.stills[t.still].hash == UNINFORMATIVE, *t));
+    let nearest = one_per_cluster(&twins, NEAREST);
+    // Those that nobody has verified first, then those that differ most.
+    twins.sort_by_key(|t| (Reverse(t.likeness.difference.unwrap_or(u32::MAX)), Reverse(*t)));
+    let mut farthest = one_per_cluster(&twins, FARTHEST);
+    farthest.retain(|t| !nearest.contains(t) && !t.same_bytes);
+    (nearest, farthest)
+}
+
+fn section(
+    all: &Gathered,
+    shots: &Shots,
+    (id, title, text): (&'static str, &str, &str),
+    twins: &[NearDuplicate],
+) -> Section {
+    let mut section = Section::new(id, title);
+    section.text(if twins.is_empty() { "There are none." } else { text });
+    let items: String = twins.iter().map(|twin| side_by_side(all, shots, twin)).collect();
+    if !twins.is_empty() {
+        section.blocks.push(Block::Html(format!("<ul class=\"samples pairs\">\n{items}</ul>\n")));
+    }
+    section
+}
+
+fn side_by_side(all: &Gathered, shots: &Shots, twin: &NearDuplicate) -> String {
+    let shot = |i: usize| {
+        let (part, id) = (all.name(all.stills[i].part()), escape_html(&all.stills[i].id));
+        let class = all.stills[i].emotion.name();
+        let shown = match shots.get(&i) {
+            Some(jpeg) => format!("<img src=\"data:image/jpeg;base64,{jpeg}\" alt=\"{id}\">"),
+            None => "<p class=\"note\">The picture cannot be read.</p>".into(),
+        };
+        format!("<figure>{shown}<figcaption><b>{part}, {class}</b> {id}</figcaption></figure>")
+    };
+    let likeness = twin.likeness;
+    let apart = f64::from(likeness.difference.unwrap_or_default()) / 1000.0;
+    let facts = [
+        (twin.same_bytes, "the same bytes".into()),
+        (!twin.same_bytes, format!("{} of 64 bits differ", likeness.distance)),
+        (!twin.same_bytes && likeness.difference.is_some(), format!("pictures {apart:.3} apart")),
+        (likeness.mirrored, "mirrored".into()),
+        (likeness.cropped, "one is a part of the other".into()),
+        (likeness.difference.is_none(), "by hash alone".into()),
+    ];
+    let facts: Vec<String> = facts.into_iter().filter(|f| f.0).map(|f| f.1).collect();
+    format!("<li>{}{}<p>{}</p></li>\n", shot(twin.still), shot(twin.partner), facts.join(", "))
+}
+
+/// The picture as a small JPEG in base64.
+fn small(path: &Path) -> Result<String> {
+    let rgb = picture::load_rgb(path)?;
+    let height = u64::from(WIDTH) * u64::from(rgb.height()) / u64::from(rgb.width().max(1));
+    let small = image::imageops::thumbnail(&rgb, WIDTH, height.clamp(1, 600) as u32);
+    Ok(BASE64_STANDARD.encode(&picture::encode_thumbnail(&small, QUALITY)?))
+}

@@ -1,0 +1,236 @@
+//! The audit's CSV and JSON tables.
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use super::{findings::Findings, gather::Gathered};
+use crate::{
+    folder::OutputFolder,
+    record::Split,
+    similarity::{
+        clips::{Moment, NearDuplicateClip, GRID_SECONDS},
+        leak::Verdict,
+        near_duplicates::NearDuplicate,
+    },
+};
+
+/// Verdicts on the audited set's validation and test pictures, for `evaluate --clean`.
+pub const CLEAN: &str = "clean.csv";
+
+/// A row of `pairs.csv` and `pairs.json`.
+#[derive(Serialize)]
+struct PairRow<'a> {
+    part: String,
+    sample_id: &'a str,
+    partner_part: String,
+    partner_id: &'a str,
+    distance: u32,
+    mirrored: bool,
+    same_bytes: bool,
+    /// Whether one shows a part of the other.
+    cropped: bool,
+    /// Whether the pictures were compared, not their hashes alone.
+    verified: bool,
+    /// Difference of the pictures in standard deviations, when they were compared.
+    difference: Option<f64>,
+}
+
+/// A row of `clip-pairs.csv`.
+#[derive(Serialize)]
+struct ClipPairRow<'a> {
+    part: String,
+    clip_id: &'a str,
+    partner_part: String,
+    partner_id: &'a str,
+    mean_distance: f64,
+    mirrored: bool,
+    /// Seconds by which the partner starts later.
+    shift_s: f64,
+    same_bytes: bool,
+}
+
+/// A row of `moments.csv`: a still that is near to a moment of a clip by hash.
+#[derive(Serialize)]
+struct MomentRow<'a> {
+    part: String,
+    sample_id: &'a str,
+    clip_part: String,
+    clip_id: &'a str,
+    seconds: f64,
+    distance: u32,
+    mirrored: bool,
+}
+
+/// A row of `clean.csv`.
+#[derive(Serialize)]
+struct CleanRow<'a> {
+    sample_id: &'a str,
+    split: Split,
+    near_duplicate: bool,
+    same_video: bool,
+    partner_id: Option<&'a str>,
+    distance: Option<u32>,
+}
+
+/// A row of `clusters.csv`.
+#[derive(Serialize)]
+struct ClusterRow<'a> {
+    cluster: &'a str,
+    part: String,
+    sample_id: &'a str,
+}
+
+/// A row of `runs.csv`.
+#[derive(Serialize)]
+struct RunRow<'a> {
+    part: String,
+    emotion: &'static str,
+    first: &'a str,
+    last: &'a str,
+    pictures: usize,
+}
+
+/// Writes all tables.
+pub(super) fn write(out: &OutputFolder, all: &Gathered, findings: &Findings) -> Result<()> {
+    let pairs = pairs(all, findings);
+    csv(out, "pairs.csv", &pairs)?;
+    out.write_json("pairs.json", &pairs)?;
+    if !all.films.is_empty() {
+        csv(out, "clip-pairs.csv", &clip_pairs(all, findings))?;
+        csv(out, "moments.csv", &moments(all, findings))?;
+    }
+    csv(out, CLEAN, &clean(all, findings))?;
+    csv(out, "clusters.csv", &clusters(all, findings))?;
+    csv(out, "runs.csv", &runs(all, findings))?;
+    csv(out, "unreadable.csv", &all.unreadable)
+}
+
+fn csv<T: Serialize>(folder: &OutputFolder, name: &str, rows: &[T]) -> Result<()> {
+    folder.write_with(name, |out| {
+        let mut writer = csv::Writer::from_writer(out);
+        rows.iter().try_for_each(|row| writer.serialize(row))?;
+        Ok(writer.flush()?)
+    })
+}
+
+fn pairs<'a>(all: &'a Gathered, findings: &Findings) -> Vec<PairRow<'a>> {
+    let twins = findings.leaks.iter().flat_map(|(_, leak)| leak.verdicts.iter());
+    let mut twins: Vec<NearDuplicate> = twins.flat_map(|v| v.twins.iter().copied()).collect();
+    twins.sort_unstable();
+    let row = |twin: NearDuplicate| {
+        let (still, partner) = (&all.stills[twin.still], &all.stills[twin.partner]);
+        PairRow {
+            part: all.name(still.part()),
+            sample_id: &still.id,
+            partner_part: all.name(partner.part()),
+            partner_id: &partner.id,
+            distance: twin.likeness.distance,
+            mirrored: twin.likeness.mirrored,
+            same_bytes: twin.same_bytes,
+            cropped: twin.likeness.cropped,
+            verified: twin.likeness.difference.is_some(),
+            difference: twin.likeness.difference.map(|d| f64::from(d) / 1000.0),
+        }
+    };
+    twins.into_iter().map(row).collect()
+}
+
+fn clip_pairs<'a>(all: &'a Gathered, findings: &Findings) -> Vec<ClipPairRow<'a>> {
+    let twins = findings.clip_leaks.iter().flat_map(|(_, leak)| leak.verdicts.iter());
+    let row = |twin: &NearDuplicateClip| {
+        let (film, partner) = (&all.films[twin.film], &all.films[twin.partner]);
+        ClipPairRow {
+            part: all.name(film.part()),
+            clip_id: &film.id,
+            partner_part: all.name(partner.part()),
+            partner_id: &partner.id,
+            mean_distance: twin.mean_distance,
+            mirrored: twin.mirrored,
+            shift_s: twin.shift_s,
+            same_bytes: twin.same_bytes,
+        }
+    };
+    twins.flat_map(|v| v.twins.iter().map(row)).collect()
+}
+
+fn moments<'a>(all: &'a Gathered, findings: &Findings) -> Vec<MomentRow<'a>> {
+    let row = |m: &Moment| {
+        let (still, film) = (&all.stills[m.still], &all.films[m.film]);
+        MomentRow {
+            part: all.name(still.part()),
+            sample_id: &still.id,
+            clip_part: all.name(film.part()),
+            clip_id: &film.id,
+            seconds: m.step as f64 * GRID_SECONDS,
+            distance: m.distance,
+            mirrored: m.mirrored,
+        }
+    };
+    findings.moments.iter().map(row).collect()
+}
+
+/// One row per validation and test picture of the audited set; train parts of either set count.
+fn clean<'a>(all: &'a Gathered, findings: &Findings) -> Vec<CleanRow<'a>> {
+    let mut rows: BTreeMap<usize, CleanRow<'a>> = BTreeMap::new();
+    for (i, still) in all.stills.iter().enumerate() {
+        if still.set == 0 && still.split != Split::Train {
+            let row = CleanRow {
+                sample_id: &still.id,
+                split: still.split,
+                near_duplicate: false,
+                same_video: false,
+                partner_id: None,
+                distance: None,
+            };
+            rows.insert(i, row);
+        }
+    }
+    let in_train = findings.leaks.iter().filter(|((_, within), _)| within.split == Split::Train);
+    for verdict in in_train.flat_map(|(_, leak)| &leak.verdicts) {
+        if let Some(row) = rows.get_mut(&verdict.member) {
+            note(row, verdict, all);
+        }
+    }
+    rows.into_values().collect()
+}
+
+fn note<'a>(row: &mut CleanRow<'a>, verdict: &Verdict<NearDuplicate>, all: &'a Gathered) {
+    row.same_video |= verdict.same_video;
+    if let Some(twin) = verdict.twins.first() {
+        row.near_duplicate = true;
+        row.partner_id = Some(&all.stills[twin.partner].id);
+        row.distance = Some(twin.likeness.distance);
+    }
+}
+
+/// Every picture of every cluster of two and more.
+fn clusters<'a>(all: &'a Gathered, findings: &Findings) -> Vec<ClusterRow<'a>> {
+    let mut members: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (i, root) in findings.cluster.iter().enumerate() {
+        members.entry(*root).or_default().push(i);
+    }
+    let many = members.into_iter().filter(|(_, m)| m.len() > 1);
+    let rows = many.flat_map(|(root, members)| members.into_iter().map(move |i| (root, i)));
+    rows.map(|(root, i)| ClusterRow {
+        cluster: &all.stills[root].id,
+        part: all.name(all.stills[i].part()),
+        sample_id: &all.stills[i].id,
+    })
+    .collect()
+}
+
+fn runs<'a>(all: &'a Gathered, findings: &Findings) -> Vec<RunRow<'a>> {
+    let long = findings.runs.iter().filter(|r| r.len() > 1);
+    long.map(|run| {
+        let (first, last) = (&all.stills[run.start], &all.stills[run.end - 1]);
+        RunRow {
+            part: all.name(first.part()),
+            emotion: first.emotion.name(),
+            first: &first.id,
+            last: &last.id,
+            pictures: run.len(),
+        }
+    })
+    .collect()
+}

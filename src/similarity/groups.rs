@@ -1,0 +1,239 @@
+//! Clips that are one video: equal bytes, equal or aligned signatures, joined transitively.
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+
+use super::{align::align, frames::CANDIDATE_RADIUS, hash::UNINFORMATIVE, owners::owner_pairs};
+
+/// What grouping needs to know of a clip or still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Member<'a> {
+    /// The clip.
+    pub clip_id: &'a str,
+    /// SHA-256 of its file, when it could be read.
+    pub sha256: Option<&'a str>,
+    /// Its hashes on the 0.5 s grid (one hash for a still), when computed.
+    pub signature: Option<&'a [u64]>,
+}
+
+/// Why two clips are one video.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Reason {
+    /// The files are byte for byte the same.
+    SameBytes,
+    /// The signatures align with this mean number of differing bits.
+    NearSignature {
+        /// Mean differing bits per grid position, 0..=64.
+        mean_distance: f64,
+        /// Whether one is the mirror image of the other.
+        mirrored: bool,
+    },
+}
+
+/// Two clips that were found to be one video.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Link {
+    /// Position of one clip.
+    pub a: usize,
+    /// Position of the other.
+    pub b: usize,
+    /// What joins them.
+    pub reason: Reason,
+}
+
+/// The groups of a set of clips.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Grouping {
+    /// For every clip the position of the member of its group with the smallest clip_id, which
+    /// names the group; itself when it stands alone.
+    pub first: Vec<usize>,
+    /// The pairs that made the groups, in order of position; no more per group than it takes
+    /// when bytes or signatures are equal.
+    pub links: Vec<Link>,
+}
+
+impl Grouping {
+    /// The group_id of the clip at `position`.
+    pub fn group_id<'a>(&self, members: &[Member<'a>], position: usize) -> &'a str {
+        members[self.first[position]].clip_id
+    }
+}
+
+/// Joins clips that are the same video by content. The result does not depend on the order of
+/// `members` but for the positions themselves.
+pub fn groups(members: &[Member<'_>]) -> Grouping {
+    let mut links = equal(members, |m| m.sha256, Reason::SameBytes);
+    let same = Reason::NearSignature { mean_distance: 0.0, mirrored: false };
+    links.extend(equal(members, |m| m.signature.filter(|s| informative(s)), same));
+    let mut sets = UnionFind::new(members.len());
+    links.iter().for_each(|l| sets.join(l.a, l.b));
+    links.extend(near(members, &distinct(members, &mut sets)));
+    links.sort_by_key(|l| (l.a, l.b));
+    links.iter().for_each(|l| sets.join(l.a, l.b));
+    let mut smallest: BTreeMap<usize, usize> = BTreeMap::new();
+    for i in 0..members.len() {
+        let first = smallest.entry(sets.root(i)).or_insert(i);
+        if members[i].clip_id < members[*first].clip_id {
+            *first = i;
+        }
+    }
+    let first = (0..members.len()).map(|i| smallest[&sets.root(i)]).collect();
+    Grouping { first, links }
+}
+
+fn informative(signature: &[u64]) -> bool {
+    signature.iter().any(|h| *h != UNINFORMATIVE)
+}
+
+/// Links every further holder of a key to the first.
+fn equal<'a, K: Ord>(
+    members: &[Member<'a>],
+    key: impl Fn(&Member<'a>) -> Option<K>,
+    reason: Reason,
+) -> Vec<Link> {
+    let mut first: BTreeMap<K, usize> = BTreeMap::new();
+    let mut links = Vec::new();
+    for (b, member) in members.iter().enumerate() {
+        let Some(key) = key(member) else { continue };
+        let a = *first.entry(key).or_insert(b);
+        if a != b {
+            links.push(Link { a, b, reason });
+        }
+    }
+    links
+}
+
+/// One position for every different informative signature among the members of a set so far;
+/// members of one set that differ in signature all stay.
+fn distinct(members: &[Member<'_>], sets: &mut UnionFind) -> Vec<usize> {
+    let mut seen = std::collections::BTreeSet::new();
+    let mut keep = Vec::new();
+    for (i, member) in members.iter().enumerate() {
+        let Some(signature) = member.signature.filter(|s| informative(s)) else { continue };
+        if seen.insert((sets.root(i), signature)) {
+            keep.push(i);
+        }
+    }
+    keep
+}
+
+/// Links between the members at `kept` whose signatures align.
+fn near(members: &[Member<'_>], kept: &[usize]) -> Vec<Link> {
+    let signature = |k: u32| members[kept[k as usize]].signature.unwrap_or_default();
+    let (mut hashes, mut owners) = (Vec::new(), Vec::new());
+    for k in 0..kept.len() as u32 {
+        hashes.extend_from_slice(signature(k));
+        owners.resize(hashes.len(), k);
+    }
+    let aligned = |(k, p): (u32, u32)| {
+        let found = align(signature(k), signature(p))?;
+        let reason =
+            Reason::NearSignature { mean_distance: found.mean_distance, mirrored: found.mirrored };
+        Some(Link { a: kept[k as usize], b: kept[p as usize], reason })
+    };
+    owner_pairs(&hashes, &owners, CANDIDATE_RADIUS).into_par_iter().filter_map(aligned).collect()
+}
+
+/// Disjoint sets of positions (union-find with path halving; the smaller root wins).
+#[derive(Debug)]
+pub struct UnionFind(Vec<usize>);
+
+impl UnionFind {
+    /// `n` sets of one.
+    pub fn new(n: usize) -> Self {
+        UnionFind((0..n).collect())
+    }
+
+    /// The smallest position of the set that holds `i`.
+    pub fn root(&mut self, mut i: usize) -> usize {
+        while self.0[i] != i {
+            self.0[i] = self.0[self.0[i]];
+            i = self.0[i];
+        }
+        i
+    }
+
+    /// Makes the sets of `a` and `b` one.
+    pub fn join(&mut self, a: usize, b: usize) {
+        let (a, b) = (self.root(a), self.root(b));
+        self.0[a.max(b)] = a.min(b);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::hash::mirrored, *};
+    use crate::seed::Draws;
+    use proptest::prelude::*;
+
+    fn signature(seed: u64) -> Vec<u64> {
+        let mut draws = Draws::new(seed, "signature", "");
+        (0..6).map(|_| draws.bits()).collect()
+    }
+
+    #[test]
+    fn bytes_and_signatures_join_transitively_and_the_smallest_id_names() {
+        let (a, c) = (signature(1), signature(2));
+        let b: Vec<u64> = a[1..].iter().map(|h| mirrored(*h) ^ 1).collect();
+        let member = |clip_id, sha256, signature| Member { clip_id, sha256, signature };
+        let members = [
+            member("train/b", Some("1"), Some(&a[..])),
+            member("test/z", Some("2"), Some(&b[..])),
+            member("test/a", Some("2"), None),
+            member("val/c", Some("3"), Some(&c[..])),
+            member("val/black", Some("4"), Some(&[UNINFORMATIVE; 3][..])),
+            member("train/black", Some("5"), Some(&[UNINFORMATIVE; 3][..])),
+            member("train/gone", None, None),
+            member("val/gone", None, None),
+        ];
+        let found = groups(&members);
+        assert_eq!(found.first, [2, 2, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(found.group_id(&members, 0), "test/a");
+        let near = Reason::NearSignature { mean_distance: 1.0, mirrored: true };
+        let links =
+            [Link { a: 0, b: 1, reason: near }, Link { a: 1, b: 2, reason: Reason::SameBytes }];
+        assert_eq!(found.links, links);
+        assert_eq!(groups(&[]), Grouping::default());
+    }
+
+    #[test]
+    fn a_thousand_equal_signatures_are_one_group() {
+        let a = signature(1);
+        let ids: Vec<String> = (0..1000).map(|i| format!("train/{i:04}")).collect();
+        let members: Vec<_> = ids
+            .iter()
+            .map(|id| Member { clip_id: id, sha256: None, signature: Some(&a) })
+            .collect();
+        let found = groups(&members);
+        assert!(found.first.iter().all(|f| *f == 0));
+        assert_eq!(found.links.len(), 999);
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_of_the_clips_does_not_matter(
+            spec in prop::collection::vec((0u64..4, 0u64..64, 0usize..3), 1..25), seed: u64,
+        ) {
+            let signatures: Vec<Vec<u64>> = spec.iter()
+                .map(|&(s, flip, trim)| signature(s)[trim..].iter().map(|h| h ^ 1 << flip).collect())
+                .collect();
+            let ids: Vec<String> = (0..spec.len()).map(|i| format!("train/{i:02}")).collect();
+            let named = |order: &[usize]| {
+                let members: Vec<_> = order.iter()
+                    .map(|&i| Member { clip_id: &ids[i], sha256: None, signature: Some(&signatures[i]) })
+                    .collect();
+                let found = groups(&members);
+                (0..order.len())
+                    .map(|p| (members[p].clip_id.to_owned(), found.group_id(&members, p).to_owned()))
+                    .collect::<BTreeMap<_, _>>()
+            };
+            let mut order: Vec<usize> = (0..spec.len()).collect();
+            let straight = named(&order);
+            Draws::new(seed, "order", "").shuffle(&mut order);
+            prop_assert_eq!(&straight, &named(&order));
+            for (clip, group) in &straight {
+                prop_assert!(group <= clip);
+            }
+        }
+    }
+}

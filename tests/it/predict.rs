@@ -1,0 +1,84 @@
+//! `ncaers predict`: the answers of the selected checkpoint, counted on the test split.
+#![cfg(feature = "torch")]
+
+use crate::common::runs;
+use ncaers::{record::Split, runs::RunFolder};
+use runs::{refusal, World};
+
+#[test]
+fn answers_agree_with_what_was_selected() {
+    let world = World::new();
+    world.train("r", &[]).assert().success();
+    world.predict("r", "val").assert().success();
+    let folder = RunFolder::new(&world.path("r"));
+    let (rows, meta) = folder.predictions(Split::Val).unwrap();
+    let record = folder.record().unwrap();
+    let right = rows.iter().filter(|row| row.target == row.predicted).count();
+    let accuracy = right as f64 / rows.len() as f64;
+    assert_eq!(record.selected.unwrap().val_accuracy, Some(accuracy));
+    assert_eq!((meta["run_id"].as_str(), rows.len()), (record.run_id.as_str(), 7));
+    assert!(rows.windows(2).all(|pair| pair[0].sample_id < pair[1].sample_id));
+    for row in &rows {
+        assert!((row.w_face.unwrap() + row.w_context.unwrap() - 1.0).abs() < 1e-5);
+    }
+    let bytes = world.bytes("r/attention-val.safetensors");
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let maps = file.tensor("attention").unwrap();
+    assert_eq!(maps.shape(), [7, 7, 7]);
+    let values: Vec<f32> =
+        maps.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+    for map in values.chunks_exact(49) {
+        assert!((map.iter().sum::<f32>() - 1.0).abs() < 1e-4);
+    }
+}
+
+#[test]
+fn every_look_at_the_test_split_is_counted_once() {
+    let world = World::new();
+    world.train("r", &["--set", "train.epochs=1"]).assert().success();
+    let looks = || RunFolder::new(&world.path("r")).test_looks().unwrap().len();
+    world.predict("r", "val").assert().success();
+    assert_eq!(looks(), 0);
+    world.predict("r", "test").assert().success();
+    assert_eq!(looks(), 1);
+    let before = world.bytes("r/predictions-test.parquet");
+    let again = world.predict("r", "test").assert().success();
+    assert!(String::from_utf8_lossy(&again.get_output().stdout).contains("already done"));
+    assert_eq!(looks(), 1);
+    std::fs::remove_file(world.path("r/predictions-test.parquet")).unwrap();
+    world.predict("r", "test").assert().success();
+    assert_eq!(looks(), 2);
+    assert!(before == world.bytes("r/predictions-test.parquet"), "same checkpoint, other bytes");
+}
+
+#[test]
+fn models_without_attention_leave_no_maps() {
+    let world = World::new();
+    let face = ["--set", "model.branches=face", "--set", "train.epochs=1"];
+    world.train("r", &face).assert().success();
+    world.predict("r", "test").assert().success();
+    assert!(!world.path("r/attention-test.safetensors").exists());
+    let (rows, _) = RunFolder::new(&world.path("r")).predictions(Split::Test).unwrap();
+    assert!(rows.iter().all(|row| row.w_face.is_none() && row.w_context.is_none()));
+}
+
+#[test]
+fn what_cannot_answer_is_refused_in_one_line() {
+    let world = World::new();
+    let message = refusal(&mut world.predict("nothing", "val"));
+    assert!(message.contains("is not a run folder"), "{message}");
+    let short = ["--set", "train.epochs=1", "--set", "train.stage1_epochs=0"];
+    world.train("a", &short).assert().success();
+    let other = [&short[..], &["--set", "model.attention=ca"]].concat();
+    world.train("b", &other).assert().success();
+    std::fs::copy(world.path("b/best.safetensors"), world.path("a/best.safetensors")).unwrap();
+    let message = refusal(&mut world.predict("a", "val"));
+    assert!(message.contains("checkpoint of another run"), "{message}");
+    std::fs::write(world.path("a/best.safetensors"), b"half").unwrap();
+    let message = refusal(&mut world.predict("a", "val"));
+    assert!(message.contains("damaged or not a safetensors"), "{message}");
+    std::fs::remove_file(world.path("a/best.safetensors")).unwrap();
+    let message = refusal(&mut world.predict("a", "val"));
+    assert!(message.contains("has no best.safetensors"), "{message}");
+    assert!(!world.path("a/predictions-val.parquet").exists());
+}
