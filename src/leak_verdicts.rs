@@ -53,10 +53,7 @@ pub fn of<'a>(folder: &Path, ids: impl Iterator<Item = &'a str>) -> Result<Vec<V
 ///
 /// # Errors
 /// As [`of`].
-pub fn near_duplicates<'a>(
-    folder: &Path,
-    ids: impl Iterator<Item = &'a str>,
-) -> Result<Vec<bool>> {
+pub fn near_duplicates<'a>(folder: &Path, ids: impl Iterator<Item = &'a str>) -> Result<Vec<bool>> {
     Ok(of(folder, ids)?.into_iter().map(|verdict| verdict.near_duplicate).collect())
 }
 

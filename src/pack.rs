@@ -308,7 +308,9 @@ fn fill_input(
     let whole = picture::whole(frame.width(), frame.height());
     match (input, face) {
         (PackInput::Face | PackInput::Face224, None) => out.fill(0),
-        (PackInput::Face | PackInput::Face224, Some(face)) => picture::resize_chw(frame, face, width, height, out),
+        (PackInput::Face | PackInput::Face224, Some(face)) => {
+            picture::resize_chw(frame, face, width, height, out)
+        }
         (PackInput::ContextMasked, Some(face)) => {
             let mut masked = frame.clone();
             picture::mask(&mut masked, face, choices.mask_value);

@@ -344,12 +344,13 @@ mod tests {
     fn all_faces_are_masked_in_the_one_context() {
         let picture = RgbImage::from_pixel(342, 256, Rgb([200, 200, 200]));
         let face = |x1| FaceBox { x1, y1: 100, x2: x1 + 40, y2: 140, score: 1.0 };
-        let pixels = pixels(&picture, &[face(20), face(200)], true, &SETTINGS);
+        let pixels = pixels(&picture, &[face(20), face(200)], true, 96, &SETTINGS);
         assert_eq!(pixels.faces.len(), 2);
         let at = |x: usize, y: usize| pixels.context[y * 171 + x];
         assert_eq!((at(20, 60), at(110, 60), at(70, 60)), (0, 0, 200));
         assert!(
-            super::pixels(&picture, &[face(20)], false, &SETTINGS).context[60 * 171 + 20] == 200
+            super::pixels(&picture, &[face(20)], false, 96, &SETTINGS).context[60 * 171 + 20]
+                == 200
         );
     }
 

@@ -17,9 +17,11 @@ const SUMMARY: &str = "summary.json";
 
 /// Draw and encode a synthetic corpus in CAER's layout
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples: ncaers demo-corpus --out corpus --clips-per-class 10\n          \
+#[command(
+    after_help = "Examples: ncaers demo-corpus --out corpus --clips-per-class 10\n          \
     ncaers demo-corpus --stills --out stills\n\n\
-    The corpus is built so that attention matters; results on it prove nothing about real data.")]
+    The corpus is built so that attention matters; results on it prove nothing about real data."
+)]
 pub struct Args {
     /// Folder to fill: {train,validation,test}/<Class>/NNNN.avi and the truth beside them
     #[arg(long)]

@@ -32,9 +32,10 @@ pub struct Args {
     /// Folder to write into: index.html, report.md, report.json, tables, figures, thumbs
     #[arg(long)]
     out: PathBuf,
-    /// Folder of the manifest [default: the one the runs name, where it is unchanged]
-    #[arg(long)]
-    manifest: Option<PathBuf>,
+    /// Folder of the manifest [default: the one the runs name, where it is unchanged]; with several
+    /// data sets NAME=FOLDER
+    #[arg(long, value_name = "DIR")]
+    manifest: Vec<String>,
     /// Folder of an audit of the manifest, to say how much of the scores is leak; with several data
     /// sets NAME=FOLDER
     #[arg(long, value_name = "AUDIT_DIR")]
@@ -82,12 +83,14 @@ pub(super) fn run(args: &Args) -> Result<Done> {
 
 /// The report of one data set.
 fn one(args: &Args, runs: &str) -> Result<Request> {
-    if args.wild.is_some() || args.audit.len() > 1 {
-        return Err(Usage("--wild and several --audit are for data sets given as NAME=FOLDER".into()).into());
+    if args.wild.is_some() || args.audit.len() > 1 || args.manifest.len() > 1 {
+        let text =
+            "--wild and several --audit or --manifest are for data sets given as NAME=FOLDER";
+        return Err(Usage(text.into()).into());
     }
     let defaults = Request::new(runs.as_ref(), &args.out);
     Ok(Request {
-        manifest: args.manifest.clone(),
+        manifest: args.manifest.first().map(PathBuf::from),
         split: args.split,
         title: args.title.clone().unwrap_or(defaults.title),
         max_thumbs: args.max_thumbs,
@@ -96,19 +99,27 @@ fn one(args: &Args, runs: &str) -> Result<Request> {
     })
 }
 
+/// Folders by the names of data sets.
+fn by_name<'a>(
+    flag: &str,
+    given: &'a [String],
+    sets: &[(&str, &str)],
+) -> Result<BTreeMap<&'a str, PathBuf>> {
+    let mut folders = BTreeMap::new();
+    for text in given {
+        let known = text.split_once('=').filter(|(name, _)| sets.iter().any(|(n, _)| n == name));
+        let (name, folder) = known.ok_or_else(|| {
+            Usage(format!("{flag} `{text}` is not NAME=FOLDER with the name of a data set"))
+        })?;
+        folders.insert(name, PathBuf::from(folder));
+    }
+    Ok(folders)
+}
+
 /// The report of several data sets.
 fn several(args: &Args, sets: &[(&str, &str)]) -> Result<Several> {
-    let mut audits = BTreeMap::new();
-    for audit in &args.audit {
-        let known = audit.split_once('=').filter(|(name, _)| sets.iter().any(|(n, _)| n == name));
-        let (name, folder) = known.ok_or_else(|| {
-            Usage(format!("--audit `{audit}` is not NAME=FOLDER with the name of a data set"))
-        })?;
-        audits.insert(name, PathBuf::from(folder));
-    }
-    if args.manifest.is_some() {
-        return Err(Usage("--manifest is for one data set; several name theirs in their runs".into()).into());
-    }
+    let audits = by_name("--audit", &args.audit, sets)?;
+    let manifests = by_name("--manifest", &args.manifest, sets)?;
     let title = args.title.clone().unwrap_or_else(|| Request::new(Path::new(""), &args.out).title);
     let part = |&(name, runs): &(&str, &str)| Part {
         name: name.to_owned(),
@@ -117,6 +128,7 @@ fn several(args: &Args, sets: &[(&str, &str)]) -> Result<Several> {
             split: args.split,
             max_thumbs: args.max_thumbs,
             audit: audits.get(name).cloned(),
+            manifest: manifests.get(name).cloned(),
             ..Request::new(runs.as_ref(), &args.out)
         },
     };

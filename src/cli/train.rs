@@ -147,8 +147,9 @@ fn earlier(folder: &RunFolder, plan: &Plan, resume: bool) -> Result<Option<RunRe
 
 fn summary(record: &RunRecord, folder: &RunFolder, what: &str) -> Done {
     let selected = record.selected.as_ref().map_or_else(String::new, |s| {
-        let accuracy =
-            s.val_accuracy.map_or_else(String::new, |v| format!(" with validation accuracy {v:.4}"));
+        let accuracy = s
+            .val_accuracy
+            .map_or_else(String::new, |v| format!(" with validation accuracy {v:.4}"));
         format!(", selected epoch {}{accuracy}: {}", s.epoch, s.reason)
     });
     let mut text = format!("{}: {what}{selected}\n", folder.path().display());

@@ -85,7 +85,11 @@ impl Asked {
         ensure!(
             !(self.split && listing.has_split),
             "the stills have a split of their own, so --split would not be used; leave it out{}",
-            if listing.lacks_validation() { " (--val-share makes the validation part)" } else { "" }
+            if listing.lacks_validation() {
+                " (--val-share makes the validation part)"
+            } else {
+                ""
+            }
         );
         if listing.lacks_validation() {
             let share = self.val_share.unwrap_or(ValShare::DEFAULT);
@@ -230,11 +234,11 @@ fn runs_of_frames(
     let seen = |&i: &usize| -> Result<similarity::images::ImageEntry> {
         let source = &listing.clips[i];
         let result = &results[&source.clip_id];
-        let still = result.still.as_ref().context("filtered above")?;
+        let still =
+            result.still.as_ref().ok_or_else(|| anyhow!("{} has no picture", source.clip_id))?;
         let rgb = picture::load_rgb(&folder::below(out.path(), &still.image_path)?)?;
         let luma = hash::luma(rgb.as_raw());
-        let thumbnail =
-            Thumbnail::of_pixels(&luma, rgb.width() as usize, rgb.height() as usize);
+        let thumbnail = Thumbnail::of_pixels(&luma, rgb.width() as usize, rgb.height() as usize);
         progress.advance(1);
         Ok(similarity::images::ImageEntry {
             id: source.clip_id.clone(),
@@ -247,10 +251,12 @@ fn runs_of_frames(
             look: thumbnail.map(|t| similarity::features::ThumbnailFeatures::new(&t)),
         })
     };
-    let stills: Vec<similarity::images::ImageEntry> = places.par_iter().map(seen).collect::<Result<_>>()?;
+    let stills: Vec<similarity::images::ImageEntry> =
+        places.par_iter().map(seen).collect::<Result<_>>()?;
     progress.finish();
     let runs = similarity::runs::runs(&stills).into_iter();
-    Ok(runs.flat_map(|run| run.clone().skip(1).map(move |i| (run.start, i)))
+    Ok(runs
+        .flat_map(|run| run.clone().skip(1).map(move |i| (run.start, i)))
         .map(|(a, b)| (places[a], places[b]))
         .collect())
 }

@@ -56,7 +56,8 @@ impl CleanAccuracy {
             ("without near-duplicates in train", &self.without_near_duplicates),
             ("without videos of train", &self.without_same_video),
         ];
-        let few = |(name, part): (&str, &SubsetAccuracy)| match part.kept {
+        let few = |(name, part): (&str, &SubsetAccuracy)| {
+            match part.kept {
             None => Some(format!("{name}: no row is left, so there is no clean score")),
             Some(kept) if kept.clusters < FEW => Some(format!(
                 "{name}: only {} of {} rows, of {} videos, are left; that is too few to say anything (at least {FEW} videos)",
@@ -65,6 +66,7 @@ impl CleanAccuracy {
                 kept.clusters
             )),
             Some(_) => None,
+        }
         };
         parts.into_iter().filter_map(few).collect()
     }
@@ -100,5 +102,31 @@ impl CleanAccuracy {
             text.push_str(&format!("warning: {warning}\n"));
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_few_clean_rows_are_said_to_be_too_few() {
+        let e = |n: usize, clusters: usize| {
+            Some(Estimate { value: 0.5, lo: 0.4, hi: 0.6, n, clusters })
+        };
+        let part = |kept| SubsetAccuracy { all: e(228, 140), kept, difference: None };
+        let warnings = |near, video| {
+            let clean = CleanAccuracy {
+                audit: String::new(),
+                without_near_duplicates: part(near),
+                without_same_video: part(video),
+            };
+            (clean.warnings(), clean.text())
+        };
+        let (told, text) = warnings(e(7, 7), None);
+        assert!(told[0].contains("only 7 of 228 rows, of 7 videos"), "{told:?}");
+        assert!(told[1].contains("without videos of train: no row is left"), "{told:?}");
+        assert_eq!(text.matches("warning: ").count(), 2);
+        assert!(warnings(e(120, 30), e(200, 90)).0.is_empty());
     }
 }

@@ -180,9 +180,7 @@ impl Ablation {
         let is_over = |run: &GridRun| is_complete(run) || !obstacles(&run.experiment).is_empty();
         match runs.iter().find(|run| run.folder == folder) {
             Some(run) => is_complete(run),
-            None => {
-                runs.iter().all(is_over) && is_reported(&self.out, &self.report, runs.len())
-            }
+            None => runs.iter().all(is_over) && is_reported(&self.out, &self.report, runs.len()),
         }
     }
 
@@ -208,16 +206,16 @@ impl Ablation {
         let complete =
             self.statuses().iter().any(|status| matches!(status, RunStatus::Complete { .. }));
         if !complete {
-            let why = made.impossible.values().next().map_or_else(String::new, |w| format!(": {w}"));
+            let why =
+                made.impossible.values().next().map_or_else(String::new, |w| format!(": {w}"));
             bail!("no run of the grid is finished; see {}{why}", self.out.join("grid").display());
         }
         let request = report::Request::new(&self.out, &self.report);
         let summary = report::write(&request, &self.report)?;
         let lacking = made.impossible.iter().map(|(run, why)| format!("{run}: {why}"));
         let lacking: Vec<String> = lacking.collect();
-        let impossible = (!lacking.is_empty()).then(|| {
-            format!("{} cannot be made ({})", lacking.len(), lacking.join("; "))
-        });
+        let impossible = (!lacking.is_empty())
+            .then(|| format!("{} cannot be made ({})", lacking.len(), lacking.join("; ")));
         let missing: Vec<String> = made.failed.into_iter().chain(impossible).collect();
         if !missing.is_empty() {
             bail!(

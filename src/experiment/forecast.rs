@@ -115,7 +115,10 @@ mod tests {
         assert_eq!(bytes(OptimizerKind::Sgd, 0.9, false), 16_000);
         assert_eq!(bytes(OptimizerKind::Sgd, 0.0, false), 8_000);
         assert_eq!(bytes(OptimizerKind::Adam, 0.9, true), 32_000);
-        assert_eq!([1, 999_999_999, 12_000_000_001].map(format_bytes), ["1 MB", "1000 MB", "13 GB"]);
+        assert_eq!(
+            [1, 999_999_999, 12_000_000_001].map(format_bytes),
+            ["1 MB", "1000 MB", "13 GB"]
+        );
         assert!(free_bytes(Path::new("/tmp/not/there/yet")).is_some_and(|free| free > 0));
     }
 

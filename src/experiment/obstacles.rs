@@ -5,10 +5,10 @@ use std::path::Path;
 use super::Experiment;
 use crate::{
     manifest,
+    model::published,
     pack::{self, Pack},
     record::{Emotion, Split},
     train::{pack_inputs, Selection, EMPTY_VALIDATION},
-    model::published,
 };
 
 /// Why a run of this configuration cannot be made, each in a line that says what to do; nothing

@@ -16,18 +16,18 @@ use serde_json::{json, Value};
 use super::{
     ablation::{Ablation, Listing},
     executor::Task,
-    forecast, Grid,
+    forecast, start_weights, Grid,
 };
 use crate::{
     corpus,
     folder::{self, OutputFolder},
     manifest::{self, Manifest},
-    model::published,
     pack::PackInput,
     record::Split,
     report::{
         self,
-        several::{self, Role, Several},
+        paper::Role,
+        several::{self, Several},
         Request,
     },
     runs,
@@ -124,7 +124,13 @@ impl Part {
             // The test part stays as it is: what leaks is what Table 2 measures, and the audit
             // says how much.
             Role::CaerS => words(&[
-                &"import", &"--layout", &"caer-s", &"--root", &self.source, &"--on-leak", &"keep",
+                &"import",
+                &"--layout",
+                &"caer-s",
+                &"--root",
+                &self.source,
+                &"--on-leak",
+                &"keep",
             ]),
         };
         first.extend(words(&[&"--out", &manifest, &"--seed", &seed]));
@@ -293,7 +299,8 @@ impl Paper {
         let folder = self.wanted.out.join("wild");
         let of = |part: &Part| {
             let mut runs = part.ablation.grid.runs.iter();
-            let run = runs.find(|run| report::paper::SETTING_IV_GLA.is_model(&run.experiment.model));
+            let run =
+                runs.find(|run| report::paper::SETTING_IV_GLA.is_model(&run.experiment.model));
             let run = part.ablation.out.join(&run?.folder);
             runs::RunFolder::new(&run).file("best.safetensors").is_file().then_some(run)
         };
@@ -363,7 +370,9 @@ impl Paper {
         let mut tasks = Vec::new();
         for part in &self.parts {
             let own = part.ablation.tasks(threads)?;
-            tasks.extend(own.into_iter().map(|task| Task { name: part.task_name(&task.name), ..task }));
+            tasks.extend(
+                own.into_iter().map(|task| Task { name: part.task_name(&task.name), ..task }),
+            );
         }
         Ok(tasks)
     }
@@ -411,7 +420,8 @@ fn part(role: Role, source: &Path, wanted: &Wanted) -> Result<Part> {
     let key = role.name().to_ascii_lowercase();
     let folder = wanted.out.join(&key);
     let mut settings = wanted.settings.clone();
-    for (name, path) in [("data.manifest", folder.join("manifest")), ("data.pack", folder.join("pack"))]
+    for (name, path) in
+        [("data.manifest", folder.join("manifest")), ("data.pack", folder.join("pack"))]
     {
         let path = path.to_str().with_context(|| format!("{path:?} is not UTF-8"))?;
         settings.push(format!("{name}={}", serde_json::to_string(path)?));
@@ -420,7 +430,7 @@ fn part(role: Role, source: &Path, wanted: &Wanted) -> Result<Part> {
     let mut grid = Grid::read_with(&path, &settings, wanted.seeds.as_deref())?;
     for run in &mut grid.runs {
         if let Some(weights) = &mut run.experiment.model.weights {
-            let found = published::resolve(Path::new(&weights.path), wanted.weights.as_deref());
+            let found = start_weights::resolve(Path::new(&weights.path), wanted.weights.as_deref());
             match found.to_str() {
                 Some(found) => weights.path = found.to_owned(),
                 None => bail!("weights path {found:?} is not UTF-8"),

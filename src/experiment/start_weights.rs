@@ -71,7 +71,7 @@ pub fn wanted(grids: &[PathBuf], folder: Option<&Path>) -> Result<Vec<WantedWeig
         for run in Grid::read(grid, &[])?.runs {
             let config = &run.experiment.model;
             let Some(given) = &config.weights else { continue };
-            let path = published::resolve(Path::new(&given.path), folder);
+            let path = resolve(Path::new(&given.path), folder);
             match wanted.iter_mut().find(|w| w.path == path && w.network == config.name) {
                 Some(known) if known.rows.contains(&run.label) => {}
                 Some(known) => known.rows.push(run.label),
@@ -153,5 +153,38 @@ fn state(file: &WantedWeights) -> String {
             origin.as_deref().unwrap_or("of unknown origin"),
             sha256.get(..16).unwrap_or(sha256)
         ),
+    }
+}
+
+/// Where the weights are that an experiment calls `named`: `folder`, where one is given, in place
+/// of its own folder; and the publisher's file name where the experiment's is not there.
+pub fn resolve(named: &Path, folder: Option<&Path>) -> PathBuf {
+    let here = match (folder, named.file_name()) {
+        (Some(folder), Some(name)) => folder.join(name),
+        _ => named.to_owned(),
+    };
+    if here.exists() {
+        return here;
+    }
+    let others = published::by_name(&here).map_or(&[][..], |known| known.files);
+    let other = others.iter().map(|file| here.with_file_name(file.file)).find(|p| p.exists());
+    other.unwrap_or(here)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_publishers_name_does_where_the_experiments_is_not_there() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let named = Path::new("weights/resnet50.pth");
+        assert_eq!(resolve(named, Some(dir.path())), dir.path().join("resnet50.pth"));
+        assert_eq!(resolve(named, None), named);
+        std::fs::write(dir.path().join("resnet50-19c8e357.pth"), b"x").expect("writes");
+        assert_eq!(resolve(named, Some(dir.path())), dir.path().join("resnet50-19c8e357.pth"));
+        std::fs::write(dir.path().join("resnet50.pth"), b"x").expect("writes");
+        assert_eq!(resolve(named, Some(dir.path())), dir.path().join("resnet50.pth"));
+        assert_eq!(resolve(Path::new("own.pth"), Some(dir.path())), dir.path().join("own.pth"));
     }
 }

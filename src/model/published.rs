@@ -1,6 +1,6 @@
 //! Weight files that others publish and the grids start from: what they are called, which network
 //! they are, and how one knows them again.
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::ModelName;
 
@@ -83,21 +83,6 @@ pub fn by_name(path: &Path) -> Option<&'static Known> {
     KNOWN.iter().find(is_file)
 }
 
-/// Where the weights are that an experiment calls `named`: `folder`, where one is given, in place
-/// of its own folder; and the publisher's file name where the experiment's is not there.
-pub fn resolve(named: &Path, folder: Option<&Path>) -> PathBuf {
-    let here = match (folder, named.file_name()) {
-        (Some(folder), Some(name)) => folder.join(name),
-        _ => named.to_owned(),
-    };
-    if here.exists() {
-        return here;
-    }
-    let others = by_name(&here).map_or(&[][..], |known| known.files);
-    let other = others.iter().map(|file| here.with_file_name(file.file)).find(|p| p.exists());
-    other.unwrap_or(here)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,18 +98,5 @@ mod tests {
                 assert!(file.file.ends_with(&format!("-{prefix}.pth")), "{}", file.file);
             }
         }
-    }
-
-    #[test]
-    fn the_publishers_name_does_where_the_experiments_is_not_there() {
-        let dir = tempfile::tempdir().expect("temp dir");
-        let named = Path::new("weights/resnet50.pth");
-        assert_eq!(resolve(named, Some(dir.path())), dir.path().join("resnet50.pth"));
-        assert_eq!(resolve(named, None), named);
-        std::fs::write(dir.path().join("resnet50-19c8e357.pth"), b"x").expect("writes");
-        assert_eq!(resolve(named, Some(dir.path())), dir.path().join("resnet50-19c8e357.pth"));
-        std::fs::write(dir.path().join("resnet50.pth"), b"x").expect("writes");
-        assert_eq!(resolve(named, Some(dir.path())), dir.path().join("resnet50.pth"));
-        assert_eq!(resolve(Path::new("own.pth"), Some(dir.path())), dir.path().join("own.pth"));
     }
 }

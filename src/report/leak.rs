@@ -139,8 +139,9 @@ fn rows(study: &Study, leak: &Leak, clean: Option<&Study>) -> Vec<Row> {
             leaky: on(Part::Leaky),
             fresh: on(Part::Fresh),
             kept: on(Part::Clean),
-            elsewhere: twin
-                .and_then(|(other, group)| accuracy(other, group, &vec![true; other.samples.len()])),
+            elsewhere: twin.and_then(|(other, group)| {
+                accuracy(other, group, &vec![true; other.samples.len()])
+            }),
         }
     };
     study.groups.iter().map(row).collect()
@@ -210,7 +211,9 @@ fn table(rows: &[Row], name: &str, leak: &Leak, clean: Option<&str>) -> Table {
 
 /// What the best-guided attention gains over none, in points, on every part.
 fn gain(rows: &[Row], shown: &dyn Fn(&Row) -> Vec<Option<Estimate>>) -> Option<Vec<Cell>> {
-    let named = |name: &str| rows.iter().find(|row| row.label == name || row.label.ends_with(&format!(", {name}")));
+    let named = |name: &str| {
+        rows.iter().find(|row| row.label == name || row.label.ends_with(&format!(", {name}")))
+    };
     let (with, without) = (named("GLA")?, named("none")?);
     let points = shown(with).into_iter().zip(shown(without)).map(|(a, b)| match (a, b) {
         (Some(a), Some(b)) => {
@@ -226,7 +229,11 @@ fn gain(rows: &[Row], shown: &dyn Fn(&Row) -> Vec<Option<Estimate>>) -> Option<V
 fn cell(estimate: Option<Estimate>) -> Cell {
     estimate.map_or_else(Cell::none, |e| {
         let [value, lo, hi] = [e.value, e.lo, e.hi].map(|share| 100.0 * share);
-        Cell { text: format!("{value:.1} [{lo:.1}, {hi:.1}]"), value: Some(value), ..Cell::default() }
+        Cell {
+            text: format!("{value:.1} [{lo:.1}, {hi:.1}]"),
+            value: Some(value),
+            ..Cell::default()
+        }
     })
 }
 

@@ -38,7 +38,8 @@ use scores::Scores;
 const DEMONSTRATION: &str = "demonstration on synthetic clips; says nothing about real data";
 
 /// What every reader of a demonstration must know first.
-const BANNER: &str = "This is a demonstration on synthetic clips that were drawn so that attention \
+const BANNER: &str =
+    "This is a demonstration on synthetic clips that were drawn so that attention \
                       matters. It shows that the chain works and says nothing about real data.";
 
 /// What was written.

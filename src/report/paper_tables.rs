@@ -1,10 +1,9 @@
 //! The paper's tables over one or two data sets: our number beside the paper's, and where there is
 //! none, why.
 use super::{
-    paper::{self, PaperRow, PaperTable},
+    paper::{self, PaperRow, PaperTable, Role},
     scores::{verdict, Score, Scores, Verdict},
     sections,
-    several::Role,
     study::{DataSet, Study},
 };
 use crate::{
@@ -133,9 +132,11 @@ impl<'a> Placed<'a> {
     fn note(&self) -> Option<String> {
         let (study, scores) = self.set.study?;
         let verdict = self.verdict.as_ref()?;
-        let marked = self.groups.iter().flatten().any(|&group| {
-            sections::results::is_chance(study, &scores.groups[group])
-        });
+        let marked = self
+            .groups
+            .iter()
+            .flatten()
+            .any(|&group| sections::results::is_chance(study, &scores.groups[group]));
         let chance = match marked {
             true => format!(" {}", sections::results::CHANCE_NOTE),
             false => String::new(),

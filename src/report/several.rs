@@ -13,7 +13,7 @@ use super::{
     gallery::Thumbs,
     leak::{self, Leak},
     page::{Block, Page, Section},
-    paper::{self, PaperTable, Set},
+    paper::{self, PaperTable, Role, Set},
     paper_tables::{self, Column},
     scores::Scores,
     sections,
@@ -26,35 +26,6 @@ use crate::folder::{self, OutputFolder};
 const WILD: usize = 4;
 /// Size of a picture there, in pixels.
 const WILD_SIZE: (u32, u32) = (240, 180);
-
-/// Which of the paper's data sets one stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// CAER-S.
-    CaerS,
-    /// NCAER-S.
-    NcaerS,
-}
-
-impl Role {
-    /// By its usual name: `CAER-S`, `ncaer_s` and the like; `None` for another data set.
-    pub fn of(name: &str) -> Option<Self> {
-        let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
-        match plain.to_ascii_lowercase().as_str() {
-            "caers" => Some(Role::CaerS),
-            "ncaers" => Some(Role::NcaerS),
-            _ => None,
-        }
-    }
-
-    /// The paper's name of it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Role::CaerS => "CAER-S",
-            Role::NcaerS => "NCAER-S",
-        }
-    }
-}
 
 /// One data set of a report.
 #[derive(Clone, Debug)]
@@ -232,9 +203,10 @@ fn data_section(chapters: &[Chapter], absent: &[(Role, String)]) -> Section {
     match ours {
         Some(data) => section.blocks.push(Block::Figure(figure::Figure {
             name: "figure-6".into(),
-            caption: "Class shares of the corpus's training clips beside those of the data set made \
+            caption:
+                "Class shares of the corpus's training clips beside those of the data set made \
                       from them, as Fig. 6; the paper's own counts are cited and hatched"
-                .into(),
+                    .into(),
             ..sections::data::share_figure(data)
         })),
         None => section.text(format!("Figure 6 is missing: {why}.")),
@@ -280,9 +252,8 @@ fn matrices(chapters: &[Chapter], absent: &[(Role, String)]) -> Section {
     );
     let mut shown = Vec::new();
     for (number, role) in [(7, Role::CaerS), (8, Role::NcaerS)] {
-        let drawn = of_role(chapters, role).map(|c| {
-            sections::confusion::of_row(&c.study, &paper::SETTING_IV_GLA, &c.name)
-        });
+        let drawn = of_role(chapters, role)
+            .map(|c| sections::confusion::of_row(&c.study, &paper::SETTING_IV_GLA, &c.name));
         match drawn {
             Some(Some(figure)) => {
                 shown.push(figure::Figure { name: format!("figure-{number}"), ..figure });
@@ -291,8 +262,7 @@ fn matrices(chapters: &[Chapter], absent: &[(Role, String)]) -> Section {
                 "Figure {number} is missing: no run of GLAMOR-Net on {} has predictions.",
                 role.name()
             )),
-            None => section
-                .text(format!("Figure {number} is missing: {}.", reason(absent, role))),
+            None => section.text(format!("Figure {number} is missing: {}.", reason(absent, role))),
         }
     }
     if !shown.is_empty() {
@@ -375,8 +345,8 @@ fn wild(folder: &Path) -> Result<Option<figure::Figure>> {
         let picture = crate::media::image::load_rgb(&path)?;
         let picture = image::imageops::thumbnail(&picture, WILD_SIZE.0, WILD_SIZE.1);
         let title = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let shots = vec![Some(figure::Picture { picture, lines: Vec::new() })];
-        columns.push(figure::PictureColumn { title, shots });
+        let shots = vec![Some(figure::DecodedFrame { picture, lines: Vec::new() })];
+        columns.push(figure::ShotColumn { title, shots });
     }
     if columns.is_empty() {
         return Ok(None);

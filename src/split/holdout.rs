@@ -119,7 +119,8 @@ mod tests {
     }
 
     fn clips(spec: &[(&'static str, Emotion, usize)]) -> Vec<Unsplit<'static>> {
-        let one = |&(group_id, emotion, n): &_| std::iter::repeat_n(Unsplit { group_id, emotion }, n);
+        let one =
+            |&(group_id, emotion, n): &_| std::iter::repeat_n(Unsplit { group_id, emotion }, n);
         spec.iter().flat_map(one).collect()
     }
 
@@ -149,10 +150,8 @@ mod tests {
     #[test]
     fn zero_takes_nothing_and_seeds_differ() {
         let many: Vec<String> = (0..50).map(|i| format!("train/Fear/{i:04}")).collect();
-        let all: Vec<_> = many
-            .iter()
-            .map(|id| Unsplit { group_id: id, emotion: Emotion::Fear })
-            .collect();
+        let all: Vec<_> =
+            many.iter().map(|id| Unsplit { group_id: id, emotion: Emotion::Fear }).collect();
         assert!(holdout(&all, share(0), 1).is_empty());
         let drawn = |seed| holdout(&all, share(20), seed);
         assert_eq!((drawn(1).len(), drawn(1)), (10, drawn(1)));

@@ -68,7 +68,7 @@ fn a_face_is_judged_as_predict_judges_it() {
         let sample = sample.expect("known");
         let picture = load_rgb(&world.path("m").join(&sample.image_path)).expect("picture");
         let face = [sample.face.expect("a face")];
-        let pixels = pixels(&picture, &face, reader.masks_faces(), &settings);
+        let pixels = pixels(&picture, &face, reader.masks_faces(), reader.face_side(), &settings);
         let looked = &reader.judge(&pixels).expect("answer")[0];
         assert_eq!(looked.predicted, answer.predicted, "{}", answer.sample_id);
         for (got, want) in looked.logits.iter().zip(answer.logits) {

@@ -80,7 +80,8 @@ fn table(report: &Path, number: u8) -> (Vec<Vec<String>>, String) {
     let text = fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(text.as_slice());
     let rows = reader.records().map(|row| row.expect("row").iter().map(str::to_owned).collect());
-    let notes = fs::read_to_string(report.join(format!("tables/table-{number}.md"))).expect("notes");
+    let notes =
+        fs::read_to_string(report.join(format!("tables/table-{number}.md"))).expect("notes");
     (rows.collect(), notes)
 }
 
@@ -121,7 +122,9 @@ fn both_data_sets_every_row_and_one_report() {
     }
     let page = fs::read_to_string(report.join("report.md")).expect("report.md");
     assert!(page.contains("Figure 11 is missing: no annotated pictures were given"), "{page}");
-    assert!(report.join("caer-s/index.html").is_file() && report.join("ncaer-s/index.html").is_file());
+    assert!(
+        report.join("caer-s/index.html").is_file() && report.join("ncaer-s/index.html").is_file()
+    );
 
     // The validation part of CAER-S comes out of train, the test part is the folder's own.
     let manifest = Manifest::read(&world.path("out/caer-s/manifest")).expect("manifest");

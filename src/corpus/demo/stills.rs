@@ -199,7 +199,12 @@ fn write_lists(folder: &OutputFolder, stills: &[StillPlan], named: &[String]) ->
         table.write_record(["path", "label", "split", "group"])?;
         for &i in &order {
             let (still, group) = (&stills[i], path_of(stills[i].clip));
-            table.write_record([&named[i], still.clip.emotion.name(), still.split.name(), &group])?;
+            table.write_record([
+                &named[i],
+                still.clip.emotion.name(),
+                still.split.name(),
+                &group,
+            ])?;
         }
         Ok(table.flush()?)
     })?;
@@ -237,9 +242,10 @@ mod tests {
         assert!((0.46..=0.50).contains(&share), "{share}");
         for emotion in Emotion::ALL {
             let of = |fresh: bool| {
-                let class = stills.iter().enumerate().filter(|(_, s)| {
-                    s.split == Split::Test && s.clip.emotion == emotion
-                });
+                let class = stills
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, s)| s.split == Split::Test && s.clip.emotion == emotion);
                 class.filter(|(i, _)| (*i >= 154 * 6) == fresh).count()
             };
             assert_eq!(of(true), of(false), "{emotion}");

@@ -46,7 +46,9 @@ fn table(study: &Study) -> Table {
             Cell::count(r.seed),
             Cell::count(r.parameters),
             selected.map_or(Cell::none(), |s| Cell::count(s.epoch.into())),
-            selected.and_then(|s| s.val_accuracy).map_or(Cell::none(), |v| Cell::number(100.0 * v, 2)),
+            selected
+                .and_then(|s| s.val_accuracy)
+                .map_or(Cell::none(), |v| Cell::number(100.0 * v, 2)),
             Cell::count(run.looks as u64),
             Cell::number(r.seconds, 0),
             Cell::words(state(r.status)),

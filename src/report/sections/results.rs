@@ -87,9 +87,9 @@ pub(in crate::report) fn loaded(study: &Study, group: &Group) -> Option<String> 
     let record = &study.first(group).record;
     let weights = record.weights.as_ref()?;
     let digest = weights.sha256.get(..8).unwrap_or(&weights.sha256);
-    let origin =
-        weights.origin.clone().unwrap_or_else(|| format!("{} ({digest})", weights.file));
-    let frozen = record.config.pointer("/model/freeze").and_then(|f| f.as_str()) == Some("backbone");
+    let origin = weights.origin.clone().unwrap_or_else(|| format!("{} ({digest})", weights.file));
+    let frozen =
+        record.config.pointer("/model/freeze").and_then(|f| f.as_str()) == Some("backbone");
     Some(format!("{origin}, {}", if frozen { "frozen" } else { "fine-tuned" }))
 }
 

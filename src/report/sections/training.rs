@@ -28,15 +28,13 @@ pub fn curves(study: &Study) -> Section {
     );
     for (i, chunk) in runs.chunks(CURVES_PER_FIGURE).enumerate() {
         let curves: Vec<_> = chunk.iter().map(|r| curve(r)).collect();
-        let kept = |c: &Curve| {
-            match c.selected {
-                Some((epoch, accuracy)) => format!(
-                    "{} kept epoch {epoch} at {:.1} % validation accuracy",
-                    c.label,
-                    100.0 * accuracy
-                ),
-                None => format!("{} was not selected by validation", c.label),
-            }
+        let kept = |c: &Curve| match c.selected {
+            Some((epoch, accuracy)) => format!(
+                "{} kept epoch {epoch} at {:.1} % validation accuracy",
+                c.label,
+                100.0 * accuracy
+            ),
+            None => format!("{} was not selected by validation", c.label),
         };
         section.blocks.push(Block::Figure(Figure {
             name: format!("learning-curves-{}", i + 1),

@@ -247,7 +247,9 @@ fn line(label: &str, row: &EpochRow, epochs: u32) -> String {
         _ => String::new(),
     };
     let validation = match (row.val_loss, row.val_accuracy) {
-        (Some(loss), Some(accuracy)) => format!(", validation loss {loss:.3} accuracy {accuracy:.3}"),
+        (Some(loss), Some(accuracy)) => {
+            format!(", validation loss {loss:.3} accuracy {accuracy:.3}")
+        }
         _ => String::new(),
     };
     format!(
