@@ -18,7 +18,7 @@ default:
 build:
     cargo build --release --locked
 
-# The whole main job without data of one's own, from clips to a report in reports/demo
+# The whole main job without data of one's own, and what leakage adds: from clips to a report in data/demo/report
 demo: build
     scripts/demo.sh
 
@@ -29,6 +29,14 @@ build-ncaers *ARGS: build
 # Train Tables 4, 6 and 7 and end in the report with its tests: MANIFEST=folder PACK=folder GRID=file OUT=folder
 ablation *ARGS: build
     scripts/ablation.sh "$@"
+
+# All that the paper measures in one report: CAER=clips CAERS=stills WEIGHTS=folder WILD=pictures SEEDS=1,2,3 OUT=folder, --dry-run first
+paper *ARGS: build
+    scripts/paper.sh "$@"
+
+# The demo's report as it is committed, from the runs in data/demo, and its numbers in README.md
+publish-demo: build
+    scripts/publish-demo.sh
 
 # Render the report of finished runs again: RUNS=folder OUT=folder
 report *ARGS: build

@@ -96,7 +96,7 @@ impl Ablation {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = (cores / jobs).max(1) as u32;
         let (tasks, impossible) = self.begin(&out, &statuses, threads)?;
-        let progress = GridProgress::new(runs, &statuses, jobs);
+        let progress = GridProgress::new(runs, &statuses, jobs, &impossible);
         let outcomes = execute(&tasks, jobs, &progress)?;
         write_status(&out, runs, &tasks, &outcomes, &impossible)?;
         if STOP.load(Ordering::SeqCst) {
@@ -438,14 +438,21 @@ struct GridProgress<'a> {
     progress: Progress,
     jobs: usize,
     total: usize,
-    /// Labels of the runs that have not ended, by folder, and what the others took.
+    /// Labels of the runs that can be made and have not ended, by folder, and what the others took.
     left: Mutex<(BTreeMap<&'a str, &'a str>, Forecast)>,
 }
 
 impl<'a> GridProgress<'a> {
-    fn new(runs: &'a [GridRun], statuses: &'a [RunStatus], jobs: usize) -> Self {
-        let left: BTreeMap<_, _> =
-            open(runs, statuses).map(|(r, _)| (r.folder.as_str(), r.label.as_str())).collect();
+    fn new(
+        runs: &'a [GridRun],
+        statuses: &'a [RunStatus],
+        jobs: usize,
+        impossible: &BTreeMap<String, String>,
+    ) -> Self {
+        let left: BTreeMap<_, _> = open(runs, statuses)
+            .filter(|(run, _)| !impossible.contains_key(&run.folder))
+            .map(|(run, _)| (run.folder.as_str(), run.label.as_str()))
+            .collect();
         let progress = Progress::new("grid", "runs", left.len() as u64);
         let forecast = forecast(runs, statuses);
         GridProgress { progress, jobs, total: runs.len(), left: Mutex::new((left, forecast)) }

@@ -321,7 +321,15 @@ fn pictures(request: &Several, chapters: &[Chapter]) -> Section {
             Some(figure) => {
                 let caption = format!("As Fig. {number} ({on}). {}", figure.caption);
                 let name = format!("figure-{number}");
-                section.blocks.push(Block::Figure(figure::Figure { name, caption, ..figure }));
+                // As a picture: drawn into the page, its photographs would make it heavy.
+                let html = format!(
+                    "<figure><img src=\"figures/{name}.png\" alt=\"{}\" loading=\"lazy\" \
+                     style=\"width:100%;height:auto\"><figcaption>{}</figcaption></figure>\n",
+                    crate::table::escape_html(&figure.alt),
+                    crate::table::escape_html(&caption)
+                );
+                section.blocks.push(Block::FileFigure(figure::Figure { name, caption, ..figure }));
+                section.blocks.push(Block::Html(html));
             }
             None => section.text(format!("Figure {number} is missing: {why}.")),
         }

@@ -61,16 +61,29 @@ fn table(study: &Study) -> Table {
     let mut rows: Vec<Vec<Cell>> = rows.collect();
     let width = words.len() + numbers.len() + digests.len();
     rows.extend(study.failed.iter().map(|run| failed(run, width)));
+    let processors: std::collections::BTreeSet<&str> =
+        study.runs.iter().filter_map(|run| run.record.processor.as_deref()).collect();
+    let processors: Vec<&str> = processors.into_iter().collect();
     Table {
         name: "runs".into(),
         caption: "The runs behind this report".into(),
         rows,
         columns: words.into_iter().chain(numbers.map(Column::numbers)).chain(digests).collect(),
-        notes: vec![
-            "Test looks: how often somebody predicted on the test split with this run. More than \
+        notes: [
+            Some("Test looks: how often somebody predicted on the test split with this run. More than \
              one means that the test split may have guided choices."
-                .into(),
-        ],
+                .to_owned()),
+            (!processors.is_empty()).then(|| {
+                format!(
+                    "Processors: {}. On another one the same configuration, seed and data may end in \
+                     other last bits, and so in another accuracy.",
+                    processors.join("; ")
+                )
+            }),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
     }
 }
 
