@@ -18,9 +18,21 @@ default:
 build:
     cargo build --release --locked
 
-# The whole main job without data of one's own, and what leakage adds: from clips to a report in data/demo/report
-demo: build
-    scripts/demo.sh
+# The whole main job without data of one's own, and what leakage adds: from clips to a report, below data/demo
+demo *ARGS: build
+    "$NCAERS" demo "$@"
+
+# The program, completions and manual pages below ~/.local: PREFIX=folder
+install *ARGS: build
+    scripts/install.sh "$@"
+
+# The Python wheel with FFmpeg inside, into dist/: OUT=folder SOURCES=folder of FFmpeg's source packages
+wheel *ARGS:
+    packaging/wheel/build.sh "$@"
+
+# Install the wheel as an ordinary user would and run its demonstration: WHEEL=file PYTHON=/usr/bin/python3
+try-wheel *ARGS:
+    packaging/wheel/try.sh "$@"
 
 # Build the data set: CAER=folder of the clips (the demo corpus without it) OUT=folder SEED=n
 build-ncaers *ARGS: build
@@ -35,7 +47,7 @@ paper *ARGS: build
     scripts/paper.sh "$@"
 
 # The demo's report as it is committed, from the runs in data/demo, and its numbers in README.md
-publish-demo: build
+publish-demo: demo
     scripts/publish-demo.sh
 
 # Render the report of finished runs again: RUNS=folder OUT=folder
@@ -43,11 +55,11 @@ report *ARGS: build
     scripts/report.sh "$@"
 
 # Bring the weights of dlib's face detector into the cache, for `--detector mmod` and its tests
-fetch-mmod:
-    scripts/fetch-mmod.sh
+fetch-mmod: build
+    "$NCAERS" fetch-mmod
 
 # Damaged weights files for the reader of dlib's detector (needs cargo-fuzz): SECONDS=300
-fuzz-mmod *ARGS:
+fuzz-mmod *ARGS: build
     scripts/fuzz-mmod.sh "$@"
 
 # Training speed on the GPU beside PyTorch, eager and compiled: PYTHON=python with torch 2.11.0 BATCHES=64,256,1024
@@ -76,6 +88,17 @@ test:
 test-only NAME *ARGS:
     shift; cargo test --release --locked --test it -- {{ NAME }}:: "$@"
 
-# Tests with a real browser and a real Slurm (started for the test; its part needs root)
-test-system:
-    cargo test --release --locked --test it -- --ignored --test-threads=1 browser:: slurm::
+# Tests with a real browser and a real Slurm (started for the test; its part needs root), and the wheel as a user installs it
+test-system: wheel try-wheel test-python
+    NCAERS_AXE="${NCAERS_AXE:-{{ cache }}/test-tools-1/axe.min.js}" \
+      cargo test --release --locked --test it -- --ignored --test-threads=1 browser:: slurm::
+
+# The blocks of docs/python.md, with the libraries that they name: NCAERS_PYTHON=python
+test-python:
+    scripts/test-tools.sh
+    NCAERS_PYTHON="${NCAERS_PYTHON:-{{ cache }}/test-tools-1/python/bin/python}" \
+      cargo test --release --locked --test it -- --ignored --nocapture python::
+
+# The pages of docs/ as a site in target/site (needs mdbook)
+site:
+    mdbook build docs --dest-dir ../target/site
