@@ -67,7 +67,7 @@ struct Chapter {
 /// # Errors
 /// When no data set has anything to report, an audit cannot be read, or `out` cannot be written.
 pub fn write(request: &Several, out: &Path) -> Result<Summary> {
-    let folder = folder::claim_standing(out, "report")?;
+    let folder = folder::claim_standing(out, super::PURPOSE)?;
     let mut absent = request.absent.clone();
     let mut problems = Vec::new();
     let mut chapters = Vec::new();
@@ -110,7 +110,7 @@ fn chapter(part: &Part, out: &OutputFolder) -> Result<Chapter> {
     let folder = folder::safe_component(&part.name.to_ascii_lowercase().replace(' ', "-"));
     let told = leak.as_ref().map(|leak| leak::section(&part.name, &study, leak, None));
     let page = super::page(&study, &scores, &thumbs, maps.clone(), told);
-    let own = folder::claim_standing(&out.folder(&folder)?, "report")?;
+    let own = folder::claim_standing(&out.folder(&folder)?, super::PURPOSE)?;
     super::write_study(&own, &study, &scores, &thumbs, &page)?;
     let role = Role::of(&part.name);
     Ok(Chapter { name: part.name.clone(), role, folder, study, scores, thumbs, maps, leak })

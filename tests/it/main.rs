@@ -32,6 +32,7 @@ mod model;
 mod model_fixtures;
 mod models;
 mod odd_clips;
+mod owners;
 mod pack;
 mod paper;
 mod predict;
