@@ -120,9 +120,7 @@ fn every_layout_and_box_format_comes_back_as_it_went() {
         }
         let boxes = boxes.replace('E', &export.to_string_lossy());
         let mut more = if boxes.is_empty() { vec![] } else { vec!["--boxes", boxes.as_str()] };
-        if back == "caer-s" {
-            more.extend(["--val-share", "0"]);
-        }
+        more.extend(["--val-share", "0"]);
         import(back, &export, &more, &again).success();
         let found: Vec<_> = read(&again).samples.iter().map(kept).collect();
         if layout == "imagefolder" {
