@@ -108,6 +108,10 @@ impl<'a> Placed<'a> {
             return [reasons.cell(&self.missing[row]), Cell::none(), Cell::none()];
         };
         let mean = sections::results::mean(study, score, group, verdict);
+        // Where there is nothing to be better than, nothing is the best.
+        let alone = self.groups.iter().flatten().count() < 2;
+        let lead = mean.strong && !alone && !sections::results::is_chance(study, score);
+        let mean = mean.strong(lead);
         let interval = Cell {
             value: Some(score.accuracy.lo),
             ..Cell::words(sections::results::interval(score))
