@@ -39,8 +39,10 @@ mod model;
 mod pack;
 #[cfg(feature = "torch")]
 mod paper;
+mod plan;
 #[cfg(feature = "torch")]
 mod predict;
+mod reading;
 mod report;
 mod slurm;
 #[cfg(feature = "torch")]
@@ -118,6 +120,7 @@ commands! {
     #[cfg(feature = "torch")]
     Model(model),
     Pack(pack),
+    Plan(plan),
     #[cfg(feature = "torch")]
     Paper(paper),
     #[cfg(feature = "torch")]

@@ -9,8 +9,9 @@ use crate::{
     digest,
     leak_verdicts::{self, Verdict},
     metric::Unit,
-    record::{Estimate, Prediction},
+    record::Estimate,
     stats::{
+        answers::Answer,
         clusters::Clusters,
         subset::{subset_accuracy, SubsetAccuracy},
     },
@@ -35,7 +36,7 @@ impl CleanAccuracy {
     ///
     /// # Errors
     /// When the audit cannot be read or does not know a predicted sample.
-    pub fn of(rows: &[Prediction], audit: &Path) -> Result<Self> {
+    pub fn of(rows: &[Answer], audit: &Path) -> Result<Self> {
         let known = leak_verdicts::of(audit, rows.iter().map(|row| row.sample_id.as_str()))?;
         let right: Vec<bool> = rows.iter().map(|r| r.target == r.predicted).collect();
         let clusters = Clusters::by_id(rows.iter().map(|r| r.group_id.as_str()));

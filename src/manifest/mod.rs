@@ -11,6 +11,7 @@ use anyhow::Context;
 
 use crate::record::{Clip, LedgerEntry, Prediction, Sample};
 
+pub mod columns;
 pub mod dictionary;
 mod rows;
 mod table;

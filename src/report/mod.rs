@@ -6,10 +6,12 @@
 mod attention;
 pub mod figure;
 mod gallery;
+mod imported;
 mod leak;
 pub mod page;
 pub mod paper;
 mod paper_tables;
+mod rules;
 mod scores;
 mod sections;
 pub mod several;
@@ -24,6 +26,8 @@ use anyhow::Result;
 use serde_json::{json, Map, Value};
 
 pub use attention::overlay as heat;
+pub use imported::ImportedRun;
+pub use rules::Rules;
 pub use study::{Request, Study, MAX_THUMBS};
 
 use crate::{
@@ -78,7 +82,7 @@ pub struct Summary {
 pub fn write(request: &Request, out: &Path) -> Result<Summary> {
     let out_folder = folder::claim_standing(out, PURPOSE)?;
     let mut study = Study::read(request)?;
-    let scores = Scores::of(&study)?;
+    let scores = Scores::of(&study, &request.rules)?;
     let mut problems = std::mem::take(&mut study.problems);
     let thumbs = Thumbs::make(&study, request.max_thumbs, &mut problems);
     let maps = attention::figure(&study, &mut problems);

@@ -101,7 +101,7 @@ pub fn write(request: &Several, out: &Path) -> Result<Summary> {
 
 fn chapter(part: &Part, out: &OutputFolder) -> Result<Chapter> {
     let mut study = Study::read(&part.request)?;
-    let scores = Scores::of(&study)?;
+    let scores = Scores::of(&study, &part.request.rules)?;
     let mut problems = std::mem::take(&mut study.problems);
     let thumbs = Thumbs::make(&study, part.request.max_thumbs, &mut problems);
     let maps = attention::figure(&study, &mut problems);
