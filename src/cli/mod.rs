@@ -17,6 +17,7 @@ mod annotate;
 mod audit;
 mod bench;
 mod build;
+mod card;
 mod compare;
 mod completions;
 #[cfg(feature = "torch")]
@@ -102,6 +103,7 @@ commands! {
     Audit(audit),
     Bench(bench),
     Build(build),
+    Card(card),
     Compare(compare),
     Completions(completions),
     #[cfg(feature = "torch")]

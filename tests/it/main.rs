@@ -27,6 +27,7 @@ mod file_cycles;
 mod import;
 mod imported;
 mod layering;
+mod libtorch;
 mod mmod;
 mod mmod_weights;
 mod model;
