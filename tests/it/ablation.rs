@@ -82,10 +82,14 @@ fn a_run_that_cannot_be_made_is_a_row_and_the_others_are_reported() {
 #[test]
 fn a_dry_run_says_what_cannot_be_made_and_why() {
     let world = World::new();
-    let text = "base = \"x.toml\"\n[[run]]\nlabel = \"GLA\"\n\
-        [[run]]\nlabel = \"faces\"\nmodel.name = \"efficientface\"\nmodel.widths = 3\n";
-    // `base` holds keys of GLAMOR-Net; another name replaces the whole table.
-    fs::write(world.path("grid.toml"), text.replace("model.widths = 3\n", "")).unwrap();
+    // Without the widths of `x.toml`, which are no key of EfficientFace.
+    let small = "[model]\nwidths = [4, 4, 4, 4, 8]\ncls_hidden = 8\n";
+    let base = fs::read_to_string(world.path("x.toml")).unwrap();
+    assert!(base.contains(small));
+    fs::write(world.path("y.toml"), base.replace(small, "")).unwrap();
+    let text = "base = \"y.toml\"\n[[run]]\nlabel = \"GLA\"\n\
+        [[run]]\nlabel = \"faces\"\nmodel.name = \"efficientface\"\n";
+    fs::write(world.path("grid.toml"), text).unwrap();
     let listed = stdout(&mut ablation(&world, &["--dry-run"]));
     assert!(
         listed.contains("cannot faces (seed 1): the pack has no `face_224`; run `ncaers pack` with --inputs face,context_masked,face_224"),
