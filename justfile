@@ -18,7 +18,7 @@ default:
 build:
     cargo build --release --locked
 
-# The whole main job without data of one's own, from clips to a report, below data/demo
+# The whole main job without data of one's own, and what leakage adds: from clips to a report, below data/demo
 demo *ARGS: build
     "$NCAERS" demo "$@"
 
@@ -42,6 +42,14 @@ build-ncaers *ARGS: build
 ablation *ARGS: build
     scripts/ablation.sh "$@"
 
+# All that the paper measures in one report: CAER=clips CAERS=stills WEIGHTS=folder WILD=pictures SEEDS=1,2,3 OUT=folder, --dry-run first
+paper *ARGS: build
+    scripts/paper.sh "$@"
+
+# The demo's report as it is committed, from the runs in data/demo, and its numbers in README.md
+publish-demo: demo
+    scripts/publish-demo.sh
+
 # Render the report of finished runs again: RUNS=folder OUT=folder
 report *ARGS: build
     scripts/report.sh "$@"
@@ -57,12 +65,6 @@ fuzz-mmod *ARGS: build
 # Training speed on the GPU beside PyTorch, eager and compiled: PYTHON=python with torch 2.11.0 BATCHES=64,256,1024
 bench-gpu *ARGS: build
     scripts/bench-gpu.sh "$@"
-
-# Make the committed demonstration anew: reports/demo, and manifests/demo without its pictures
-publish-demo: demo
-    "$NCAERS" report data/demo/runs --manifest data/demo/manifest --out reports/demo
-    mkdir -p manifests/demo && cd data/demo/manifest && \
-      cp README.md croissant.json clips.parquet ledger.parquet samples.parquet ../../../manifests/demo/
 
 # Put the numbers of the committed reports into README.md
 readme:

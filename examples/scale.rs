@@ -37,7 +37,12 @@ fn main() -> anyhow::Result<()> {
     let drawn: usize = results.values().map(|r| r.samples.len()).sum();
     let config = Configuration::Build(config);
     let begun = cpu_seconds();
-    let tables = dataset::tables(Parts { config: &config, listing: &listing, results })?;
+    let tables = dataset::tables(Parts {
+        config: &config,
+        listing: &listing,
+        results,
+        same_video: Vec::new(),
+    })?;
     let assembled = cpu_seconds() - begun;
     let folder = tempfile::tempdir()?;
     let begun = cpu_seconds();

@@ -18,7 +18,7 @@ for word in "$@"; do
   esac
 done
 inputs=face,context_masked,context_visible
-case $GRID in *table2.toml | *table3.toml) inputs=face,context_masked,image ;; esac
+case $GRID in *table2.toml | *table3.toml) inputs=face,context_masked,image,face_224 ;; esac
 if [ -z "$MANIFEST" ]; then
   GRID=${GRID:-experiments/ablation-demo.toml}
   MANIFEST=data/demo/manifest PACK=${PACK:-data/demo/pack-ablation}

@@ -14,20 +14,25 @@ splice() { # $1: mark, stdin: text
   rm -f "$text"
 }
 {
-  cat reports/demo/tables/results.md
+  cat reports/demo/tables/leak.md
   cat <<'END'
 
-![Attention maps of two models beside the picture and the masked picture](reports/demo/figures/attention.png)
+![Accuracy of three models on four kinds of test samples](reports/demo/figures/leak.png)
+
+**The same three models on the clean set**
+
+END
+  sed -n '/^| /p' reports/demo/clean-set/tables/results.md
+  cat <<'END'
+
+![Attention maps of two models beside the picture and the masked picture](reports/demo/clean-set/figures/attention.png)
 
 *Demonstration on synthetic clips.* Rows: the drawn picture, the same with the detector's face masked, where CAER-Net-S's
 attention (CA) looks, where global-local attention (GLA) looks, with the predicted class below each.
 
-![Accuracy with intervals](reports/demo/figures/accuracy.png)
-
-![Confusion matrix of the GLA model](reports/demo/figures/confusion-GLA.png)
-
-The whole page, with significance tests, every confusion matrix and the samples behind each cell, is
-[reports/demo/index.html](reports/demo/index.html); the same as Markdown is [reports/demo/report.md](reports/demo/report.md).
+The whole page is [reports/demo/index.html](reports/demo/index.html), with significance tests, every confusion matrix and the
+samples behind each cell in the pages of its two data sets; as Markdown [report.md](reports/demo/report.md),
+[the clean set's](reports/demo/clean-set/report.md) and [the twin's](reports/demo/leaky-twin/report.md).
 END
 } | splice demo
 {

@@ -2,7 +2,7 @@
 # just report [RUNS=folder] [OUT=folder] [flags of `ncaers report`]
 set -euo pipefail
 ncaers=${NCAERS:?run this through just report}
-RUNS=${RUNS:-data/demo/runs} OUT=${OUT:-reports/demo}
+RUNS=${RUNS:-data/demo/runs} OUT=${OUT:-data/demo/report-clean}
 flags=()
 for word in "$@"; do
   case $word in

@@ -18,7 +18,7 @@
 //! 5   experiment  annotate                         grids, executors; faces drawn in
 //! 4b  leak_audit  evaluation                       a data set audited; predictions of anyone scored
 //! 4a  dataset  train  report                       build, import, export, verify; loops; renderers
-//! 3b  corpus   pack   runs                         folders -> clips, samples -> tensors, run folders
+//! 3b  corpus   pack   runs   leak_verdicts         folders -> clips, samples -> tensors, run folders
 //! 3a  media    face   manifest   weights           disk, child processes, Parquet, weight files
 //! 2b  metric                                       pure, on top of stats
 //! 2a  sampling  split  similarity  model  stats    pure: same input, same seed, same output
@@ -43,6 +43,7 @@ pub mod experiment;
 pub mod face;
 pub mod folder;
 pub mod leak_audit;
+pub mod leak_verdicts;
 #[cfg(feature = "torch")]
 pub mod libtorch;
 pub mod manifest;

@@ -1,7 +1,7 @@
 //! Samples to fixed-size u8 tensors for training: `{train,val,test}.safetensors`, memory-mapped.
 //!
 //! u8 NCHW: face `[N,3,96,96]`, context_masked and context_visible `[N,3,128,171]`, image
-//! `[N,3,224,224]`, label `[N]`. A sample without a face gets an all-zero face and an unmasked
+//! `[N,3,224,224]`, face_224 `[N,3,224,224]`, label `[N]`. A sample without a face gets an all-zero face and an unmasked
 //! context, as in the paper's released code. Identity, ids and every preprocessing choice stand
 //! in the file's metadata; scaling and normalisation belong to the model.
 use std::{
@@ -46,12 +46,20 @@ pub enum PackInput {
     ContextVisible,
     /// The frame as it is, 224 x 224.
     Image,
+    /// The face crop, 224 x 224, for networks that were made for this size.
+    #[serde(rename = "face_224")]
+    Face224,
 }
 
 impl PackInput {
     /// All inputs in file order.
-    pub const ALL: [PackInput; 4] =
-        [PackInput::Face, PackInput::ContextMasked, PackInput::ContextVisible, PackInput::Image];
+    pub const ALL: [PackInput; 5] = [
+        PackInput::Face,
+        PackInput::ContextMasked,
+        PackInput::ContextVisible,
+        PackInput::Image,
+        PackInput::Face224,
+    ];
 
     /// The tensor's name in the file and on the command line.
     pub fn name(self) -> &'static str {
@@ -60,6 +68,7 @@ impl PackInput {
             PackInput::ContextMasked => "context_masked",
             PackInput::ContextVisible => "context_visible",
             PackInput::Image => "image",
+            PackInput::Face224 => "face_224",
         }
     }
 
@@ -68,12 +77,12 @@ impl PackInput {
         match self {
             PackInput::Face => (96, 96),
             PackInput::ContextMasked | PackInput::ContextVisible => (128, 171),
-            PackInput::Image => (224, 224),
+            PackInput::Image | PackInput::Face224 => (224, 224),
         }
     }
 
     /// Bytes of one sample, `3 * height * width`.
-    fn stride(self) -> usize {
+    pub fn stride(self) -> usize {
         let (height, width) = self.size();
         3 * height * width
     }
@@ -298,8 +307,10 @@ fn fill_input(
     let (height, width) = input.size();
     let whole = picture::whole(frame.width(), frame.height());
     match (input, face) {
-        (PackInput::Face, None) => out.fill(0),
-        (PackInput::Face, Some(face)) => picture::resize_chw(frame, face, width, height, out),
+        (PackInput::Face | PackInput::Face224, None) => out.fill(0),
+        (PackInput::Face | PackInput::Face224, Some(face)) => {
+            picture::resize_chw(frame, face, width, height, out)
+        }
         (PackInput::ContextMasked, Some(face)) => {
             let mut masked = frame.clone();
             picture::mask(&mut masked, face, choices.mask_value);
@@ -452,6 +463,17 @@ impl Pack {
     pub fn digest(&self) -> String {
         identity(&self.manifest_digest, &self.preprocessing)
     }
+}
+
+/// Says which inputs a pack lacks, and the command that makes them beside those that it has.
+pub fn lacks(pack: &Pack, missing: &[&str]) -> String {
+    let has = pack.preprocessing.inputs.iter().map(|input| input.name());
+    let all: Vec<&str> = has.chain(missing.iter().copied()).collect();
+    format!(
+        "the pack has no `{}`; run `ncaers pack` with --inputs {}",
+        missing.join("`, `"),
+        all.join(",")
+    )
 }
 
 /// See [`Pack::digest`].

@@ -417,16 +417,19 @@ pub enum LedgerKind {
     Segment,
     /// A drawn sample.
     Sample,
+    /// The split of a clip that stays: it is in another one than its corpus gives it.
+    Split,
 }
 
 impl LedgerKind {
-    /// `clip`, `segment`, `sample` or `file`.
+    /// `clip`, `segment`, `sample`, `file` or `split`.
     pub fn name(self) -> &'static str {
         match self {
             LedgerKind::Clip => "clip",
             LedgerKind::Segment => "segment",
             LedgerKind::Sample => "sample",
             LedgerKind::File => "file",
+            LedgerKind::Split => "split",
         }
     }
 }
@@ -440,16 +443,17 @@ impl FromStr for LedgerKind {
             "segment" => Ok(LedgerKind::Segment),
             "sample" => Ok(LedgerKind::Sample),
             "file" => Ok(LedgerKind::File),
+            "split" => Ok(LedgerKind::Split),
             _ => Err(UnknownName {
                 kind: "ledger kind",
                 name: name.to_owned(),
-                known: "clip, segment, sample, file",
+                known: "clip, segment, sample, file, split",
             }),
         }
     }
 }
 
-/// One thing that was left out, and why: a row of `ledger.parquet`.
+/// One thing that was left out or moved to another split, and why: a row of `ledger.parquet`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct LedgerEntry {
     /// Kind of the thing.

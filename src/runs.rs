@@ -39,10 +39,22 @@ pub enum Status {
 pub struct Selected {
     /// Epoch of the joint stage, from 1.
     pub epoch: u32,
-    /// Accuracy on the validation split after that epoch, 0..=1.
-    pub val_accuracy: f64,
+    /// Accuracy on the validation split after that epoch, 0..=1; `None` without such a split.
+    pub val_accuracy: Option<f64>,
     /// Why this epoch, in words.
     pub reason: String,
+}
+
+/// The weights file that a run started from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartWeights {
+    /// Its name, without its folder.
+    pub file: String,
+    /// SHA-256 of its bytes.
+    pub sha256: String,
+    /// Whose it is, such as `ImageNet`, where digest or tensor names tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
 }
 
 /// `run.json`: what ran, on what, with which outcome.
@@ -68,6 +80,13 @@ pub struct RunRecord {
     pub commit: Option<String>,
     /// `cpu` or `cuda:N`.
     pub device: String,
+    /// The processor as the system calls it, with what decides the bits of bf16 sums; `None` in
+    /// records of before it was written down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub processor: Option<String>,
+    /// The weights file that the run started from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<StartWeights>,
     /// Threads of one operation.
     pub threads: u32,
     /// Parameters of the model, BatchNorm statistics counted.
@@ -97,10 +116,10 @@ pub struct EpochRow {
     pub train_loss: f64,
     /// Accuracy on the training batches as they were trained, 0..=1.
     pub train_accuracy: f64,
-    /// Mean loss on the validation split.
-    pub val_loss: f64,
-    /// Accuracy on the validation split, 0..=1.
-    pub val_accuracy: f64,
+    /// Mean loss on the validation split; `None` when it is empty.
+    pub val_loss: Option<f64>,
+    /// Accuracy on the validation split, 0..=1; `None` when it is empty.
+    pub val_accuracy: Option<f64>,
     /// Learning rate of the last step (of the heads, where encoders have another).
     pub learning_rate: f64,
     /// Training samples per second of wall time, validation left out.
@@ -131,10 +150,11 @@ pub struct GridRow {
     pub label: String,
     /// Its seed.
     pub seed: u64,
-    /// `done`, `done_before`, `failed` or `not_started`.
+    /// `done`, `done_before`, `failed`, `not_started`, or `cannot` where something that it needs
+    /// is missing.
     #[serde(default)]
     pub state: String,
-    /// What stopped it.
+    /// What stopped it, or is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
@@ -367,8 +387,8 @@ mod tests {
             epoch,
             train_loss: 1.25,
             train_accuracy: 0.5,
-            val_loss: 1.0 / 3.0,
-            val_accuracy: 0.1 + 0.2,
+            val_loss: Some(1.0 / 3.0),
+            val_accuracy: Some(0.1 + 0.2),
             learning_rate: 5e-4,
             images_per_s: 63.0,
             seconds: 2.5,

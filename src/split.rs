@@ -13,6 +13,8 @@ use crate::{
     seed::Draws,
 };
 
+pub mod holdout;
+
 /// How far the classes of a split may differ in size.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
@@ -267,6 +269,11 @@ fn leaving(clips: &[Member<'_>], members: &[usize], policy: OnLeak) -> Vec<Remov
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Shares(pub [u32; 3]);
+
+impl Shares {
+    /// What is taken where nobody says otherwise.
+    pub const DEFAULT: Shares = Shares([70, 10, 20]);
+}
 
 impl FromStr for Shares {
     type Err = anyhow::Error;

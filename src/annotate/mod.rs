@@ -164,7 +164,8 @@ impl Annotator {
         found: &'static str,
         sink: &mut Sink,
     ) -> Result<u64> {
-        let pixels = pixels(picture, faces, self.reader.masks_faces(), &self.settings);
+        let (masked, side) = (self.reader.masks_faces(), self.reader.face_side());
+        let pixels = pixels(picture, faces, masked, side, &self.settings);
         let answers = self.reader.judge(&pixels)?;
         if self.settings.attention {
             if let Some((rows, columns, map)) = mean_attention(&answers) {
@@ -223,11 +224,13 @@ fn row(
     }
 }
 
-/// What a model needs of a picture and its faces, prepared as the pack does it.
+/// What a model needs of a picture and its faces, prepared as the pack does it; face crops are
+/// `side` pixels high and wide.
 pub fn pixels(
     picture: &RgbImage,
     faces: &[FaceBox],
     masked: bool,
+    side: usize,
     settings: &Settings,
 ) -> FacePixels {
     let (w, h) = picture.dimensions();
@@ -237,7 +240,7 @@ pub fn pixels(
         resize_chw(picture, from, width, height, &mut out);
         out
     };
-    let crops = faces.iter().map(|face| cut(picture, grown(face), 96, 96)).collect();
+    let crops = faces.iter().map(|face| cut(picture, grown(face), side, side)).collect();
     let mut around = picture.clone();
     if masked {
         faces.iter().for_each(|face| mask(&mut around, grown(face), settings.mask_value));
@@ -351,12 +354,13 @@ mod tests {
     fn all_faces_are_masked_in_the_one_context() {
         let picture = RgbImage::from_pixel(342, 256, Rgb([200, 200, 200]));
         let face = |x1| FaceBox { x1, y1: 100, x2: x1 + 40, y2: 140, score: 1.0 };
-        let pixels = pixels(&picture, &[face(20), face(200)], true, &SETTINGS);
+        let pixels = pixels(&picture, &[face(20), face(200)], true, 96, &SETTINGS);
         assert_eq!(pixels.faces.len(), 2);
         let at = |x: usize, y: usize| pixels.context[y * 171 + x];
         assert_eq!((at(20, 60), at(110, 60), at(70, 60)), (0, 0, 200));
         assert!(
-            super::pixels(&picture, &[face(20)], false, &SETTINGS).context[60 * 171 + 20] == 200
+            super::pixels(&picture, &[face(20)], false, 96, &SETTINGS).context[60 * 171 + 20]
+                == 200
         );
     }
 

@@ -1,11 +1,11 @@
 //! `ncaers demo-corpus --out DIR`
 use std::path::PathBuf;
 
-use serde_json::json;
+use serde_json::{json, Value};
 
 use super::{Done, Usage};
 use crate::{
-    corpus::demo::{self, Settings, Summary},
+    corpus::demo::{self, stills::StillsSummary, Settings, Summary},
     folder::{self, Claim},
 };
 
@@ -17,8 +17,11 @@ const SUMMARY: &str = "summary.json";
 
 /// Draw and encode a synthetic corpus in CAER's layout
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: ncaers demo-corpus --out corpus --clips-per-class 10\n\n\
-    The corpus is built so that attention matters; results on it prove nothing about real data.")]
+#[command(
+    after_help = "Examples: ncaers demo-corpus --out corpus --clips-per-class 10\n          \
+    ncaers demo-corpus --stills --out stills\n\n\
+    The corpus is built so that attention matters; results on it prove nothing about real data."
+)]
 pub struct Args {
     /// Folder to fill: {train,validation,test}/<Class>/NNNN.{avi,mkv,mp4} and the truth beside them
     #[arg(long)]
@@ -29,6 +32,10 @@ pub struct Args {
     /// Training clips of each class; validation gets 22 % and test 44 % as many
     #[arg(long, value_name = "N", default_value_t = 50)]
     clips_per_class: u64,
+    /// Draw stills of the clips in place of them, each with a split of its own as in CAER-S, so
+    /// that most test stills have a sister in train
+    #[arg(long)]
+    stills: bool,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
@@ -37,12 +44,16 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
             format!("--clips-per-class {} is not in 1..={MOST_CLIPS}", args.clips_per_class);
         return Err(Usage(wrong).into());
     }
-    let configuration = json!({
+    let mut configuration = json!({
         "command": "demo-corpus",
         "design": demo::DESIGN,
         "seed": args.seed,
         "clips_per_class": args.clips_per_class,
     });
+    if args.stills {
+        configuration["stills"] = json!(true);
+        return stills(args, &configuration);
+    }
     let folder = &args.out;
     let out = match folder::claim(folder, &configuration)? {
         Claim::Done => {
@@ -56,6 +67,34 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
     out.write_json(SUMMARY, &summary)?;
     out.finish()?;
     Ok(done(args, "", summary))
+}
+
+/// `--stills`: the twin of CAER-S.
+fn stills(args: &Args, configuration: &Value) -> anyhow::Result<Done> {
+    let told = |summary: StillsSummary, prefix: &str| {
+        let StillsSummary { clips, stills, test, leaky, .. } = summary;
+        let mut json = serde_json::to_value(summary)?;
+        json["already_done"] = json!(!prefix.is_empty());
+        let text = format!(
+            "{prefix}{stills} synthetic stills of {clips} clips in {}; {leaky} of {test} test stills \
+             have a sister in train\nMade so that leakage shows: nothing measured on them holds for \
+             real data.",
+            args.out.display()
+        );
+        Ok(Done { text, json, exit: 0 })
+    };
+    let out = match folder::claim(&args.out, configuration)? {
+        Claim::Done => {
+            let text = std::fs::read_to_string(args.out.join(SUMMARY))?;
+            return told(serde_json::from_str(&text)?, "already done: ");
+        }
+        Claim::Fresh(out) | Claim::Resume(out) => out,
+    };
+    let settings = Settings { seed: args.seed, clips_per_class: args.clips_per_class };
+    let summary = demo::stills::write(&out, &settings)?;
+    out.write_json(SUMMARY, &summary)?;
+    out.finish()?;
+    told(summary, "")
 }
 
 fn done(args: &Args, prefix: &str, summary: Summary) -> Done {

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use super::{build::done, Done, Usage};
 use crate::{
     corpus::{self, Choices},
-    dataset::{self, Faces, ImportConfig},
+    dataset::{self, Asked, Faces, ImportConfig},
     face::{self, boxes::Format, Choice},
-    split::{Balance, OnLeak, Shares},
+    split::{holdout::ValShare, Balance, OnLeak, Shares},
 };
 
 /// Turn stills that exist into a manifest, with somebody's boxes or a detector's
@@ -45,9 +45,14 @@ pub struct Args {
     /// Largest class at most R times the smallest: ratio=R, equal or none
     #[arg(long, default_value = "none")]
     balance: Balance,
-    /// Shares of train, validation and test, used where the stills have no split of their own
-    #[arg(long, default_value = "70/10/20", value_name = "SHARES")]
-    split: Shares,
+    /// Shares of train, validation and test, where the stills have no split of their own
+    /// [default: 70/10/20]
+    #[arg(long, value_name = "SHARES")]
+    split: Option<Shares>,
+    /// Percent of train that become the validation part, where the stills have train and test only
+    /// [default: 10]
+    #[arg(long, value_name = "PERCENT")]
+    val_share: Option<ValShare>,
     /// What to do with like pictures in two splits: remove-eval, remove-train, keep or fail
     #[arg(long, default_value = "remove-eval", value_name = "POLICY")]
     on_leak: OnLeak,
@@ -73,7 +78,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
         margin: args.margin,
         require_face: args.require_face,
         balance: args.balance,
-        split: args.split,
+        split: args.split.unwrap_or(Shares::DEFAULT),
         on_leak: args.on_leak,
         ..ImportConfig::new(args.seed, &args.layout)
     };
@@ -82,7 +87,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
     }
     let labels = args.labels.as_deref().map(corpus::labels::read).transpose()?.unwrap_or_default();
     let (choices, faces) = (Choices { labels }, faces(args).map_err(usage)?);
-    let outcome = dataset::import(&config, &args.root, &choices, &faces, &args.out)?;
+    let asked = Asked { split: args.split.is_some(), val_share: args.val_share };
+    let outcome = dataset::import(&config, asked, &args.root, &choices, &faces, &args.out)?;
     Ok(done(outcome, &args.out))
 }
 

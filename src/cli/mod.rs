@@ -38,6 +38,8 @@ mod merge;
 #[cfg(feature = "torch")]
 mod model;
 mod pack;
+#[cfg(feature = "torch")]
+mod paper;
 mod plan;
 #[cfg(feature = "torch")]
 mod predict;
@@ -121,6 +123,8 @@ commands! {
     Model(model),
     Pack(pack),
     Plan(plan),
+    #[cfg(feature = "torch")]
+    Paper(paper),
     #[cfg(feature = "torch")]
     Predict(predict),
     Report(report),

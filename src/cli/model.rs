@@ -11,6 +11,7 @@ use tch::{nn::VarStore, Device, Kind, Tensor};
 
 use super::{Done, Usage};
 use crate::{
+    experiment::start_weights,
     model::{self, entry, Entry, Inputs, Layer, Model, ModelConfig, ModelName, Pass, MODELS},
     weights::{self, Loaded},
 };
@@ -36,6 +37,9 @@ enum Verb {
         after_help = "Example: ncaers model forward glamor --weights best.safetensors --inputs faces.safetensors --out answers.safetensors"
     )]
     Forward(Forward),
+    /// List the weight files that grids start from: whose, whether there, whether they fit
+    #[command(after_help = "Example: ncaers model weights --weights weights")]
+    Weights(WeightsArgs),
     /// Check a weights file against a network and convert it to safetensors
     #[command(
         after_help = "Example: ncaers model import resnet50-0676ba61.pth --model resnet50 --new-head --out resnet50.safetensors"
@@ -102,9 +106,25 @@ struct Import {
     out: PathBuf,
 }
 
+#[derive(Debug, clap::Args)]
+struct WeightsArgs {
+    /// A folder to look in, in place of the grids' own
+    #[arg(long, value_name = "DIR")]
+    weights: Option<PathBuf>,
+    /// The grids; may be repeated
+    #[arg(long = "grid", value_name = "FILE", default_values = ["experiments/caer-s.toml", "experiments/ncaer-s.toml"])]
+    grids: Vec<PathBuf>,
+}
+
+fn wanted_weights(args: &WeightsArgs) -> Result<Done> {
+    let wanted = start_weights::wanted(&args.grids, args.weights.as_deref())?;
+    Ok(Done { text: start_weights::text(&wanted), json: json!({"weights": wanted}), exit: 0 })
+}
+
 pub(super) fn run(args: &Args) -> Result<Done> {
     match &args.verb {
         Verb::List => Ok(list()),
+        Verb::Weights(args) => wanted_weights(args),
         Verb::Show(args) => show(args),
         Verb::Forward(args) => forward(args),
         Verb::Import(args) => import(args),

@@ -1,31 +1,49 @@
 //! `ncaers report RUNS_DIR --out DIR`
-use std::path::PathBuf;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Result;
 use serde_json::json;
 
-use super::{reading::ReadingArgs, Done};
+use super::{reading::ReadingArgs, Done, Usage};
 use crate::{
     evaluation::{self, Predictions},
     progress,
     record::{Emotion, Prediction, Split, NUM_CLASSES},
-    report::{self, ImportedRun, Request, Rules, Summary, MAX_THUMBS},
+    report::{
+        self,
+        several::{Part, Several},
+        ImportedRun, Request, Rules, Summary, MAX_THUMBS,
+    },
 };
 
 /// Write tables, figures and one page about finished runs
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example: ncaers report data/demo/runs --manifest data/demo/manifest --out reports/demo"
+    after_help = "Examples: ncaers report data/demo/runs --manifest data/demo/manifest --out reports/demo\n          \
+        ncaers report NCAER-S=runs/ours CAER-S=runs/theirs --audit CAER-S=audits/caer-s --out reports/both"
 )]
 pub struct Args {
-    /// Folder of run folders
-    runs: PathBuf,
+    /// Folder of run folders; several data sets as NAME=FOLDER, of which CAER-S and NCAER-S stand for
+    /// the paper's
+    #[arg(required = true)]
+    runs: Vec<String>,
     /// Folder to write into: index.html, report.md, report.json, tables, figures, thumbs
     #[arg(long)]
     out: PathBuf,
-    /// Folder of the manifest [default: the one the runs name, where it is unchanged]
-    #[arg(long)]
-    manifest: Option<PathBuf>,
+    /// Folder of the manifest [default: the one the runs name, where it is unchanged]; with several
+    /// data sets NAME=FOLDER
+    #[arg(long, value_name = "DIR")]
+    manifest: Vec<String>,
+    /// Folder of an audit of the manifest, to say how much of the scores is leak; with several data
+    /// sets NAME=FOLDER
+    #[arg(long, value_name = "AUDIT_DIR")]
+    audit: Vec<String>,
+    /// Folder that `ncaers annotate` wrote, for Figure 11 of a report on several data sets
+    #[arg(long, value_name = "DIR")]
+    wild: Option<PathBuf>,
     /// Title [default: name of the output folder]
     #[arg(long)]
     title: Option<String>,
@@ -51,20 +69,12 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<Done> {
-    let defaults = Request::new(&args.runs, &args.out);
-    let request = Request {
-        manifest: args.manifest.clone(),
-        split: args.split,
-        title: args.title.clone().unwrap_or(defaults.title),
-        max_thumbs: args.max_thumbs,
-        imported: imported(args)?,
-        rules: Rules {
-            sign_flips: args.sign_flips as usize,
-            margin: args.margin_points.map(|points| points / 100.0),
-        },
-        ..defaults
+    let named: Option<Vec<(&str, &str)>> = args.runs.iter().map(|r| r.split_once('=')).collect();
+    let summary = match (named, args.runs.as_slice()) {
+        (Some(sets), _) => report::several::write(&several(args, &sets)?, &args.out)?,
+        (None, [runs]) => report::write(&one(args, runs)?, &args.out)?,
+        _ => return Err(Usage("several data sets need names: NAME=FOLDER each".into()).into()),
     };
-    let summary = report::write(&request, &args.out)?;
     note_problems(&summary);
     let page = args.out.join("index.html");
     let text = format!(
@@ -83,6 +93,72 @@ pub(super) fn run(args: &Args) -> Result<Done> {
         "page": page,
     });
     Ok(Done { text, json, exit: 0 })
+}
+
+/// How the tests are made.
+fn rules(args: &Args) -> Rules {
+    Rules {
+        sign_flips: args.sign_flips as usize,
+        margin: args.margin_points.map(|points| points / 100.0),
+    }
+}
+
+/// The report of one data set.
+fn one(args: &Args, runs: &str) -> Result<Request> {
+    if args.wild.is_some() || args.audit.len() > 1 || args.manifest.len() > 1 {
+        let text =
+            "--wild and several --audit or --manifest are for data sets given as NAME=FOLDER";
+        return Err(Usage(text.into()).into());
+    }
+    let defaults = Request::new(runs.as_ref(), &args.out);
+    Ok(Request {
+        manifest: args.manifest.first().map(PathBuf::from),
+        split: args.split,
+        title: args.title.clone().unwrap_or(defaults.title),
+        max_thumbs: args.max_thumbs,
+        audit: args.audit.first().map(PathBuf::from),
+        imported: imported(args)?,
+        rules: rules(args),
+        ..defaults
+    })
+}
+
+/// Folders by the names of data sets.
+fn by_name<'a>(
+    flag: &str,
+    given: &'a [String],
+    sets: &[(&str, &str)],
+) -> Result<BTreeMap<&'a str, PathBuf>> {
+    let mut folders = BTreeMap::new();
+    for text in given {
+        let known = text.split_once('=').filter(|(name, _)| sets.iter().any(|(n, _)| n == name));
+        let (name, folder) = known.ok_or_else(|| {
+            Usage(format!("{flag} `{text}` is not NAME=FOLDER with the name of a data set"))
+        })?;
+        folders.insert(name, PathBuf::from(folder));
+    }
+    Ok(folders)
+}
+
+/// The report of several data sets.
+fn several(args: &Args, sets: &[(&str, &str)]) -> Result<Several> {
+    let audits = by_name("--audit", &args.audit, sets)?;
+    let manifests = by_name("--manifest", &args.manifest, sets)?;
+    let title = args.title.clone().unwrap_or_else(|| Request::new(Path::new(""), &args.out).title);
+    let part = |&(name, runs): &(&str, &str)| Part {
+        name: name.to_owned(),
+        request: Request {
+            title: name.to_owned(),
+            split: args.split,
+            max_thumbs: args.max_thumbs,
+            audit: audits.get(name).cloned(),
+            rules: rules(args),
+            manifest: manifests.get(name).cloned(),
+            ..Request::new(runs.as_ref(), &args.out)
+        },
+    };
+    let parts = sets.iter().map(part).collect();
+    Ok(Several { title, parts, absent: Vec::new(), wild: args.wild.clone() })
 }
 
 /// Says what a report lacks.

@@ -98,6 +98,11 @@ impl SlurmArgs {
         }
     }
 
+    /// Whether nothing is to be begun: the flags only ask or write scripts.
+    pub fn only_asks(&self) -> bool {
+        self.status || self.scripts_only
+    }
+
     /// Flags over the file of `--slurm` over `table`.
     ///
     /// # Errors

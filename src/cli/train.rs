@@ -154,10 +154,10 @@ fn earlier(folder: &RunFolder, plan: &Plan, resume: bool) -> Result<Option<RunRe
 
 fn summary(record: &RunRecord, folder: &RunFolder, what: &str) -> Done {
     let selected = record.selected.as_ref().map_or_else(String::new, |s| {
-        format!(
-            ", selected epoch {} with validation accuracy {:.4}: {}",
-            s.epoch, s.val_accuracy, s.reason
-        )
+        let accuracy = s
+            .val_accuracy
+            .map_or_else(String::new, |v| format!(" with validation accuracy {v:.4}"));
+        format!(", selected epoch {}{accuracy}: {}", s.epoch, s.reason)
     });
     let device = &record.device;
     let mut text = format!("{device}: {}: {what}{selected}\n", folder.path().display());

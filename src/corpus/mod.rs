@@ -172,6 +172,14 @@ pub struct Stray {
     pub detail: String,
 }
 
+impl Listing {
+    /// Whether the corpus comes with a train and a test part and nothing to select on.
+    pub fn lacks_validation(&self) -> bool {
+        let has = |split| self.clips.iter().any(|clip| clip.split == Some(split));
+        self.has_split && has(Split::Train) && !has(Split::Val)
+    }
+}
+
 /// Lists the clips below `root`.
 ///
 /// # Errors
@@ -228,6 +236,8 @@ fn listing(corpus: &str, root: &Path, found: Found) -> Listing {
     let Found { candidates, mut strays, litter, remarks } = found;
     strays.sort();
     let has_split = candidates.iter().all(|c| c.split.is_some());
+    // Whatever is made from the synthetic stills has to say so.
+    let corpus = if demo::is_of_stills(root) { demo::NAME } else { corpus };
     let (corpus, clips) = (corpus.to_owned(), name(root, candidates));
     Listing { corpus, has_split, clips, strays, litter, remarks }
 }

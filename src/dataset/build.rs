@@ -358,7 +358,12 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome> {
     }
     let configuration = Configuration::Build(config.clone());
     let found = journal.take_results();
-    let parts = merge::Parts { config: &configuration, listing: &listing, results: found.clips };
+    let parts = merge::Parts {
+        config: &configuration,
+        listing: &listing,
+        results: found.clips,
+        same_video: Vec::new(),
+    };
     let mut summary = merge::write(parts, found.stage_seconds, &out)?;
     summary.refuse_empty(&out)?;
     summary.seconds = start.elapsed().as_secs_f64();

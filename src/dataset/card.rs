@@ -128,10 +128,21 @@ fn imported_intro(config: &ImportConfig, tables: &Tables, summary: &Summary) -> 
 fn imported_choices(config: &ImportConfig, tables: &Tables) -> String {
     let faces = tables.faces();
     let remarks = tables.clips.iter().filter(|c| c.reason.is_some()).count();
+    let validation = match config.val_share {
+        Some(share) => format!(
+            "- validation part: {} % of train, since the stills come with train and test only; by \
+             class, whole groups and runs of neighbouring frames, drawn with seed {}; the moved \
+             stills are the rows of kind `split` of `ledger.parquet` and keep their ids, which \
+             name the split that they came in\n",
+            share.percent(),
+            config.seed
+        ),
+        None => String::new(),
+    };
     format!(
         "- faces: {}; {faces} samples have one\n- choice of face: {}, its box widened by {} on \
          every side\n- face required: {}\n- balance of classes in a split: {}\n- like pictures in \
-         two splits: {}\n- stills with a remark in `clips.parquet` (a missing or overhanging box, \
+         two splits: {}\n{validation}- stills with a remark in `clips.parquet` (a missing or overhanging box, \
          or damage): {remarks}\n",
         config.detector_settings,
         config.choose,

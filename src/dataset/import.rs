@@ -1,5 +1,6 @@
 //! Stills that exist to a manifest: the same rows, rules and files as a build, without a decoder.
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     sync::Mutex,
@@ -31,13 +32,13 @@ use crate::{
     folder::{self, Claim, OutputFolder},
     media::{image as picture, orientation},
     progress::Progress,
-    record::{ClipStatus, FaceBox},
+    record::{ClipStatus, FaceBox, Split},
     similarity::{
-        clip_views,
+        self, clip_views,
         hash::{self, Thumbnail},
         plane::Plane,
     },
-    split::{Balance, OnLeak, Shares},
+    split::{holdout::ValShare, Balance, OnLeak, Shares},
 };
 
 /// Everything that the bytes of an imported data set depend on, beside the stills.
@@ -61,6 +62,48 @@ pub struct ImportConfig {
     pub split: Shares,
     /// What happens to pictures in two splits.
     pub on_leak: OnLeak,
+    /// Share of training that becomes validation, in percent; `None` where the stills come with a
+    /// validation part or without any split.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub val_share: Option<ValShare>,
+}
+
+/// What somebody asked for by name, so that what would be ignored is refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// Shares of the splits.
+    pub split: bool,
+    /// Share of training that becomes validation.
+    pub val_share: Option<ValShare>,
+}
+
+impl Asked {
+    /// The share of training that becomes validation.
+    ///
+    /// # Errors
+    /// When something that was asked for has no meaning for these stills.
+    fn val_share(self, listing: &Listing) -> Result<Option<ValShare>> {
+        ensure!(
+            !(self.split && listing.has_split),
+            "the stills have a split of their own, so --split would not be used; leave it out{}",
+            if listing.lacks_validation() {
+                " (--val-share makes the validation part)"
+            } else {
+                ""
+            }
+        );
+        if listing.lacks_validation() {
+            let share = self.val_share.unwrap_or(ValShare::DEFAULT);
+            return Ok(Some(share).filter(|share| share.percent() > 0));
+        }
+        let nothing = self.val_share.is_none_or(|share| share.percent() == 0);
+        ensure!(
+            nothing || !listing.has_split,
+            "the stills have a validation part of their own, so --val-share would not be used; leave it out"
+        );
+        ensure!(nothing, "the stills have no split of their own, so --val-share would not be used; --split makes all three parts");
+        Ok(None)
+    }
 }
 
 impl ImportConfig {
@@ -74,8 +117,9 @@ impl ImportConfig {
             margin: 0.0,
             require_face: false,
             balance: Balance::None,
-            split: Shares([70, 10, 20]),
+            split: Shares::DEFAULT,
             on_leak: OnLeak::RemoveEval,
+            val_share: None,
         }
     }
 }
@@ -96,6 +140,7 @@ pub enum Faces {
 /// in use, or when it cannot be written. Bad pictures are rows, not errors.
 pub fn import(
     config: &ImportConfig,
+    asked: Asked,
     root: &Path,
     choices: &Choices,
     faces: &Faces,
@@ -104,6 +149,7 @@ pub fn import(
     let start = Instant::now();
     let mut config = config.clone();
     let listing = corpus::scan_stills(&config.layout, root, choices)?;
+    config.val_share = asked.val_share(&listing)?;
     let root = corpus::folder_of(root);
     let finder = Finder::open(&mut config, faces)?;
     inputs::tell(&listing);
@@ -124,9 +170,18 @@ pub fn import(
     let mut journal = Journal::open(&out)?;
     let task = Task { config: &config, root: &root, out: &out, finder: &finder };
     task.read_all(&listing, &mut journal)?;
-    let configuration = Configuration::Import(config);
     let found = journal.take_results();
-    let parts = merge::Parts { config: &configuration, listing: &listing, results: found.clips };
+    let same_video = match config.val_share {
+        Some(_) => runs_of_frames(&listing, &found.clips, &out)?,
+        None => Vec::new(),
+    };
+    let configuration = Configuration::Import(config);
+    let parts = merge::Parts {
+        config: &configuration,
+        listing: &listing,
+        results: found.clips,
+        same_video,
+    };
     let mut summary = merge::write(parts, found.stage_seconds, &out)?;
     summary.refuse_empty(&out)?;
     summary.seconds = start.elapsed().as_secs_f64();
@@ -168,6 +223,50 @@ impl Finder {
             Finder::Boxes(_) => Ok(None),
         }
     }
+}
+
+/// Runs of stills of training that stand side by side in their folder and show one video, as an
+/// audit finds them: pairs of positions in the listing. Stills whose group the list names are in
+/// none.
+fn runs_of_frames(
+    listing: &Listing,
+    results: &BTreeMap<String, ClipResult>,
+    out: &OutputFolder,
+) -> Result<Vec<(usize, usize)>> {
+    let in_train = |c: &Source| c.split == Some(Split::Train) && c.group.is_none();
+    let places: Vec<usize> = (0..listing.clips.len())
+        .filter(|&i| in_train(&listing.clips[i]))
+        .filter(|&i| results.get(&listing.clips[i].clip_id).is_some_and(|r| r.still.is_some()))
+        .collect();
+    let progress = Progress::new("runs of frames", "stills", places.len() as u64);
+    let seen = |&i: &usize| -> Result<similarity::images::ImageEntry> {
+        let source = &listing.clips[i];
+        let result = &results[&source.clip_id];
+        let still =
+            result.still.as_ref().ok_or_else(|| anyhow!("{} has no picture", source.clip_id))?;
+        let rgb = picture::load_rgb(&folder::below(out.path(), &still.image_path)?)?;
+        let luma = hash::luma(rgb.as_raw());
+        let thumbnail = Thumbnail::of_pixels(&luma, rgb.width() as usize, rgb.height() as usize);
+        progress.advance(1);
+        Ok(similarity::images::ImageEntry {
+            id: source.clip_id.clone(),
+            set: 0,
+            split: Split::Train,
+            emotion: source.emotion,
+            video: None,
+            sha256: result.sha256.clone().unwrap_or_default(),
+            hash: still.signature.first().copied().unwrap_or(hash::UNINFORMATIVE),
+            look: thumbnail.map(|t| similarity::features::ThumbnailFeatures::new(&t)),
+        })
+    };
+    let stills: Vec<similarity::images::ImageEntry> =
+        places.par_iter().map(seen).collect::<Result<_>>()?;
+    progress.finish();
+    let runs = similarity::runs::runs(&stills).into_iter();
+    Ok(runs
+        .flat_map(|run| run.clone().skip(1).map(move |i| (run.start, i)))
+        .map(|(a, b)| (places[a], places[b]))
+        .collect())
 }
 
 /// Why a still is no sample: reason code and words.

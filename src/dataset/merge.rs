@@ -38,6 +38,9 @@ pub struct Parts<'a> {
     pub listing: &'a Listing,
     /// What came of those that were opened, by clip_id.
     pub results: BTreeMap<String, ClipResult>,
+    /// Clips that are one video though no group says so, by position in the listing: they stay
+    /// together when a validation part is carved out of training.
+    pub same_video: Vec<(usize, usize)>,
 }
 
 /// The tables of the data set: clips grouped, split where the corpus has no split, freed of leaks
@@ -137,7 +140,12 @@ pub fn merge_shards(folders: &[PathBuf], out: &Path) -> Result<super::Outcome> {
         all.add(part);
     }
     let configuration = Configuration::Build(config.clone());
-    let parts = Parts { config: &configuration, listing: &listing, results: all.clips };
+    let parts = Parts {
+        config: &configuration,
+        listing: &listing,
+        results: all.clips,
+        same_video: Vec::new(),
+    };
     let mut summary = write(parts, all.stage_seconds, &folder)?;
     summary.refuse_empty(&folder)?;
     summary.seconds = start.elapsed().as_secs_f64();

@@ -26,7 +26,7 @@ pub use build::{
 };
 pub use clip::{serve, ClipResult, DecodedFacts, Lost, SavedFrame, Still};
 pub use export::{export, Exported, LAYOUTS};
-pub use import::{import, Faces, ImportConfig};
+pub use import::{import, Asked, Faces, ImportConfig};
 pub use inputs::Clips;
 pub use merge::{merge_shards, tables, Parts};
 pub use publication::Publication;

@@ -26,13 +26,13 @@ use crate::{
 ///
 /// # Errors
 /// When the policy for leaks is to fail and there are any.
-pub(super) fn rows(parts: Parts<'_>) -> Result<Tables> {
+pub(super) fn rows(mut parts: Parts<'_>) -> Result<Tables> {
     let rules = parts.config.rules();
     let mut tables = Tables {
         detector: rules.detector.to_owned(),
         detected: rules.detected(),
         balance: rules.balance,
-        ..gathered(parts.listing, parts.results)
+        ..gathered(parts.listing, std::mem::take(&mut parts.results))
     };
     group(parts.listing, &mut tables.clips);
     if !parts.listing.has_split {
@@ -40,6 +40,7 @@ pub(super) fn rows(parts: Parts<'_>) -> Result<Tables> {
     }
     require_faces(&rules, &mut tables);
     remove_leaks(&rules, &mut tables)?;
+    hold_out(&rules, &parts.same_video, &mut tables);
     balance(&rules, &mut tables)?;
     note_empty_clips(&mut tables);
     tables.ledger.sort_unstable();
@@ -186,8 +187,8 @@ fn rejection(source: &Source, result: Option<&ClipResult>) -> Option<LedgerEntry
     Some(entry(code, result.reason.clone().unwrap_or_default(), None))
 }
 
-/// Gives every usable clip the smallest clip_id among the clips that are one video, by content or
-/// by the corpus's own list.
+/// Gives every usable clip the smallest clip_id among the clips that are one video, by the
+/// corpus's own list or, where that names no group, by content.
 fn group(listing: &Listing, clips: &mut [Clip]) {
     let usable: Vec<usize> =
         (0..clips.len()).filter(|&i| clips[i].status != ClipStatus::Rejected).collect();
@@ -292,6 +293,41 @@ fn remove_leaks(rules: &Rules<'_>, tables: &mut Tables) -> Result<()> {
         tables.reject(c, Fate::Leak);
     }
     Ok(())
+}
+
+/// Moves a share of training into validation, whole videos only; the test part is not touched.
+fn hold_out(rules: &Rules<'_>, same_video: &[(usize, usize)], tables: &mut Tables) {
+    let Some(share) = rules.val_share else { return };
+    let mut videos = similarity::groups::UnionFind::new(tables.clips.len());
+    let mut first: BTreeMap<&str, usize> = BTreeMap::new();
+    for (i, clip) in tables.clips.iter().enumerate() {
+        videos.join(*first.entry(&clip.group_id).or_insert(i), i);
+    }
+    same_video.iter().for_each(|&(a, b)| videos.join(a, b));
+    let train: Vec<usize> = (0..tables.clips.len())
+        .filter(|&c| tables.clips[c].split == Split::Train && tables.provides(c))
+        .collect();
+    let names: Vec<String> =
+        train.iter().map(|&c| tables.clips[videos.root(c)].clip_id.clone()).collect();
+    let members: Vec<split::Unsplit<'_>> = train
+        .iter()
+        .zip(&names)
+        .map(|(&c, name)| split::Unsplit { group_id: name, emotion: tables.clips[c].emotion })
+        .collect();
+    for k in split::holdout::holdout(&members, share, rules.seed) {
+        let clip = &mut tables.clips[train[k]];
+        clip.split = Split::Val;
+        tables.ledger.push(LedgerEntry {
+            kind: LedgerKind::Split,
+            id: clip.clip_id.clone(),
+            reason: "validation".into(),
+            detail: format!(
+                "{} % of train became the validation part, which the corpus lacks",
+                share.percent()
+            ),
+            partner_id: Some(names[k].clone()).filter(|name| *name != clip.clip_id),
+        });
+    }
 }
 
 /// Cuts the classes of every split; nothing but places and ids of what is left is looked at.

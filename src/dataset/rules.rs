@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use super::{import::ImportConfig, Config};
 use crate::{
     face,
-    split::{Balance, OnLeak, Shares},
+    split::{holdout::ValShare, Balance, OnLeak, Shares},
 };
 
 /// The configuration that a manifest carries.
@@ -36,6 +36,8 @@ pub struct Rules<'a> {
     pub split: Shares,
     /// What happens to what is in two splits.
     pub on_leak: OnLeak,
+    /// Share of training that becomes validation.
+    pub val_share: Option<ValShare>,
 }
 
 impl Rules<'_> {
@@ -58,6 +60,7 @@ impl Configuration {
                 balance: c.balance,
                 split: c.split,
                 on_leak: c.on_leak,
+                val_share: None,
             },
             Configuration::Import(c) => Rules {
                 seed: c.seed,
@@ -68,6 +71,7 @@ impl Configuration {
                 balance: c.balance,
                 split: c.split,
                 on_leak: c.on_leak,
+                val_share: c.val_share,
             },
         }
     }

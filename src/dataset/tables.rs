@@ -267,7 +267,8 @@ impl Tables {
         let mut note = |kind: LedgerKind, reason: &str| {
             *summary.left_out.entry(format!("{} {reason}", kind.name())).or_default() += 1;
         };
-        self.ledger.iter().for_each(|e| note(e.kind, &e.reason));
+        let left_out = self.ledger.iter().filter(|e| e.kind != LedgerKind::Split);
+        left_out.for_each(|e| note(e.kind, &e.reason));
         let out = self.fates.iter().filter(|f| **f != Fate::Kept);
         out.for_each(|fate| note(LedgerKind::Sample, fate.reason()));
         summary

@@ -72,6 +72,7 @@ pub fn verify(path: &Path) -> Result<Report> {
         boxes(sample, &mut report);
     }
     clip_rows(&manifest, &clips, &mut report);
+    moved(&manifest, &mut report);
     accounts(&manifest, &mut report);
     if let Some(config) = &config {
         draws(&manifest, config, &clips, &mut report);
@@ -274,6 +275,26 @@ fn input_digest(manifest: &Manifest, report: &mut Report) {
     let found = super::tables::input_digest(&manifest.clips);
     let said = manifest.meta.get("input_digest");
     report.check(said == Some(&found), || "metadata: input digest is not that of the clips".into());
+}
+
+/// A clip is in the split that its corpus gives it, or the ledger says why it is not.
+fn moved(manifest: &Manifest, report: &mut Report) {
+    let told: BTreeSet<&str> = ids(manifest, LedgerKind::Split).into_iter().collect();
+    for clip in &manifest.clips {
+        // Corpora without a split of their own name none.
+        let Ok(own) = clip.clip_id.split('/').next().unwrap_or_default().parse::<Split>() else {
+            continue;
+        };
+        let moved = own != clip.split;
+        report.check(moved == told.contains(&*clip.clip_id), || {
+            format!(
+                "{}: came in {own}, is in {}, and the ledger {}",
+                clip.clip_id,
+                clip.split,
+                if moved { "says nothing" } else { "says that it was moved" }
+            )
+        });
+    }
 }
 
 /// No clip and no group gives samples to two splits.

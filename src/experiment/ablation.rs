@@ -14,6 +14,7 @@ use super::{
     executor::{Executor, Local, Outcome, Placement, Task},
     forecast::{self, format_duration, Forecast},
     grid_progress::GridProgress,
+    obstacles::{missing_files, obstacles},
     Grid, GridRun,
 };
 use crate::{
@@ -51,6 +52,17 @@ pub struct Finished {
     pub report: report::Summary,
 }
 
+/// What a call of [`Ablation::make`] came to.
+#[derive(Clone, Debug, Default)]
+pub struct Made {
+    /// Runs that this call trained or tried to.
+    pub trained_now: usize,
+    /// Runs that failed or were not started, and why, in words; `None` when there are none.
+    pub failed: Option<String>,
+    /// Runs that cannot be made, by folder, and why.
+    pub impossible: BTreeMap<String, String>,
+}
+
 /// What a grid would do.
 #[derive(Clone, Debug)]
 pub struct Listing {
@@ -67,21 +79,52 @@ impl Ablation {
     /// When a folder is not ours, a run fails or the report cannot be written; what is finished
     /// stays and the same call goes on from there.
     pub fn run(&self, jobs: usize) -> Result<Finished> {
+        self.finish(self.make(jobs)?)
+    }
+
+    /// Trains what is missing, `jobs` runs at a time. What cannot be made (weights that are not
+    /// there, inputs that the pack lacks) is not begun.
+    ///
+    /// # Errors
+    /// When a folder is not ours or cannot be written, or the user stops it.
+    pub fn make(&self, jobs: usize) -> Result<Made> {
         let out = self.claim()?;
         let runs = &self.grid.runs;
         let statuses = self.statuses();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = (cores / jobs).max(1) as u32;
-        let mut tasks = Vec::new();
-        for (run, _) in open(runs, &statuses) {
-            tasks.push(task(run, &out, threads)?);
-        }
-        let placement = placement(runs);
+        let (tasks, impossible) = self.begin(&out, &statuses, threads)?;
         let missing = open(runs, &statuses).map(|(run, _)| run);
-        let progress = GridProgress::new(&self.out, missing, runs.len(), machine(&placement));
+        let can_be_made = missing.filter(|run| !impossible.contains_key(&run.folder));
+        let placement = placement(runs);
+        let progress = GridProgress::new(&self.out, can_be_made, runs.len(), machine(&placement));
         let outcomes = execute(&tasks, jobs, &progress, placement)?;
-        write_status(&out, runs, &tasks, &outcomes)?;
-        self.finish(&tasks, &outcomes)
+        write_status(&out, runs, &tasks, &outcomes, &impossible)?;
+        if STOP.load(Ordering::SeqCst) {
+            bail!("stopped; the same command goes on where it was");
+        }
+        Ok(Made { trained_now: tasks.len(), failed: failures(&tasks, &outcomes), impossible })
+    }
+
+    /// Writes the configuration of every run that is not complete; the commands of those that can
+    /// be made, and why the others cannot.
+    fn begin(
+        &self,
+        out: &OutputFolder,
+        statuses: &[RunStatus],
+        threads: u32,
+    ) -> Result<(Vec<Task>, BTreeMap<String, String>)> {
+        let (mut tasks, mut impossible) = (Vec::new(), BTreeMap::new());
+        for (run, _) in open(&self.grid.runs, statuses) {
+            let why = obstacles(&run.experiment);
+            if why.is_empty() {
+                tasks.push(task(run, out, threads)?);
+            } else {
+                configured(run, out, threads)?;
+                impossible.insert(run.folder.clone(), why.join("; "));
+            }
+        }
+        Ok((tasks, impossible))
     }
 
     /// Trains nothing: renders the report of what is finished.
@@ -90,22 +133,34 @@ impl Ablation {
     /// When something is missing, which is named, or the report cannot be written.
     pub fn report_only(&self) -> Result<Finished> {
         let out = self.claim()?;
-        let (runs, statuses) = (&self.grid.runs, self.statuses());
-        let missing: Vec<Task> = open(runs, &statuses)
-            .map(|(run, _)| Task {
-                name: run.folder.clone(),
-                commands: Vec::new(),
-                log: PathBuf::new(),
-            })
-            .collect();
-        let outcomes = vec![Outcome::NotStarted; missing.len()];
-        write_status(&out, runs, &missing, &outcomes)?;
-        self.finish(&missing, &outcomes)
+        let made = self.stand(&out)?;
+        drop(out);
+        self.finish(made)
+    }
+
+    /// Writes how every run stands, training nothing.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn stand(&self, out: &OutputFolder) -> Result<Made> {
+        let (tasks, impossible) = self.begin(out, &self.statuses(), 1)?;
+        let outcomes = vec![Outcome::NotStarted; tasks.len()];
+        write_status(out, &self.grid.runs, &tasks, &outcomes, &impossible)?;
+        Ok(Made { trained_now: 0, failed: failures(&tasks, &outcomes), impossible })
     }
 
     /// Every run, where it stands, and how long it is likely to take; changes nothing.
     pub fn listing(&self, jobs: usize) -> Listing {
-        listing(&self.grid.runs, &self.statuses(), jobs)
+        let why: Vec<Vec<String>> =
+            self.grid.runs.iter().map(|run| obstacles(&run.experiment)).collect();
+        listing(&self.grid.runs, &self.statuses(), &why, jobs, None)
+    }
+
+    /// The same before manifest and pack are made, for `samples` of training.
+    pub fn planned(&self, jobs: usize, samples: usize) -> Listing {
+        let why: Vec<Vec<String>> =
+            self.grid.runs.iter().map(|run| missing_files(&run.experiment)).collect();
+        listing(&self.grid.runs, &self.statuses(), &why, jobs, Some(samples))
     }
 
     /// The commands of every run, for a cluster whose tasks have `threads` cores.
@@ -114,7 +169,8 @@ impl Ablation {
     /// When the folder of the runs is not ours, or the grid names no manifest or pack.
     pub fn tasks(&self, threads: u32) -> Result<Vec<Task>> {
         let out = self.claim()?;
-        self.grid.runs.iter().map(|run| task(run, &out, threads)).collect()
+        let can = |run: &&GridRun| obstacles(&run.experiment).is_empty();
+        self.grid.runs.iter().filter(can).map(|run| task(run, &out, threads)).collect()
     }
 
     /// Whether the run in `folder` (of all runs when it is none of them: the report) is done.
@@ -122,12 +178,19 @@ impl Ablation {
         let runs = &self.grid.runs;
         let is_complete =
             |run: &GridRun| matches!(status(&self.out, run), RunStatus::Complete { .. });
+        let is_over = |run: &GridRun| is_complete(run) || !obstacles(&run.experiment).is_empty();
         match runs.iter().find(|run| run.folder == folder) {
             Some(run) => is_complete(run),
-            None => {
-                runs.iter().all(is_complete) && is_reported(&self.out, &self.report, runs.len())
-            }
+            None => runs.iter().all(is_over) && is_reported(&self.out, &self.report, runs.len()),
         }
+    }
+
+    /// Whether every run is complete or cannot be made.
+    pub fn is_over(&self) -> bool {
+        self.grid.runs.iter().all(|run| {
+            matches!(status(&self.out, run), RunStatus::Complete { .. })
+                || !obstacles(&run.experiment).is_empty()
+        })
     }
 
     fn claim(&self) -> Result<OutputFolder> {
@@ -141,16 +204,55 @@ impl Ablation {
     }
 
     /// Renders the report of whatever is there and sums up.
-    fn finish(&self, tasks: &[Task], outcomes: &[Outcome]) -> Result<Finished> {
-        finish(&self.out, &self.report, self.grid.runs.len(), tasks, outcomes)
+    fn finish(&self, made: Made) -> Result<Finished> {
+        let total = self.grid.runs.len();
+        let complete =
+            self.statuses().iter().any(|status| matches!(status, RunStatus::Complete { .. }));
+        if !complete {
+            let why =
+                made.impossible.values().next().map_or_else(String::new, |w| format!(": {w}"));
+            bail!("no run of the grid is finished; see {}{why}", self.out.join("grid").display());
+        }
+        let request = report::Request::new(&self.out, &self.report);
+        let summary = report::write(&request, &self.report)?;
+        let lacking = made.impossible.iter().map(|(run, why)| format!("{run}: {why}"));
+        let lacking: Vec<String> = lacking.collect();
+        let impossible = (!lacking.is_empty())
+            .then(|| format!("{} cannot be made ({})", lacking.len(), lacking.join("; ")));
+        let missing: Vec<String> = made.failed.into_iter().chain(impossible).collect();
+        if !missing.is_empty() {
+            bail!(
+                "of {total} runs {}; the report {} holds the others",
+                missing.join(", "),
+                self.report.display()
+            );
+        }
+        Ok(Finished { runs: total, trained_now: made.trained_now, report: summary })
     }
+}
+
+/// `2 failed (a-1, b-1)`; `None` when every task is done.
+fn failures(tasks: &[Task], outcomes: &[Outcome]) -> Option<String> {
+    let names = |wanted: fn(&Outcome) -> bool| {
+        let those = tasks.iter().zip(outcomes).filter(|(_, outcome)| wanted(outcome));
+        those.map(|(task, _)| task.name.as_str()).collect::<Vec<_>>()
+    };
+    let failed = names(|outcome| matches!(outcome, Outcome::Failed { .. }));
+    let left = names(|outcome| matches!(outcome, Outcome::NotStarted));
+    let told = |names: &[&str], what: &str| {
+        (!names.is_empty()).then(|| format!("{} {what} ({})", names.len(), names.join(", ")))
+    };
+    let parts = [told(&failed, "failed"), told(&left, "are not finished")];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 /// Whether the report is younger than what it tells of, as `--report-only` leaves it.
 fn is_reported(out: &Path, report: &Path, total: usize) -> bool {
     let time = |path: &Path| std::fs::metadata(path).and_then(|found| found.modified()).ok();
     let rows = runs::grid(out).unwrap_or_default();
-    let all = rows.len() == total && rows.iter().all(|row| row.state.starts_with("done"));
+    let is_over = |row: &GridRow| row.state.starts_with("done") || row.state == "cannot";
+    let all = rows.len() == total && rows.iter().all(is_over);
     let page = time(&report.join("index.html"));
     all && page.is_some() && page >= time(&out.join("grid/status.json"))
 }
@@ -176,11 +278,20 @@ fn status(out: &Path, run: &GridRun) -> RunStatus {
     if !differing.is_empty() {
         return RunStatus::Foreign(differing);
     }
-    let predicted = [Split::Val, Split::Test].iter().all(|s| folder.predictions_path(*s).exists());
+    let predicted = splits_of(run).iter().all(|s| folder.predictions_path(*s).exists());
     match (record.status, predicted) {
         (Status::Finished, true) => RunStatus::Complete { seconds: record.seconds },
         (Status::Failed, _) => RunStatus::Open("failed"),
         _ => RunStatus::Open("begun"),
+    }
+}
+
+/// The splits that a run is predicted on: validation only where there is any.
+fn splits_of(run: &GridRun) -> Vec<Split> {
+    let val = run.experiment.pack().and_then(|pack| Pack::open(&pack::path_of(pack, Split::Val)));
+    match val {
+        Ok(val) if val.is_empty() => vec![Split::Test],
+        _ => vec![Split::Val, Split::Test],
     }
 }
 
@@ -191,22 +302,39 @@ fn identity(run: &GridRun) -> Result<Value> {
 }
 
 /// `--dry-run`: every run, where it stands, and how long it is likely to take.
-fn listing(runs: &[GridRun], statuses: &[RunStatus], jobs: usize) -> Listing {
+fn listing(
+    runs: &[GridRun],
+    statuses: &[RunStatus],
+    why: &[Vec<String>],
+    jobs: usize,
+    samples: Option<usize>,
+) -> Listing {
     let mut forecast = forecast(runs, statuses);
+    let mut bytes_of: BTreeMap<&str, u64> = BTreeMap::new();
     let mut measured = false;
-    for (run, _) in open(runs, statuses) {
-        if forecast.is_known(&run.label) {
+    let is_open = |i: &usize| !matches!(statuses[*i], RunStatus::Complete { .. });
+    let to_do: Vec<usize> = (0..runs.len()).filter(|i| is_open(i) && why[*i].is_empty()).collect();
+    for run in to_do.iter().map(|&i| &runs[i]) {
+        if bytes_of.contains_key(run.label.as_str()) {
             continue;
         }
-        if let Ok(seconds) = measure(run) {
-            forecast.learn(&run.label, seconds);
-            measured = true;
+        if let Ok((seconds, bytes)) = measure(run, samples) {
+            bytes_of.insert(&run.label, bytes);
+            if !forecast.is_known(&run.label) {
+                forecast.learn(&run.label, seconds);
+                measured = true;
+            }
         }
     }
     let (mut text, mut rows) = (String::new(), Vec::new());
-    for (run, status) in runs.iter().zip(statuses) {
+    for ((run, status), why) in runs.iter().zip(statuses).zip(why) {
         let (state, seconds) = match status {
             RunStatus::Complete { seconds } => ("done".to_owned(), Some(*seconds)),
+            _ if !why.is_empty() => {
+                text += &format!("cannot {} (seed {}): {}\n", run.label, run.seed, why.join("; "));
+                rows.push(json!({"run": run.folder, "label": run.label, "seed": run.seed, "state": "cannot", "why": why}));
+                continue;
+            }
             RunStatus::Open(state) => ((*state).to_owned(), forecast.seconds(&run.label)),
             RunStatus::Foreign(keys) => {
                 (format!("another configuration ({})", keys.join(", ")), None)
@@ -216,21 +344,30 @@ fn listing(runs: &[GridRun], statuses: &[RunStatus], jobs: usize) -> Listing {
         text += &format!("{state:6} {} (seed {}){time}\n", run.label, run.seed);
         rows.push(json!({"run": run.folder, "label": run.label, "seed": run.seed, "state": state, "seconds": seconds}));
     }
-    let left = open(runs, statuses).count();
-    let estimate = forecast.rest(open(runs, statuses).map(|(run, _)| run.label.as_str()), jobs);
+    let left = to_do.len();
+    let labels = || to_do.iter().map(|&i| runs[i].label.as_str());
+    let estimate = forecast.rest(labels(), jobs);
+    let bytes: u64 = labels().filter_map(|label| bytes_of.get(label)).sum();
+    let impossible = (0..runs.len()).filter(|i| is_open(i) && !why[*i].is_empty()).count();
     let source = if measured { "a few steps on this machine" } else { "the runs that are done" };
     text += &match estimate {
         Some(s) => format!(
-            "{left} of {} runs to do, about {} with {jobs} at a time, judging by {source}",
+            "{left} of {} runs to do, about {} with {jobs} at a time, judging by {source}; about {} of checkpoints",
             runs.len(),
-            format_duration(s)
+            format_duration(s),
+            forecast::format_bytes(bytes)
         ),
         None => {
             format!("{left} of {} runs to do; without the pack nothing tells the time", runs.len())
         }
     };
-    let json =
-        json!({"runs": runs.len(), "to_do": left, "estimated_seconds": estimate, "list": rows});
+    if impossible > 0 {
+        text += &format!("; {impossible} cannot be made, for the reasons above");
+    }
+    let json = json!({
+        "runs": runs.len(), "to_do": left, "cannot": impossible,
+        "estimated_seconds": estimate, "bytes": bytes, "list": rows,
+    });
     Listing { text, json }
 }
 
@@ -253,41 +390,50 @@ fn forecast(runs: &[GridRun], statuses: &[RunStatus]) -> Forecast {
     forecast
 }
 
-/// Seconds of a run, judged by a few steps on noise.
-fn measure(run: &GridRun) -> Result<f64> {
+/// Seconds of a run, judged by a few steps on noise, and bytes of its checkpoints.
+fn measure(run: &GridRun, samples: Option<usize>) -> Result<(f64, u64)> {
     const STEPS: u32 = 5;
     let experiment = &run.experiment;
-    let samples = Pack::open(&pack::path_of(experiment.pack()?, Split::Train))?.len();
+    let samples = match samples {
+        Some(samples) => samples,
+        None => Pack::open(&pack::path_of(experiment.pack()?, Split::Train))?.len(),
+    };
     let speed = train::speed(&experiment.model, &experiment.train, STEPS)?;
-    Ok(forecast::joint_epochs(&experiment.train) * samples as f64 / speed.images_per_s)
+    let seconds = forecast::joint_epochs(&experiment.train) * samples as f64 / speed.images_per_s;
+    Ok((seconds, forecast::checkpoint_bytes(&experiment.train, speed.parameters)))
 }
 
-/// The commands of one run: train (or go on), then predict both splits.
-fn task(run: &GridRun, out: &OutputFolder, threads: u32) -> Result<Task> {
-    let folder = out.folder(&run.folder)?;
+/// Writes the configuration of a run and returns where.
+fn configured(run: &GridRun, out: &OutputFolder, threads: u32) -> Result<PathBuf> {
     let file = format!("grid/{}.toml", run.folder);
     let mut experiment = run.experiment.clone();
     if experiment.train.threads == 0 {
         experiment.train.threads = threads;
     }
-    let manifest = experiment.data.manifest.clone().context(
+    out.write(&file, experiment.to_toml()?.as_bytes())?;
+    Ok(out.path().join(file))
+}
+
+/// The commands of one run: train (or go on), then predict the splits that there are.
+fn task(run: &GridRun, out: &OutputFolder, threads: u32) -> Result<Task> {
+    let folder = out.folder(&run.folder)?;
+    let manifest = run.experiment.data.manifest.clone().context(
         "no manifest is named; set data.manifest in the grid or with --set data.manifest=DIR",
     )?;
-    let pack = experiment.pack()?.to_owned();
-    out.write(&file, experiment.to_toml()?.as_bytes())?;
-    let file = out.path().join(file);
+    let pack = run.experiment.pack()?.to_owned();
+    let file = configured(run, out, threads)?;
     let words = |words: &[&dyn AsRef<std::ffi::OsStr>]| -> Vec<OsString> {
         words.iter().map(|w| w.as_ref().to_owned()).collect()
     };
     let stage1 = out.folder("stage1")?;
     let train = words(&[&"train", &file, &"--out", &folder, &"--resume"]);
     let mut commands = vec![[train, words(&[&"--stage1-cache", &stage1])].concat()];
-    for split in ["val", "test"] {
+    for split in splits_of(run) {
         // Where the run was trained.
-        let device = &experiment.train.device;
+        let device = &run.experiment.train.device;
         let target = words(&[&"predict", &"--run", &folder, &"--manifest", &manifest]);
         let target = [target, words(&[&"--device", device])].concat();
-        commands.push([target, words(&[&"--pack", &pack, &"--split", &split])].concat());
+        commands.push([target, words(&[&"--pack", &pack, &"--split", &split.name()])].concat());
     }
     let log = out.target(format!("grid/{}.log", run.folder))?;
     Ok(Task { name: run.folder.clone(), commands, log })
@@ -332,10 +478,14 @@ fn write_status(
     runs: &[GridRun],
     tasks: &[Task],
     outcomes: &[Outcome],
+    impossible: &BTreeMap<String, String>,
 ) -> Result<()> {
     let ran: BTreeMap<_, _> = tasks.iter().map(|t| t.name.as_str()).zip(outcomes).collect();
     let row = |run: &GridRun| {
         let (state, error) = match ran.get(run.folder.as_str()) {
+            None if impossible.contains_key(&run.folder) => {
+                ("cannot", impossible.get(&run.folder).cloned())
+            }
             None => ("done_before", None),
             Some(Outcome::Done { .. }) => ("done", None),
             Some(Outcome::Failed { error }) => ("failed", Some(error.clone())),
@@ -345,39 +495,4 @@ fn write_status(
         GridRow { run, label, seed, state: state.into(), error }
     };
     runs::write_grid(out, &runs.iter().map(row).collect::<Vec<_>>())
-}
-
-/// Renders the report of whatever is there and sums up.
-fn finish(
-    out: &Path,
-    report: &Path,
-    total: usize,
-    tasks: &[Task],
-    outcomes: &[Outcome],
-) -> Result<Finished> {
-    if STOP.load(Ordering::SeqCst) {
-        bail!("stopped; the same command goes on where it was");
-    }
-    let failed: Vec<&str> = tasks
-        .iter()
-        .zip(outcomes)
-        .filter(|(_, outcome)| !matches!(outcome, Outcome::Done { .. }))
-        .map(|(task, _)| task.name.as_str())
-        .collect();
-    if failed.len() == total {
-        bail!("no run of the grid is finished; see {}", out.join("grid").display());
-    }
-    let request = report::Request::new(out, report);
-    let summary = report::write(&request, report)?;
-    if !failed.is_empty() {
-        let tried = outcomes.iter().any(|outcome| matches!(outcome, Outcome::Failed { .. }));
-        bail!(
-            "{} of {total} runs {} ({}); the report {} holds the others",
-            failed.len(),
-            if tried { "failed" } else { "are not finished" },
-            failed.join(", "),
-            report.display()
-        );
-    }
-    Ok(Finished { runs: total, trained_now: tasks.len(), report: summary })
 }

@@ -56,6 +56,8 @@ pub struct Places {
     pub runs: PathBuf,
     /// The page that it ends in, a folder.
     pub report: PathBuf,
+    /// Stills that leak between train and test as CAER-S's do, and all that is made of them.
+    pub twin: PathBuf,
 }
 
 impl Places {
@@ -69,18 +71,20 @@ impl Places {
             pack: place("pack"),
             runs: place("runs"),
             report: place("report"),
+            twin: place("twin"),
         }
     }
 }
 
-/// The grid that is trained, among the files that come with the program.
+/// The grids that are trained, among the files that come with the program.
 const GRID: &str = "demo.toml";
+const TWIN_GRID: &str = "demo-twin.toml";
 
 /// The grid's settings on top of its file.
-fn overrides(settings: &Settings, places: &Places) -> Vec<String> {
+fn overrides(settings: &Settings, manifest: &Path, pack: &Path) -> Vec<String> {
     let mut all = vec![
-        format!("data.manifest={}", places.manifest.display()),
-        format!("data.pack={}", places.pack.display()),
+        format!("data.manifest={}", manifest.display()),
+        format!("data.pack={}", pack.display()),
     ];
     if settings.quick {
         all.extend(["train.epochs=2".into(), "train.stage1_epochs={face=1,context=1}".into()]);
@@ -95,15 +99,16 @@ fn overrides(settings: &Settings, places: &Places) -> Vec<String> {
 pub fn steps(settings: &Settings) -> Result<Vec<Step>> {
     let places = Places::below(&settings.out);
     let (seed, jobs) = (settings.seed.to_string(), settings.jobs.to_string());
-    let Places { corpus, manifest, pack, runs, report, experiments } = &places;
+    let Places { corpus, manifest, pack, runs, experiments, .. } = &places;
     let mut draw = Step::new(&[&"demo-corpus", &"--out", corpus, &"--seed", &seed]);
     if settings.quick {
         draw.words.extend(["--clips-per-class".into(), "5".into()]);
     }
     let grid = experiments.join(GRID);
-    let overrides = overrides(settings, &places);
+    let overrides = overrides(settings, manifest, pack);
     let labelled = Grid::read(&grid, &overrides)?.runs;
-    let mut train = Step::new(&[&"ablation", &grid, &"--out", runs, &"--report", report]);
+    let own_report = settings.out.join("report-clean");
+    let mut train = Step::new(&[&"ablation", &grid, &"--out", runs, &"--report", &own_report]);
     train.words.extend(["--jobs".into(), jobs.into()]);
     train.words.extend(overrides.iter().flat_map(|set| ["--set".into(), set.into()]));
     let mut steps = vec![
@@ -120,7 +125,43 @@ pub fn steps(settings: &Settings) -> Result<Vec<Step>> {
     compare.words.extend(folders.map(|f| f.join("predictions-test.parquet").into_os_string()));
     compare.words.extend(["--out".into(), settings.out.join("comparison").into()]);
     steps.push(compare);
+    steps.extend(twin_steps(settings, &places));
     Ok(steps)
+}
+
+/// The same on stills whose split was drawn one by one, and the report on both: what the leak adds.
+fn twin_steps(settings: &Settings, places: &Places) -> Vec<Step> {
+    let (seed, jobs) = (settings.seed.to_string(), settings.jobs.to_string());
+    let place = |name: &str| places.twin.join(name);
+    let (stills, manifest, pack) = (place("stills"), place("manifest"), place("pack"));
+    let (audit, runs) = (place("audit"), place("runs"));
+    let mut draw = Step::new(&[&"demo-corpus", &"--stills", &"--out", &stills, &"--seed", &seed]);
+    if settings.quick {
+        draw.words.extend(["--clips-per-class".into(), "5".into()]);
+    }
+    // The twin keeps its leak: that is what it is for.
+    let mut import = Step::new(&[&"import", &"--layout", &"csv", &"--root", &stills]);
+    import.words.extend(Step::new(&[&"--out", &manifest, &"--on-leak", &"keep"]).words);
+    import.words.extend(Step::new(&[&"--detector", &"seeta", &"--seed", &seed]).words);
+    let grid = places.experiments.join(TWIN_GRID);
+    let mut train = Step::new(&[&"ablation", &grid, &"--out", &runs]);
+    train.words.extend(Step::new(&[&"--report", &place("report"), &"--jobs", &jobs]).words);
+    let overrides = overrides(settings, &manifest, &pack);
+    train.words.extend(overrides.iter().flat_map(|set| ["--set".into(), set.into()]));
+    let named = |name: &str, folder: &Path| format!("{name}={}", folder.display());
+    let mut report = Step::new(&[&"report"]);
+    report.words.push(named("clean set", &places.runs).into());
+    report.words.push(named("leaky twin", &runs).into());
+    report.words.extend(["--audit".into(), named("leaky twin", &audit).into()]);
+    report.words.extend(Step::new(&[&"--title", &"Demonstration", &"--out", &places.report]).words);
+    vec![
+        draw,
+        import,
+        Step::new(&[&"pack", &manifest, &"--out", &pack, &"--margin", &"0.1"]),
+        Step::new(&[&"audit", &manifest, &"--out", &audit]),
+        train,
+        report,
+    ]
 }
 
 /// Runs every step with `program`; `begin` hears of each before it starts, with the seconds so far.
@@ -183,12 +224,16 @@ mod tests {
     }
 
     #[test]
-    fn the_steps_lead_from_clips_to_a_comparison() {
+    fn the_steps_lead_from_clips_to_a_comparison_and_then_to_what_leaks() {
         let dir = tempfile::tempdir().expect("temp dir");
         let all = texts(&settings(dir.path(), false));
         let names: Vec<&str> = all.iter().filter_map(|line| line.split(' ').next()).collect();
         assert_eq!(names[..5], ["demo-corpus", "build", "verify", "pack", "ablation"]);
-        assert_eq!(names.last(), Some(&"compare"));
+        assert_eq!(
+            names[names.len() - 6..],
+            ["demo-corpus", "import", "pack", "audit", "ablation", "report"]
+        );
+        assert!(names.contains(&"compare"));
         assert!(!all[0].contains("--clips-per-class"), "{}", all[0]);
         assert!(all.iter().any(|line| line.contains("evaluate") && line.contains("GLA-1")));
     }

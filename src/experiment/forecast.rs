@@ -1,7 +1,7 @@
 //! How long the rest of a grid takes, judged by the runs that are finished.
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, os::unix::ffi::OsStrExt, path::Path};
 
-use crate::train::TrainConfig;
+use crate::train::{OptimizerKind, TrainConfig};
 
 /// Seconds of finished runs by label.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -57,6 +57,36 @@ pub fn format_duration(seconds: f64) -> String {
     }
 }
 
+/// Bytes of a run's two checkpoints: weights and the optimizer's tensors in f32.
+pub fn checkpoint_bytes(train: &TrainConfig, parameters: u64) -> u64 {
+    let moments = match train.optimizer {
+        OptimizerKind::Sgd => u64::from(train.momentum > 0.0),
+        OptimizerKind::Adam | OptimizerKind::Adamw => 2 + u64::from(train.amsgrad),
+    };
+    2 * 4 * parameters * (1 + moments)
+}
+
+/// Bytes that are free where `path` will lie; `None` where the system does not tell.
+pub fn free_bytes(path: &Path) -> Option<u64> {
+    let there = path.ancestors().find(|p| p.exists())?;
+    let there = if there.as_os_str().is_empty() { Path::new(".") } else { there };
+    let name = std::ffi::CString::new(there.as_os_str().as_bytes()).ok()?;
+    // SAFETY: the name is a C string, and the call fills the numbers that it is given.
+    let found = unsafe {
+        let mut found: libc::statvfs = std::mem::zeroed();
+        (libc::statvfs(name.as_ptr(), &mut found) == 0).then_some(found)
+    }?;
+    Some(found.f_bavail as u64 * found.f_frsize as u64)
+}
+
+/// A size as people say it: `900 MB`, `12 GB`.
+pub fn format_bytes(bytes: u64) -> String {
+    match bytes {
+        b if b < 10_000_000_000 => format!("{} MB", b.div_ceil(1_000_000)),
+        b => format!("{} GB", b.div_ceil(1_000_000_000)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,6 +104,22 @@ mod tests {
         // 15 + 45 + 30 on two: at least the longest of them.
         assert_eq!(forecast.rest(["a", "b", "new"].into_iter(), 2), Some(45.0));
         assert_eq!(forecast.rest(["b"].into_iter(), 8), Some(45.0));
+    }
+
+    #[test]
+    fn checkpoints_hold_weights_and_moments_twice() {
+        let bytes = |optimizer, momentum, amsgrad| {
+            let train = TrainConfig { optimizer, momentum, amsgrad, ..TrainConfig::default() };
+            checkpoint_bytes(&train, 1000)
+        };
+        assert_eq!(bytes(OptimizerKind::Sgd, 0.9, false), 16_000);
+        assert_eq!(bytes(OptimizerKind::Sgd, 0.0, false), 8_000);
+        assert_eq!(bytes(OptimizerKind::Adam, 0.9, true), 32_000);
+        assert_eq!(
+            [1, 999_999_999, 12_000_000_001].map(format_bytes),
+            ["1 MB", "1000 MB", "13 GB"]
+        );
+        assert!(free_bytes(Path::new("/tmp/not/there/yet")).is_some_and(|free| free > 0));
     }
 
     #[test]

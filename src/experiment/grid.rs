@@ -43,8 +43,20 @@ impl Grid {
     /// # Errors
     /// When a file cannot be read, or a key or value is wrong; names the run and the key.
     pub fn read(path: &Path, settings: &[String]) -> Result<Self> {
+        Self::read_with(path, settings, None)
+    }
+
+    /// The same with `seeds`, where some are given, in place of every run's own.
+    ///
+    /// # Errors
+    /// As [`Grid::read`], and when no seed is given.
+    pub fn read_with(path: &Path, settings: &[String], seeds: Option<&[u64]>) -> Result<Self> {
         let mut slurm = Value::Null;
-        let rows = rows_of(path, &mut Vec::new(), &mut slurm)?;
+        let mut rows = rows_of(path, &mut Vec::new(), &mut slurm)?;
+        if let Some(seeds) = seeds {
+            ensure!(!seeds.is_empty(), "no seed is given");
+            rows.iter_mut().for_each(|row| row.seeds = seeds.to_vec());
+        }
         Resources::of(&slurm).with_context(|| path.display().to_string())?;
         let most = rows.iter().map(|row| row.seeds.len()).max().unwrap_or(0);
         let mut runs: Vec<GridRun> = Vec::new();
@@ -355,6 +367,20 @@ mod tests {
         let counts = ["table4.toml", "table6.toml", "table7.toml", "ablation.toml"].map(distinct);
         assert_eq!(counts, [9, 4, 3, 14]);
         assert_eq!(["table2.toml", "table3.toml"].map(distinct), [12, 4]);
+        // Shared rows once: CAER-Net-S and GLAMOR-Net, and of Table 7 all but MobileNetV2.
+        assert_eq!(["ncaer-s.toml", "caer-s.toml"].map(distinct), [17, 13]);
+    }
+
+    #[test]
+    fn seeds_from_outside_replace_every_runs_own() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/ablation-demo.toml");
+        let seeds = |given: Option<&[u64]>| {
+            let runs = Grid::read_with(&path, &[], given).expect("reads").runs;
+            runs.iter().map(|run| run.seed).collect::<std::collections::BTreeSet<_>>()
+        };
+        assert_eq!(seeds(None), [1, 2, 3].into());
+        assert_eq!(seeds(Some(&[7, 9])), [7, 9].into());
+        assert!(Grid::read_with(&path, &[], Some(&[])).is_err());
     }
 
     #[test]

@@ -20,7 +20,12 @@ mod grid;
 #[cfg(feature = "torch")]
 mod grid_progress;
 mod keys;
+pub mod obstacles;
+#[cfg(feature = "torch")]
+pub mod paper;
 pub mod shipped;
+#[cfg(feature = "torch")]
+pub mod start_weights;
 
 use executor::slurm::Resources;
 pub use grid::{Grid, GridRun};

@@ -3,6 +3,7 @@
 //! A network is one file with a `pub const ENTRY` and one line in [`MODELS`]. Tensor names are
 //! those of the public PyTorch code of each network, so that its checkpoints load.
 mod config;
+pub mod published;
 pub use config::{
     Attention, Backbone, Branches, Context, Freeze, Fusion, ModelConfig, ModelName, Normalization,
     Picture, Preset, Weights,

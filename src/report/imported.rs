@@ -55,6 +55,8 @@ impl ImportedRun {
             program_version: String::new(),
             commit: None,
             device: String::new(),
+            processor: None,
+            weights: None,
             threads: 0,
             parameters: 0,
             selected: None,

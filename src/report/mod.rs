@@ -7,11 +7,14 @@ mod attention;
 pub mod figure;
 mod gallery;
 mod imported;
+mod leak;
 pub mod page;
 pub mod paper;
+mod paper_tables;
 mod rules;
 mod scores;
 mod sections;
+pub mod several;
 mod study;
 
 use std::{
@@ -53,6 +56,11 @@ pub fn check_folder(out: &Path) -> Result<()> {
 /// What a demonstration's title and banner say.
 const DEMONSTRATION: &str = "demonstration on synthetic clips; says nothing about real data";
 
+/// What every reader of a demonstration must know first.
+const BANNER: &str =
+    "This is a demonstration on synthetic clips that were drawn so that attention \
+                      matters. It shows that the chain works and says nothing about real data.";
+
 /// What was written.
 #[derive(Clone, Debug)]
 pub struct Summary {
@@ -72,22 +80,17 @@ pub struct Summary {
 /// # Errors
 /// When nothing can be reported on, or `out` cannot be written.
 pub fn write(request: &Request, out: &Path) -> Result<Summary> {
-    let out = folder::claim_standing(out, PURPOSE)?;
+    let out_folder = folder::claim_standing(out, PURPOSE)?;
     let mut study = Study::read(request)?;
     let scores = Scores::of(&study, &request.rules)?;
     let mut problems = std::mem::take(&mut study.problems);
     let thumbs = Thumbs::make(&study, request.max_thumbs, &mut problems);
     let maps = attention::figure(&study, &mut problems);
     study.problems = problems;
-    let page = page(&study, &scores, &thumbs, maps);
-    let mut kept = write_files(&out, &page, &thumbs)?;
-    out.write("report.md", page.markdown().as_bytes())?;
-    out.write_json("report.json", &trace(&study, &scores, &page))?;
-    let html = page.html(&page_data(&study, &scores, &thumbs))?;
-    out.write("index.html", html.as_bytes())?;
-    kept.extend(["report.md", "report.json", "index.html"].map(PathBuf::from));
-    // What an earlier report left.
-    out.retain(|name| kept.contains(name))?;
+    let leak = leak::Leak::of(&study, request.audit.as_deref())?;
+    let leak = leak.map(|leak| leak::section("this data set", &study, &leak, None));
+    let page = page(&study, &scores, &thumbs, maps, leak);
+    write_study(&out_folder, &study, &scores, &thumbs, &page)?;
     Ok(Summary {
         runs: study.runs.len(),
         tables: page.tables().count(),
@@ -96,15 +99,49 @@ pub fn write(request: &Request, out: &Path) -> Result<Summary> {
     })
 }
 
-fn page(study: &Study, scores: &Scores, thumbs: &Thumbs, maps: Option<Section>) -> Page {
-    let mut sections = vec![
+/// Writes the page of one study with everything beside it.
+fn write_study(
+    out: &OutputFolder,
+    study: &Study,
+    scores: &Scores,
+    thumbs: &Thumbs,
+    page: &Page,
+) -> Result<()> {
+    write_page(out, page, thumbs, &page_data(study, scores, thumbs), &trace(study, scores, page))
+}
+
+/// Writes a page, its tables, figures and thumbnails, and removes what an earlier report left.
+fn write_page(
+    out: &OutputFolder,
+    page: &Page,
+    thumbs: &Thumbs,
+    data: &Value,
+    trace: &Value,
+) -> Result<()> {
+    let mut kept = write_files(out, page, thumbs)?;
+    out.write("report.md", page.markdown().as_bytes())?;
+    out.write_json("report.json", trace)?;
+    out.write("index.html", page.html(data)?.as_bytes())?;
+    kept.extend(["report.md", "report.json", "index.html"].map(PathBuf::from));
+    out.retain(|name| kept.contains(name))
+}
+
+fn page(
+    study: &Study,
+    scores: &Scores,
+    thumbs: &Thumbs,
+    maps: Option<Section>,
+    leak: Option<Section>,
+) -> Page {
+    let mut sections: Vec<Section> = leak.into_iter().collect();
+    sections.extend([
         sections::results::section(study, scores),
         sections::significance::section(study, scores),
         sections::confusion::section(study),
         sections::data::section(study),
         pictures(study, thumbs),
         sections::samples::section(study),
-    ];
+    ]);
     sections.extend(maps);
     sections.push(sections::training::curves(study));
     sections.extend(sections::training::fusion(study));
@@ -119,11 +156,7 @@ fn page(study: &Study, scores: &Scores, thumbs: &Thumbs, maps: Option<Section>) 
         } else {
             title.clone()
         },
-        banner: study.demonstration.then(|| {
-            "This is a demonstration on synthetic clips that were drawn so that attention matters. \
-             It shows that the chain works and says nothing about real data."
-                .into()
-        }),
+        banner: study.demonstration.then(|| BANNER.into()),
         colophon: format!(
             "Made by ncaers {} from {} run folders without running a model.",
             env!("CARGO_PKG_VERSION"),

@@ -23,6 +23,8 @@ pub enum Block {
     Table(Table),
     /// A figure, also written as files of its own.
     Figure(Figure),
+    /// Figures side by side, each also written as files of its own.
+    Row(Vec<Figure>),
     /// A figure shown in the page by other means: files and Markdown only.
     FileFigure(Figure),
     /// Part of the page only; already HTML.
@@ -76,9 +78,10 @@ impl Page {
 
     /// All figures.
     pub fn figures(&self) -> impl Iterator<Item = &Figure> {
-        self.blocks().filter_map(|b| match b {
-            Block::Figure(figure) | Block::FileFigure(figure) => Some(figure),
-            _ => None,
+        self.blocks().flat_map(|b| match b {
+            Block::Figure(figure) | Block::FileFigure(figure) => std::slice::from_ref(figure),
+            Block::Row(figures) => figures.as_slice(),
+            _ => &[],
         })
     }
 
@@ -163,6 +166,13 @@ fn section_html(out: &mut String, section: &Section) -> Result<()> {
             }
             Block::Table(table) => *out += &scrolling(&table.caption, &table.html()),
             Block::Figure(figure) => *out += &figure_html(figure)?,
+            Block::Row(figures) => {
+                *out += "<div class=\"row\">\n";
+                for figure in figures {
+                    *out += &figure_html(figure)?;
+                }
+                *out += "</div>\n";
+            }
             Block::FileFigure(_) => {}
             Block::Html(html) => *out += html,
         }
@@ -235,6 +245,10 @@ fn block_markdown(out: &mut String, block: &Block) {
             let alt = escape_markdown(&figure.alt);
             let caption = escape_markdown(&figure.caption);
             write!(out, "\n![{alt}](figures/{}.png)\n\n{caption}\n", figure.name)
+        }
+        Block::Row(figures) => {
+            figures.iter().for_each(|figure| block_markdown(out, &Block::Figure(figure.clone())));
+            Ok(())
         }
         Block::Html(_) => Ok(()),
     };

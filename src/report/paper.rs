@@ -3,7 +3,7 @@
 //! always stand in a column of their own.
 use serde_json::Value;
 
-use crate::record::NUM_CLASSES;
+use crate::{model::ModelConfig, record::NUM_CLASSES};
 
 /// Table 1: samples per class of NCAER-S's training set, in label order.
 pub const TABLE_1: [u64; NUM_CLASSES] = [2272, 3004, 2902, 1905, 3202, 3084, 2186];
@@ -15,6 +15,35 @@ pub const TABLE_5: [(&str, [Option<&str>; 3]); 3] = [
     ("CA", [None, Some("1.33e-10"), Some("3.33e-14")]),
     ("none", [None, None, Some("2.81e-38")]),
 ];
+
+/// Which of the paper's data sets one stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// CAER-S.
+    CaerS,
+    /// NCAER-S.
+    NcaerS,
+}
+
+impl Role {
+    /// By its usual name: `CAER-S`, `ncaer_s` and the like; `None` for another data set.
+    pub fn of(name: &str) -> Option<Self> {
+        let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+        match plain.to_ascii_lowercase().as_str() {
+            "caers" => Some(Role::CaerS),
+            "ncaers" => Some(Role::NcaerS),
+            _ => None,
+        }
+    }
+
+    /// The paper's name of it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::CaerS => "CAER-S",
+            Role::NcaerS => "NCAER-S",
+        }
+    }
+}
 
 /// One row of a table of the paper.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,6 +61,11 @@ pub struct PaperRow {
 }
 
 impl PaperRow {
+    /// Whether a run of this network belongs into the row.
+    pub fn is_model(&self, model: &ModelConfig) -> bool {
+        self.holds(&serde_json::json!({ "model": model }))
+    }
+
     /// Whether a run with this resolved configuration belongs into the row.
     pub fn holds(&self, config: &Value) -> bool {
         self.keys.iter().all(|(key, wanted)| {

@@ -29,6 +29,8 @@ pub struct Request {
     pub title: String,
     /// Most thumbnails to write.
     pub max_thumbs: usize,
+    /// Folder of an audit of the manifest: how much of the scores is leak.
+    pub audit: Option<PathBuf>,
     /// How the tests are made.
     pub rules: Rules,
     /// Answers of other programs, rows of their own.
@@ -48,6 +50,7 @@ impl Request {
             split: Split::Test,
             title: format!("Emotion recognition report: {name}"),
             max_thumbs: MAX_THUMBS,
+            audit: None,
             rules: Rules::default(),
             imported: Vec::new(),
         }
@@ -120,6 +123,8 @@ pub struct Study {
     pub runs: Vec<Run>,
     /// Runs of the grid that failed before they left a run folder.
     pub failed: Vec<GridRow>,
+    /// Runs of the grid that have no answers, with their resolved configurations.
+    pub unmade: Vec<(GridRow, Value)>,
     /// The scored runs grouped over seeds, in the order of [`Study::runs`].
     pub groups: Vec<Group>,
     /// Ids and true labels of the scored samples, in id order.
@@ -154,7 +159,12 @@ impl Study {
             let r = &run.record;
             (paper::position(&r.config), r.label.clone(), r.seed, run.name.clone())
         });
-        let failed = failed(request, &runs, &mut problems);
+        let rows = runs::grid(&request.runs).unwrap_or_else(|e| {
+            problems.push(format!("failed runs are not shown: {e:#}"));
+            Vec::new()
+        });
+        let failed = failed(&rows, &runs, &mut problems);
+        let unmade = unmade(&request.runs, rows, &runs);
         let samples = keep_one_test_set(&mut runs, &mut problems);
         ensure!(
             !samples.is_empty(),
@@ -167,7 +177,18 @@ impl Study {
         let demonstration = data.as_ref().is_some_and(|d| is_demonstration(&d.manifest.meta));
         let groups = groups(&runs);
         let (title, split) = (request.title.clone(), request.split);
-        Ok(Study { title, demonstration, split, data, runs, failed, groups, samples, problems })
+        Ok(Study {
+            title,
+            demonstration,
+            split,
+            data,
+            runs,
+            failed,
+            unmade,
+            groups,
+            samples,
+            problems,
+        })
     }
 
     /// The runs that have answers.
@@ -192,6 +213,23 @@ impl Study {
         match (of(&paper::CAER_NET_S_ROW).or(ca), gla) {
             (Some(caer), Some(gla)) => vec![caer, gla],
             _ => self.groups.iter().take(most).collect(),
+        }
+    }
+
+    /// Why no configuration stands in a row of the paper's tables.
+    pub fn why_not(&self, row: &paper::PaperRow) -> String {
+        let lost = self.unmade.iter().find(|(_, config)| row.holds(config));
+        if let Some((run, _)) = lost {
+            let error = run.error.as_deref().unwrap_or("it was not started");
+            return match run.state.as_str() {
+                "cannot" => format!("cannot be made: {error}"),
+                "failed" => format!("failed: {error}"),
+                _ => format!("not finished: {error}"),
+            };
+        }
+        match self.runs.iter().find(|run| row.holds(&run.record.config)) {
+            Some(run) => format!("run {} has no predictions on {}", run.name, self.split),
+            None => "no run of this row was asked for".into(),
         }
     }
 
@@ -222,19 +260,30 @@ fn places(runs: &[Run]) -> BTreeMap<String, (String, String)> {
 }
 
 /// The runs that the grid lists as failed and that have no folder to speak for them.
-fn failed(request: &Request, runs: &[Run], problems: &mut Vec<String>) -> Vec<GridRow> {
-    let rows = runs::grid(&request.runs).unwrap_or_else(|e| {
-        problems.push(format!("failed runs are not shown: {e:#}"));
-        Vec::new()
-    });
-    let is_lost =
-        |row: &GridRow| row.state == "failed" && runs.iter().all(|run| run.name != row.run);
-    let lost: Vec<GridRow> = rows.into_iter().filter(is_lost).collect();
+fn failed(rows: &[GridRow], runs: &[Run], problems: &mut Vec<String>) -> Vec<GridRow> {
+    let is_lost = |row: &&GridRow| {
+        ["failed", "cannot"].contains(&row.state.as_str())
+            && runs.iter().all(|run| run.name != row.run)
+    };
+    let lost: Vec<GridRow> = rows.iter().filter(is_lost).cloned().collect();
     for row in &lost {
         let error = row.error.as_deref().unwrap_or("no error was recorded");
-        problems.push(format!("run {} failed and has no results: {error}", row.run));
+        let what = if row.state == "cannot" { "cannot be made" } else { "failed" };
+        problems.push(format!("run {} {what} and has no results: {error}", row.run));
     }
     lost
+}
+
+/// The runs of the grid in `folder` that have no answers, with what they were to be.
+fn unmade(folder: &Path, rows: Vec<GridRow>, runs: &[Run]) -> Vec<(GridRow, Value)> {
+    let answered =
+        |row: &GridRow| runs.iter().any(|run| run.name == row.run && run.answers.is_some());
+    let config = |row: &GridRow| {
+        let text = std::fs::read_to_string(folder.join("grid").join(format!("{}.toml", row.run)));
+        serde_json::to_value(text.ok()?.parse::<toml::Table>().ok()?).ok()
+    };
+    let with_config = |row: GridRow| Some((row.clone(), config(&row)?));
+    rows.into_iter().filter(|row| !answered(row)).filter_map(with_config).collect()
 }
 
 fn name(folder: &RunFolder) -> String {

@@ -56,10 +56,10 @@ pub struct Position {
 pub struct Best {
     /// The epoch, from 1.
     pub epoch: u32,
-    /// Its accuracy on validation.
+    /// Its accuracy on validation; not a number without a validation part.
     #[serde(with = "exact")]
     pub val_accuracy: f64,
-    /// Its loss on validation.
+    /// Its loss on validation; not a number without a validation part.
     #[serde(with = "exact")]
     pub val_loss: f64,
 }

@@ -44,6 +44,8 @@ pub struct TrainConfig {
     pub class_weights: ClassWeights,
     /// Steps at the start of each stage over which the learning rate rises from 0.
     pub warmup: u32,
+    /// Which epoch of the joint stage the run stands for.
+    pub selection: Selection,
     /// Joint epochs without a better validation accuracy after which training ends; 0 = never.
     pub early_stop: u32,
     /// Largest L2 norm of all gradients together; 0 = no limit.
@@ -100,6 +102,8 @@ impl Default for TrainConfig {
             class_weights: ClassWeights::None,
             // None of these is mentioned by paper or code.
             warmup: 0,
+            // Released code: the best epoch by validation accuracy.
+            selection: Selection::Validation,
             early_stop: 0,
             clip_grad: 0.0,
             weight_average: 0.0,
@@ -170,6 +174,17 @@ pub enum LossKind {
     LocalGlobal,
 }
 
+/// Which epoch of the joint stage a run stands for. The test split is no choice: an epoch that was
+/// picked on the samples that it is then scored on is scored too well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Selection {
+    /// The one with the highest validation accuracy.
+    Validation,
+    /// The last one, for protocols without a validation part.
+    Last,
+}
+
 /// How classes are weighted in the loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -179,6 +194,9 @@ pub enum ClassWeights {
     /// By the inverse of their number of training samples, mean 1 over samples.
     Balanced,
 }
+
+/// What to do about an empty validation part.
+pub const EMPTY_VALIDATION: &str = "the validation part is empty, so no epoch can be selected by it; carve one out of train with `ncaers import --val-share 10`, or set train.selection = \"last\"";
 
 /// What happens when the training split lacks a class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -290,6 +308,11 @@ impl TrainConfig {
             ensure!((lo..=hi).contains(&value), "train.{key} is {value}, must be in {lo}..={hi}");
         }
         ensure!(!self.nesterov || self.momentum > 0.0, "train.nesterov needs train.momentum > 0");
+        ensure!(
+            self.early_stop == 0 || self.selection == Selection::Validation,
+            "train.early_stop = {} judges by validation, which train.selection = \"last\" does not use; set one of the two",
+            self.early_stop
+        );
         let teaches = self.loss == LossKind::LabelDistribution;
         ensure!(
             teaches == self.teacher.is_some(),
@@ -311,7 +334,8 @@ mod tests {
     #[test]
     fn impossible_values_are_named() {
         type Change = fn(&mut TrainConfig);
-        let cases: [(&str, Change); 6] = [
+        let cases: [(&str, Change); 7] = [
+            ("train.early_stop = 3", |c| (c.selection, c.early_stop) = (Selection::Last, 3)),
             ("train.batch_size is 1", |c| c.batch_size = 1),
             ("train.learning_rate is NaN", |c| c.learning_rate = f64::NAN),
             ("train.momentum is 1", |c| c.momentum = 1.0),

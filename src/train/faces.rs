@@ -2,9 +2,10 @@
 use anyhow::{ensure, Result};
 use tch::{Device, Kind, Tensor};
 
-use super::{evaluate::first_maximum, predict::selected, Network};
+use super::{evaluate::first_maximum, inputs::pack_inputs, predict::selected, Network};
 use crate::{
     model::{Context, Input, Inputs, ModelConfig, Outputs, Picture},
+    pack::PackInput,
     record::NUM_CLASSES,
     runs::RunFolder,
 };
@@ -19,7 +20,7 @@ const WINDOW: (i64, i64, i64) = (8, 29, 112);
 pub struct FacePixels {
     /// `[3, 128, 171]`: the picture around the faces, masked or not as the model wants it.
     pub context: Vec<u8>,
-    /// `[3, 96, 96]` each.
+    /// `[3, S, S]` each, S as [`FaceReader::face_side`] says.
     pub faces: Vec<Vec<u8>>,
     /// `[3, 224, 224]`: the whole picture, for models that look at it alone.
     pub whole: Vec<u8>,
@@ -69,6 +70,13 @@ impl FaceReader {
         self.config.context == Context::Masked
     }
 
+    /// Height and width in pixels of the face crops that the model takes.
+    pub fn face_side(&self) -> usize {
+        let wanted = pack_inputs(&self.config);
+        let large = wanted.contains(&PackInput::Face224);
+        if large { PackInput::Face224 } else { PackInput::Face }.size().0
+    }
+
     /// The answers for all faces; the context is encoded once for up to 64 of them.
     ///
     /// # Errors
@@ -82,12 +90,12 @@ impl FaceReader {
     }
 
     fn batch(&self, pixels: &FacePixels, faces: &[Vec<u8>]) -> Result<Vec<FaceAnswer>> {
-        let n = faces.len() as i64;
-        let crops = self.tensor(&faces.concat(), &[n, 3, 96, 96])?;
+        let (n, side) = (faces.len() as i64, self.face_side() as i64);
+        let crops = self.tensor(&faces.concat(), &[n, 3, side, side])?;
         let one = self.network.model().slots().iter().any(|slot| slot.input == Input::Image);
         let outputs = if one {
             let image = match self.config.picture {
-                Picture::Face => crops.f_upsample_bilinear2d([224, 224], false, None, None)?,
+                Picture::Face => crops,
                 Picture::Frame => self
                     .tensor(&pixels.whole, &[1, 3, 224, 224])?
                     .f_expand([n, -1, -1, -1], false)?,

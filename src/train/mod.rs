@@ -5,6 +5,7 @@
 //! in the run, so that a run that was stopped and resumed ends in the same bytes as one that was
 //! not; nothing needs the state of a generator.
 mod config;
+mod inputs;
 mod schedule;
 
 #[cfg(feature = "torch")]
@@ -38,6 +39,8 @@ mod optimizer;
 #[cfg(feature = "torch")]
 mod predict;
 #[cfg(feature = "torch")]
+mod processor;
+#[cfg(feature = "torch")]
 mod recording;
 #[cfg(feature = "torch")]
 mod shared;
@@ -49,9 +52,10 @@ mod step;
 mod warp;
 
 pub use config::{
-    Augment, ClassWeights, Flip, LossKind, MissingClasses, OptimizerKind, Precision, StageEpochs,
-    TrainConfig,
+    Augment, ClassWeights, Flip, LossKind, MissingClasses, OptimizerKind, Precision, Selection,
+    StageEpochs, TrainConfig, EMPTY_VALIDATION,
 };
+pub use inputs::pack_inputs;
 pub use schedule::Schedule;
 
 #[cfg(feature = "torch")]

@@ -32,15 +32,13 @@ impl Network {
     }
 
     /// Puts the weights that the configuration names over the fresh ones, or nothing when it names
-    /// none.
+    /// none; says what was loaded.
     ///
     /// # Errors
     /// See [`weights::Error`]; nothing is changed then.
-    pub fn start_from(&self, config: &ModelConfig) -> Result<()> {
-        if let Some(wanted) = &config.weights {
-            weights::load(&self.store, config.name, wanted)?;
-        }
-        Ok(())
+    pub fn start_from(&self, config: &ModelConfig) -> Result<Option<weights::Loaded>> {
+        let load = |wanted| weights::load(&self.store, config.name, wanted);
+        Ok(config.weights.as_ref().map(load).transpose()?)
     }
 
     /// The network itself.

@@ -36,6 +36,8 @@ pub struct Loaded {
     pub key: String,
     /// What was taken off the front of every name, such as `module.`.
     pub stripped: String,
+    /// Whose names the file's tensors had, where they are not the network's own.
+    pub dialect: Option<&'static str>,
 }
 
 impl Loaded {
@@ -65,6 +67,7 @@ const BACKBONE_HEADS: [&str; 2] = ["fc", "classifier"];
 pub fn load(store: &VarStore, network: ModelName, wanted: &Weights) -> Result<Loaded, Error> {
     let path = Path::new(&wanted.path);
     let FileTensors { tensors, key, stripped } = read_key(path, wanted.key.as_deref())?;
+    let dialect = names::dialect(network, &tensors);
     let mut theirs = names::ours(network, tensors);
     let mut ignored: Vec<String> = theirs.keys().filter(|name| is_aside(name)).cloned().collect();
     theirs.retain(|name, _| !is_aside(name));
@@ -89,7 +92,7 @@ pub fn load(store: &VarStore, network: ModelName, wanted: &Weights) -> Result<Lo
     ignored.sort();
     ignored.dedup();
     copy(path, &copies)?;
-    Ok(Loaded { loaded: copies.len(), fresh, ignored, key, stripped })
+    Ok(Loaded { loaded: copies.len(), fresh, ignored, key, stripped, dialect })
 }
 
 /// Whether a tensor is no part of a network: PyTorch's batch counters, and what our own checkpoints

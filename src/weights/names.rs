@@ -7,9 +7,20 @@ use crate::model::ModelName;
 
 /// Places of VGG16's convolutions in torchvision's `features`, stage by stage.
 const VGG_PLACES: [&[usize]; 5] = [&[0, 2], &[5, 7], &[10, 12, 14], &[17, 19, 21], &[24, 26, 28]];
+/// Whose names these are.
+const VGG_FACE: &str = "VGG-Face";
 /// VGG-Face's fully connected layers and torchvision's.
 const VGG_LINEARS: [(&str, &str); 3] =
     [("fc6", "classifier.0"), ("fc7", "classifier.3"), ("fc8", "classifier.6")];
+
+/// Whose names the tensors have, where they are not our network's: `VGG-Face`.
+pub(super) fn dialect(
+    network: ModelName,
+    tensors: &BTreeMap<String, Tensor>,
+) -> Option<&'static str> {
+    let is_foreign = |name: &String| network == ModelName::Vgg16 && vgg_face(name).is_some();
+    tensors.keys().any(is_foreign).then_some(VGG_FACE)
+}
 
 /// The tensors under the names of our network.
 pub(super) fn ours(

@@ -67,16 +67,48 @@ fn a_grid_is_trained_once_and_ends_in_a_report() {
 }
 
 #[test]
-fn a_failed_run_is_a_row_and_the_others_are_reported() {
+fn a_run_that_cannot_be_made_is_a_row_and_the_others_are_reported() {
     let world = World::new();
     grid(&world, false);
     let failed = ablation(&world, &[]).assert().code(1);
     let message = String::from_utf8_lossy(&failed.get_output().stderr).into_owned();
-    assert!(message.contains("1 of 2 runs failed (none-1)"), "{message}");
+    assert!(message.contains("of 2 runs 1 cannot be made (none-1: weights"), "{message}");
     assert!(message.contains("no/such/file.safetensors"), "{message}");
     let status = fs::read_to_string(world.path("runs/grid/status.json")).unwrap();
-    assert!(status.contains("\"failed\"") && status.contains("\"done\""), "{status}");
+    assert!(status.contains("\"cannot\"") && status.contains("\"done\""), "{status}");
     assert!(world.path("report/index.html").is_file());
+}
+
+#[test]
+fn a_dry_run_says_what_cannot_be_made_and_why() {
+    let world = World::new();
+    // Without the widths of `x.toml`, which are no key of EfficientFace.
+    let small = "[model]\nwidths = [4, 4, 4, 4, 8]\ncls_hidden = 8\n";
+    let base = fs::read_to_string(world.path("x.toml")).unwrap();
+    assert!(base.contains(small));
+    fs::write(world.path("y.toml"), base.replace(small, "")).unwrap();
+    let text = "base = \"y.toml\"\n[[run]]\nlabel = \"GLA\"\n\
+        [[run]]\nlabel = \"faces\"\nmodel.name = \"efficientface\"\n";
+    fs::write(world.path("grid.toml"), text).unwrap();
+    let listed = stdout(&mut ablation(&world, &["--dry-run"]));
+    assert!(
+        listed.contains("cannot faces (seed 1): the pack has no `face_224`; run `ncaers pack` with --inputs face,context_masked,face_224"),
+        "{listed}"
+    );
+    assert!(
+        listed.contains("1 of 2 runs to do") && listed.contains("1 cannot be made"),
+        "{listed}"
+    );
+    grid(&world, false);
+    let listed = stdout(&mut ablation(&world, &["--dry-run"]));
+    assert!(
+        listed.contains("cannot none (seed 1): weights no/such/file.safetensors are missing"),
+        "{listed}"
+    );
+    let refused = ablation(&world, &["--set", "data.pack=nowhere"]).assert().code(1);
+    let message = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
+    assert!(message.contains("no run of the grid is finished"), "{message}");
+    assert!(message.contains("make it with `ncaers pack`"), "{message}");
 }
 
 #[test]

@@ -70,7 +70,7 @@ fn a_face_is_judged_as_predict_judges_it() {
         let sample = sample.expect("known");
         let picture = load_rgb(&world.path("m").join(&sample.image_path)).expect("picture");
         let face = [sample.face.expect("a face")];
-        let pixels = pixels(&picture, &face, reader.masks_faces(), &settings);
+        let pixels = pixels(&picture, &face, reader.masks_faces(), reader.face_side(), &settings);
         let looked = &reader.judge(&pixels).expect("answer")[0];
         assert_eq!(looked.predicted, answer.predicted, "{}", answer.sample_id);
         for (got, want) in looked.logits.iter().zip(answer.logits) {
@@ -124,7 +124,7 @@ fn a_hundred_faces_are_a_hundred_rows() {
     let faces: Vec<_> = (0..130).map(face).collect();
     let settings =
         Settings { every: 1, attention: false, margin: 0.1, mask_value: 0, notice: None };
-    let pixels = pixels(&crowd, &faces, true, &settings);
+    let pixels = pixels(&crowd, &faces, true, reader.face_side(), &settings);
     assert_eq!(reader.judge(&pixels).expect("answers").len(), 130, "more than one batch");
 }
 

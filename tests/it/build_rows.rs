@@ -97,7 +97,12 @@ fn rows_are_in_id_order_and_complete() {
         config.balance = balance.parse().expect("a balance");
         let config = Configuration::Build(config);
         let results = results.clone();
-        let tables = dataset::tables(Parts { config: &config, listing: &listing, results });
+        let tables = dataset::tables(Parts {
+            config: &config,
+            listing: &listing,
+            results,
+            same_video: Vec::new(),
+        });
         let tables = tables.expect("no leak");
         assert_eq!((tables.kept(), tables.clips()), (kept, 4), "{balance}");
         let dir = tempfile::tempdir().expect("temp dir");

@@ -45,6 +45,8 @@ fn run_folder(folder: &Path, label: &str, seed: u64, looks: u64, rows: &[Predict
         program_version: "0".into(),
         commit: None,
         device: "cpu".into(),
+        processor: None,
+        weights: None,
         threads: 1,
         parameters: 1,
         selected: None,

@@ -7,7 +7,8 @@ use ffmpeg_next::{self as ffmpeg, format::Pixel, frame, media::Type, software::s
 use image::RgbImage;
 use ncaers::{
     face::{seeta::Seeta, Detector},
-    record::FaceBox,
+    manifest::Manifest,
+    record::{FaceBox, Split},
 };
 
 /// Runs the command and returns its JSON.
@@ -198,4 +199,34 @@ fn bad_input_is_one_line() {
     }
     assert!(!dir.path().join("new").exists());
     assert_eq!(files(&foreign).len(), 1, "a foreign folder stays as it is");
+}
+
+#[test]
+fn stills_leak_as_they_say_and_are_known_as_a_demonstration() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let at = |name: &str| dir.path().join(name);
+    let draw = |name: &str| {
+        let mut command = ncaers();
+        command.args(["demo-corpus", "--stills", "--clips-per-class", "4", "--json", "--out"]);
+        let out = command.arg(at(name)).assert().success().get_output().stdout.clone();
+        serde_json::from_slice::<serde_json::Value>(&out).expect("JSON")
+    };
+    let (told, again) = (draw("stills"), draw("again"));
+    assert_eq!(told["leaky"], again["leaky"]);
+    let bytes = |name: &str| std::fs::read(at(name).join("train/Sad/0001.jpg")).expect("a still");
+    assert_eq!(bytes("stills"), bytes("again"));
+    let mut import = ncaers();
+    import.args(["import", "--layout", "csv", "--on-leak", "keep", "--root"]).arg(at("stills"));
+    import.arg("--out").arg(at("m")).assert().success();
+    let m = Manifest::read(&at("m")).expect("manifest");
+    assert_eq!(m.meta["corpus"], "demo");
+    let train: std::collections::BTreeSet<&str> =
+        m.samples.iter().filter(|s| s.split == Split::Train).map(|s| s.group_id.as_str()).collect();
+    let test: Vec<_> = m.samples.iter().filter(|s| s.split == Split::Test).collect();
+    let leaky = test.iter().filter(|s| train.contains(s.group_id.as_str())).count();
+    assert_eq!(
+        (told["test"].as_u64(), told["leaky"].as_u64()),
+        (Some(test.len() as u64), Some(leaky as u64))
+    );
+    assert!(leaky * 5 > test.len() * 2 && leaky * 5 < test.len() * 3, "{leaky} of {}", test.len());
 }

@@ -13,7 +13,7 @@ use image::{Rgb, RgbImage};
 use ncaers::{
     manifest::Manifest,
     media::image::{encode_jpeg, encode_png},
-    record::{FaceBox, Sample},
+    record::{FaceBox, LedgerKind, Sample, Split},
     seed::Draws,
 };
 
@@ -89,7 +89,8 @@ fn every_layout_and_box_format_comes_back_as_it_went() {
     let (root, first) = (dir.path().join("CAER-S"), dir.path().join("m"));
     caer_s(&root);
     let boxes = format!("caers-annotation={}", root.join("annotations.txt").display());
-    import("caer-s", &root, &["--boxes", &boxes], &first).success();
+    // What a carved validation part does to a round trip is another test's matter.
+    import("caer-s", &root, &["--boxes", &boxes, "--val-share", "0"], &first).success();
     let m = read(&first);
     assert_eq!(m.samples.len(), 21);
     assert!(m.samples.iter().all(|s| s.segment.is_none() && s.frame_ms.is_none()));
@@ -118,7 +119,8 @@ fn every_layout_and_box_format_comes_back_as_it_went() {
             fs::remove_file(export.join("annotations.txt")).expect("there");
         }
         let boxes = boxes.replace('E', &export.to_string_lossy());
-        let more = if boxes.is_empty() { vec![] } else { vec!["--boxes", &boxes] };
+        let mut more = if boxes.is_empty() { vec![] } else { vec!["--boxes", boxes.as_str()] };
+        more.extend(["--val-share", "0"]);
         import(back, &export, &more, &again).success();
         let found: Vec<_> = read(&again).samples.iter().map(kept).collect();
         if layout == "imagefolder" {
@@ -129,7 +131,8 @@ fn every_layout_and_box_format_comes_back_as_it_went() {
             assert_eq!(found, wanted, "{name}");
         }
     }
-    let again = import("caer-s", &root, &["--boxes", &boxes], &first).success();
+    let again = ["--boxes", &boxes, "--val-share", "0"];
+    let again = import("caer-s", &root, &again, &first).success();
     assert!(String::from_utf8_lossy(&again.get_output().stdout).contains("already done"));
 }
 
@@ -162,6 +165,108 @@ fn pictures_without_a_split_get_a_seeded_one_that_keeps_groups() {
             m.samples.iter().filter(|s| s.emotion.label() == class && s.split.name() == "train");
         assert_eq!(train.count(), 10, "half of each class");
     }
+}
+
+/// A picture whose border is that of one scene and whose middle is another's.
+fn scene(border: u64, middle: u64) -> RgbImage {
+    let (mut image, other) = (picture(border), picture(middle));
+    for (x, y) in (26..94).flat_map(|x| (28..90).map(move |y| (x, y))) {
+        image.put_pixel(x, y, *other.get_pixel(x, y));
+    }
+    image
+}
+
+#[test]
+fn a_validation_part_is_carved_out_of_train_without_tearing_a_run() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let root = dir.path().join("CAER-S");
+    // Of each of two classes five scenes of four neighbouring stills, and three test stills.
+    for (label, class) in (0..).zip(["Anger", "Sad"]) {
+        for i in 0..20u64 {
+            let image = scene(9000 + 100 * label + i / 4, 20_000 + 100 * label + i);
+            let bytes = encode_png(&image).expect("encodes");
+            put(&root.join(format!("train/{class}/{i:04}.png")), &bytes);
+        }
+        for i in 0..3u64 {
+            let bytes = encode_png(&picture(30_000 + 10 * label + i)).expect("encodes");
+            put(&root.join(format!("test/{class}/{i:04}.png")), &bytes);
+        }
+    }
+    let made = |name: &str, more: &[&str]| {
+        let out = dir.path().join(name);
+        import("caer-s", &root, more, &out).success();
+        (read(&out), out)
+    };
+    let (m, out) = made("m", &["--val-share", "20"]);
+    let split_of = |id: &str| {
+        m.samples.iter().find(|s| s.sample_id == id).unwrap_or_else(|| panic!("{id}")).split
+    };
+    let mut val = 0;
+    for class in ["Anger", "Sad"] {
+        for run in 0..5 {
+            let splits: std::collections::BTreeSet<_> =
+                (0..4).map(|k| split_of(&format!("train/{class}/{:04}", 4 * run + k))).collect();
+            assert_eq!(splits.len(), 1, "{class}: run {run} is torn apart");
+            val += usize::from(splits.contains(&Split::Val));
+        }
+    }
+    assert_eq!(val, 2, "a fifth of each class: one run of five");
+    let of = |m: &Manifest, split| m.samples.iter().filter(|s| s.split == split).count();
+    assert_eq!([Split::Train, Split::Val, Split::Test].map(|s| of(&m, s)), [32, 8, 6]);
+    let moved = m.ledger.iter().filter(|e| e.kind == LedgerKind::Split && e.reason == "validation");
+    assert_eq!(moved.count(), 8);
+    let card = fs::read_to_string(out.join("README.md")).expect("card");
+    assert!(card.contains("validation part: 20 % of train"), "{card}");
+    assert!(m.meta["configuration"].contains("\"val_share\":20"), "{}", m.meta["configuration"]);
+
+    // The default, the seed, and nothing at all.
+    let (default, _) = made("default", &[]);
+    assert_eq!(of(&default, Split::Val), 8, "a tenth of 20 is 2, and the smallest run has 4");
+    let (other, _) = made("other", &["--seed", "9"]);
+    let ids = |m: &Manifest| -> Vec<String> {
+        let val = m.samples.iter().filter(|s| s.split == Split::Val);
+        val.map(|s| s.sample_id.clone()).collect()
+    };
+    assert_ne!(ids(&default), ids(&other));
+    let (none, _) = made("none", &["--val-share", "0"]);
+    assert_eq!((of(&none, Split::Train), of(&none, Split::Val)), (40, 0));
+    assert_eq!(of(&none, Split::Test), of(&m, Split::Test));
+
+    // What would be ignored is refused, and nothing is written.
+    let refused = |more: &[&str]| {
+        let out = dir.path().join("refused");
+        let text = told(import("caer-s", &root, more, &out).code(1));
+        assert!(!out.exists());
+        text
+    };
+    assert!(refused(&["--split", "80/20/0"]).contains("--split would not be used"));
+    put(&root.join("val/Sad/0000.png"), &encode_png(&picture(40_000)).expect("encodes"));
+    assert!(refused(&["--val-share", "10"]).contains("--val-share would not be used"));
+    let wrong = told(import("caer-s", &root, &["--val-share", "60"], &out).code(2));
+    assert!(wrong.contains("0..=50"), "{wrong}");
+}
+
+#[test]
+fn a_given_group_is_the_truth_whatever_pictures_look_like() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let root = dir.path().join("in");
+    // One room, two clips: a picture and its like, in two splits.
+    put(&root.join("a.png"), &encode_png(&picture(77)).expect("encodes"));
+    put(&root.join("b.jpg"), &encode_jpeg(&picture(77), 90).expect("encodes"));
+    put(&root.join("c.png"), &encode_png(&picture(78)).expect("encodes"));
+    let made = |list: &str, name: &str| {
+        put(&root.join("samples.csv"), list.as_bytes());
+        let out = dir.path().join(name);
+        import("csv", &root, &[], &out).success();
+        read(&out)
+    };
+    let without = "path,label,split\na.png,0,train\nb.jpg,0,test\nc.png,0,test\n";
+    let m = made(without, "without");
+    assert_eq!(m.samples.len(), 2, "by likeness b is in train, so it leaves test");
+    let given = "path,label,split,group\na.png,0,train,one\nb.jpg,0,test,two\nc.png,0,test,two\n";
+    let m = made(given, "given");
+    let groups: Vec<_> = m.samples.iter().map(|s| s.group_id.as_str()).collect();
+    assert_eq!(groups, ["test/Anger/b", "test/Anger/b", "train/Anger/a"]);
 }
 
 #[test]

@@ -14,7 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["sampling", "split", "similarity", "model", "stats"],
     &["metric"],
     &["media", "face", "manifest", "weights"],
-    &["corpus", "pack", "runs"],
+    &["corpus", "pack", "runs", "leak_verdicts"],
     &["dataset", "train", "report"],
     &["leak_audit"],
     &["evaluation"],

@@ -38,6 +38,7 @@ mod models;
 mod odd_clips;
 mod owners;
 mod pack;
+mod paper;
 mod predict;
 mod python;
 mod real_clips;

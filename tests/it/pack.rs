@@ -54,7 +54,7 @@ fn pixels_masks_and_labels_are_exact() {
     let dir = tempfile::tempdir().unwrap();
     manifest(dir.path());
     let out = dir.path().join("pack");
-    let all = "face,context_masked,context_visible,image";
+    let all = "face,context_masked,context_visible,image,face_224";
     ncaers().args(["pack", "--inputs", all, "--out"]).args([&out, dir.path()]).assert().success();
     let pack = Pack::open(&out.join("train.safetensors")).unwrap();
     assert_eq!((pack.len(), pack.labels()), (2, &[2u8, 6][..]));
@@ -76,6 +76,9 @@ fn pixels_masks_and_labels_are_exact() {
     }
     assert_eq!(at(PackInput::ContextMasked, 1, 64, 85), [10, 20, 30]);
     assert_eq!(at(PackInput::Image, 1, 223, 223), [10, 20, 30]);
+    // The face at its own size, from the picture and not from the small crop; none is black.
+    let (face, rest) = pack.view(PackInput::Face224).unwrap().split_at(3 * 224 * 224);
+    assert!(face.iter().all(|&v| v == 255) && rest.iter().all(|&v| v == 0));
     assert!(Pack::open(&out.join("val.safetensors")).unwrap().is_empty());
 }
 

@@ -14,7 +14,8 @@ fn answers_agree_with_what_was_selected() {
     let (rows, meta) = folder.predictions(Split::Val).unwrap();
     let record = folder.record().unwrap();
     let right = rows.iter().filter(|row| row.target == row.predicted).count();
-    assert_eq!(right as f64 / rows.len() as f64, record.selected.unwrap().val_accuracy);
+    let accuracy = right as f64 / rows.len() as f64;
+    assert_eq!(record.selected.unwrap().val_accuracy, Some(accuracy));
     assert_eq!((meta["run_id"].as_str(), rows.len()), (record.run_id.as_str(), 7));
     assert!(rows.windows(2).all(|pair| pair[0].sample_id < pair[1].sample_id));
     for row in &rows {

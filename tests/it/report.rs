@@ -296,3 +296,61 @@ fn a_foreign_manifest_is_refused_but_the_results_stay() {
     assert!(text.contains("is not the manifest that the runs were trained on"), "{text}");
     assert!(read(&world, "tables/results.csv").contains("gla,60.00"));
 }
+
+#[test]
+fn two_data_sets_stand_in_one_report_and_are_never_compared() {
+    let (ours, theirs) = (World::new(), World::new());
+    ours.run("gla", 1, |i| i % 3 != 0);
+    ours.run("none", 1, |i| i % 2 == 0);
+    theirs.run("gla", 1, |i| i % 8 == 0);
+    let dir = tempfile::tempdir().expect("temp dir");
+    let out = dir.path().join("both");
+    let sets = |more: &[&str]| {
+        let mut command = ncaers();
+        command.arg("report").arg(format!("NCAER-S={}", ours.runs().display()));
+        command.arg(format!("CAER-S={}", theirs.runs().display()));
+        command.arg("--manifest").arg(format!("NCAER-S={}", ours.manifest().display()));
+        command.arg("--manifest").arg(format!("CAER-S={}", theirs.manifest().display()));
+        command.args(more).arg("--out").arg(&out);
+        command
+    };
+    sets(&[]).assert().success();
+    let table = |number: u8| {
+        let path = out.join(format!("tables/table-{number}.md"));
+        fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+    };
+    for number in 1..=7 {
+        assert!(!table(number).is_empty());
+    }
+    let original = table(7).lines().find(|l| l.starts_with("| original")).expect("row").to_owned();
+    assert!(original.contains("| 66.43 |") && original.contains("| 12.86 ∘ |"), "{original}");
+    assert!(original.contains("*77.90*") && original.contains("*46.91*"), "{original}");
+    let second = table(2);
+    let row = second.lines().find(|l| l.starts_with("| GLAMOR-Net (original)")).expect("row");
+    assert!(row.contains("12.86 ∘"), "a row at chance is marked: {row}");
+    assert!(second.contains("∘ marks a row"), "{second}");
+    assert!(
+        second.contains("– \\[1\\]") && second.contains("\\[1\\] no run of this row"),
+        "{second}"
+    );
+    for name in ["figures/figure-6.svg", "figures/figure-7.png", "figures/figure-8.png"] {
+        assert!(out.join(name).is_file(), "{name}");
+    }
+    for set in ["ncaer-s", "caer-s"] {
+        assert!(out.join(set).join("index.html").is_file(), "{set}");
+    }
+    let page = fs::read_to_string(out.join("index.html")).expect("page");
+    assert!(page.contains("href=\"caer-s/index.html\"") && page.contains("class=\"row\""));
+    let first = fs::read(out.join("report.json")).expect("report.json");
+    sets(&[]).assert().success();
+    assert_eq!(fs::read(out.join("report.json")).expect("again"), first);
+
+    let usage = |command: &mut assert_cmd::Command| {
+        String::from_utf8_lossy(&command.assert().code(2).get_output().stderr).into_owned()
+    };
+    assert!(usage(&mut sets(&["--audit", "CAER=x"])).contains("is not NAME=FOLDER"));
+    assert!(usage(&mut sets(&["--manifest", "x"])).contains("is not NAME=FOLDER"));
+    let mut unnamed = ncaers();
+    unnamed.arg("report").arg(ours.runs()).arg(theirs.runs()).arg("--out").arg(&out);
+    assert!(usage(&mut unnamed).contains("NAME=FOLDER"));
+}

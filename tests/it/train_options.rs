@@ -12,6 +12,8 @@ use std::{
 
 use ncaers::{
     experiment::Experiment,
+    manifest::Manifest,
+    record::Split,
     runs::{EpochRow, RunFolder, Status},
     weights,
 };
@@ -21,6 +23,36 @@ use tch::Tensor;
 /// `--set` before every setting.
 fn set<'a>(settings: &[&'a str]) -> Vec<&'a str> {
     settings.iter().flat_map(|&setting| ["--set", setting]).collect()
+}
+
+#[test]
+fn the_last_epoch_can_be_kept_and_then_no_validation_is_needed() {
+    let world = World::new();
+    let last = ["--set", "train.selection=last"];
+    world.train("last", &last).assert().success();
+    let selected = RunFolder::new(&world.path("last")).record().unwrap().selected.unwrap();
+    assert_eq!(selected.epoch, 2);
+    assert!(selected.val_accuracy.is_some() && selected.reason.starts_with("the last epoch"));
+
+    let mut manifest = Manifest::read(&world.path("m")).unwrap();
+    manifest.samples.retain(|s| s.split != Split::Val);
+    manifest.write(&world.path("m")).unwrap();
+    std::fs::remove_dir_all(world.path("p")).unwrap();
+    world.pack();
+    let message = refusal(&mut world.train("none", &[]));
+    assert!(message.contains("the validation part is empty"), "{message}");
+    assert!(message.contains("--val-share 10") && message.contains("selection"), "{message}");
+    world.train("none", &[&last[..], &["--resume"]].concat()).assert().success();
+    let folder = RunFolder::new(&world.path("none"));
+    let record = folder.record().unwrap();
+    let selected = record.selected.unwrap();
+    assert_eq!((selected.epoch, selected.val_accuracy), (2, None));
+    assert!(folder.epochs().unwrap().iter().all(|row| row.val_loss.is_none()));
+    assert!(record.processor.is_some(), "this machine names its processor");
+    world.predict("none", "test").assert().success();
+    let message =
+        refusal(&mut world.train("x", &[&last[..], &["--set", "train.early_stop=2"]].concat()));
+    assert!(message.contains("train.early_stop = 2"), "{message}");
 }
 
 fn joint(world: &World, run: &str) -> Vec<EpochRow> {

@@ -84,6 +84,20 @@ fn every_broken_promise_is_named() {
     });
     check("face and face count disagree", &|m| m.samples[0].face_count = Some(2));
     check("detector is not the configured one", &|m| m.samples[0].detector = "eyes".into());
+    // Splits.
+    check("came in test, is in val, and the ledger says nothing", &|m| {
+        m.clips[0].split = Split::Val;
+    });
+    check("and the ledger says that it was moved", &|m| {
+        let id = m.clips[0].clip_id.clone();
+        m.ledger.push(LedgerEntry {
+            kind: LedgerKind::Split,
+            id,
+            reason: "x".into(),
+            detail: "y".into(),
+            partner_id: None,
+        });
+    });
     // The ledger against the tables.
     let entry = |kind, id: &str| LedgerEntry {
         kind,

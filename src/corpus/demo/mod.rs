@@ -26,6 +26,7 @@ mod face;
 mod film;
 mod plan;
 mod scene;
+pub mod stills;
 mod truth;
 
 use film::Film;
@@ -48,6 +49,11 @@ pub(super) const ENTRY: Entry = Entry {
 
 /// What manifests made from it say under `corpus`.
 pub const NAME: &str = "demo";
+
+/// Whether a folder holds the stills of `ncaers demo-corpus --stills`.
+pub fn is_of_stills(root: &Path) -> bool {
+    root.join(stills::TRUTH).is_file()
+}
 
 /// Whether a folder is the root of a synthetic corpus.
 pub fn is_root(folder: &Path) -> bool {

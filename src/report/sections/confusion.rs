@@ -6,6 +6,7 @@ use crate::{
     report::{
         figure::{self, Figure},
         page::{files, scrolling, Block, Section},
+        paper::PaperRow,
         study::{Predictions, Study},
     },
 };
@@ -53,6 +54,20 @@ pub fn section(study: &Study) -> Section {
         }));
     }
     section
+}
+
+/// The matrix of the first run of a row of the paper's tables on the data set `name`.
+pub(in crate::report) fn of_row(study: &Study, row: &PaperRow, name: &str) -> Option<Figure> {
+    let group = study.groups.iter().find(|group| row.holds(&group.config))?;
+    let run = study.first(group);
+    let counts = counts(run.answers.as_ref()?);
+    let label = format!("{name}: {}", super::run_label(run));
+    Some(Figure {
+        name: file_name(study, study.groups.iter().position(|g| std::ptr::eq(g, group))?),
+        caption: format!("Confusion matrix of {label}"),
+        alt: alt(&counts),
+        canvas: figure::confusion(&label, &counts),
+    })
 }
 
 /// The configurations that also get a picture on file: all, or of many those that figures

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 
 use crate::table::{Cell, Column, Table};
 use crate::{
-    record::{Emotion, LedgerKind, Split, NUM_CLASSES},
+    record::{Emotion, LedgerEntry, LedgerKind, Split, NUM_CLASSES},
     report::{
         figure::{self, Figure, Shares},
         page::{Block, Section},
@@ -31,7 +31,8 @@ pub fn section(study: &Study) -> Section {
     section
 }
 
-fn per_class(emotions: impl Iterator<Item = Emotion>) -> [u64; NUM_CLASSES] {
+/// Counts in label order.
+pub(in crate::report) fn per_class(emotions: impl Iterator<Item = Emotion>) -> [u64; NUM_CLASSES] {
     let mut counts = [0; NUM_CLASSES];
     emotions.for_each(|e| counts[usize::from(e.label())] += 1);
     counts
@@ -77,7 +78,8 @@ fn counts(data: &DataSet) -> Table {
     }
 }
 
-fn share_figure(data: &DataSet) -> Figure {
+/// Class shares of the training part before and after balancing, beside the paper's.
+pub(in crate::report) fn share_figure(data: &DataSet) -> Figure {
     let train_clips = data.manifest.clips.iter().filter(|c| c.split == Split::Train);
     let train = data.manifest.samples.iter().filter(|s| s.split == Split::Train);
     let set = |label: &str, counts, cited| Shares { label: label.into(), counts, cited };
@@ -104,7 +106,8 @@ fn share_figure(data: &DataSet) -> Figure {
 
 fn drops(data: &DataSet) -> Table {
     let mut counts: BTreeMap<(LedgerKind, &str), u64> = BTreeMap::new();
-    for entry in &data.manifest.ledger {
+    let left_out = |entry: &&LedgerEntry| entry.kind != LedgerKind::Split;
+    for entry in data.manifest.ledger.iter().filter(left_out) {
         *counts.entry((entry.kind, &entry.reason)).or_default() += 1;
     }
     let rows = counts.into_iter().map(|((kind, reason), n)| {

@@ -50,7 +50,9 @@ fn table(study: &Study) -> Table {
             Cell::count(r.seed),
             Cell::count(r.parameters),
             selected.map_or(Cell::none(), |s| Cell::count(s.epoch.into())),
-            selected.map_or(Cell::none(), |s| Cell::number(100.0 * s.val_accuracy, 2)),
+            selected
+                .and_then(|s| s.val_accuracy)
+                .map_or(Cell::none(), |v| Cell::number(100.0 * v, 2)),
             Cell::count(run.looks as u64),
             Cell::number(r.seconds, 0),
             Cell::words(state(r.status)),
@@ -63,16 +65,29 @@ fn table(study: &Study) -> Table {
     let mut rows: Vec<Vec<Cell>> = rows.collect();
     let width = words.len() + numbers.len() + digests.len();
     rows.extend(study.failed.iter().map(|run| failed(run, width)));
+    let processors: std::collections::BTreeSet<&str> =
+        study.runs.iter().filter_map(|run| run.record.processor.as_deref()).collect();
+    let processors: Vec<&str> = processors.into_iter().collect();
     Table {
         name: "runs".into(),
         caption: "The runs behind this report".into(),
         rows,
         columns: words.into_iter().chain(numbers.map(Column::numbers)).chain(digests).collect(),
-        notes: vec![
-            "Test looks: how often somebody predicted on the test split with this run. More than \
+        notes: [
+            Some("Test looks: how often somebody predicted on the test split with this run. More than \
              one means that the test split may have guided choices."
-                .into(),
-        ],
+                .to_owned()),
+            (!processors.is_empty()).then(|| {
+                format!(
+                    "Processors: {}. On another one the same configuration, seed and data may end in \
+                     other last bits, and so in another accuracy.",
+                    processors.join("; ")
+                )
+            }),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
     }
 }
 

@@ -45,7 +45,7 @@ fn test_set(study: &Study, scores: &Scores) -> String {
 }
 
 /// `[75.1, 86.0]` in percent.
-fn interval(score: &Score) -> String {
+pub(in crate::report) fn interval(score: &Score) -> String {
     let p = |share: f64| format!("{:.1}", 100.0 * share);
     format!("[{}, {}]", p(score.accuracy.lo), p(score.accuracy.hi))
 }
@@ -56,13 +56,40 @@ pub fn printed(score: &Score) -> String {
 }
 
 /// The mean with the standard deviation over seeds where there are several; bold where it is shown
-/// to be the best, marked by how it stands to the highest mean.
-fn mean(score: &Score, group: usize, verdict: &Verdict) -> Cell {
+/// to be the best, marked by how it stands to the highest mean, and where it is at chance.
+pub(in crate::report) fn mean(
+    study: &Study,
+    score: &Score,
+    group: usize,
+    verdict: &Verdict,
+) -> Cell {
     let value = 100.0 * score.accuracy.value;
     let sd = score.sd().map_or(String::new(), |sd| format!(" ± {:.2}", 100.0 * sd));
-    let text = format!("{}{sd}{}", printed(score), verdict.mark(group));
+    let chance = if is_chance(study, score) { " ∘" } else { "" };
+    let text = format!("{}{sd}{}{chance}", printed(score), verdict.mark(group));
     Cell { text, value: Some(value), runs: score.run_ids.clone(), ..Cell::default() }
         .strong(verdict.is_strong(group))
+}
+
+/// What ∘ means.
+pub(in crate::report) const CHANCE_NOTE: &str =
+    "∘ marks a row whose interval holds the accuracy of always naming the most frequent class: \
+     nothing shows that it has learned anything.";
+
+/// Whether a configuration cannot be told from one that always names the most frequent class.
+pub(in crate::report) fn is_chance(study: &Study, score: &Score) -> bool {
+    majority(study).is_some_and(|share| score.accuracy.lo <= share)
+}
+
+/// What the runs of a configuration started from, where that is weights: `ImageNet, frozen`.
+pub(in crate::report) fn loaded(study: &Study, group: &Group) -> Option<String> {
+    let record = &study.first(group).record;
+    let weights = record.weights.as_ref()?;
+    let digest = weights.sha256.get(..8).unwrap_or(&weights.sha256);
+    let origin = weights.origin.clone().unwrap_or_else(|| format!("{} ({digest})", weights.file));
+    let frozen =
+        record.config.pointer("/model/freeze").and_then(|f| f.as_str()) == Some("backbone");
+    Some(format!("{origin}, {}", if frozen { "frozen" } else { "fine-tuned" }))
 }
 
 fn overview(study: &Study, scores: &Scores) -> Table {
@@ -78,7 +105,7 @@ fn overview(study: &Study, scores: &Scores) -> Table {
         let clips = with_clips.then(|| optional(clips, 2));
         let mut cells = vec![
             Cell::words(&group.label),
-            mean(score, i, &verdict),
+            mean(study, score, i, &verdict),
             Cell { value: Some(score.accuracy.lo), ..Cell::words(interval(score)) }.of(runs()),
         ];
         cells.extend(clips);
@@ -104,13 +131,19 @@ fn overview(study: &Study, scores: &Scores) -> Table {
             .chain(numbers.map(Column::numbers))
             .chain([Column::words("runs")])
             .collect(),
-        notes: vec![
-            verdict.note,
-            "Macro F1, calibration error and accuracy over clips (the class with the highest mean \
-             probability over a clip's frames) are means over seeds. The keys under \"runs\" are \
-             those of the table of runs."
-                .into(),
-        ],
+        notes: [
+            Some(verdict.note),
+            scores.groups.iter().any(|s| is_chance(study, s)).then(|| CHANCE_NOTE.to_owned()),
+            Some(
+                "Macro F1, calibration error and accuracy over clips (the class with the highest mean \
+                 probability over a clip's frames) are means over seeds. The keys under \"runs\" are \
+                 those of the table of runs."
+                    .into(),
+            ),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
     }
 }
 
@@ -137,8 +170,11 @@ fn layout(study: &Study, scores: &Scores, table: &PaperTable) -> Option<Table> {
         };
         let mut cells = vec![
             Cell::words(row.setting),
-            Cell::words(row.variant),
-            score(&|i, s| mean(s, i, &verdict)),
+            Cell::words(
+                ours.and_then(|i| loaded(study, &study.groups[i]))
+                    .unwrap_or_else(|| row.variant.to_owned()),
+            ),
+            score(&|i, s| mean(study, s, i, &verdict)),
             score(&|_, s| Cell::words(interval(s)).of(s.run_ids.clone())),
             score(&|_, s| Cell::count(s.runs.len() as u64).of(s.run_ids.clone())),
         ];
@@ -195,6 +231,13 @@ fn notes(study: &Study, scores: &Scores, table: &PaperTable, verdict: &Verdict) 
          for ours."
             .into(),
     ];
+    let at_chance = |group: &&Group| {
+        let place = study.groups.iter().position(|g| std::ptr::eq(g, *group));
+        place.is_some_and(|i| is_chance(study, &scores.groups[i]))
+    };
+    if table.rows.iter().filter_map(|row| fits(row).first().copied()).any(|g| at_chance(&g)) {
+        notes.push(CHANCE_NOTE.to_owned());
+    }
     for row in table.rows.iter().filter(|row| fits(row).len() > 1) {
         notes.push(format!(
             "{} {}: {} configurations fit; the first is shown, all stand in the table of results.",

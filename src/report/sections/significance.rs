@@ -59,6 +59,12 @@ pub fn section(study: &Study, scores: &Scores) -> Section {
     section
 }
 
+/// Our side of Table 5, the same with videos as units, and the paper's own.
+pub(in crate::report) fn table_5(study: &Study, scores: &Scores) -> Vec<Table> {
+    let shown = shown(study);
+    vec![paper_test(study, scores, &shown), robust_test(study, scores, &shown), cited()]
+}
+
 /// What the tests warn of, the first few.
 fn warnings(scores: &Scores) -> Vec<String> {
     let all = scores.single.first().map_or(&[][..], |level| &level.comparison.warnings);
@@ -173,7 +179,7 @@ fn robust_test(study: &Study, scores: &Scores, shown: &[usize]) -> Table {
 }
 
 /// The paper's Table 5.
-fn cited() -> Table {
+pub(in crate::report) fn cited() -> Table {
     let rows = paper::TABLE_5.iter().map(|(name, cells)| {
         let cells = cells.iter().map(|p| match p {
             Some(p) => Cell { text: (*p).into(), value: p.parse().ok(), ..Cell::default() },

@@ -23,18 +23,18 @@ pub fn curves(study: &Study) -> Section {
         return section;
     }
     section.text(
-        "Joint training of the first seeds; the encoders of two-stage models were trained before. The kept \
-         epoch is the one that validation selected, so its validation accuracy is optimistic.",
+        "Joint training of the first seeds; the encoders of two-stage models were trained before. A mark \
+         is the epoch that validation selected, so its validation accuracy is optimistic.",
     );
     for (i, chunk) in runs.chunks(CURVES_PER_FIGURE).enumerate() {
         let curves: Vec<_> = chunk.iter().map(|r| curve(r)).collect();
-        let kept = |c: &Curve| {
-            let (epoch, accuracy) = c.selected.unwrap_or((0.0, f64::NAN));
-            format!(
+        let kept = |c: &Curve| match c.selected {
+            Some((epoch, accuracy)) => format!(
                 "{} kept epoch {epoch} at {:.1} % validation accuracy",
                 c.label,
                 100.0 * accuracy
-            )
+            ),
+            None => format!("{} was not selected by validation", c.label),
         };
         section.blocks.push(Block::Figure(Figure {
             name: format!("learning-curves-{}", i + 1),
@@ -58,14 +58,18 @@ fn curve(run: &Run) -> Curve {
     let points = |value: fn(&EpochRow) -> f64| {
         run.epochs.iter().filter(is_joint).map(|r| (f64::from(r.epoch), value(r))).collect()
     };
+    let known = |value: fn(&EpochRow) -> Option<f64>| {
+        let rows = run.epochs.iter().filter(is_joint);
+        rows.filter_map(|r| Some((f64::from(r.epoch), value(r)?))).collect()
+    };
     let selected = run.record.selected.as_ref();
     Curve {
         label: super::run_label(run),
         train_loss: points(|r| r.train_loss),
-        val_loss: points(|r| r.val_loss),
+        val_loss: known(|r| r.val_loss),
         train_accuracy: points(|r| r.train_accuracy),
-        val_accuracy: points(|r| r.val_accuracy),
-        selected: selected.map(|s| (f64::from(s.epoch), s.val_accuracy)),
+        val_accuracy: known(|r| r.val_accuracy),
+        selected: selected.and_then(|s| Some((f64::from(s.epoch), s.val_accuracy?))),
     }
 }
 

@@ -11,7 +11,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::{config::Augment, native};
 use crate::{
-    model::{self, Input, Inputs, ModelConfig, Picture, Slot},
+    model::{self, Input, Inputs, ModelConfig, Slot},
     pack::{Pack, PackInput},
     record::NUM_CLASSES,
 };
@@ -299,11 +299,11 @@ pub(super) fn to_device(tensor: &Tensor, device: Device) -> Result<Tensor> {
 
 /// The packed tensor that a network's input is cut from.
 pub(crate) fn pack_input(slot: Slot, config: &ModelConfig) -> PackInput {
-    match (slot.input, config.context, config.picture) {
-        (Input::Face, ..) | (Input::Image, _, Picture::Face) => PackInput::Face,
-        (Input::Image, _, Picture::Frame) => PackInput::Image,
-        (Input::Context, model::Context::Masked, _) => PackInput::ContextMasked,
-        (Input::Context, model::Context::Visible, _) => PackInput::ContextVisible,
+    match (slot.input, config.context) {
+        (Input::Face, _) => PackInput::Face,
+        (Input::Image, _) => super::inputs::picture(config.picture),
+        (Input::Context, model::Context::Masked) => PackInput::ContextMasked,
+        (Input::Context, model::Context::Visible) => PackInput::ContextVisible,
     }
 }
 

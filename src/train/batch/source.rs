@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     model::{ModelConfig, Slot},
-    pack::{Pack, PackInput},
+    pack::{self, Pack, PackInput},
 };
 
 /// One input of the network and the pixels that it is cut from.
@@ -45,9 +45,7 @@ pub(super) struct Scale {
 
 impl Source {
     pub fn new(pack: &Pack, input: PackInput, slot: Slot, device: Device) -> Result<Self> {
-        let bytes = pack.view(input).with_context(|| {
-            format!("the pack has no `{0}`; run `ncaers pack` with --inputs {0}", input.name())
-        })?;
+        let bytes = pack.view(input).with_context(|| pack::lacks(pack, &[input.name()]))?;
         let shape = pack.shape(input).map(|side| side as i64);
         let geometry = Geometry::of(slot, input);
         // SAFETY: the map is read-only, outlives the tensor (`Pictures` holds both and drops the

@@ -103,6 +103,7 @@ impl Run<'_> {
             "early_stop",
             "graphs",
             "weight_average",
+            "selection",
             "stage1_epochs",
             "loss",
             "teacher",

@@ -7,6 +7,7 @@ use tch::{Device, Kind, Tensor};
 use super::{
     super::{
         checkpoint::Best,
+        config::Selection,
         evaluate::{Answers, Views},
         memory,
         network::{self, Stage},
@@ -162,8 +163,10 @@ impl Run<'_> {
         // Where averages of the weights are kept, they are what is validated and selected.
         work.stepper.optimizer.exchange_averages()?;
         let views = Views::of(self.plan.train.flip_at_test);
-        let answers = Answers::of(&self.network, &work.stepper.stage, &self.val, views)?;
-        let fusion = answers.mean_fusion();
+        let stage = &work.stepper.stage;
+        let answers = self.val.as_ref().map(|val| Answers::of(&self.network, stage, val, views));
+        let answers = answers.transpose()?;
+        let fusion = answers.as_ref().and_then(Answers::mean_fusion);
         let position = &mut self.position;
         let seen = position.seen as f64;
         let row = EpochRow {
@@ -171,8 +174,8 @@ impl Run<'_> {
             epoch: position.epoch + 1,
             train_loss: position.loss_sum / seen,
             train_accuracy: position.correct as f64 / seen,
-            val_loss: answers.loss(),
-            val_accuracy: answers.accuracy(),
+            val_loss: answers.as_ref().map(Answers::loss),
+            val_accuracy: answers.as_ref().map(Answers::accuracy),
             learning_rate: rate,
             images_per_s,
             seconds: started.elapsed().as_secs_f64(),
@@ -200,14 +203,19 @@ impl Run<'_> {
         self.write_record()
     }
 
-    /// Keeps the epoch when it is the best on validation so far.
+    /// Keeps the epoch when it is the best on validation so far, or the last where that is asked for.
     fn select(&mut self, row: &EpochRow, work: &Work) -> Result<()> {
-        let is_better =
-            self.position.best.is_none_or(|best| best.is_beaten_by(row.val_accuracy, row.val_loss));
-        if !is_better {
+        let [val_accuracy, val_loss] =
+            [row.val_accuracy, row.val_loss].map(|figure| figure.unwrap_or(f64::NAN));
+        let beats = |best: Best| best.is_beaten_by(val_accuracy, val_loss);
+        let is_kept = match self.plan.train.selection {
+            Selection::Validation => self.position.best.is_none_or(beats),
+            Selection::Last => row.epoch == work.epochs,
+        };
+        if !is_kept {
             return Ok(());
         }
-        let EpochRow { epoch, val_accuracy, val_loss, .. } = *row;
+        let epoch = row.epoch;
         self.position.best = Some(Best { epoch, val_accuracy, val_loss });
         self.save(BEST, Some(work))
     }
@@ -247,14 +255,16 @@ pub(super) fn collapses(rows: &[EpochRow]) -> Vec<String> {
 /// One epoch in at most 80 columns, with samples per second; the weight is the face's share of the fusion.
 fn line(row: &EpochRow, epochs: u32) -> String {
     let face = row.w_face.map_or_else(String::new, |face| format!("  face {face:.2}"));
+    let val = match (row.val_loss, row.val_accuracy) {
+        (Some(loss), Some(accuracy)) => format!("  val {loss:.3} {:.1} %", 100.0 * accuracy),
+        _ => String::new(),
+    };
     format!(
-        "{} {}/{epochs}  train {:.3} {:.1} %  val {:.3} {:.1} %{face}  {:.0}/s",
+        "{} {}/{epochs}  train {:.3} {:.1} %{val}{face}  {:.0}/s",
         row.stage,
         row.epoch,
         row.train_loss,
         100.0 * row.train_accuracy,
-        row.val_loss,
-        100.0 * row.val_accuracy,
         row.images_per_s
     )
 }
@@ -270,8 +280,8 @@ mod tests {
             epoch: 100,
             train_loss: 1.9459,
             train_accuracy: 1.0,
-            val_loss: 12.3456,
-            val_accuracy: 1.0,
+            val_loss: Some(12.3456),
+            val_accuracy: Some(1.0),
             learning_rate: 0.1,
             images_per_s: 12_345.0,
             seconds: 1.0,
@@ -293,8 +303,8 @@ mod tests {
             epoch,
             train_loss: 1.0,
             train_accuracy: 0.5,
-            val_loss: 1.0,
-            val_accuracy: 0.5,
+            val_loss: Some(1.0),
+            val_accuracy: Some(0.5),
             learning_rate: 0.1,
             images_per_s: 1.0,
             seconds: 1.0,

@@ -2,7 +2,7 @@
 //! where another process left it.
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         atomic::{AtomicBool, Ordering},
         Arc,
@@ -17,22 +17,23 @@ use tch::{Device, Tensor};
 use super::{
     batch::Pictures,
     checkpoint::{Checkpoint, Position},
-    config::{MissingClasses, TrainConfig},
+    config::{MissingClasses, Selection, TrainConfig, EMPTY_VALIDATION},
     events::Events,
     loss::Loss,
     memory, native,
     network::{Network, Stage},
     optimizer::{Optimizer, Rule},
-    predict,
+    predict, processor,
     step::Stepper,
 };
 use crate::{
     device::ComputeDevice,
-    model::{Branch, ModelConfig},
+    model::{published, Branch, ModelConfig},
     pack::{self, Pack},
     progress::Progress,
     record::{Emotion, Split},
-    runs::{EpochRow, RunFolder, RunRecord, Selected, Status, LAST},
+    runs::{EpochRow, RunFolder, RunRecord, Selected, StartWeights, Status, LAST},
+    weights::Loaded,
 };
 
 mod encoders;
@@ -43,8 +44,14 @@ use epoch::Step;
 pub(super) use room::ensure_room;
 
 /// Why an epoch is selected.
-const SELECTION: &str =
-    "highest validation accuracy; of equal ones the lowest validation loss, then the earliest";
+fn reason_of(selection: Selection) -> &'static str {
+    match selection {
+        Selection::Validation => {
+            "highest validation accuracy; of equal ones the lowest validation loss, then the earliest"
+        }
+        Selection::Last => "the last epoch, as configured; no epoch was compared with another",
+    }
+}
 
 /// Everything that a run depends on.
 #[derive(Clone, Debug)]
@@ -113,7 +120,8 @@ struct Run<'a> {
     network: Network,
     encoders: BTreeMap<Branch, BTreeSet<String>>,
     train: Pictures,
-    val: Pictures,
+    /// `None` where the validation part is empty and the last epoch is kept anyway.
+    val: Option<Pictures>,
     position: Position,
     /// The checkpoint that was found, until its stage has taken it over.
     found: Option<Checkpoint>,
@@ -139,15 +147,17 @@ impl<'a> Run<'a> {
         let mut model = plan.model.clone();
         model.dropout = plan.train.dropout.unwrap_or(model.dropout);
         let network = Network::build(&model, device, plan.train.seed)?;
-        network.start_from(&model)?;
-        let open = |split| -> Result<_> {
-            let path = pack::path_of(&plan.pack, split);
-            let pack = Arc::new(Pack::open(&path)?);
+        let loaded = network.start_from(&model)?;
+        let open = |split| Pack::open(&pack::path_of(&plan.pack, split)).map(Arc::new);
+        let pictures = |pack: &Arc<Pack>, split| {
             let slots = network.model().slots();
-            let pictures = Pictures::of(Arc::clone(&pack), &model, &slots, device, plan.streams);
-            Ok((pack, pictures.with_context(|| path.display().to_string())?))
+            Pictures::of(Arc::clone(pack), &model, &slots, device, plan.streams)
+                .with_context(|| pack::path_of(&plan.pack, split).display().to_string())
         };
-        let ((pack, train), (_, val)) = (open(Split::Train)?, open(Split::Val)?);
+        let (pack, val) = (open(Split::Train)?, open(Split::Val)?);
+        refuse_empty_validation(plan, &val)?;
+        let train = pictures(&pack, Split::Train)?;
+        let val = (!val.is_empty()).then(|| pictures(&val, Split::Val)).transpose()?;
         let missing = missing_classes(&train);
         ensure!(
             missing.is_empty() || plan.train.missing_classes == MissingClasses::Allow,
@@ -160,7 +170,8 @@ impl<'a> Run<'a> {
         for branch in network.model().branches() {
             encoders.insert(branch, network.branch(branch)?);
         }
-        let record = new_record(plan, &network, &pack, &machine);
+        let mut record = new_record(plan, &network, &pack, &machine);
+        record.weights = loaded.and_then(|loaded| start_weights(plan, &loaded));
         let progress = Progress::new("train", "samples", 0);
         let mut run = Run {
             plan,
@@ -355,8 +366,8 @@ impl<'a> Run<'a> {
         }
         self.record.selected = self.position.best.map(|best| Selected {
             epoch: best.epoch,
-            val_accuracy: best.val_accuracy,
-            reason: SELECTION.to_owned(),
+            val_accuracy: Some(best.val_accuracy).filter(|accuracy| !accuracy.is_nan()),
+            reason: reason_of(self.plan.train.selection).to_owned(),
         });
         self.record.seconds = self.seconds_before + self.started.elapsed().as_secs_f64();
         self.folder.write_record(&self.record)
@@ -400,11 +411,32 @@ pub(super) fn set_up(train: &TrainConfig) -> Result<ComputeDevice> {
     Ok(machine)
 }
 
+fn refuse_empty_validation(plan: &Plan, val: &Pack) -> Result<()> {
+    ensure!(
+        !val.is_empty() || plan.train.selection == Selection::Last,
+        "{}: {EMPTY_VALIDATION}",
+        pack::path_of(&plan.pack, Split::Val).display()
+    );
+    Ok(())
+}
+
 /// The classes that the training split lacks.
 fn missing_classes(train: &Pictures) -> Vec<&'static str> {
     let counts = train.class_counts();
     let missing = Emotion::ALL.iter().filter(|e| counts[usize::from(e.label())] == 0);
     missing.map(|emotion| emotion.name()).collect()
+}
+
+/// What the run started from, by the digest that its identity holds in place of the path.
+fn start_weights(plan: &Plan, loaded: &Loaded) -> Option<StartWeights> {
+    let path = Path::new(&plan.model.weights.as_ref()?.path);
+    let sha256 = plan.identity.pointer("/model/weights/path")?.as_str()?.to_owned();
+    let published = published::by_digest(&sha256).map(|file| file.origin);
+    Some(StartWeights {
+        file: path.file_name()?.to_string_lossy().into_owned(),
+        origin: published.or(loaded.dialect).map(str::to_owned),
+        sha256,
+    })
 }
 
 fn new_record(plan: &Plan, network: &Network, pack: &Pack, machine: &ComputeDevice) -> RunRecord {
@@ -420,6 +452,8 @@ fn new_record(plan: &Plan, network: &Network, pack: &Pack, machine: &ComputeDevi
         program_version: env!("CARGO_PKG_VERSION").to_owned(),
         commit: option_env!("NCAERS_COMMIT").filter(|c| !c.is_empty()).map(str::to_owned),
         device: machine.to_string(),
+        processor: processor::name(),
+        weights: None,
         threads: tch::get_num_threads() as u32,
         parameters: network.parameters(),
         selected: None,
