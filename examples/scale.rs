@@ -175,6 +175,7 @@ fn facts(frames: u64, signature: Vec<u64>) -> DecodedFacts {
         frames_header: Some(frames),
         has_b_frames: true,
         signature: Some(signature),
+        views: None,
     }
 }
 
