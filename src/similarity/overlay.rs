@@ -331,7 +331,7 @@ const LEAST_OVERLAY: usize = 4;
 const CORNER: f64 = 0.5;
 const BAND: f64 = 0.36;
 /// Mean correlation of the windows of an overlay at most.
-const MOST_ALIKE: f64 = 0.5;
+const MOST_ALIKE: f64 = 0.9;
 
 /// Windows that differ and touch.
 struct Blob {
