@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 
 use super::{
-    clip::{ClipResult, SavedFrame},
+    clip::{ClipResult, Lost, SavedFrame},
     merge::Parts,
     rules::Rules,
     tables::{Drawn, Fate, Tables},
@@ -67,6 +67,13 @@ fn gathered(listing: &Listing, results: BTreeMap<String, ClipResult>) -> Tables 
         first += drawn.samples() as u32;
         tables.drawn.push(drawn);
     }
+    tables.ledger.extend(listing.strays.iter().map(|stray| LedgerEntry {
+        kind: LedgerKind::File,
+        id: stray.path.clone(),
+        reason: stray.reason.clone(),
+        detail: stray.detail.clone(),
+        partner_id: None,
+    }));
     tables.fates = vec![Fate::Kept; first as usize];
     tables.order = sample_order(&tables.clips, &tables.drawn);
     tables
@@ -91,12 +98,12 @@ fn sample_order(clips: &[Clip], drawn: &[Drawn]) -> Vec<u32> {
     order
 }
 
-fn lost_segment(source: &Source, (segment, detail): (u32, String)) -> LedgerEntry {
+fn lost_segment(source: &Source, (segment, lost): (u32, Lost)) -> LedgerEntry {
     LedgerEntry {
         kind: LedgerKind::Segment,
         id: sampling::sample_id(&source.clip_id, segment),
-        reason: "not_convertible".into(),
-        detail,
+        reason: lost.code,
+        detail: lost.detail,
         partner_id: None,
     }
 }
@@ -106,6 +113,8 @@ fn clip_row(mut result: Option<&mut ClipResult>, source: &Source) -> Clip {
     let facts = result.as_mut().and_then(|r| r.facts.take());
     let fps = facts.as_ref().map(|f| f64::from_bits(f.fps_bits));
     let frames = facts.as_ref().map(|f| f.frames);
+    let part = facts.as_ref().and_then(|f| f.part);
+    let own_frames = part.map(|(first, end)| end - first).or(frames);
     let refusal = source.refused.as_ref().map(|r| r.detail.clone());
     let mut row = Clip {
         clip_id: source.clip_id.clone(),
@@ -125,12 +134,17 @@ fn clip_row(mut result: Option<&mut ClipResult>, source: &Source) -> Clip {
         fps,
         frames_decoded: frames,
         frames_header: facts.as_ref().and_then(|f| f.frames_header),
-        duration_ms: frames.zip(fps).map(|(frames, fps)| 1000.0 * frames as f64 / fps),
+        duration_ms: own_frames.zip(fps).map(|(frames, fps)| 1000.0 * frames as f64 / fps),
         has_b_frames: facts.as_ref().map(|f| f.has_b_frames),
         status: result.as_ref().map_or(ClipStatus::Rejected, |r| r.status),
         reason: None,
         group_id: source.clip_id.clone(),
         signature: None,
+        orientation: facts.as_ref().map(|f| f.orientation),
+        color_transfer: None,
+        default_stream: facts.as_ref().map(|f| f.default_stream),
+        first_frame: part.map(|(first, _)| first),
+        end_frame: part.map(|(_, end)| end),
         views: None,
     };
     if let Some(facts) = facts {
@@ -140,12 +154,14 @@ fn clip_row(mut result: Option<&mut ClipResult>, source: &Source) -> Clip {
         row.color_matrix = Some(facts.color_matrix);
         row.color_range = Some(facts.color_range);
         row.signature = facts.signature;
+        row.color_transfer = facts.color_transfer;
         row.views = facts.views;
     }
     if let Some(still) = result.as_mut().and_then(|r| r.still.as_mut()) {
         row.codec = Some(std::mem::take(&mut still.codec));
         (row.width, row.height) = (Some(still.width), Some(still.height));
         row.signature = Some(std::mem::take(&mut still.signature));
+        row.orientation = Some(still.orientation);
         row.views = still.views.take();
     }
     row.sha256 = result.as_mut().and_then(|r| r.sha256.take());

@@ -38,6 +38,8 @@ mod owners;
 mod pack;
 mod predict;
 mod python;
+mod real_clips;
+mod real_lists;
 mod report;
 mod slurm;
 mod stat_properties;

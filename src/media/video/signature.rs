@@ -43,6 +43,12 @@ impl Signature {
     }
 }
 
+/// The hashes of a whole file's grid that lie on frames of a part of it.
+pub(super) fn of_part(hashes: &[u64], fps: f64, part: &std::ops::Range<u64>) -> Vec<u64> {
+    let inside = |k: &usize| part.contains(&on_grid(fps, *k));
+    (0..hashes.len()).filter(inside).map(|k| hashes[k]).collect()
+}
+
 /// The `k`-th frame on the grid.
 fn on_grid(fps: f64, k: usize) -> u64 {
     (k as f64 * GRID_SECONDS * fps + 0.5).floor() as u64
@@ -66,5 +72,6 @@ mod tests {
             .collect();
         assert_eq!(on_grid, [0, 12, 24, 36, 48]);
         assert_eq!(signature.grid(60), on_grid);
+        assert_eq!(of_part(&[1, 2, 3, 4, 5], 24000.0 / 1001.0, &(12..48)), [2, 3, 4]);
     }
 }
