@@ -28,7 +28,7 @@ pub struct Summary {
     pub worst_leak: Option<f64>,
     /// Part against part.
     pub leaks: Vec<LeakRow>,
-    /// UnionFind of near-duplicates, runs and clips.
+    /// Sets of near-duplicates, runs and clips.
     pub clusters: Clusters,
     /// Neighbours that are one video.
     pub runs: Runs,
@@ -68,7 +68,7 @@ pub struct ClassRow {
     pub same_video: Option<Estimate>,
 }
 
-/// UnionFind of pictures that are one video.
+/// Sets of pictures that are one video.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Clusters {
     /// Of two pictures and more.

@@ -167,11 +167,11 @@ fn promising(level: &Plane, y: usize, maybe: &mut [bool]) {
     let (own, up, down) = (row(0, 0), row(-3, 0), row(3, 0));
     let (left, right) = (row(0, -3), row(0, 3));
     let flags = &mut maybe[inside.clone()];
-    for i in 0..n {
-        let c = own[i];
-        let vertical = up[i].abs_diff(c).max(down[i].abs_diff(c));
-        let horizontal = left[i].abs_diff(c).max(right[i].abs_diff(c));
-        flags[i] = vertical.min(horizontal) > CONTRAST;
+    let around = up.iter().zip(down).zip(left.iter().zip(right));
+    for ((flag, c), ((u, d), (l, r))) in flags.iter_mut().zip(own).zip(around) {
+        let vertical = u.abs_diff(*c).max(d.abs_diff(*c));
+        let horizontal = l.abs_diff(*c).max(r.abs_diff(*c));
+        *flag = vertical.min(horizontal) > CONTRAST;
     }
 }
 
@@ -203,9 +203,9 @@ fn harris(level: &Plane, x: usize, y: usize) -> i64 {
     for v in y - 3..=y + 3 {
         let own = &level.row(v)[x - 4..=x + 4];
         let (up, down) = (&level.row(v - 1)[x - 3..=x + 3], &level.row(v + 1)[x - 3..=x + 3]);
-        for k in 0..7 {
+        for (k, (above, below)) in up.iter().zip(down).enumerate() {
             let gx = i64::from(own[k + 2]) - i64::from(own[k]);
-            let gy = i64::from(down[k]) - i64::from(up[k]);
+            let gy = i64::from(*below) - i64::from(*above);
             xx += gx * gx;
             yy += gy * gy;
             xy += gx * gy;
@@ -307,9 +307,9 @@ fn smoothed(level: &Plane) -> Plane {
         let line = |dy: usize| &rows[(y + dy - 2) * width + 2..(y + dy - 1) * width - 2];
         let (a, b, c, d, e) = (line(0), line(1), line(2), line(3), line(4));
         let out = &mut pixels[y * width + 2..(y + 1) * width - 2];
-        for i in 0..out.len() {
+        for (i, out) in out.iter_mut().enumerate() {
             let [a, b, c, d, e] = [a[i], b[i], c[i], d[i], e[i]].map(u32::from);
-            out[i] = ((a + e + 4 * (b + d) + 6 * c + 128) >> 8) as u8;
+            *out = ((a + e + 4 * (b + d) + 6 * c + 128) >> 8) as u8;
         }
     }
     Plane { width, height, pixels }

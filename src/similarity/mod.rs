@@ -3,11 +3,13 @@
 //! ```text
 //! luma plane -> 32 x 32 cells -> 64-bit hash -> pairs at a small Hamming distance
 //!     clips:  -> aligned signatures           -> groups, pairs across parts
-//!     stills: -> cells compared, windows too  -> pairs across parts, runs, videos
+//!     stills: -> cells compared               -> pairs across parts, runs, videos
+//! bars cut away -> PDQ hash, corners, cells (a view) -> pictures laid over each other
+//!     stills and moments of clips: altered copies    -> pairs, groups, videos
 //! ```
 //!
 //! Pure: pixels and hashes in, positions out, in an order that depends on the input alone.
-//! Thresholds come from a small planted corpus of drawn clips; see `docs/measurements/audit.md` for what is
+//! Thresholds come from small planted corpora of drawn clips and photographs; see `docs/measurements/audit.md` for what is
 //! missed.
 pub mod align;
 pub mod borders;

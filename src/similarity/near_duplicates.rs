@@ -69,7 +69,7 @@ pub fn altered(stills: &[ImageEntry], rule: Rule, sets: &mut UnionFind) -> Vec<A
     found
 }
 
-/// UnionFind of stills that are one video: near-duplicates, and what is known beforehand, which `known`
+/// Sets of stills that are one video: near-duplicates, and what is known beforehand, which `known`
 /// adds to (pairs of positions). [`altered`] adds more.
 pub fn videos(
     stills: &[ImageEntry],

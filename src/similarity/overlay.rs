@@ -204,9 +204,9 @@ fn bilinear(levels: &[u8], x: f64, y: f64) -> f32 {
 fn blurred(cells: &[f32]) -> Vec<f32> {
     let mut rows = vec![0.0; SIDE * SIDE];
     for (row, out) in cells.chunks_exact(SIDE).zip(rows.chunks_exact_mut(SIDE)) {
-        for x in 0..SIDE {
+        for (x, cell) in out.iter_mut().enumerate() {
             let (left, right) = (row[x.saturating_sub(1)], row[(x + 1).min(SIDE - 1)]);
-            out[x] = (left + 2.0 * row[x] + right) / 4.0;
+            *cell = (left + 2.0 * row[x] + right) / 4.0;
         }
     }
     let row = |y: usize| &rows[y * SIDE..][..SIDE];
@@ -331,7 +331,7 @@ const LEAST_OVERLAY: usize = 4;
 const CORNER: f64 = 0.5;
 const BAND: f64 = 0.36;
 /// Mean correlation of the windows of an overlay at most.
-const MOST_ALIKE: f64 = 0.5;
+const MOST_ALIKE: f64 = 0.9;
 
 /// Windows that differ and touch.
 struct Blob {

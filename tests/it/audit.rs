@@ -123,7 +123,7 @@ fn crops_are_found_unless_they_are_not_asked_for() {
     let plain = out.with_extension("plain");
     audit(&root, &plain, &["--max-leak", "0.1", "--no-crops"]).success();
     let page = fs::read_to_string(plain.join("index.html")).unwrap();
-    assert!(page.contains("Cropped copies were not looked for"));
+    assert!(page.contains("Altered copies (cropped and so on) were not looked for"));
 }
 
 #[test]

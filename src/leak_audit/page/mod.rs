@@ -81,12 +81,14 @@ fn method(summary: &Summary) -> Section {
     });
     if summary.clips.is_some() {
         items.push(
-            "Clips are compared by hashes every 0.5 s, laid over each other at every shift.".into(),
+            "Clips are compared by hashes every 0.5 s, laid over each other at every shift, and as altered \
+             copies by a frame every second, half of which must have its like."
+                .into(),
         );
     }
     items.push(
-        "Stronger or uneven crops, rotations, collages and large logos are missed; another take \
-         of a scene in which little moved may be taken for a copy. ThumbnailFeatures at the pairs."
+        "Pictures shown small, strong crops and much on top are missed; another take \
+         of a scene in which little moved may be taken for a copy. Look at the pairs."
             .into(),
     );
     items.push(

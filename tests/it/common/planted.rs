@@ -1,5 +1,5 @@
 //! Copies planted among clips: what a leak looks like after re-encoding, scaling, trimming and so
-//! on, and what only looks like one. Used by the audit's test and by `examples/audit_planted.rs`.
+//! on, and what only looks like one. Used by the audit's tests and by `examples/audit_runs.rs`.
 #![allow(dead_code, reason = "each test and example uses its part")]
 use std::path::Path;
 
