@@ -257,6 +257,7 @@ fn runs_of_frames(
             sha256: result.sha256.clone().unwrap_or_default(),
             hash: still.signature.first().copied().unwrap_or(hash::UNINFORMATIVE),
             look: thumbnail.map(|t| similarity::features::ThumbnailFeatures::new(&t)),
+            view: None,
         })
     };
     let stills: Vec<similarity::images::ImageEntry> =
