@@ -64,6 +64,7 @@ impl<'a> Line<'a> {
 
 /// The names of the columns and the lines with anything in them.
 fn parts(text: &str, between: u8) -> Result<(Vec<String>, Vec<(u64, StringRecord)>)> {
+    let text = filled(text);
     let mut reader = csv::ReaderBuilder::new()
         .delimiter(between)
         .flexible(true)
@@ -83,6 +84,13 @@ fn parts(text: &str, between: u8) -> Result<(Vec<String>, Vec<(u64, StringRecord
         }
     }
     Ok((head.unwrap_or_default(), rows))
+}
+
+/// The text with single line ends and a blank in every empty line: the reader passes over empty
+/// lines without counting them.
+fn filled(text: &str) -> String {
+    let lines = text.lines().map(|line| if line.is_empty() { " " } else { line });
+    lines.flat_map(|line| [line, "\n"]).collect()
 }
 
 /// Why the columns are not there, as far as one can see.

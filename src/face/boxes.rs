@@ -9,7 +9,7 @@ use std::{
     str::FromStr,
 };
 
-use anyhow::{bail, ensure, Context, Result};
+use anyhow::{anyhow, bail, ensure, Context, Result};
 use image::RgbImage;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -177,7 +177,8 @@ impl Boxes {
             ensure!(headers.iter().any(|h| h == column), "column `{column}` is missing");
         }
         for record in reader.records() {
-            let record = record?;
+            let at = |e: &csv::Error| e.position().map_or(0, csv::Position::line);
+            let record = record.map_err(|e| anyhow!("line {}: {e}", at(&e)))?;
             // Blank lines count, as they do in an editor.
             let line = record.position().map_or(0, csv::Position::line);
             let Row { path, frame, x1, y1, x2, y2, score } =

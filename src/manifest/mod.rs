@@ -407,6 +407,7 @@ mod tests {
             default_stream: None,
             first_frame: None,
             end_frame: None,
+            views: None,
             ..clip()
         };
         assert_eq!(back.clips[0], plain);
@@ -438,28 +439,11 @@ mod tests {
     }
 
     #[test]
-    fn clips_of_the_first_version_have_no_views() {
-        let dir = tempfile::tempdir().expect("temp dir");
-        let path = dir.path().join("clips.parquet");
-        let first = |rows: &[Clip]| {
-            let mut columns = rows::clip_columns(rows);
-            assert_eq!(columns.pop().expect("the last").name(), "views");
-            columns
-        };
-        let mut meta = tagged("clips", &Meta::new());
-        meta.insert(VERSION_KEY.into(), "1".into());
-        table::write(&path, &[clip()], first, &meta).expect("write");
-        let table = open(&path, "clips").expect("read");
-        let want = Clip { views: None, ..clip() };
-        assert_eq!(rows::clips(&path, &table).expect("valid"), [want]);
-    }
-
-    #[test]
     fn what_is_wrong_is_named() {
         let dir = tempfile::tempdir().expect("temp dir");
         let path = dir.path().join("samples.parquet");
         let read = || read_samples(&path).expect_err("must be refused").to_string();
-        assert!(read().contains("cannot read"));
+        assert!(read().contains("is not a manifest folder"));
         std::fs::write(&path, "PAR1 not really").expect("write");
         assert!(read().contains("not a readable Parquet file"));
         table::write(&path, &[sample()], rows::sample_columns, &Meta::new()).expect("write");

@@ -155,8 +155,9 @@ impl Container {
     }
 
     /// Seconds that a unit of the stream's time stamps lasts.
-    fn time_unit(&self) -> f64 {
-        f64::from(self.stream().time_base())
+    fn time_unit(&self) -> (i32, i32) {
+        let base = self.stream().time_base();
+        (base.numerator(), base.denominator())
     }
 
     /// How many pictures an MP4's index lists and the file does not give; its edit list has been

@@ -17,12 +17,12 @@ impl Timing {
         self.count += 1;
     }
 
-    /// Frames per second on average, given the seconds that a unit of the stamps lasts; `None` for
-    /// fewer than two frames.
-    pub(super) fn rate(&self, unit: f64) -> Option<f64> {
-        let seconds = (self.last? - self.first?) as f64 * unit;
+    /// Frames per second on average, given the seconds that a unit of the stamps lasts as a
+    /// fraction; `None` for fewer than two frames.
+    pub(super) fn rate(&self, (seconds, units): (i32, i32)) -> Option<f64> {
+        let span = (self.last? - self.first?) as f64 * f64::from(seconds);
         let steps = self.count.checked_sub(1).filter(|&steps| steps > 0)?;
-        (seconds > 0.0).then(|| steps as f64 / seconds)
+        (span > 0.0).then(|| steps as f64 * f64::from(units) / span)
     }
 }
 
@@ -30,7 +30,7 @@ impl Timing {
 mod tests {
     use super::*;
 
-    fn rate(times: &[Option<i64>], unit: f64) -> Option<f64> {
+    fn rate(times: &[Option<i64>], unit: (i32, i32)) -> Option<f64> {
         let mut timing = Timing::default();
         times.iter().for_each(|&time| timing.note(time));
         timing.rate(unit)
@@ -39,9 +39,9 @@ mod tests {
     #[test]
     fn the_rate_is_steps_over_time() {
         let times: Vec<_> = [0, 120, 40, 80, 160].map(Some).into();
-        assert_eq!(rate(&times, 1e-3), Some(25.0));
+        assert_eq!(rate(&times, (1, 1000)), Some(25.0));
         assert_eq!(
-            rate(&[Some(90_000), None, Some(93_003)], 1.0 / 90_000.0),
+            rate(&[Some(90_000), None, Some(93_003)], (1, 90_000)),
             Some(90_000.0 / 3_003.0)
         );
     }
@@ -49,7 +49,7 @@ mod tests {
     #[test]
     fn without_two_times_there_is_none() {
         for times in [&[][..], &[Some(5)], &[Some(5), Some(5)], &[None, None]] {
-            assert_eq!(rate(times, 1.0), None);
+            assert_eq!(rate(times, (1, 1)), None);
         }
     }
 }
