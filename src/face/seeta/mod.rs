@@ -2,7 +2,7 @@
 //! with alignment-awareness", Neurocomputing 221, 2017), evaluated with wide instructions.
 //!
 //! The model is that of the rustface crate, and so are the answers: the same boxes and the same
-//! scores to the last bit for every grey picture, at about a seventh of the time (`docs/engine.md`).
+//! scores to the last bit for every grey picture, at about a seventh of the time (`docs/measurements/engine.md`).
 //! rustface is a port of the SeetaFace engine (copyright 2016, Visual Information Processing and
 //! Learning group, Institute of Computing Technology, Chinese Academy of Sciences; BSD 2-Clause),
 //! and whatever in here looks odd (what is cut off, added up or left out) is so there.
@@ -55,7 +55,7 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    /// All that the cascade can see, at the authors' step and pyramid (`docs/engine.md` has the
+    /// All that the cascade can see, at the authors' step and pyramid (`docs/measurements/engine.md` has the
     /// recall and the cost of others).
     fn default() -> Self {
         Settings { min_face: WINDOW, step: 4, pyramid: 0.8, threshold: 2.0 }
