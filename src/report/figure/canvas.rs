@@ -248,12 +248,14 @@ impl Canvas {
         Ok(png)
     }
 
-    /// The drawing as a PDF page.
-    ///
-    /// # Errors
-    /// When the font or a picture fails.
-    pub fn pdf(&self) -> Result<Vec<u8>> {
-        super::pdf::write((self.width, self.height), &self.shapes, &self.pictures)
+    /// What was drawn, first below.
+    pub(super) fn shapes(&self) -> &[Shape] {
+        &self.shapes
+    }
+
+    /// The pictures with their left top corners, above all shapes.
+    pub(super) fn pictures(&self) -> &[(Point, RgbImage)] {
+        &self.pictures
     }
 
     fn replay<DB: DrawingBackend>(

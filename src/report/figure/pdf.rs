@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use image::RgbImage;
 use plotters::style::RGBColor;
 
-use super::canvas::{Anchor, Point, Shape, Text};
+use super::canvas::{Anchor, Canvas, Point, Shape, Text};
 use crate::media::image::encode_thumbnail;
 
 /// Points per unit.
@@ -15,11 +15,17 @@ const SCALE: f64 = 0.5;
 /// JPEG quality of pictures.
 const QUALITY: u8 = 90;
 
-/// The drawing as a PDF file of one page; the same drawing gives the same bytes.
-///
-/// # Errors
-/// When the embedded font is damaged or a picture cannot be encoded.
-pub(super) fn write(
+impl Canvas {
+    /// The drawing as a PDF file of one page; the same drawing gives the same bytes.
+    ///
+    /// # Errors
+    /// When the embedded font is damaged or a picture cannot be encoded.
+    pub fn pdf(&self) -> Result<Vec<u8>> {
+        write(self.size(), self.shapes(), self.pictures())
+    }
+}
+
+fn write(
     (width, height): (u32, u32),
     shapes: &[Shape],
     pictures: &[(Point, RgbImage)],
@@ -244,7 +250,6 @@ impl File {
 
 #[cfg(test)]
 mod tests {
-    use super::super::canvas::Canvas;
     use super::*;
 
     fn drawing() -> Canvas {
