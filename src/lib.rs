@@ -22,10 +22,12 @@
 //! 3a  media    face   manifest   weights           disk, child processes, Parquet, weight files
 //! 2b  metric                                       pure, on top of stats
 //! 2a  sampling  split  similarity  model  stats    pure: same input, same seed, same output
-//! 1   record   seed   folder   atomic   digest   table   progress   escape
+//! 1   record   seed   folder   atomic   digest   table   progress   escape   libtorch
 //!                                                  words, draws, output folders, files, messages
 //! ```
 #![warn(missing_docs)]
+// A closed stream would end the work: `progress::message` speaks, `cli` answers.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 #[cfg(feature = "torch")]
 pub mod annotate;
@@ -40,6 +42,8 @@ pub mod experiment;
 pub mod face;
 pub mod folder;
 pub mod leak_audit;
+#[cfg(feature = "torch")]
+pub mod libtorch;
 pub mod manifest;
 pub mod media;
 pub mod metric;

@@ -3,8 +3,11 @@ use anyhow::Result;
 use ffmpeg_next::frame;
 use image::RgbImage;
 
-use super::{convert::Converter, planes::Range};
-use crate::media::image::{encode_jpeg, encode_ycc};
+use super::{convert::Converter, facts_collector, planes::Range};
+use crate::{
+    media::image::{encode_jpeg, encode_ycc},
+    record::Damage,
+};
 
 /// A wanted frame, upright.
 pub struct DecodedFrame<'a> {
@@ -46,6 +49,12 @@ impl<'a> DecodedFrame<'a> {
         Ok(self.rgb.expect("made above"))
     }
 
+    /// The brightness of every pixel, rows from the top, black 0 and white 255; `None` where it has
+    /// to be made of RGB. Which it is depends on the clip alone.
+    pub fn luma(&self) -> Option<Vec<u8>> {
+        Some(self.converter.luma(self.picture, self.direct?))
+    }
+
     /// JPEG at `quality` (1..=100) without chroma subsampling; the bytes depend on the frame alone,
     /// not on what was asked before.
     ///
@@ -56,6 +65,11 @@ impl<'a> DecodedFrame<'a> {
             Some(range) => encode_ycc(&self.converter.ycc(self.picture, range), quality),
             None => encode_jpeg(self.rgb()?, quality),
         }
+    }
+
+    /// What the decoder says of it.
+    pub fn damage(&self) -> Damage {
+        facts_collector::damage_of(self.picture)
     }
 
     /// Width and height in pixels.

@@ -136,10 +136,10 @@ pub(super) enum Shape {
 /// A drawing under construction.
 #[derive(Clone, Debug)]
 pub struct Canvas {
-    width: u32,
-    height: u32,
-    shapes: Vec<Shape>,
-    pictures: Vec<(Point, RgbImage)>,
+    pub(super) width: u32,
+    pub(super) height: u32,
+    pub(super) shapes: Vec<Shape>,
+    pub(super) pictures: Vec<(Point, RgbImage)>,
 }
 
 impl Canvas {
@@ -246,16 +246,6 @@ impl Canvas {
         PngEncoder::new_with_quality(&mut png, CompressionType::Best, FilterType::Adaptive)
             .write_image(&small, self.width, self.height, image::ExtendedColorType::Rgb8)?;
         Ok(png)
-    }
-
-    /// What was drawn, first below.
-    pub(super) fn shapes(&self) -> &[Shape] {
-        &self.shapes
-    }
-
-    /// The pictures with their left top corners, above all shapes.
-    pub(super) fn pictures(&self) -> &[(Point, RgbImage)] {
-        &self.pictures
     }
 
     fn replay<DB: DrawingBackend>(

@@ -16,15 +16,19 @@ const SCALE: f64 = 0.5;
 const QUALITY: u8 = 90;
 
 impl Canvas {
-    /// The drawing as a PDF file of one page; the same drawing gives the same bytes.
+    /// The drawing as a PDF page.
     ///
     /// # Errors
-    /// When the embedded font is damaged or a picture cannot be encoded.
+    /// When the font or a picture fails.
     pub fn pdf(&self) -> Result<Vec<u8>> {
-        write(self.size(), self.shapes(), self.pictures())
+        write((self.width, self.height), &self.shapes, &self.pictures)
     }
 }
 
+/// The drawing as a PDF file of one page; the same drawing gives the same bytes.
+///
+/// # Errors
+/// When the embedded font is damaged or a picture cannot be encoded.
 fn write(
     (width, height): (u32, u32),
     shapes: &[Shape],
@@ -250,6 +254,7 @@ impl File {
 
 #[cfg(test)]
 mod tests {
+    use super::super::canvas::Canvas;
     use super::*;
 
     fn drawing() -> Canvas {
