@@ -185,8 +185,9 @@ impl Table {
             .enumerate()
             .filter(|(k, _)| has(*k) || (*k == 0 && !only_ends))
             .map(|(k, name)| {
-                let cell =
-                    |parts: &[Option<&str>; 4]| parts[k].unwrap_or_default().replace('−', "-");
+                let cell = |parts: &[Option<&str>; 4]| {
+                    csv_cell(&parts[k].unwrap_or_default().replace('−', "-")).into_owned()
+                };
                 (name, parts.iter().map(cell).collect())
             })
             .collect()
@@ -224,16 +225,22 @@ impl Table {
     }
 }
 
-/// Value, ends of the interval and deviation in `57.31 ± 4.69 [51.1, 63.3] ≈`, where they are.
+/// Value, ends of the interval and deviation in `57.31 ± 4.69 [51.1, 63.3] ≈`, where they are; the
+/// value of `3 of 9` and other words is the whole text.
 fn number_parts(text: &str) -> [Option<&str>; 4] {
     let is_number = |word: &&str| word.replace('−', "-").parse::<f64>().is_ok();
     let ends = text.split_once('[').and_then(|(_, rest)| rest.split_once(']'));
     let ends = ends.and_then(|(inside, _)| inside.split_once(','));
     let (lo, hi) = ends.map_or((None, None), |(lo, hi)| (Some(lo.trim()), Some(hi.trim())));
-    let before = text.split('[').next().unwrap_or_default();
-    let value = before.split_whitespace().next();
+    let before = text.split(['[', '(']).next().unwrap_or_default();
     let sd = before.split_once('±').and_then(|(_, rest)| rest.split_whitespace().next());
-    [value, lo, hi, sd].map(|part| part.filter(is_number))
+    let [mut value, lo, hi, sd] =
+        [before.split_whitespace().next(), lo, hi, sd].map(|part| part.filter(is_number));
+    let is_word = |word: &str| word.contains(char::is_alphabetic);
+    if before.split_whitespace().any(|word| is_word(word) && !is_number(&word)) {
+        value = Some(text);
+    }
+    [value, lo, hi, sd]
 }
 
 fn class(column: &Column) -> &'static str {
@@ -401,6 +408,8 @@ mod tests {
             rows: vec![
                 cells(["=GLA", "57.31 ± 4.69 ≈", "[51.1, 63.3]"]),
                 cells(["CA\u{202e}", "−3.20", "–"]),
+                cells(["none", "3.00e-4", "–"]),
+                cells(["all", "0 of 9", "–"]),
             ],
             ..Table::default()
         };
@@ -408,6 +417,8 @@ mod tests {
         model,accuracy %,accuracy % sd,95 % interval lo,95 % interval hi
         '=GLA,57.31,4.69,51.1,63.3
         CA\u{202e},-3.20,,,
+        none,3.00e-4,,,
+        all,0 of 9,,,
         ");
     }
 

@@ -57,6 +57,10 @@ const SAMPLES: &[(&str, &str)] = &[
     ("face_count", "faces that were found; null when none were looked for"),
     ("detector", "name and settings of the detector; `none` without"),
     ("damage", "`none`, `concealed` (the decoder filled in what was lost) or `corrupt`"),
+    (
+        "draw",
+        "which draw of the segment: 0 the first, more when damaged frames were drawn before; null for stills",
+    ),
 ];
 
 const CLIPS: &[(&str, &str)] = &[
@@ -85,6 +89,9 @@ const CLIPS: &[(&str, &str)] = &[
     ("reason", "why it is not `ok`, or a remark"),
     ("group_id", "smallest clip_id of the clips that are the same video"),
     ("signature", "perceptual hashes on a fixed grid, one every 0.5 s; null when not computed"),
+    ("orientation", "how the stored pictures were turned to stand upright, EXIF's 1 to 8"),
+    ("first_frame", "first frame of the part of the file that is the clip; null for the whole file"),
+    ("end_frame", "the frame behind that part"),
     (
         "views",
         "what altered copies are recognised by, of a frame every second, packed; null when not computed, of stills and in tables of version 1",

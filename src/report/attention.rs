@@ -8,7 +8,7 @@ use safetensors::{Dtype, SafeTensors};
 use super::{
     figure::{picture_grid, Answer, DecodedFrame, Figure, RowHead, ShotColumn},
     gallery,
-    page::{Block, Section},
+    page::{scrolling, Block, Section},
     study::{Group, Run, Study},
 };
 use crate::{
@@ -93,9 +93,11 @@ pub fn figure(study: &Study, problems: &mut Vec<String>) -> Option<Section> {
         alt: "Rows: picture, picture with masked face, then one attention map per model".into(),
         canvas: picture_grid(&heads(&names), &shots),
     }));
-    section.blocks.push(Block::Html(
-        "<figure><img src=\"figures/attention.png\" alt=\"Attention maps, one column per sample\" loading=\"lazy\" style=\"width:100%;min-width:700px;height:auto\"></figure>\n".into(),
-    ));
+    let picture =
+        "<img src=\"figures/attention.png\" alt=\"Attention maps, one column per sample\" \
+        loading=\"lazy\" style=\"width:100%;min-width:700px;height:auto\">\n";
+    let scrolled = scrolling("Attention maps", picture);
+    section.blocks.push(Block::Html(format!("<figure>{scrolled}</figure>\n")));
     Some(section)
 }
 
