@@ -140,6 +140,8 @@ fn result(
         height: 400,
         face: draws.chance(0.9).then_some(FaceBox { x1: 10, y1: 20, x2: 110, y2: 140, score: 9.0 }),
         face_count: Some(1),
+        damage: Default::default(),
+        draw: 0,
     };
     let samples = drawn.into_iter().map(taken).collect();
     ClipResult {
@@ -150,7 +152,7 @@ fn result(
         reason: None,
         facts: Some(facts(frames, signature)),
         samples,
-        lost: Vec::new(),
+        lost: BTreeMap::new(),
         seconds: BTreeMap::new(),
         still: None,
     }
@@ -176,6 +178,10 @@ fn facts(frames: u64, signature: Vec<u64>) -> DecodedFacts {
         frames_header: Some(frames),
         has_b_frames: true,
         signature: Some(signature),
+        orientation: 1,
+        color_transfer: None,
+        default_stream: true,
+        part: None,
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{bail, ensure, Result};
+use anyhow::{bail, Result};
 use sha2::{Digest, Sha256};
 
 use crate::{

@@ -39,6 +39,8 @@ fn result(clip_id: &str, segments: u32) -> ClipResult {
         height: 96,
         face: None,
         face_count: None,
+        damage: Default::default(),
+        draw: 0,
     };
     ClipResult {
         clip_id: clip_id.into(),
@@ -61,9 +63,13 @@ fn result(clip_id: &str, segments: u32) -> ClipResult {
             frames_header: None,
             has_b_frames: false,
             signature: None,
+            orientation: 1,
+            color_transfer: None,
+            default_stream: true,
+            part: None,
         }),
         samples: cut.into_iter().zip(drawn).map(taken).collect(),
-        lost: Vec::new(),
+        lost: BTreeMap::new(),
         seconds: BTreeMap::new(),
         still: None,
     }
