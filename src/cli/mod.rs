@@ -15,16 +15,20 @@ mod build;
 mod compare;
 mod completions;
 mod demo_corpus;
+mod diff;
 mod evaluate;
 mod export;
 mod face;
 mod import;
+mod locate;
 mod merge;
 #[cfg(feature = "torch")]
 mod model;
 mod pack;
 #[cfg(feature = "torch")]
 mod predict;
+mod rebuild;
+mod recipe;
 mod report;
 mod slurm;
 #[cfg(feature = "torch")]
@@ -76,15 +80,19 @@ commands! {
     Compare(compare),
     Completions(completions),
     DemoCorpus(demo_corpus),
+    Diff(diff),
     Evaluate(evaluate),
     Export(export),
     Import(import),
+    Locate(locate),
     Merge(merge),
     #[cfg(feature = "torch")]
     Model(model),
     Pack(pack),
     #[cfg(feature = "torch")]
     Predict(predict),
+    Rebuild(rebuild),
+    Recipe(recipe),
     Report(report),
     #[cfg(feature = "torch")]
     Train(train),
@@ -101,6 +109,12 @@ pub(crate) struct Done {
     pub json: Value,
     /// Exit status: 0, or 3 when a threshold that the caller set is exceeded.
     pub exit: u8,
+}
+
+/// Worker processes: as many as asked for, or as there are cores.
+pub(crate) fn workers(asked: Option<u32>) -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    asked.map_or_else(cores, |n| n as usize)
 }
 
 /// Arguments that parse but make no sense together; exit status 2.

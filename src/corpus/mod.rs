@@ -215,8 +215,8 @@ fn irregular(path: &Path) -> Option<Refusal> {
     }
 }
 
-/// A path for people and tables.
-fn shown_path(path: &Path) -> String {
+/// A path for people and tables: `/` between parts, what is not UTF-8 as `\xHH`.
+pub fn shown_path(path: &Path) -> String {
     let parts: Vec<_> = path.components().map(|c| shown(c.as_os_str().as_bytes())).collect();
     parts.join("/")
 }
@@ -264,6 +264,16 @@ fn subfolders(root: &Path, below: &Path) -> Result<Vec<OsString>> {
 
 /// Tells files that belong to a corpus by their names.
 type Wanted = fn(&OsString) -> bool;
+
+/// Whether a file is named like a clip.
+pub fn is_clip(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| is_clip_name(&name.to_owned()))
+}
+
+/// Whether a file is named like a picture.
+pub fn is_picture(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| is_picture_name(&name.to_owned()))
+}
 
 /// Whether a name has one of the endings of clips.
 fn is_clip_name(name: &OsString) -> bool {

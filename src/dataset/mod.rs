@@ -8,22 +8,31 @@ mod build;
 mod card;
 mod clip;
 mod croissant;
+mod diff;
 mod export;
 mod import;
+mod job;
 mod journal;
+mod lines;
+pub mod locate;
 mod merge;
 mod pool;
+pub mod rebuild;
+pub mod recipe;
 mod rows;
 mod rules;
 mod tables;
 pub mod verify;
+mod worker;
 
 pub use build::{
     identity, plan, run, shard_identity, Config, ImageFormat, Options, Outcome, Shard, Summary,
 };
-pub use clip::{serve, ClipResult, DecodedFacts, SavedFrame, Still};
+pub use clip::{ClipResult, DecodedFacts, SavedFrame, Still};
+pub use diff::{compare, diff, Comparison, KINDS as DIFFERENCES};
 pub use export::{export, Exported, LAYOUTS};
 pub use import::{import, Faces, ImportConfig};
 pub use merge::{merge_shards, tables, Parts};
 pub use rules::{Configuration, Rules};
 pub use tables::Tables;
+pub use worker::serve;

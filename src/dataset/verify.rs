@@ -11,6 +11,7 @@ use rayon::prelude::*;
 
 use super::{
     merge::IMAGES,
+    rebuild::REMARKS,
     rules::{Configuration, Rules},
 };
 use crate::{
@@ -187,6 +188,16 @@ fn draws(
     report: &mut Report,
 ) {
     let mut left_out = ids(manifest, LedgerKind::Sample);
+    // What a rebuild remarks on samples that it has.
+    let kept: BTreeSet<&str> = manifest.samples.iter().map(|s| &*s.sample_id).collect();
+    let remarked: BTreeSet<&str> = manifest
+        .ledger
+        .iter()
+        .filter(|e| e.kind == LedgerKind::Sample && REMARKS.contains(&&*e.reason))
+        .map(|e| &*e.id)
+        .filter(|id| kept.contains(id))
+        .collect();
+    left_out.retain(|id| !remarked.contains(id));
     left_out.extend(ids(manifest, LedgerKind::Segment));
     let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
     let kept = manifest.samples.iter().map(|s| &*s.sample_id);

@@ -12,7 +12,7 @@ use crate::record::{
 };
 
 /// A string column, null where `None`.
-fn text<'a, T>(name: &str, rows: &'a [T], get: impl Fn(&'a T) -> Option<&'a str>) -> Column {
+pub(super) fn text<'a, T>(name: &str, rows: &'a [T], get: impl Fn(&'a T) -> Option<&'a str>) -> Column {
     let values: Vec<Option<&str>> = rows.iter().map(get).collect();
     column::<_, Vec<Option<&str>>>(name, values)
 }
@@ -23,6 +23,8 @@ macro_rules! values {
         column::<Option<$t>, Vec<Option<$t>>>($name, $rows.iter().map($get).collect())
     };
 }
+
+pub(super) use values;
 
 pub(super) fn sample_columns(rows: &[Sample]) -> Vec<Column> {
     let segment = |s: &Sample| s.segment;
@@ -107,9 +109,9 @@ pub(super) fn prediction_columns(rows: &[Prediction]) -> Vec<Column> {
 }
 
 /// Turns column values into row values, naming file, row and column when one is wrong.
-struct Checked<'a> {
-    path: &'a Path,
-    row: usize,
+pub(super) struct Checked<'a> {
+    pub path: &'a Path,
+    pub row: usize,
 }
 
 impl Checked<'_> {
@@ -117,16 +119,28 @@ impl Checked<'_> {
         Error::BadValue { path: self.path.to_owned(), row: self.row, reason }
     }
 
-    fn present<T>(&self, name: &str, value: Option<T>) -> Result<T, Error> {
+    pub fn present<T>(&self, name: &str, value: Option<T>) -> Result<T, Error> {
         value.ok_or_else(|| self.bad(format!("`{name}` is null")))
     }
 
-    fn word<T: FromStr>(&self, name: &str, value: Option<&String>) -> Result<T, Error>
+    pub fn word<T: FromStr>(&self, name: &str, value: Option<&String>) -> Result<T, Error>
     where
         T::Err: std::fmt::Display,
     {
         let word = self.present(name, value)?;
         word.parse().map_err(|e| self.bad(format!("`{name}`: {e}")))
+    }
+
+    /// The same of a word that may be absent.
+    pub fn maybe_word<T: FromStr>(
+        &self,
+        name: &str,
+        value: Option<&String>,
+    ) -> Result<Option<T>, Error>
+    where
+        T::Err: std::fmt::Display,
+    {
+        value.map(|_| self.word(name, value)).transpose()
     }
 
     fn whole<T, U: TryFrom<T>>(&self, name: &str, value: T) -> Result<U, Error>
@@ -136,7 +150,7 @@ impl Checked<'_> {
         U::try_from(value).map_err(|_| self.bad(format!("`{name}` is {value}, out of range")))
     }
 
-    fn maybe<T, U: TryFrom<T>>(&self, name: &str, value: Option<T>) -> Result<Option<U>, Error>
+    pub fn maybe<T, U: TryFrom<T>>(&self, name: &str, value: Option<T>) -> Result<Option<U>, Error>
     where
         T: Copy + std::fmt::Display,
     {

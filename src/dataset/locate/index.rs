@@ -1,5 +1,7 @@
 //! The stills that are sought, as far as a frame needs them to know which to look at: a hash and
 //! 32 x 32 cells each.
+use anyhow::{ensure, Result};
+
 use crate::similarity::{
     hash::{self, mirrored, Thumbnail, UNINFORMATIVE},
     pairs::Index,
@@ -15,10 +17,10 @@ pub(super) const CELL_BYTES: usize = CELLS * CELLS;
 const RADIUS: u32 = 10;
 
 /// Whole luma levels, `[32, 32]` in row order.
-pub type Cells = [u8; CELL_BYTES];
+pub(super) type Cells = [u8; CELL_BYTES];
 
 /// The hash and the cells of a picture.
-pub fn cells_of(thumbnail: &Thumbnail) -> (u64, Cells) {
+pub(super) fn cells_of(thumbnail: &Thumbnail) -> (u64, Cells) {
     let mut cells = [0; CELL_BYTES];
     cells.iter_mut().zip(thumbnail.cells()).for_each(|(cell, level)| *cell = (level >> 8) as u8);
     (hash::hash(thumbnail), cells)
@@ -71,9 +73,13 @@ pub struct StillIndex<C> {
 
 impl<C: AsRef<[u8]>> StillIndex<C> {
     /// `hashes` and 1024 bytes of cells each, by position.
-    pub fn new(hashes: Vec<u64>, cells: C) -> Self {
-        debug_assert_eq!(hashes.len() * CELL_BYTES, cells.as_ref().len());
-        StillIndex { hashes: Index::new(hashes, RADIUS), cells }
+    ///
+    /// # Errors
+    /// When there are not as many of them.
+    pub fn new(hashes: Vec<u64>, cells: C) -> Result<Self> {
+        let (stills, bytes) = (hashes.len(), cells.as_ref().len());
+        ensure!(stills * CELL_BYTES == bytes, "{bytes} bytes are not the cells of {stills} stills");
+        Ok(StillIndex { hashes: Index::new(hashes, RADIUS), cells })
     }
 
     /// Calls `found(still, mirrored)` for every still whose hash, or whose mirror image's, is near.

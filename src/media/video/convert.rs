@@ -83,7 +83,7 @@ impl Color {
 }
 
 /// The formats whose name says full range as those that do not; the range is told apart.
-fn plain(format: Pixel) -> Pixel {
+pub(super) fn plain(format: Pixel) -> Pixel {
     match format {
         Pixel::YUVJ420P => Pixel::YUV420P,
         Pixel::YUVJ422P => Pixel::YUV422P,
@@ -103,7 +103,7 @@ fn has_flag(format: Pixel, flags: i32) -> bool {
 }
 
 /// Whether plane 0 is luma at one byte a pixel.
-fn has_luma_plane(format: Pixel) -> bool {
+pub(super) fn has_luma_plane(format: Pixel) -> bool {
     let odd = ffi::AV_PIX_FMT_FLAG_RGB
         | ffi::AV_PIX_FMT_FLAG_PAL
         | ffi::AV_PIX_FMT_FLAG_BITSTREAM
@@ -199,7 +199,7 @@ impl Scaler {
 }
 
 /// `length` bytes of a plane from line `y` on.
-fn row(picture: &frame::Video, plane: usize, y: usize, length: usize) -> &[u8] {
+pub(super) fn row(picture: &frame::Video, plane: usize, y: usize, length: usize) -> &[u8] {
     // SAFETY: line `y` is below the plane's height, and the callers ask for no more bytes than the
     // pixel format has from there; the stride may be negative, hence no slice of the whole plane.
     unsafe {
@@ -219,6 +219,11 @@ impl Converter {
     /// `rotation` is clockwise, in degrees: 0, 90, 180 or 270.
     pub(super) fn new(rotation: i32) -> Self {
         Converter { rotation, scaler: None }
+    }
+
+    /// Whether frames are upright as they are decoded.
+    pub(super) fn is_upright(&self) -> bool {
+        self.rotation == 0
     }
 
     /// The upright picture.

@@ -58,6 +58,12 @@ impl<'a> DecodedFrame<'a> {
         }
     }
 
+    /// SHA-256 of the decoded pixels, before any conversion: format, size and the planes' visible
+    /// bytes.
+    pub fn pixel_digest(&self) -> String {
+        super::raw_frame::pixel_digest(self.picture)
+    }
+
     /// Width and height in pixels.
     pub fn dimensions(&self) -> (u32, u32) {
         match &self.rgb {

@@ -16,12 +16,14 @@ mod decoding;
 mod facts_collector;
 mod mpeg4;
 mod planes;
+mod raw_frame;
 mod route;
 mod signature;
 mod skip_mode;
 
 use container::{Container, Packets};
 pub use decoded_frame::DecodedFrame;
+pub use raw_frame::{KeptFrame, RawFrame};
 use decoding::{pass, Effort};
 use facts_collector::FactsCollector;
 
@@ -79,6 +81,20 @@ pub trait FrameSink {
     /// # Errors
     /// Whatever keeps the frame from being kept; decoding stops.
     fn keep(&mut self, frame: u64, shot: DecodedFrame<'_>) -> anyhow::Result<()>;
+
+    /// Whether [`Self::see`] is to be given every frame, wanted or not.
+    fn sees_all(&self) -> bool {
+        false
+    }
+
+    /// Takes every frame in order, before [`Self::keep`]. When frames come again from 0, all that came
+    /// before was in vain.
+    ///
+    /// # Errors
+    /// Whatever ends the work; decoding stops.
+    fn see(&mut self, _frame: u64, _picture: RawFrame<'_>) -> anyhow::Result<()> {
+        Ok(())
+    }
 
     /// Is told of a wanted frame that was decoded but cannot be turned into a picture.
     fn lost(&mut self, frame: u64, reason: String);
@@ -139,8 +155,10 @@ pub fn decode(path: &Path, fast: bool, plan: &mut dyn FrameSink) -> Result<Facts
     let header = container.header();
     let (fps, fps_assumed) = sampling::usable_fps(header.fps);
     let mut packets = Packets::read(container);
+    let all = plan.sees_all();
     let (frames, gather) = [true, false]
         .into_iter()
+        .filter(|thrifty| !(all && *thrifty))
         .find_map(|thrifty| {
             let gather = FactsCollector::new(header.rotation, (!fast).then_some(fps));
             run(&mut packets, gather, fps, Effort { fast, thrifty }, plan).transpose()

@@ -1,0 +1,291 @@
+//! What workers brought to the finished folder: tables, ledger, card.
+use std::{collections::BTreeMap, path::Path};
+
+use anyhow::Result;
+
+use super::{
+    files::{Known, Resolved},
+    worker::{Picture, Rebuilt},
+    Options, Summary,
+};
+use crate::{
+    corpus::{self, Listing},
+    dataset::{
+        card,
+        clip::SavedFrame,
+        croissant, recipe,
+        rows::{sample_order, sort_by_text},
+        tables::{self, Drawn, Fate, Tables},
+        Configuration, DecodedFacts,
+    },
+    folder::OutputFolder,
+    manifest::{self, Meta, PixelDigest, Recipe},
+    record::{Clip, ClipStatus, LedgerEntry, LedgerKind, Sample},
+};
+
+/// Writes the folder's files beside the pictures.
+pub(super) fn assemble(
+    recipe: Recipe,
+    resolved: &BTreeMap<String, Resolved>,
+    results: &BTreeMap<String, Rebuilt>,
+    options: &Options,
+    out: &OutputFolder,
+) -> Result<Summary> {
+    let pictures: BTreeMap<&str, &Picture> =
+        results.values().flat_map(|r| &r.pictures).map(|p| (&*p.sample_id, p)).collect();
+    let mut summary = Summary { samples: recipe.rows.len(), ..Summary::default() };
+    let mut clips = clips(&recipe, resolved, results, &mut summary);
+    let by_id: BTreeMap<&str, &Clip> = clips.iter().map(|c| (&*c.clip_id, c)).collect();
+    let (mut samples, mut pixels, mut ledger) = (Vec::new(), Vec::new(), recipe.ledger.clone());
+    for row in &recipe.rows {
+        let id = &row.sample.sample_id;
+        let picture = pictures.get(&**id).copied();
+        let file = resolved.get(&row.sample.clip_id);
+        let (kept, entry) = judged(&row.sample, picture, file, results, &mut summary);
+        ledger.extend(entry);
+        let Some(picture) = picture.filter(|_| kept) else { continue };
+        let fps = by_id.get(&*row.sample.clip_id).and_then(|c| c.fps);
+        samples.push(sample(&row.sample, picture, fps));
+        let digest = row.pixel_sha256.clone().filter(|_| picture.same_pixels);
+        pixels.extend(digest.map(|d| PixelDigest { sample_id: id.clone(), pixel_sha256: d }));
+    }
+    without_samples(&recipe, &samples, &mut ledger);
+    ledger.sort_unstable();
+    let mut meta = recipe.meta;
+    meta.remove(recipe::DECODER);
+    if meta.contains_key("input_digest") {
+        meta.insert("input_digest".into(), tables::input_digest(&clips));
+    }
+    clips.sort_unstable_by(|a, b| a.clip_id.cmp(&b.clip_id));
+    for name in ["clips", "ledger", "samples", "pixels"] {
+        out.target(format!("{name}.parquet"))?;
+    }
+    if pixels.len() == samples.len() {
+        manifest::write_pixels(out.path(), &pixels, &meta)?;
+    }
+    let rows = samples.iter().cloned();
+    manifest::write_tables(out.path(), &meta, &clips, ledger.iter().cloned(), rows)?;
+    describe(meta, clips, &samples, ledger, out)?;
+    let named: std::collections::BTreeSet<&Path> =
+        samples.iter().map(|s| Path::new(&s.image_path)).collect();
+    out.retain(|name| !name.starts_with("images") || named.contains(name))?;
+    let _ = options;
+    Ok(summary)
+}
+
+/// Whether a sample stays, and what the ledger says of it.
+fn judged(
+    sample: &Sample,
+    picture: Option<&Picture>,
+    file: Option<&Resolved>,
+    results: &BTreeMap<String, Rebuilt>,
+    summary: &mut Summary,
+) -> (bool, Option<LedgerEntry>) {
+    let entry = |reason: &str, detail: String| {
+        Some(LedgerEntry {
+            kind: LedgerKind::Sample,
+            id: sample.sample_id.clone(),
+            reason: reason.to_owned(),
+            detail,
+            partner_id: None,
+        })
+    };
+    let shown = file.map(|f| corpus::shown_path(Path::new(&f.path))).unwrap_or_default();
+    let Some((picture, file)) = picture.zip(file) else {
+        summary.missing += 1;
+        let failure = results.get(&sample.clip_id).and_then(|r| r.failure.as_ref());
+        let why = match (file, failure) {
+            (None, _) => "no file of the corpus is this clip".to_owned(),
+            (Some(_), Some((_, words))) => format!("{shown}: {words}"),
+            (Some(_), None) => format!("{shown} has no such frame"),
+        };
+        return (false, entry("missing_clip", why));
+    };
+    if picture.same_bytes {
+        summary.identical += 1;
+        return (true, None);
+    }
+    if picture.same_pixels {
+        summary.same_pixels += 1;
+        return (true, entry("same_pixels", "the picture was saved in other bytes".into()));
+    }
+    if file.known == Known::Digest {
+        summary.other_pixels += 1;
+        return (true, entry("other_pixels", "this decoder gives other pixels".into()));
+    }
+    let from = format!("frame {} of {shown}", picture.frame);
+    if picture.image_path.is_some() {
+        summary.substitutes += 1;
+        return (true, entry("substitute", from));
+    }
+    summary.missing += 1;
+    summary.substitutes_refused += 1;
+    (false, entry("missing_clip", format!("{from} shows it; --allow-substitutes takes it")))
+}
+
+/// Clips that had samples and have none now.
+fn without_samples(recipe: &Recipe, samples: &[Sample], ledger: &mut Vec<LedgerEntry>) {
+    let now: std::collections::BTreeSet<&str> = samples.iter().map(|s| &*s.clip_id).collect();
+    let before: std::collections::BTreeSet<&str> =
+        recipe.rows.iter().map(|r| &*r.sample.clip_id).collect();
+    ledger.extend(before.difference(&now).map(|id| LedgerEntry {
+        kind: LedgerKind::Clip,
+        id: (*id).to_owned(),
+        reason: "missing_clip".into(),
+        detail: "no sample of this clip could be rebuilt".into(),
+        partner_id: None,
+    }));
+}
+
+/// The sample as it is now.
+fn sample(meant: &Sample, picture: &Picture, fps: Option<f64>) -> Sample {
+    let frame = meant.frame_index.unwrap_or_default() as f64;
+    Sample {
+        image_sha256: picture.image_sha256.clone(),
+        width: picture.width,
+        height: picture.height,
+        frame_ms: meant.frame_ms.or(fps.map(|fps| 1000.0 * frame / fps)),
+        face: meant.face.and_then(|f| f.clipped(picture.width, picture.height)),
+        ..meant.clone()
+    }
+}
+
+/// The rows of the clips: the recipe's where the file is the recipe's, else what was found.
+fn clips(
+    recipe: &Recipe,
+    resolved: &BTreeMap<String, Resolved>,
+    results: &BTreeMap<String, Rebuilt>,
+    summary: &mut Summary,
+) -> Vec<Clip> {
+    let mut clips: BTreeMap<String, Clip> =
+        recipe.clips.iter().map(|c| (c.clip_id.clone(), c.clone())).collect();
+    for row in &recipe.rows {
+        clips.entry(row.sample.clip_id.clone()).or_insert_with(|| unknown(row));
+    }
+    for (id, file) in resolved {
+        let Some(clip) = clips.get_mut(id) else { continue };
+        let path = corpus::shown_path(Path::new(&file.path));
+        summary.moved_clips += usize::from(file.known == Known::Digest && clip.path != path);
+        let facts = results.get(id).and_then(|r| r.facts.as_ref());
+        // Another file is told of only where frames of it are used.
+        let used = results.get(id).is_some_and(|r| r.pictures.iter().any(|p| p.image_path.is_some()));
+        if file.known == Known::Digest || used {
+            clip.path = path;
+            clip.sha256 = Some(file.sha256.clone());
+            if let Some(facts) = facts {
+                clip.take(facts);
+            }
+        }
+    }
+    clips.into_values().collect()
+}
+
+/// A clip of which the recipe gives nothing but its name.
+fn unknown(row: &manifest::RecipeRow) -> Clip {
+    Clip {
+        clip_id: row.sample.clip_id.clone(),
+        path: row.clip_path.clone(),
+        sha256: Some(row.clip_sha256.clone()).filter(|d| d.len() == 64),
+        split: row.sample.split,
+        emotion: row.sample.emotion,
+        codec: None,
+        pixel_format: None,
+        width: None,
+        height: None,
+        sample_aspect_ratio: None,
+        rotation: None,
+        color_matrix: None,
+        color_range: None,
+        interlaced: None,
+        fps: None,
+        frames_decoded: None,
+        frames_header: None,
+        duration_ms: None,
+        has_b_frames: None,
+        status: ClipStatus::Ok,
+        reason: None,
+        group_id: row.sample.group_id.clone(),
+        signature: None,
+    }
+}
+
+/// Facts taken over into a row.
+trait Take {
+    fn take(&mut self, facts: &DecodedFacts);
+}
+
+impl Take for Clip {
+    fn take(&mut self, facts: &DecodedFacts) {
+        let fps = f64::from_bits(facts.fps_bits);
+        self.codec = Some(facts.codec.clone());
+        self.pixel_format = Some(facts.pixel_format.clone());
+        (self.width, self.height) = (Some(facts.width), Some(facts.height));
+        self.sample_aspect_ratio = facts.sample_aspect_ratio.clone();
+        self.rotation = Some(facts.rotation);
+        self.color_matrix = Some(facts.color_matrix.clone());
+        self.color_range = Some(facts.color_range.clone());
+        self.interlaced = Some(facts.interlaced);
+        self.fps = Some(fps);
+        self.frames_decoded = Some(facts.frames);
+        self.frames_header = facts.frames_header;
+        self.duration_ms = Some(1000.0 * facts.frames as f64 / fps);
+        self.has_b_frames = Some(facts.has_b_frames);
+        self.signature = facts.signature.clone();
+    }
+}
+
+/// The card and the description for machines, as a build of the same rows writes them.
+fn describe(
+    meta: Meta,
+    clips: Vec<Clip>,
+    samples: &[Sample],
+    ledger: Vec<LedgerEntry>,
+    out: &OutputFolder,
+) -> Result<()> {
+    let text = meta.get("configuration").cloned().unwrap_or_default();
+    let Ok(configuration) = serde_json::from_str::<Configuration>(&text) else { return Ok(()) };
+    let rules = configuration.rules();
+    let mut tables = Tables {
+        detector: rules.detector.to_owned(),
+        detected: rules.detected(),
+        balance: rules.balance,
+        ledger,
+        ..Tables::default()
+    };
+    let corpus = meta.get("corpus").cloned().unwrap_or_default();
+    tables.meta = meta;
+    let mut taken: BTreeMap<&str, Vec<SavedFrame>> = BTreeMap::new();
+    for sample in samples {
+        let own = taken.entry(&sample.clip_id).or_default();
+        own.extend(saved(sample));
+    }
+    let mut first = 0;
+    for clip in &clips {
+        let mut own = taken.remove(&*clip.clip_id).unwrap_or_default();
+        sort_by_text(&mut own);
+        let drawn = Drawn { taken: own, still: None, first };
+        first += drawn.samples() as u32;
+        tables.drawn.push(drawn);
+    }
+    tables.fates = vec![Fate::Kept; first as usize];
+    tables.order = sample_order(&clips, &tables.drawn);
+    tables.clips = clips;
+    let listing = Listing { corpus, has_split: true, clips: Vec::new() };
+    let summary = tables.summary();
+    card::write(out, &configuration, &listing, &tables, &summary)?;
+    croissant::write(out, &tables)
+}
+
+fn saved(sample: &Sample) -> Option<SavedFrame> {
+    Some(SavedFrame {
+        segment: sample.segment?,
+        frame: sample.frame_index?,
+        image_path: sample.image_path.clone(),
+        image_sha256: sample.image_sha256.clone(),
+        pixel_sha256: String::new(),
+        width: sample.width,
+        height: sample.height,
+        face: sample.face,
+        face_count: sample.face_count,
+    })
+}
