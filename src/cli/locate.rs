@@ -3,7 +3,7 @@ use std::{fmt::Write as _, path::Path, path::PathBuf};
 
 use serde_json::json;
 
-use super::{rebuild::time_limit, Done, Usage};
+use super::{rebuild::time_limit, shards, slurm::SlurmArgs, Done};
 use crate::dataset::{
     locate::{self, ClassLeak, Options, Outcome, Summary},
     Shard,
@@ -11,7 +11,9 @@ use crate::dataset::{
 
 /// Find the clip and the frame that every still was taken from
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: ncaers locate data/CAER-S --corpus data/CAER --out located/caer-s")]
+#[command(
+    after_help = "Example: ncaers locate data/CAER-S --corpus data/CAER --out located/caer-s"
+)]
 pub struct Args {
     /// A folder of pictures at any depth, or a manifest
     stills: PathBuf,
@@ -23,25 +25,35 @@ pub struct Args {
     out: PathBuf,
     /// Search a part of the clips only, such as 2/7; `merge` joins the parts
     #[arg(long, value_name = "I/N")]
-    shard: Option<String>,
+    shard: Option<Shard>,
     /// Processes that decode at once; the number of cores when absent
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     workers: Option<u32>,
     /// Seconds that one clip may take before it is tried anew, then given up
     #[arg(long, default_value_t = 300.0, value_name = "SECONDS")]
     time_limit: f64,
+    /// Parts into which --executor slurm cuts the search, a task each [default: 8]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    shards: Option<u32>,
+    #[command(flatten)]
+    slurm: SlurmArgs,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
-    let shard = args.shard.as_deref().map(str::parse::<Shard>).transpose();
+    let on_cluster = args.slurm.is_asked()?;
+    shards::check(on_cluster, args.shard, args.shards)?;
     let options = Options {
         stills: args.stills.clone(),
         corpus: args.corpus.clone(),
         out: args.out.clone(),
         workers: super::workers(args.workers),
         time_limit: time_limit(args.time_limit)?,
-        shard: shard.map_err(|error| Usage(format!("{error:#}")))?,
+        shard: args.shard,
     };
+    if on_cluster {
+        let identity = locate::identity(&options)?;
+        return shards::run("locate", &args.slurm, args.shards, &identity, &args.out);
+    }
     Ok(done(locate::run(&options)?, &args.out))
 }
 
@@ -61,9 +73,7 @@ pub(super) fn done(outcome: Outcome, out: &Path) -> Done {
             json: json!({"shard_clips": clips}),
             exit: 0,
         },
-        Outcome::Done(summary) => {
-            Done { text: text(&summary, out), json: json!(summary), exit: 0 }
-        }
+        Outcome::Done(summary) => Done { text: text(&summary, out), json: json!(summary), exit: 0 },
     }
 }
 
@@ -99,9 +109,9 @@ fn text(summary: &Summary, out: &Path) -> String {
 
 fn line(class: &ClassLeak) -> String {
     let share = class.share.map_or_else(|| "-".into(), |s| format!("{:.1} %", 100.0 * s));
-    let interval = class.interval.map_or_else(String::new, |i| {
-        format!(" [{:.1}, {:.1}]", 100.0 * i.lo, 100.0 * i.hi)
-    });
+    let interval = class
+        .interval
+        .map_or_else(String::new, |i| format!(" [{:.1}, {:.1}]", 100.0 * i.lo, 100.0 * i.hi));
     format!(
         "{:>10}  {} of {} ({share}{interval}) from {} clips\n",
         class.label, class.shared, class.test, class.clips

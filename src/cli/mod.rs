@@ -30,10 +30,12 @@ mod predict;
 mod rebuild;
 mod recipe;
 mod report;
+mod shards;
 mod slurm;
 #[cfg(feature = "torch")]
 mod train;
 mod verify;
+mod withdraw;
 mod worker;
 
 /// Exit status of a command that failed.
@@ -97,6 +99,7 @@ commands! {
     #[cfg(feature = "torch")]
     Train(train),
     Verify(verify),
+    Withdraw(withdraw),
     Worker(worker),
 }
 

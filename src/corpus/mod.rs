@@ -104,6 +104,20 @@ pub struct Listing {
     pub has_split: bool,
     /// The clips in clip_id order.
     pub clips: Vec<Source>,
+    /// Clips that were taken back, of which nothing but the id may be told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub withdrawn: Vec<String>,
+}
+
+impl Listing {
+    /// Takes the clips away that `list` names by clip_id or path.
+    pub fn without(mut self, list: &[String]) -> Self {
+        let named = |clip: &Source| list.contains(&clip.clip_id) || list.contains(&clip.shown);
+        self.withdrawn =
+            self.clips.iter().filter(|c| named(c)).map(|c| c.clip_id.clone()).collect();
+        self.clips.retain(|clip| !named(clip));
+        self
+    }
 }
 
 /// Lists the clips below `root`.
@@ -125,6 +139,7 @@ pub fn scan(root: &Path) -> Result<Listing> {
             corpus: entry.name.to_owned(),
             has_split,
             clips: name(root, candidates),
+            withdrawn: Vec::new(),
         });
     }
     bail!(
@@ -151,7 +166,7 @@ pub fn scan_stills(layout: &str, root: &Path) -> Result<Listing> {
     ensure!(!candidates.is_empty(), "no picture in {}", root.display());
     let has_split = candidates.iter().all(|c| c.split.is_some());
     let clips = name(&folder_of(root), candidates);
-    Ok(Listing { corpus: layout.to_owned(), has_split, clips })
+    Ok(Listing { corpus: layout.to_owned(), has_split, clips, withdrawn: Vec::new() })
 }
 
 /// The folder that paths of a layout are relative to: `root`, or the folder of a list.

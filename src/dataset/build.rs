@@ -29,7 +29,12 @@ use crate::{
     split::{Balance, OnLeak, Shares},
 };
 
-use super::{card, clip, journal, merge, pool, rules::Configuration, worker};
+use super::{
+    card, clip,
+    job::{Begin, Kind},
+    journal, merge, pool,
+    rules::Configuration,
+};
 
 /// Everything that the bytes of a data set depend on, beside the clips.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -173,6 +178,18 @@ pub struct Options {
     pub time_limit: Duration,
     /// Build a part only, to be merged later.
     pub shard: Option<Shard>,
+    /// Clips that were taken back, by clip_id or path.
+    pub without: Vec<String>,
+}
+
+impl Options {
+    /// The clips of the corpus but those that were taken back.
+    ///
+    /// # Errors
+    /// When the corpus is unusable.
+    fn listing(&self) -> Result<Listing> {
+        Ok(corpus::scan(&self.corpus)?.without(&self.without))
+    }
 }
 
 /// What a build came to.
@@ -233,7 +250,7 @@ fn record(config: &Config, listing_digest: &str, corpus: &str, shard: Option<Sha
 /// When corpus or configuration are unusable.
 pub fn identity(config: &Config, options: &Options) -> Result<Value> {
     config.check()?;
-    let listing = corpus::scan(&options.corpus)?;
+    let listing = options.listing()?;
     let digest = listing_digest(&options.corpus, &listing);
     Ok(record(config, &digest, &listing.corpus, options.shard))
 }
@@ -261,7 +278,7 @@ pub(super) fn listing_digest(root: &Path, listing: &Listing) -> String {
 /// As [`run`] before its first write.
 pub fn plan(config: &Config, options: &Options) -> Result<(String, Value)> {
     config.check()?;
-    let listing = corpus::scan(&options.corpus)?;
+    let listing = options.listing()?;
     let record =
         record(config, &listing_digest(&options.corpus, &listing), &listing.corpus, options.shard);
     let state = folder::state(&options.out, &record)?;
@@ -281,7 +298,10 @@ pub fn plan(config: &Config, options: &Options) -> Result<(String, Value)> {
 }
 
 /// The clips of a shard, or all.
-pub(super) fn share(listing: &Listing, shard: Option<Shard>) -> impl Iterator<Item = &corpus::Source> {
+pub(super) fn share(
+    listing: &Listing,
+    shard: Option<Shard>,
+) -> impl Iterator<Item = &corpus::Source> {
     let (first, step) = shard.map_or((0, 1), |s| (s.index - 1, s.count));
     listing.clips.iter().skip(first).step_by(step)
 }
@@ -294,7 +314,7 @@ pub(super) fn share(listing: &Listing, shard: Option<Shard>) -> impl Iterator<It
 pub fn run(config: &Config, options: &Options) -> Result<Outcome> {
     config.check()?;
     let start = Instant::now();
-    let listing = corpus::scan(&options.corpus)?;
+    let listing = options.listing()?;
     let digest = listing_digest(&options.corpus, &listing);
     let record = record(config, &digest, &listing.corpus, options.shard);
     let out = match folder::claim(&options.out, &record)? {
@@ -331,12 +351,11 @@ fn decode_all(
     let own: Vec<_> = share(listing, options.shard).filter(|c| c.refused.is_none()).collect();
     journal.forget_incomplete(&options.out);
     let job = |c: &corpus::Source| clip::Job { clip_id: c.clip_id.clone(), path: c.path.clone() };
-    let todo: Vec<_> =
-        own.iter().filter(|c| !journal.has(&c.clip_id)).map(|c| job(c)).collect();
+    let todo: Vec<_> = own.iter().filter(|c| !journal.has(&c.clip_id)).map(|c| job(c)).collect();
     let progress = Progress::new("build", "clips", own.len() as u64);
     progress.skip((own.len() - todo.len()) as u64);
     let pool = pool::Pool {
-        setup: worker::Setup::Build(clip::Setup::new(config, options)?),
+        setup: Begin { kind: Kind::Build, setup: clip::Setup::new(config, options)? },
         workers: options.workers.clamp(1, todo.len().max(1)),
         time_limit: options.time_limit,
     };

@@ -14,6 +14,27 @@ pub(super) trait Job: Serialize + Sync {
     fn given_up(&self, code: &str, reason: String) -> Self::Outcome;
 }
 
+/// The first line that a worker is given.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Begin<S> {
+    /// The work.
+    pub kind: Kind,
+    /// What it needs to begin.
+    pub setup: S,
+}
+
+/// The kinds of work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Kind {
+    /// Frames drawn, faces found, pictures saved.
+    Build,
+    /// Stills sought among all frames.
+    Locate,
+    /// Listed frames saved.
+    Rebuild,
+}
+
 /// What a worker answers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -27,7 +48,7 @@ pub(super) enum Answer<T> {
 /// A kind of work on clips.
 pub(super) trait Work: Sized {
     /// What it needs to begin.
-    type Setup;
+    type Setup: DeserializeOwned;
     /// What it is asked.
     type Job: Job + DeserializeOwned;
 

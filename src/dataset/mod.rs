@@ -8,6 +8,7 @@ mod build;
 mod card;
 mod clip;
 mod croissant;
+mod describe;
 mod diff;
 mod export;
 mod import;
@@ -23,6 +24,7 @@ mod rows;
 mod rules;
 mod tables;
 pub mod verify;
+pub mod withdraw;
 mod worker;
 
 pub use build::{

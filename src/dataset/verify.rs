@@ -13,6 +13,7 @@ use super::{
     merge::IMAGES,
     rebuild::REMARKS,
     rules::{Configuration, Rules},
+    withdraw::WITHDRAWN,
 };
 use crate::{
     digest, face, folder,
@@ -143,10 +144,12 @@ fn boxes(sample: &Sample, report: &mut Report) {
 
 /// Clips name their group by its smallest member, and say why when they are not sound.
 fn clip_rows(manifest: &Manifest, clips: &BTreeMap<&str, &Clip>, report: &mut Report) {
+    let withdrawn = withdrawn(manifest);
     for clip in &manifest.clips {
         let id = &clip.clip_id;
         let first = clips.get(&*clip.group_id);
-        let named = first.is_some_and(|f| f.group_id == clip.group_id && f.clip_id <= clip.clip_id);
+        let named = first.is_some_and(|f| f.group_id == clip.group_id && f.clip_id <= clip.clip_id)
+            || withdrawn.contains(&*clip.group_id);
         report.check(named, || format!("{id}: group {} is not its first clip", clip.group_id));
         report.check(clip.status == ClipStatus::Ok || clip.reason.is_some(), || {
             format!("{id}: is {} without a reason", clip.status.name())
@@ -171,9 +174,17 @@ fn accounts(manifest: &Manifest, report: &mut Report) {
         }
     }
     let known: BTreeSet<&str> = manifest.clips.iter().map(|c| &*c.clip_id).collect();
+    let withdrawn = withdrawn(manifest);
     for id in out {
-        report.check(known.contains(id), || format!("ledger: clip {id} is in no row"));
+        let named = known.contains(id) || withdrawn.contains(id);
+        report.check(named, || format!("ledger: clip {id} is in no row"));
     }
+}
+
+/// Clips of which a tombstone is all that is left; groups keep their names.
+fn withdrawn(manifest: &Manifest) -> BTreeSet<&str> {
+    let tombs = manifest.ledger.iter().filter(|e| e.reason == WITHDRAWN);
+    tombs.map(|e| &*e.id).collect()
 }
 
 fn ids(manifest: &Manifest, kind: LedgerKind) -> Vec<&str> {

@@ -2,25 +2,13 @@
 use std::io::{BufRead, Write};
 
 use anyhow::{Context, Result};
-use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{
     clip,
-    job::{Answer, Work},
+    job::{Answer, Begin, Kind, Work},
     locate, rebuild,
 };
-
-/// The first line that a worker is given: for which command, and what that needs.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Setup {
-    /// Frames drawn, faces found, pictures saved.
-    Build(clip::Setup),
-    /// Stills sought among all frames.
-    Locate(locate::Setup),
-    /// Listed frames saved.
-    Rebuild(rebuild::Setup),
-}
 
 /// Answers jobs from `input` on `answers` until the input ends.
 ///
@@ -29,19 +17,22 @@ pub(super) enum Setup {
 pub fn serve(input: impl BufRead, answers: impl Write) -> Result<()> {
     let mut lines = input.lines();
     let Some(first) = lines.next() else { return Ok(()) };
-    match serde_json::from_str(&first?).context("not the setup of a worker")? {
-        Setup::Build(setup) => work::<clip::Worker>(setup, lines, answers),
-        Setup::Locate(setup) => work::<locate::Worker>(setup, lines, answers),
-        Setup::Rebuild(setup) => work::<rebuild::Worker>(setup, lines, answers),
+    let begin: Begin<Value> = serde_json::from_str(&first?).context(NO_SETUP)?;
+    match begin.kind {
+        Kind::Build => work::<clip::Worker>(begin.setup, lines, answers),
+        Kind::Locate => work::<locate::Worker>(begin.setup, lines, answers),
+        Kind::Rebuild => work::<rebuild::Worker>(begin.setup, lines, answers),
     }
 }
 
+const NO_SETUP: &str = "not the setup of a worker";
+
 fn work<W: Work>(
-    setup: W::Setup,
+    setup: Value,
     jobs: impl Iterator<Item = std::io::Result<String>>,
     mut answers: impl Write,
 ) -> Result<()> {
-    let mut worker = W::start(setup)?;
+    let mut worker = W::start(serde_json::from_value(setup).context(NO_SETUP)?)?;
     for line in jobs {
         let job: W::Job = serde_json::from_str(&line?).context("not a job")?;
         let answer = match worker.answer(&job) {

@@ -133,8 +133,7 @@ pub fn read_located(path: &Path) -> Result<(Vec<LocatedRow>, Meta), Error> {
     let (clips, frames) = (texts("clip_id")?, i64s("frame_index")?);
     let (firsts, lasts, scores) = (i64s("run_first")?, i64s("run_last")?, f64s("score")?);
     let (others, other_scores) = (texts("runner_up_clip_id")?, f64s("runner_up_score")?);
-    let (transforms, statuses, reasons) =
-        (texts("transform")?, texts("status")?, texts("reason")?);
+    let (transforms, statuses, reasons) = (texts("transform")?, texts("status")?, texts("reason")?);
     let edges = [f64s("part_x1")?, f64s("part_y1")?, f64s("part_x2")?, f64s("part_y2")?];
     let (paths, digests) = (texts("clip_path")?, texts("clip_sha256")?);
     let pixels = texts("pixel_sha256")?;

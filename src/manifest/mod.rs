@@ -235,11 +235,7 @@ fn open(path: &Path, wanted: &'static str) -> Result<table::Table, Error> {
 }
 
 /// The table if it is the one that is wanted, of a version that is read.
-fn checked(
-    path: &Path,
-    table: table::Table,
-    wanted: &'static str,
-) -> Result<table::Table, Error> {
+fn checked(path: &Path, table: table::Table, wanted: &'static str) -> Result<table::Table, Error> {
     let version = table.meta.get(VERSION_KEY);
     let version = version.ok_or_else(|| Error::Foreign { path: path.to_owned() })?;
     if version != SCHEMA_VERSION {

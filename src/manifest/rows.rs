@@ -12,7 +12,11 @@ use crate::record::{
 };
 
 /// A string column, null where `None`.
-pub(super) fn text<'a, T>(name: &str, rows: &'a [T], get: impl Fn(&'a T) -> Option<&'a str>) -> Column {
+pub(super) fn text<'a, T>(
+    name: &str,
+    rows: &'a [T],
+    get: impl Fn(&'a T) -> Option<&'a str>,
+) -> Column {
     let values: Vec<Option<&str>> = rows.iter().map(get).collect();
     column::<_, Vec<Option<&str>>>(name, values)
 }
@@ -20,7 +24,10 @@ pub(super) fn text<'a, T>(name: &str, rows: &'a [T], get: impl Fn(&'a T) -> Opti
 /// A column of numbers or flags, null where `None`.
 macro_rules! values {
     ($name:expr, $rows:expr, $t:ty, $get:expr) => {
-        column::<Option<$t>, Vec<Option<$t>>>($name, $rows.iter().map($get).collect())
+        $crate::manifest::table::column::<Option<$t>, Vec<Option<$t>>>(
+            $name,
+            $rows.iter().map($get).collect(),
+        )
     };
 }
 

@@ -81,7 +81,8 @@ fn rows_are_in_id_order_and_complete() {
     let clips: Vec<Source> = named.iter().map(|(id, emotion, _)| source(id, *emotion)).collect();
     let results: BTreeMap<_, _> =
         named.iter().map(|(id, _, n)| ((*id).to_owned(), result(id, *n))).collect();
-    let listing = Listing { corpus: "made up".into(), has_split: true, clips };
+    let listing =
+        Listing { corpus: "made up".into(), has_split: true, clips, withdrawn: Vec::new() };
     let drawn: usize = results.values().map(|r| r.samples.len()).sum();
     for (balance, kept) in [("none", drawn), ("equal", 80)] {
         let mut config = Config::new(1, &face::Request::named("none")).expect("config");

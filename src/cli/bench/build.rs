@@ -39,6 +39,7 @@ pub(super) fn run(args: &Args) -> Result<Done> {
         workers: args.workers as usize,
         time_limit: Duration::from_secs(120),
         shard: None,
+        without: Vec::new(),
     };
     let (start, own) = (Instant::now(), cpu::seconds(Whose::Own));
     let Outcome::Done(summary) = dataset::run(&config, &options)? else {

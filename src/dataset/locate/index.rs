@@ -41,7 +41,11 @@ pub(super) fn turned(cells: &Cells) -> Cells {
 
 /// Cells as a plane.
 pub(super) fn plane_of(cells: &Cells) -> Plane {
-    Plane { width: CELLS, height: CELLS, values: cells.iter().map(|&v| i16::from(v) << 2).collect() }
+    Plane {
+        width: CELLS,
+        height: CELLS,
+        values: cells.iter().map(|&v| i16::from(v) << 2).collect(),
+    }
 }
 
 /// Correlation of cells, -1..=1; 0 where either is plain.

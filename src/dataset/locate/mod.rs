@@ -16,7 +16,13 @@ use std::{
 use anyhow::{bail, ensure, Context, Result};
 use serde_json::{json, Value};
 
-use super::{build, lines::Lines, pool::Pool, Shard};
+use super::{
+    build,
+    job::{Begin, Kind},
+    lines::Lines,
+    pool::Pool,
+    Shard,
+};
 use crate::{
     corpus::{self, Listing},
     folder::{self, Claim, OutputFolder},
@@ -27,6 +33,7 @@ mod frame;
 mod index;
 mod laying;
 mod leak;
+mod origin;
 mod patch;
 mod placement;
 mod plane;
@@ -41,7 +48,6 @@ pub use leak::{ClassLeak, Leak};
 pub use result::Summary;
 pub(super) use worker::{Setup, Worker};
 
-use result::Origin;
 use stills::Stills;
 use worker::{Job, Searched};
 
@@ -152,7 +158,7 @@ fn search_all(
     let progress = Progress::new("locate", "clips", own.len() as u64);
     progress.skip((own.len() - todo.len()) as u64);
     let pool = Pool {
-        setup: super::worker::Setup::Locate(Setup::new(options, stills)?),
+        setup: Begin { kind: Kind::Locate, setup: Setup::new(options, stills)? },
         workers: options.workers.clamp(1, todo.len().max(1)),
         time_limit: options.time_limit,
     };

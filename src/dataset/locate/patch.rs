@@ -210,7 +210,8 @@ mod tests {
     #[test]
     fn a_picture_fits_itself_whatever_its_brightness() {
         let frame = picture(3);
-        let dull = Plane { values: frame.values.iter().map(|v| v / 2 + 100).collect(), ..frame.clone() };
+        let dull =
+            Plane { values: frame.values.iter().map(|v| v / 2 + 100).collect(), ..frame.clone() };
         let whole = Placement::whole((80, 60), false);
         let patch = Patch::new(&still(&dull), &whole, 0, (80, 60)).expect("covered");
         let fit = patch.fit(&frame).expect("not plain");

@@ -245,8 +245,7 @@ mod tests {
     fn a_crop_is_found_to_a_tenth_of_a_pixel() {
         let frame = plane(160, 90, wave);
         let (x, y, w, h) = (7.3, 4.6, 146.0, 83.5);
-        let still =
-            plane(140, 80, |u, v| 0.8 * wave(x + u / 140.0 * w, y + v / 80.0 * h) + 40.0);
+        let still = plane(140, 80, |u, v| 0.8 * wave(x + u / 140.0 * w, y + v / 80.0 * h) + 40.0);
         let start = Placement { x: 4.0, y: 2.0, width: 150.0, height: 86.0, mirrored: false };
         let effort = Effort { steps: 12, stride: 1 };
         let (found, square) = refine(&still, &frame, 0, start, effort).expect("near enough");

@@ -192,7 +192,11 @@ mod tests {
         let ramp = Plane { width: 4, height: 1, values: vec![0, 100, 200, 300] };
         assert_eq!(ramp.resized([0.0, 0.0, 4.0, 1.0], 2, 1).values, [50, 250]);
         assert_eq!(ramp.resized([0.5, 0.0, 2.0, 1.0], 2, 1).values, [50, 150]);
-        assert_eq!(ramp.resized([-9.0, 0.0, 2.0, 1.0], 1, 1).values, [0], "outside the edge counts");
+        assert_eq!(
+            ramp.resized([-9.0, 0.0, 2.0, 1.0], 1, 1).values,
+            [0],
+            "outside the edge counts"
+        );
     }
 
     #[test]

@@ -50,8 +50,7 @@ pub fn search<P: Grey, C: AsRef<[u8]>>(
     let mut finds: BTreeMap<u32, Find> = BTreeMap::new();
     for ((still, mirrored), seed) in seeds(frames, stills) {
         let cells = stills.cells(still, mirrored);
-        let alike: Vec<f64> =
-            frames.iter().map(|f| index::correlation(&f.cells, &cells)).collect();
+        let alike: Vec<f64> = frames.iter().map(|f| index::correlation(&f.cells, &cells)).collect();
         let near = alike.iter().copied().fold(-1.0, f64::max);
         let whole = seed.whole && near >= NEAR_CELLS;
         if !whole && seed.windows.is_empty() {

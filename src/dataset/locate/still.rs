@@ -27,8 +27,7 @@ impl StillPicture {
         let luma = hash::luma(rgb);
         let whole = Plane::whole(width, height, |y| &luma[y * width..(y + 1) * width]);
         let at_limit = |p: &[u8]| p.iter().any(|v| !(LOWEST..=HIGHEST).contains(v));
-        let cut: Vec<i16> =
-            rgb.chunks_exact(3).map(|p| i16::from(at_limit(p)) * OUTSIDE).collect();
+        let cut: Vec<i16> = rgb.chunks_exact(3).map(|p| i16::from(at_limit(p)) * OUTSIDE).collect();
         let outside = cut.iter().filter(|v| **v > 0).count() as f64;
         let tells = outside > 0.0 && outside <= (1.0 - LEAST_INSIDE) * cut.len() as f64;
         let cut = tells.then(|| levels(Plane { width, height, values: cut }));

@@ -15,8 +15,9 @@ use super::{
     CELLS, STILLS,
 };
 use crate::{
-    corpus, digest,
+    corpus,
     dataset::lines::Lines,
+    digest,
     folder::OutputFolder,
     manifest::{self, Manifest},
     media::image as picture,

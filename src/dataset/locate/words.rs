@@ -1,5 +1,5 @@
 //! What was done to a picture between the frame and the still, in words.
-use super::{result::Origin, stills::Still};
+use super::{origin::Origin, stills::Still};
 
 /// Share of a side by which an edge may be off before it counts as cut.
 const CUT: f64 = 0.004;

@@ -15,10 +15,11 @@ use super::{
     frame::{Grey, SeenFrame},
     index::StillIndex,
     laying::Find,
+    origin::Origin,
     search::search,
     still::StillPicture,
     stills::{self, Still, Stills},
-    Options, Origin, CELLS, STILLS,
+    Options, CELLS, STILLS,
 };
 use crate::{
     corpus::Source,
@@ -63,11 +64,7 @@ pub(in crate::dataset) struct Job {
 
 impl Job {
     pub(super) fn new(clip: &Source) -> Self {
-        Job {
-            clip_id: clip.clip_id.clone(),
-            path: clip.path.clone(),
-            shown: clip.shown.clone(),
-        }
+        Job { clip_id: clip.clip_id.clone(), path: clip.path.clone(), shown: clip.shown.clone() }
     }
 }
 

@@ -1,25 +1,21 @@
 //! What workers brought to the finished folder: tables, ledger, card.
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use anyhow::Result;
 
 use super::{
-    files::{Known, Resolved},
+    resolved::{Known, Resolved},
     worker::{Picture, Rebuilt},
-    Options, Summary,
+    Summary,
 };
 use crate::{
-    corpus::{self, Listing},
-    dataset::{
-        card,
-        clip::SavedFrame,
-        croissant, recipe,
-        rows::{sample_order, sort_by_text},
-        tables::{self, Drawn, Fate, Tables},
-        Configuration, DecodedFacts,
-    },
+    corpus,
+    dataset::{describe::describe, recipe, tables, DecodedFacts},
     folder::OutputFolder,
-    manifest::{self, Meta, PixelDigest, Recipe},
+    manifest::{self, PixelDigest, Recipe},
     record::{Clip, ClipStatus, LedgerEntry, LedgerKind, Sample},
 };
 
@@ -28,7 +24,6 @@ pub(super) fn assemble(
     recipe: Recipe,
     resolved: &BTreeMap<String, Resolved>,
     results: &BTreeMap<String, Rebuilt>,
-    options: &Options,
     out: &OutputFolder,
 ) -> Result<Summary> {
     let pictures: BTreeMap<&str, &Picture> =
@@ -66,10 +61,8 @@ pub(super) fn assemble(
     let rows = samples.iter().cloned();
     manifest::write_tables(out.path(), &meta, &clips, ledger.iter().cloned(), rows)?;
     describe(meta, clips, &samples, ledger, out)?;
-    let named: std::collections::BTreeSet<&Path> =
-        samples.iter().map(|s| Path::new(&s.image_path)).collect();
+    let named: BTreeSet<&Path> = samples.iter().map(|s| Path::new(&s.image_path)).collect();
     out.retain(|name| !name.starts_with("images") || named.contains(name))?;
-    let _ = options;
     Ok(summary)
 }
 
@@ -125,9 +118,8 @@ fn judged(
 
 /// Clips that had samples and have none now.
 fn without_samples(recipe: &Recipe, samples: &[Sample], ledger: &mut Vec<LedgerEntry>) {
-    let now: std::collections::BTreeSet<&str> = samples.iter().map(|s| &*s.clip_id).collect();
-    let before: std::collections::BTreeSet<&str> =
-        recipe.rows.iter().map(|r| &*r.sample.clip_id).collect();
+    let now: BTreeSet<&str> = samples.iter().map(|s| &*s.clip_id).collect();
+    let before: BTreeSet<&str> = recipe.rows.iter().map(|r| &*r.sample.clip_id).collect();
     ledger.extend(before.difference(&now).map(|id| LedgerEntry {
         kind: LedgerKind::Clip,
         id: (*id).to_owned(),
@@ -168,7 +160,8 @@ fn clips(
         summary.moved_clips += usize::from(file.known == Known::Digest && clip.path != path);
         let facts = results.get(id).and_then(|r| r.facts.as_ref());
         // Another file is told of only where frames of it are used.
-        let used = results.get(id).is_some_and(|r| r.pictures.iter().any(|p| p.image_path.is_some()));
+        let used =
+            results.get(id).is_some_and(|r| r.pictures.iter().any(|p| p.image_path.is_some()));
         if file.known == Known::Digest || used {
             clip.path = path;
             clip.sha256 = Some(file.sha256.clone());
@@ -232,60 +225,4 @@ impl Take for Clip {
         self.has_b_frames = Some(facts.has_b_frames);
         self.signature = facts.signature.clone();
     }
-}
-
-/// The card and the description for machines, as a build of the same rows writes them.
-fn describe(
-    meta: Meta,
-    clips: Vec<Clip>,
-    samples: &[Sample],
-    ledger: Vec<LedgerEntry>,
-    out: &OutputFolder,
-) -> Result<()> {
-    let text = meta.get("configuration").cloned().unwrap_or_default();
-    let Ok(configuration) = serde_json::from_str::<Configuration>(&text) else { return Ok(()) };
-    let rules = configuration.rules();
-    let mut tables = Tables {
-        detector: rules.detector.to_owned(),
-        detected: rules.detected(),
-        balance: rules.balance,
-        ledger,
-        ..Tables::default()
-    };
-    let corpus = meta.get("corpus").cloned().unwrap_or_default();
-    tables.meta = meta;
-    let mut taken: BTreeMap<&str, Vec<SavedFrame>> = BTreeMap::new();
-    for sample in samples {
-        let own = taken.entry(&sample.clip_id).or_default();
-        own.extend(saved(sample));
-    }
-    let mut first = 0;
-    for clip in &clips {
-        let mut own = taken.remove(&*clip.clip_id).unwrap_or_default();
-        sort_by_text(&mut own);
-        let drawn = Drawn { taken: own, still: None, first };
-        first += drawn.samples() as u32;
-        tables.drawn.push(drawn);
-    }
-    tables.fates = vec![Fate::Kept; first as usize];
-    tables.order = sample_order(&clips, &tables.drawn);
-    tables.clips = clips;
-    let listing = Listing { corpus, has_split: true, clips: Vec::new() };
-    let summary = tables.summary();
-    card::write(out, &configuration, &listing, &tables, &summary)?;
-    croissant::write(out, &tables)
-}
-
-fn saved(sample: &Sample) -> Option<SavedFrame> {
-    Some(SavedFrame {
-        segment: sample.segment?,
-        frame: sample.frame_index?,
-        image_path: sample.image_path.clone(),
-        image_sha256: sample.image_sha256.clone(),
-        pixel_sha256: String::new(),
-        width: sample.width,
-        height: sample.height,
-        face: sample.face,
-        face_count: sample.face_count,
-    })
 }

@@ -9,10 +9,13 @@ use std::{
 use anyhow::{ensure, Context, Result};
 use rayon::prelude::*;
 
-use super::worker::{Job, Rebuilt};
+use super::{
+    resolved::{Known, Resolved},
+    worker::{Job, Rebuilt, Setup},
+};
 use crate::{
     corpus,
-    dataset::{pool::Pool, recipe},
+    dataset::{job::Begin, pool::Pool, recipe},
     digest,
     manifest::Recipe,
     progress::Progress,
@@ -65,27 +68,6 @@ pub(super) fn list(root: &Path) -> Result<Files> {
     Ok(Files { paths })
 }
 
-/// How a file was found to be a clip.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Known {
-    /// Its bytes are the recipe's.
-    Digest,
-    /// It has the recipe's path and other bytes.
-    Path,
-    /// It shows the same, by its hashes.
-    Content,
-}
-
-/// A clip's file.
-#[derive(Clone, Debug)]
-pub(super) struct Resolved {
-    /// Below the corpus.
-    pub path: OsString,
-    /// SHA-256 of its bytes.
-    pub sha256: String,
-    pub known: Known,
-}
-
 /// A file for every clip of the recipe that has one.
 ///
 /// # Errors
@@ -94,7 +76,7 @@ pub(super) fn resolve(
     recipe: &Recipe,
     root: &Path,
     files: &Files,
-    pool: &Pool<crate::dataset::worker::Setup>,
+    pool: &Pool<Begin<Setup>>,
 ) -> Result<BTreeMap<String, Resolved>> {
     let wanted: BTreeMap<&str, (&str, &str)> = recipe
         .rows
@@ -107,24 +89,22 @@ pub(super) fn resolve(
         let same = |d: &String| recipe::is_same(d, sha256);
         let mut equal = (0..digests.len()).filter(|k| digests[*k].as_ref().is_some_and(same));
         // The recipe's own path first, where several files are equal.
-        let first = equal.clone().find(|k| corpus::shown_path(Path::new(&files.paths[*k].0)) == *path);
+        let first =
+            equal.clone().find(|k| corpus::shown_path(Path::new(&files.paths[*k].0)) == *path);
         if let Some(k) = first.or_else(|| equal.next()) {
             let path = files.paths[k].0.clone();
             let sha256 = digests[k].clone().unwrap_or_default();
-            resolved
-                .insert((*clip_id).to_owned(), Resolved { path, sha256, known: Known::Digest });
+            resolved.insert((*clip_id).to_owned(), Resolved { path, sha256, known: Known::Digest });
         }
     }
-    let lost: Vec<&str> =
-        wanted.keys().copied().filter(|id| !resolved.contains_key(*id)).collect();
+    let lost: Vec<&str> = wanted.keys().copied().filter(|id| !resolved.contains_key(*id)).collect();
     if !lost.is_empty() {
         let taken: BTreeSet<OsString> = resolved.values().map(|r| r.path.clone()).collect();
         let free: Vec<usize> = (0..files.paths.len())
             .filter(|k| digests[*k].is_some() && !taken.contains(&files.paths[*k].0))
             .collect();
         let others = Others::look(&free, files, &digests, pool)?;
-        let clips: BTreeMap<&str, &Clip> =
-            recipe.clips.iter().map(|c| (&*c.clip_id, c)).collect();
+        let clips: BTreeMap<&str, &Clip> = recipe.clips.iter().map(|c| (&*c.clip_id, c)).collect();
         for id in lost {
             let found = others.of(wanted[id].0, clips.get(id).copied());
             resolved.extend(found.map(|r| (id.to_owned(), r)));
@@ -166,13 +146,11 @@ impl Others {
         free: &[usize],
         files: &Files,
         digests: &[Option<String>],
-        pool: &Pool<crate::dataset::worker::Setup>,
+        pool: &Pool<Begin<Setup>>,
     ) -> Result<Self> {
         let progress = Progress::new("rebuild", "other files", free.len() as u64);
-        let jobs: Vec<Job> = free
-            .iter()
-            .map(|k| Job::look(&k.to_string(), files.paths[*k].0.clone()))
-            .collect();
+        let jobs: Vec<Job> =
+            free.iter().map(|k| Job::look(&k.to_string(), files.paths[*k].0.clone())).collect();
         let mut signatures: BTreeMap<usize, Vec<u64>> = BTreeMap::new();
         pool.run(&jobs, &progress, |result: Rebuilt| {
             let signature = result.facts.and_then(|f| f.signature);

@@ -14,7 +14,12 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{lines::Lines, pool::Pool, recipe};
+use super::{
+    job::{Begin, Kind},
+    lines::Lines,
+    pool::Pool,
+    recipe,
+};
 use crate::{
     digest,
     folder::{self, Claim, OutputFolder},
@@ -24,12 +29,14 @@ use crate::{
 
 mod assemble;
 mod files;
+mod resolved;
 mod worker;
 
 pub(super) use worker::{Job, Rebuilt, Setup, Worker};
 
 use assemble::assemble;
-use files::{resolve, Resolved};
+use files::resolve;
+use resolved::Resolved;
 
 /// What the ledger says of samples that are there but not byte for byte.
 pub const REMARKS: [&str; 3] = ["same_pixels", "other_pixels", "substitute"];
@@ -108,13 +115,13 @@ pub fn rebuild(options: &Options) -> Result<Summary> {
         Claim::Fresh(out) | Claim::Resume(out) => out,
     };
     let pool = Pool {
-        setup: super::worker::Setup::Rebuild(Setup::new(options, &recipe)?),
+        setup: Begin { kind: Kind::Rebuild, setup: Setup::new(options, &recipe)? },
         workers: options.workers.max(1),
         time_limit: options.time_limit,
     };
     let resolved = resolve(&recipe, &options.corpus, &found, &pool)?;
     let results = decode_all(&recipe, &resolved, options, &pool, &out)?;
-    let summary = assemble(recipe, &resolved, &results, options, &out)?;
+    let summary = assemble(recipe, &resolved, &results, &out)?;
     out.write_json(SUMMARY, &summary)?;
     out.retain(|name| name != Path::new(JOURNAL))?;
     out.finish()?;
@@ -131,7 +138,7 @@ fn decode_all(
     recipe: &Recipe,
     resolved: &BTreeMap<String, Resolved>,
     options: &Options,
-    pool: &Pool<super::worker::Setup>,
+    pool: &Pool<Begin<Setup>>,
     out: &OutputFolder,
 ) -> Result<BTreeMap<String, Rebuilt>> {
     let jobs = worker::jobs(recipe, resolved, options.allow_substitutes);

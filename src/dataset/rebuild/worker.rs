@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    files::{Known, Resolved},
+    resolved::{Known, Resolved},
     Options,
 };
 use crate::{

@@ -279,10 +279,8 @@ fn croissant(recipe: &Recipe, written: &Written) -> Result<serde_json::Value> {
         Ok(json!({"@type": "cr:FileObject", "@id": name, "name": name, "contentUrl": name,
             "encodingFormat": format, "sha256": digest::sha256_file(path)?}))
     };
-    let files = vec![
-        file(&written.parquet, "application/x-parquet")?,
-        file(&written.csv, "text/csv")?,
-    ];
+    let files =
+        vec![file(&written.parquet, "application/x-parquet")?, file(&written.csv, "text/csv")?];
     Ok(super::croissant::recipe(recipe, files))
 }
 
@@ -329,7 +327,9 @@ mod tests {
 
     #[test]
     fn hostile_rows_are_refused_by_name() {
-        for (path, words) in [("../../etc/passwd", "leaves"), ("/etc/passwd", "leaves"), ("", "leaves")] {
+        for (path, words) in
+            [("../../etc/passwd", "leaves"), ("/etc/passwd", "leaves"), ("", "leaves")]
+        {
             let said = refused(|r| r.clip_path = path.into());
             assert!(said.contains(words) && said.contains("train/Anger/0001/001"), "{said}");
         }

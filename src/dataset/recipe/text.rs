@@ -54,7 +54,8 @@ pub(super) fn to_csv(recipe: &Recipe) -> Result<Vec<u8>> {
 
 fn record(row: &RecipeRow) -> Vec<String> {
     let s = &row.sample;
-    let part = |get: fn(&Segment) -> u64| s.segment.as_ref().map(get).map_or_else(String::new, shown);
+    let part =
+        |get: fn(&Segment) -> u64| s.segment.as_ref().map(get).map_or_else(String::new, shown);
     let face = |get: fn(&FaceBox) -> i32| s.face.as_ref().map(get).map_or_else(String::new, shown);
     let derived = s.segment.map(|g| sampling::sample_id(&s.clip_id, g.index));
     let unless = |same: bool, text: &str| if same { String::new() } else { text.to_owned() };

@@ -23,9 +23,9 @@ mod skip_mode;
 
 use container::{Container, Packets};
 pub use decoded_frame::DecodedFrame;
-pub use raw_frame::{KeptFrame, RawFrame};
 use decoding::{pass, Effort};
 use facts_collector::FactsCollector;
+pub use raw_frame::{KeptFrame, RawFrame};
 
 /// Why a clip gives no frames at all.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
