@@ -60,7 +60,7 @@ pub(super) fn recipe(recipe: &Recipe, files: Vec<Value>) -> Value {
     let mut fields = samples();
     if let Some(all) = fields["field"].as_array_mut() {
         let first = files.first().and_then(|f| f["@id"].as_str()).unwrap_or_default().to_owned();
-        let mut extra: Vec<Value> = ORIGIN.iter().map(|f| field(f)).collect();
+        let mut extra: Vec<Value> = ORIGIN.iter().map(field).collect();
         all.append(&mut extra);
         for field in all {
             field["source"]["fileObject"]["@id"] = json!(first);

@@ -10,7 +10,6 @@ use super::{
     merge::Parts,
     rules::Rules,
     tables::{Drawn, Fate, Tables},
-    withdraw::tombstone,
 };
 use crate::{
     corpus::{Listing, Source},
@@ -46,7 +45,7 @@ pub(super) fn rows(parts: Parts<'_>) -> Result<Tables> {
 /// so that never both are held; results of clips that are not listed are dropped.
 fn gathered(listing: &Listing, results: BTreeMap<String, ClipResult>) -> Tables {
     let mut tables = Tables::default();
-    tables.ledger.extend(listing.withdrawn.iter().map(|id| tombstone(id)));
+    tables.ledger.extend(listing.withdrawn.iter().map(|id| LedgerEntry::tombstone(id)));
     let mut results = results.into_iter().peekable();
     let mut first = 0;
     for source in &listing.clips {

@@ -13,13 +13,12 @@ use super::{
     merge::IMAGES,
     rebuild::REMARKS,
     rules::{Configuration, Rules},
-    withdraw::WITHDRAWN,
 };
 use crate::{
     digest, face, folder,
     manifest::{self, Manifest},
     progress::Progress,
-    record::{Clip, ClipStatus, LedgerKind, Sample, Segment, Split},
+    record::{Clip, ClipStatus, LedgerKind, Sample, Segment, Split, WITHDRAWN},
     sampling,
     split::{Balance, OnLeak},
 };

@@ -42,7 +42,8 @@ pub fn read_pixels(folder: &Path) -> Result<Vec<PixelDigest>, Error> {
     let table = open(&path, "pixels")?;
     let (ids, digests) =
         (table.strings(&path, "sample_id")?, table.strings(&path, "pixel_sha256")?);
-    let row = |(row, (id, digest))| {
+    type Columns = (usize, (Option<String>, Option<String>));
+    let row = |(row, (id, digest)): Columns| -> Result<PixelDigest, Error> {
         let check = Checked { path: &path, row };
         Ok(PixelDigest {
             sample_id: check.present("sample_id", id)?,

@@ -64,7 +64,7 @@ impl Recipe {
     /// See [`Error`].
     pub fn read(path: &Path) -> Result<Self, Error> {
         let table = super::open(path, "recipe")?;
-        let inner = |key: &str, wanted| {
+        let inner = |key: &str, wanted| -> Result<Option<table::Table>, Error> {
             let Some(text) = table.meta.get(key) else { return Ok(None) };
             let bytes = BASE64_STANDARD.decode(text).map_err(|_| Error::NotParquet {
                 path: path.to_owned(),
@@ -100,7 +100,7 @@ fn read_rows(path: &Path, table: &table::Table) -> Result<Vec<RecipeRow>, Error>
     let texts = |name| table.strings(path, name);
     let (paths, digests) = (texts("clip_path")?, texts("clip_sha256")?);
     let pixels = texts("pixel_sha256")?;
-    let row = |(row, sample)| {
+    let row = |(row, sample): (usize, Sample)| -> Result<RecipeRow, Error> {
         let check = Checked { path, row };
         Ok(RecipeRow {
             sample,

@@ -17,10 +17,10 @@ pub(super) const CELL_BYTES: usize = CELLS * CELLS;
 const RADIUS: u32 = 10;
 
 /// Whole luma levels, `[32, 32]` in row order.
-pub(super) type Cells = [u8; CELL_BYTES];
+pub type Cells = [u8; CELL_BYTES];
 
 /// The hash and the cells of a picture.
-pub(super) fn cells_of(thumbnail: &Thumbnail) -> (u64, Cells) {
+pub fn cells_of(thumbnail: &Thumbnail) -> (u64, Cells) {
     let mut cells = [0; CELL_BYTES];
     cells.iter_mut().zip(thumbnail.cells()).for_each(|(cell, level)| *cell = (level >> 8) as u8);
     (hash::hash(thumbnail), cells)

@@ -7,7 +7,7 @@ use super::{
     patch::{Fit, Patch},
     placement::{refine, Effort, Placement},
     plane::UNIT,
-    still::StillPicture,
+    still::{Detail, StillPicture},
 };
 
 /// The best of some frames for a still.
@@ -46,6 +46,10 @@ const LEAST_PART: f64 = 0.75;
 const STILL_WHOLE: f64 = 0.002;
 /// How much better a part has to fit than the whole, which has nothing to choose.
 const PART_GAIN: f64 = 0.8;
+/// Share of a still's spread that may be left where it is laid first; beyond it is another picture.
+const FAR: f64 = 0.6;
+/// Correlation of cells by which a part has to be behind the whole not to be looked at.
+const LESS: f64 = 0.05;
 /// Frames that are compared at level 1, the best of level 2.
 const COMPARED: usize = 24;
 /// Frames that are aligned at level 1 where the camera moves.
@@ -108,6 +112,11 @@ impl<P: Grey> Laying<'_, P> {
             Some((find, exact)) => (Some(find), exact),
             None => (None, false),
         };
+        let near = self.alike.iter().copied().fold(-1.0, f64::max);
+        if exact && guesses.iter().all(|guess| guess.likeness < near - LESS) {
+            // It lies as the whole does, and is another picture.
+            return best;
+        }
         let gain = if exact { PART_GAIN } else { 1.0 };
         let limit = best.as_ref().map_or(f64::INFINITY, |find| gain * find.fit.square);
         if let Some(part) = self.part(whole, guesses).filter(|part| part.fit.square < limit) {
@@ -143,7 +152,7 @@ impl<P: Grey> Laying<'_, P> {
         level: u32,
         at: impl Iterator<Item = usize>,
     ) -> Option<Scored> {
-        let patch = Patch::new(self.picture, &placement, level, self.size())?;
+        let patch = Patch::new(self.picture, &placement, level, self.size(), Detail::Fine)?;
         let fit = |at: usize| Some((at, patch.fit(self.frames[at].level(level))?));
         let fits = at.filter_map(fit).collect();
         Some(Scored { placement, level, fits, patch })
@@ -170,17 +179,31 @@ impl<P: Grey> Laying<'_, P> {
 
     /// The still as a part of the frame.
     fn part(&self, whole: bool, guesses: &[Guess]) -> Option<Find> {
-        let (at, place, _) = self.start(whole, guesses)?;
+        let (at, place, square) = self.start(whole, guesses)?;
+        if square > FAR * self.spread() {
+            return None;
+        }
         let fine = self.level(&place);
-        let (at, place) = if self.moves(at, place) {
-            self.tracked(at, place, fine)?
+        let moves = self.moves(at, place);
+        let (at, place) =
+            if moves { self.tracked(at, place, fine)? } else { self.fixed(at, place, fine)? };
+        // Where the camera moves only neighbours can be mistaken for the frame.
+        let reach = if moves {
+            at.saturating_sub(2)..(at + 3).min(self.frames.len())
         } else {
-            self.fixed(at, place, fine)?
+            0..self.frames.len()
         };
-        let scored = self.scored(place, fine, 0..self.frames.len())?;
-        // The best frame is the one that was aligned, unless another is better even so.
-        let _ = at;
+        let scored = self.scored(place, fine, reach)?;
         self.find(&scored)
+    }
+
+    /// Mean square of the still's own cells about their mean, in levels.
+    fn spread(&self) -> f64 {
+        let n = self.cells.len() as f64;
+        let (sum, squares) = self.cells.iter().fold((0.0, 0.0), |(sum, squares), &v| {
+            (sum + f64::from(v), squares + f64::from(v) * f64::from(v))
+        });
+        squares / n - (sum / n).powi(2)
     }
 
     /// The guess that fits its own frame best, once it is moved to where it fits.
@@ -222,18 +245,31 @@ impl<P: Grey> Laying<'_, P> {
     /// The best frame and the placement there, where the camera stands.
     fn fixed(&self, at: usize, start: Placement, fine: u32) -> Option<(usize, Placement)> {
         let (mut at, mut place) = (at, start);
+        let coarse = fine.max(2);
+        let mut leading = Vec::new();
         for _ in 0..3 {
-            let coarse = self.scored(place, fine.max(2), 0..self.frames.len())?;
-            let leading = coarse.leading(COMPARED);
-            let best = self.scored(place, fine, leading.into_iter())?.best()?.0;
-            let (moved, _) = self.refined(best, place, fine, Effort { steps: 3, stride: 4 })?;
-            let settled = best == at && moved.apart(&place, self.size()) < 1e-4;
+            let patch = Patch::new(self.picture, &place, coarse, self.size(), Detail::Coarse)?;
+            let fit = |at: usize| Some((at, patch.fit(self.frames[at].level(coarse))?));
+            let fits = (0..self.frames.len()).filter_map(fit).collect();
+            let scored = Scored { placement: place, level: coarse, fits, patch };
+            leading = scored.leading(COMPARED);
+            let best = scored.best()?.0;
+            let (moved, _) = self.refined(best, place, coarse, Effort { steps: 2, stride: 2 })?;
+            let settled = best == at || moved.apart(&place, self.size()) < 2e-4;
             (at, place) = (best, moved);
             if settled {
                 break;
             }
         }
-        Some((at, self.snapped(at, place, fine)))
+        let effort = Effort { steps: 3, stride: 3 };
+        (place, _) = self.refined(at, place, fine, effort)?;
+        place = self.snapped(at, place, fine);
+        let best = self.scored(place, fine, leading.into_iter())?.best()?.0;
+        if best != at {
+            let (moved, _) = self.refined(best, place, fine, effort)?;
+            (at, place) = (best, self.snapped(best, moved, fine));
+        }
+        Some((at, place))
     }
 
     /// The same where it moves: every frame has its own placement.
@@ -319,14 +355,15 @@ impl<P: Grey> Laying<'_, P> {
     /// On a coarser level than the fit's, where it does not matter how somebody scaled.
     fn disagreement(&self, at: usize, scored: &Scored) -> Option<f64> {
         let level = (scored.level + 1).min(LEVELS);
-        let patch = Patch::new(self.picture, &scored.placement, level, self.size())?;
+        let place = &scored.placement;
+        let patch = Patch::new(self.picture, place, level, self.size(), Detail::Fine)?;
         let frame = self.frames[at].level(level);
         Some(patch.disagreement(frame, &patch.fit(frame)?))
     }
 
     /// The best of these frames by every pixel.
     fn finest(&self, placement: Placement, run: Run) -> Option<(usize, Fit, Run)> {
-        let patch = Patch::new(self.picture, &placement, 0, self.size())?;
+        let patch = Patch::new(self.picture, &placement, 0, self.size(), Detail::Fine)?;
         let fit = |at: usize| Some((at, patch.fit(&self.frames[at].whole())?));
         let fits = run.filter_map(fit).collect();
         let scored = Scored { placement, level: 0, fits, patch };

@@ -55,10 +55,9 @@ pub(super) fn of(rows: &[LocatedRow]) -> Leak {
     }
     let mut classes = vec![share("all".into(), &known, &train)];
     let mut by_label: BTreeMap<Emotion, Vec<&LocatedRow>> = BTreeMap::new();
-    for row in &known {
-        by_label.extend(row.label.filter(|l| !by_label.contains_key(l)).map(|l| (l, Vec::new())));
-        if let Some(own) = row.label.and_then(|l| by_label.get_mut(&l)) {
-            own.push(row);
+    for row in known.iter().copied() {
+        if let Some(label) = row.label {
+            by_label.entry(label).or_default().push(row);
         }
     }
     classes.extend(by_label.iter().map(|(label, own)| share(label.to_string(), own, &train)));

@@ -44,6 +44,7 @@ mod stills;
 mod words;
 mod worker;
 
+pub use index::StillIndex;
 pub use leak::{ClassLeak, Leak};
 pub use result::Summary;
 pub(super) use worker::{Setup, Worker};
@@ -240,9 +241,4 @@ pub fn merge_shards(folders: &[PathBuf], out: &Path) -> Result<Outcome> {
     out.write_json("summary.json", &summary)?;
     out.finish()?;
     Ok(Outcome::Done(Box::new(summary)))
-}
-
-/// Frames and stills without a disk or a decoder, for measurements.
-pub mod simulation {
-    pub use super::index::StillIndex;
 }

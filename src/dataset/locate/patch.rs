@@ -3,7 +3,7 @@
 use super::{
     placement::Placement,
     plane::{Plane, UNIT},
-    still::StillPicture,
+    still::{Detail, StillPicture},
 };
 
 /// Blocks per side in which a still and a frame have to agree.
@@ -46,6 +46,7 @@ impl Patch {
         place: &Placement,
         level: u32,
         size: (usize, usize),
+        detail: Detail,
     ) -> Option<Self> {
         let scale = f64::from(1u32 << level);
         let span = |from: f64, length: f64, whole: usize| {
@@ -69,7 +70,7 @@ impl Patch {
             height as f64 * scale * to_y,
         ];
         let inside = still.inside(rect, width, height);
-        let mut still = still.part(rect, width, height);
+        let mut still = still.part(rect, width, height, detail);
         let mask: Option<Vec<i16>> =
             inside.map(|inside| inside.into_iter().map(|i| -i16::from(i)).collect());
         let mut pixels = still.values.len();
@@ -213,7 +214,7 @@ mod tests {
         let dull =
             Plane { values: frame.values.iter().map(|v| v / 2 + 100).collect(), ..frame.clone() };
         let whole = Placement::whole((80, 60), false);
-        let patch = Patch::new(&still(&dull), &whole, 0, (80, 60)).expect("covered");
+        let patch = Patch::new(&still(&dull), &whole, 0, (80, 60), Detail::Fine).expect("covered");
         let fit = patch.fit(&frame).expect("not plain");
         assert!(fit.square < 0.3 && fit.correlation > 0.9999, "{fit:?}");
         assert!((fit.gain - 0.5).abs() < 0.01 && (fit.lift - 35.0).abs() < 0.5, "{fit:?}");
@@ -227,10 +228,10 @@ mod tests {
         let frame = picture(3);
         let cut = frame.resized([10.0, 6.0, 60.0, 50.0], 60, 50);
         let place = Placement { x: 10.0, y: 6.0, width: 60.0, height: 50.0, mirrored: false };
-        let patch = Patch::new(&still(&cut), &place, 0, (80, 60)).expect("covered");
+        let patch = Patch::new(&still(&cut), &place, 0, (80, 60), Detail::Fine).expect("covered");
         assert_eq!((patch.left, patch.top), (10, 6));
         assert!(patch.fit(&frame).expect("fits").square < 0.01);
         let nowhere = Placement { x: 90.0, ..place };
-        assert!(Patch::new(&still(&cut), &nowhere, 0, (80, 60)).is_none());
+        assert!(Patch::new(&still(&cut), &nowhere, 0, (80, 60), Detail::Fine).is_none());
     }
 }

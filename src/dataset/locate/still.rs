@@ -58,13 +58,19 @@ impl StillPicture {
     /// Which pixels of [`Self::part`] are made of none at the limit; `None` where all are.
     pub(super) fn inside(&self, rect: [f64; 4], width: usize, height: usize) -> Option<Vec<bool>> {
         let cut = self.cut.as_ref()?;
-        let part = part(cut, rect, width, height);
+        let part = part(cut, rect, width, height, Detail::Coarse);
         Some(part.values.iter().map(|v| *v <= OUTSIDE / 16).collect())
     }
 
     /// The averages over a rectangle of the still's pixels, as `width` x `height` pixels.
-    pub(super) fn part(&self, rect: [f64; 4], width: usize, height: usize) -> Plane {
-        part(&self.levels, rect, width, height)
+    pub(super) fn part(
+        &self,
+        rect: [f64; 4],
+        width: usize,
+        height: usize,
+        detail: Detail,
+    ) -> Plane {
+        part(&self.levels, rect, width, height, detail)
     }
 
     /// The level whose pixels are nearest to `width` in number, and how much of the still's sides it
@@ -99,14 +105,27 @@ fn levels(whole: Plane) -> Vec<Plane> {
     levels
 }
 
-/// Made from the coarsest level that is four times as fine, or whose pixels these are.
-fn part(levels: &[Plane], rect: [f64; 4], width: usize, height: usize) -> Plane {
+/// How exact averages have to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Detail {
+    /// From pixels half as large at least: good enough to rank frames.
+    Coarse,
+    /// From pixels a quarter as large.
+    Fine,
+}
+
+/// Made from the coarsest level that is fine enough, or whose pixels these are.
+fn part(levels: &[Plane], rect: [f64; 4], width: usize, height: usize, detail: Detail) -> Plane {
+    let finer = match detail {
+        Detail::Coarse => 2.0,
+        Detail::Fine => 4.0,
+    };
     let ratios = [rect[2] / width as f64, rect[3] / height as f64];
     let fits = |level: &usize| {
         let scale = f64::from(1u32 << level);
         let same = |v: f64| (v / scale - (v / scale).round()).abs() < 1e-9;
         let on_grid = ratios.iter().all(|r| *r == scale) && same(rect[0]) && same(rect[1]);
-        on_grid || ratios.iter().all(|r| 4.0 * scale <= *r)
+        on_grid || ratios.iter().all(|r| finer * scale <= *r)
     };
     let level = (1..levels.len()).rev().find(fits).unwrap_or(0);
     let scale = f64::from(1u32 << level);
@@ -124,11 +143,11 @@ mod tests {
         let still = StillPicture::new(64, 32, &rgb);
         let whole = Plane::whole(64, 32, |y| &grey[y * 64..]);
         let all = [0.0, 0.0, 64.0, 32.0];
-        assert_eq!(still.part(all, 64, 32), whole);
-        assert_eq!(still.part(all, 32, 16), whole.half());
+        assert_eq!(still.part(all, 64, 32, Detail::Fine), whole);
+        assert_eq!(still.part(all, 32, 16, Detail::Fine), whole.half());
         assert_eq!(still.near(30.0), (&whole.half(), [1.0, 1.0]));
         let back = still.mirrored().mirrored();
-        assert_eq!((back.size(), back.part(all, 32, 16)), ((64, 32), whole.half()));
+        assert_eq!((back.size(), back.part(all, 32, 16, Detail::Fine)), ((64, 32), whole.half()));
         assert!(still.inside([0.0, 0.0, 64.0, 32.0], 64, 32).is_none());
     }
 

@@ -1,6 +1,5 @@
 //! The stills: listed, read once, and kept as hashes and cells where workers find them.
 use std::{
-    collections::BTreeMap,
     ffi::OsString,
     fs,
     path::{Path, PathBuf},
@@ -240,12 +239,4 @@ impl Still {
         };
         Ok((picture::decode_rgb(&bytes)?, codec))
     }
-}
-
-/// How many stills have each reason for not being readable.
-pub(super) fn faults(stills: &[Still]) -> BTreeMap<String, usize> {
-    let mut counts = BTreeMap::new();
-    let all = stills.iter().filter_map(|s| s.fault.clone());
-    all.for_each(|fault| *counts.entry(fault).or_default() += 1);
-    counts
 }

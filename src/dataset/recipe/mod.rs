@@ -57,9 +57,9 @@ pub fn write(from: &Path, out: &Path) -> Result<Written> {
     let base = base_of(out);
     let clips: BTreeSet<&str> = recipe.rows.iter().map(|r| &*r.clip_path).collect();
     let mut written = Written {
-        parquet: base.with_extension("parquet"),
-        csv: base.with_extension("csv"),
-        croissant: base.with_extension("croissant.json"),
+        parquet: named(&base, ".parquet"),
+        csv: named(&base, ".csv"),
+        croissant: named(&base, ".croissant.json"),
         samples: recipe.rows.len(),
         clips: clips.len(),
         left_out,
@@ -80,13 +80,19 @@ pub fn write(from: &Path, out: &Path) -> Result<Written> {
     Ok(written)
 }
 
-/// `out` without its ending.
+/// `out` without an ending of ours.
 fn base_of(out: &Path) -> PathBuf {
     match out.extension().and_then(|e| e.to_str()) {
         Some("parquet" | "csv") => out.with_extension(""),
-        // A dot in a name is no ending of ours.
-        _ => PathBuf::from(format!("{}.", out.display())).with_extension(""),
+        _ => out.to_owned(),
     }
+}
+
+/// A dot in the name is no ending that goes.
+fn named(base: &Path, ending: &str) -> PathBuf {
+    let mut name = base.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
 }
 
 /// The recipe of a manifest folder, a folder of located stills, or one of their tables.
@@ -345,8 +351,10 @@ mod tests {
 
     #[test]
     fn names_keep_their_dots() {
-        assert_eq!(base_of(Path::new("a/ncaer-s.v1.parquet")), Path::new("a/ncaer-s.v1"));
-        assert_eq!(base_of(Path::new("a/ncaer")).with_extension("csv"), Path::new("a/ncaer.csv"));
+        let base = base_of(Path::new("a/ncaer-s.v1.parquet"));
+        assert_eq!(named(&base, ".csv"), Path::new("a/ncaer-s.v1.csv"));
+        let base = base_of(Path::new("a/ncaer.v1"));
+        assert_eq!(named(&base, ".parquet"), Path::new("a/ncaer.v1.parquet"));
     }
 
     #[test]

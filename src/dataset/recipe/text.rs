@@ -61,7 +61,7 @@ fn record(row: &RecipeRow) -> Vec<String> {
     let unless = |same: bool, text: &str| if same { String::new() } else { text.to_owned() };
     let short = |digest: &str| digest[..digest.len().min(LEAST_DIGITS)].to_owned();
     vec![
-        unless(derived.as_deref() == Some(&s.sample_id), &s.sample_id),
+        unless(derived.as_ref() == Some(&s.sample_id), &s.sample_id),
         s.clip_id.clone(),
         part(|g| u64::from(g.index)),
         part(|g| g.start_frame),
@@ -147,7 +147,10 @@ fn row(record: &csv::StringRecord, format: ImageFormat, detector: &str) -> Resul
         (given, _) => given.to_owned(),
     };
     let label: u8 = number(record, 7)?.context("label is empty")?;
-    let group_id = if text(8).is_empty() { &clip_id } else { text(8) }.to_owned();
+    let group_id = match text(8) {
+        "" => clip_id.clone(),
+        given => given.to_owned(),
+    };
     let image_path = match segment {
         Some(part) => image_path(&clip_id, part.index, format),
         None => image_path(&sample_id, 0, format),

@@ -1,12 +1,9 @@
 //! A manifest without some clips: rows and pictures go, all others keep their values.
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, path::PathBuf};
 
 use anyhow::Result;
 
-use super::{tombstone, Removed};
+use super::Removed;
 use crate::{
     dataset::{describe::describe, tables},
     folder::OutputFolder,
@@ -47,11 +44,11 @@ pub(super) fn clear(
     data.clips.retain(|c| {
         let withdrawn = clips.contains(&c.clip_id);
         if withdrawn {
-            data.ledger.push(tombstone(&c.clip_id));
+            data.ledger.push(LedgerEntry::tombstone(&c.clip_id));
         }
         !withdrawn
     });
-    let tombs: BTreeSet<LedgerEntry> = clips.iter().map(|c| tombstone(c)).collect();
+    let tombs: BTreeSet<LedgerEntry> = clips.iter().map(|c| LedgerEntry::tombstone(c)).collect();
     data.ledger.retain(|e| tombs.contains(e) || !is_of(clips, &e.id));
     data.ledger.iter_mut().for_each(|e| forget(clips, e));
     data.ledger.sort_unstable();
@@ -88,5 +85,4 @@ fn forget(clips: &BTreeSet<String>, entry: &mut LedgerEntry) {
     if entry.reason == "duplicate_name" && named {
         entry.detail = "same name as a clip that was taken back".into();
     }
-    debug_assert!(Path::new(&entry.id).components().count() > 0);
 }

@@ -19,9 +19,6 @@ mod others;
 
 use mention::Mention;
 
-/// The ledger's reason for a clip that was taken back.
-pub const WITHDRAWN: &str = "withdrawn";
-
 /// What went from a folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Removed {
@@ -136,17 +133,6 @@ pub fn read_list(path: &Path) -> Result<Vec<String>> {
         fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let lines = text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#'));
     Ok(lines.map(str::to_owned).collect())
-}
-
-/// The tombstone of a clip.
-pub(super) fn tombstone(clip_id: &str) -> crate::record::LedgerEntry {
-    crate::record::LedgerEntry {
-        kind: crate::record::LedgerKind::Clip,
-        id: clip_id.to_owned(),
-        reason: WITHDRAWN.to_owned(),
-        detail: "taken back".into(),
-        partner_id: None,
-    }
 }
 
 /// Whether a folder is a manifest's.
