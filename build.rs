@@ -1,7 +1,8 @@
-//! Two things that the built programs carry in themselves: in their run-time search path the
-//! folder of LibTorch that they were linked against, so that they start without a hand-set
-//! `LD_LIBRARY_PATH`, and beside it the folder from which CUDA's part is opened when it is there;
-//! and SeetaFace's model, which comes inside the rustface crate.
+//! What the built programs carry in themselves: in their run-time search path the folder of
+//! LibTorch that they were linked against, so that they start without a hand-set
+//! `LD_LIBRARY_PATH`, and beside it the folder from which CUDA's part is opened when it is there
+//! (the wheel's program looks beside itself instead); SeetaFace's model, which comes inside the
+//! rustface crate; and the experiment files.
 use std::{
     env, fs,
     path::{Path, PathBuf},
@@ -22,6 +23,33 @@ fn main() {
     let model = rustface.join(SEETA_MODEL);
     fs::copy(&model, out.join("seeta.bin"))
         .unwrap_or_else(|e| panic!("cannot copy {}: {e}", model.display()));
+    fs::write(out.join("experiments.rs"), experiments())
+        .unwrap_or_else(|e| panic!("cannot list the experiments: {e}"));
+}
+
+/// Every file of the folder `experiments` as an array of its path below it and its text.
+fn experiments() -> String {
+    println!("cargo:rerun-if-changed=experiments");
+    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
+    let root = root.join("experiments");
+    let (mut open, mut files) = (vec![root.clone()], Vec::new());
+    while let Some(folder) = open.pop() {
+        let entries = fs::read_dir(&folder)
+            .unwrap_or_else(|e| panic!("cannot list {}: {e}", folder.display()));
+        for path in entries.map(|entry| entry.expect("an entry of the folder").path()) {
+            match path.extension() {
+                _ if path.is_dir() => open.push(path),
+                Some(extension) if extension == "toml" => files.push(path),
+                _ => {}
+            }
+        }
+    }
+    files.sort();
+    let line = |path: &PathBuf| {
+        let name = path.strip_prefix(&root).expect("below the root");
+        format!("({:?}, include_str!({:?})),\n", name.display().to_string(), path)
+    };
+    format!("&[{}]", files.iter().map(line).collect::<String>())
 }
 
 fn libtorch_search_path() {
@@ -31,10 +59,38 @@ fn libtorch_search_path() {
     }
     if let Some(libtorch) = env::var_os("LIBTORCH") {
         compile_native(Path::new(&libtorch));
+        if env::var_os("CARGO_FEATURE_WHEEL").is_some() {
+            return link_for_wheel();
+        }
         for part in ["lib", "cuda"] {
             let folder = Path::new(&libtorch).join(part);
             println!("cargo:rustc-link-arg=-Wl,-rpath,{}", folder.display());
         }
+    }
+}
+
+/// The program of the wheel lies in `site-packages/ncaers/bin` and finds LibTorch in
+/// `site-packages/torch/lib`, whatever `LD_LIBRARY_PATH` says; FFmpeg comes from a folder that
+/// `packaging/wheel/ffmpeg.sh` made, with the two libraries that it needs itself; and `hypot` is
+/// bound to the one of glibc 2.2.5, since glibc 2.35's is the only symbol that would ask for more
+/// than glibc 2.34.
+fn link_for_wheel() {
+    println!("cargo:rerun-if-env-changed=FFMPEG_DIR");
+    println!("cargo:rerun-if-changed=packaging/wheel/hypot.c");
+    let ffmpeg = env::var("FFMPEG_DIR").expect("the feature `wheel` needs FFMPEG_DIR");
+    let hypot = cc::Build::new().pic(true).file("packaging/wheel/hypot.c").compile_intermediates();
+    for word in [
+        "-Wl,--disable-new-dtags,-rpath,$ORIGIN/../../torch/lib".to_owned(),
+        "-Wl,--wrap=hypot,--wrap=hypotf".to_owned(),
+        format!("-L{ffmpeg}/lib"),
+        "-ldav1d".to_owned(),
+        "-lmp3lame".to_owned(),
+        "-lz".to_owned(),
+    ]
+    .into_iter()
+    .chain(hypot.iter().map(|object| object.display().to_string()))
+    {
+        println!("cargo:rustc-link-arg-bins={word}");
     }
 }
 

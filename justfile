@@ -18,9 +18,21 @@ default:
 build:
     cargo build --release --locked
 
-# The whole main job without data of one's own, from clips to a report in reports/demo
-demo: build
-    scripts/demo.sh
+# The whole main job without data of one's own, from clips to a report, below data/demo
+demo *ARGS: build
+    "$NCAERS" demo "$@"
+
+# The program, completions and manual pages below ~/.local: PREFIX=folder
+install *ARGS: build
+    scripts/install.sh "$@"
+
+# The Python wheel with FFmpeg inside, into dist/: OUT=folder SOURCES=folder of FFmpeg's source packages
+wheel *ARGS:
+    packaging/wheel/build.sh "$@"
+
+# Install the wheel as an ordinary user would and run its demonstration: WHEEL=file PYTHON=/usr/bin/python3
+try-wheel *ARGS:
+    packaging/wheel/try.sh "$@"
 
 # Build the data set: CAER=folder of the clips (the demo corpus without it) OUT=folder SEED=n
 build-ncaers *ARGS: build
@@ -35,16 +47,22 @@ report *ARGS: build
     scripts/report.sh "$@"
 
 # Bring the weights of dlib's face detector into the cache, for `--detector mmod` and its tests
-fetch-mmod:
-    scripts/fetch-mmod.sh
+fetch-mmod: build
+    "$NCAERS" fetch-mmod
 
 # Damaged weights files for the reader of dlib's detector (needs cargo-fuzz): SECONDS=300
-fuzz-mmod *ARGS:
+fuzz-mmod *ARGS: build
     scripts/fuzz-mmod.sh "$@"
 
 # Training speed on the GPU beside PyTorch, eager and compiled: PYTHON=python with torch 2.11.0 BATCHES=64,256,1024
 bench-gpu *ARGS: build
     scripts/bench-gpu.sh "$@"
+
+# Make the committed demonstration anew: reports/demo, and manifests/demo without its pictures
+publish-demo: demo
+    "$NCAERS" report data/demo/runs --manifest data/demo/manifest --out reports/demo
+    mkdir -p manifests/demo && cd data/demo/manifest && \
+      cp README.md croissant.json clips.parquet ledger.parquet samples.parquet ../../../manifests/demo/
 
 # Put the numbers of the committed reports into README.md
 readme:
@@ -68,6 +86,17 @@ test:
 test-only NAME *ARGS:
     shift; cargo test --release --locked --test it -- {{ NAME }}:: "$@"
 
-# Tests with a real browser and a real Slurm (started for the test; its part needs root)
-test-system:
-    cargo test --release --locked --test it -- --ignored --test-threads=1 browser:: slurm::
+# Tests with a real browser and a real Slurm (started for the test; its part needs root), and the wheel as a user installs it
+test-system: wheel try-wheel test-python
+    NCAERS_AXE="${NCAERS_AXE:-{{ cache }}/test-tools-1/axe.min.js}" \
+      cargo test --release --locked --test it -- --ignored --test-threads=1 browser:: slurm::
+
+# The blocks of docs/python.md, with the libraries that they name: NCAERS_PYTHON=python
+test-python:
+    scripts/test-tools.sh
+    NCAERS_PYTHON="${NCAERS_PYTHON:-{{ cache }}/test-tools-1/python/bin/python}" \
+      cargo test --release --locked --test it -- --ignored --nocapture python::
+
+# The pages of docs/ as a site in target/site (needs mdbook)
+site:
+    mdbook build docs --dest-dir ../target/site

@@ -1,4 +1,4 @@
-//! The figures of `docs/engine.md` on faces: how many of the faces in photographs SeetaFace finds
+//! The figures of `docs/measurements/engine.md` on faces: how many of the faces in photographs SeetaFace finds
 //! under which settings, in frames of the field's size, and what a frame costs.
 //!
 //! `cargo run --release --example face_recall -- PHOTOS TRUTH.csv`: every photograph that the list

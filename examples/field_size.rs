@@ -1,4 +1,4 @@
-//! The figures of `docs/scaling.md` on a corpus of CAER's size: 13,201 clips in its layout, a few
+//! The figures of `docs/measurements/scaling.md` on a corpus of CAER's size: 13,201 clips in its layout, a few
 //! hundred encoded ones under other names, built by two workers whose memory is looked at twice a
 //! second.
 //!

@@ -1,4 +1,4 @@
-//! The figures of `docs/scaling.md`: what the steps of a build cost that touch every row but no
+//! The figures of `docs/measurements/scaling.md`: what the steps of a build cost that touch every row but no
 //! video (segments, grouping by content, split, leaks, balance, Parquet), on made-up clips.
 //!
 //! `cargo run --release --example scale -- ROWS [native|split]`: CPU seconds of every step, those

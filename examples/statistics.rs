@@ -1,4 +1,4 @@
-//! The figures of `docs/statistics.md`: how often each test rejects a true null hypothesis, and
+//! The figures of `docs/measurements/statistics.md`: how often each test rejects a true null hypothesis, and
 //! how long a comparison takes.
 //!
 //! `cargo run --release --example statistics -- errors` or `-- speed`.

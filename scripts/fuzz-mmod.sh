@@ -13,7 +13,7 @@ for word in "$@"; do
   esac
 done
 cargo fuzz --version >/dev/null 2>&1 || { echo 'fuzz-mmod: cargo has no fuzz; run cargo install cargo-fuzz' >&2; exit 1; }
-weights=$(scripts/fetch-mmod.sh)
+weights=$("${NCAERS:?run this through just fuzz-mmod}" fetch-mmod)
 corpus=${NCAERS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ncaers}/fuzz/mmod_weights
 mkdir -p "$corpus/small" "$corpus/published"
 cp tests/fixtures/mmod/small.dat "$corpus/small"

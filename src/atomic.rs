@@ -50,9 +50,9 @@ where
     fs::rename(&part.0, path).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// A new file in place of what a killed process left there; a link is not followed.
+/// A new file, readable too since packs are mapped, in place of what a killed process left there; a link is not followed.
 fn create(part: &Path) -> std::io::Result<File> {
-    let open = || OpenOptions::new().write(true).create_new(true).mode(0o644).open(part);
+    let open = || OpenOptions::new().read(true).write(true).create_new(true).mode(0o644).open(part);
     match open() {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             fs::remove_file(part)?;

@@ -361,7 +361,13 @@ impl OutputFolder {
     /// # Errors
     /// When a file cannot be removed or lies behind a link.
     pub fn retain(&self, keep: impl Fn(&Path) -> bool) -> Result<()> {
-        let names: Vec<PathBuf> = self.files().iter().collect();
+        // Workers beside this process added lines to the list.
+        let read = FileList::read(&self.path)?;
+        let names: Vec<PathBuf> = {
+            let mut files = self.files();
+            files.names.extend(read);
+            files.iter().collect()
+        };
         let mut emptied = BTreeSet::new();
         for name in names.iter().filter(|name| !keep(name)) {
             self.refuse_links(name.parent().unwrap_or(Path::new("")))?;

@@ -22,7 +22,7 @@
 //! 3a  media    face   manifest   weights           disk, child processes, Parquet, weight files
 //! 2b  metric                                       pure, on top of stats
 //! 2a  sampling  split  similarity  model  stats    pure: same input, same seed, same output
-//! 1   record   seed   folder   atomic   digest   table   progress
+//! 1   record   seed   folder   atomic   digest   table   progress   escape
 //!                                                  words, draws, output folders, files, messages
 //! ```
 #![warn(missing_docs)]
@@ -34,6 +34,7 @@ pub mod cli;
 pub mod corpus;
 pub mod dataset;
 pub mod digest;
+pub mod escape;
 pub mod evaluation;
 pub mod experiment;
 pub mod face;

@@ -3,18 +3,56 @@
 use std::{
     io::{IsTerminal, Write as _},
     sync::{
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicU8, Ordering},
         Mutex,
     },
     time::{Duration, Instant},
 };
 
+use crate::escape::visible;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+
+/// How much the program says while it works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Errors only.
+    Quiet,
+    /// Progress and what is worth knowing.
+    Normal,
+    /// Also versions and times.
+    Verbose,
+}
+
+/// The process's level, as a number; set once, before the work.
+static LEVEL: AtomicU8 = AtomicU8::new(Level::Normal as u8);
+
+/// Sets how much is said from now on.
+pub fn set_level(level: Level) {
+    LEVEL.store(level as u8, Ordering::Relaxed);
+}
+
+fn is_at_least(level: Level) -> bool {
+    LEVEL.load(Ordering::Relaxed) >= level as u8
+}
 
 /// Writes a line to stderr, the only way in which the program speaks while it works. A closed or
 /// full stream is no reason to stop the work: nobody is there to be told.
 pub fn message(line: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
+    if is_at_least(Level::Normal) {
+        error(line);
+    }
+}
+
+/// Writes a line that says what went wrong, however quiet the program is.
+pub fn error(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{}", visible(line));
+}
+
+/// Writes a line for those who asked for more.
+pub fn detail(line: &str) {
+    if is_at_least(Level::Verbose) {
+        error(line);
+    }
 }
 
 /// Seconds between two plain lines when stderr is not a terminal.
@@ -35,7 +73,7 @@ pub struct Progress {
 impl Progress {
     /// Starts counting `total` steps of `unit` (such as `clips`) under `name`.
     pub fn new(name: &str, unit: &'static str, total: u64) -> Self {
-        let tty = std::io::stderr().is_terminal();
+        let tty = std::io::stderr().is_terminal() && is_at_least(Level::Normal);
         let target = if tty { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(Some(total), target);
         let style = format!("{{msg}} [{{bar:30}}] {{pos}}/{{len}} {unit} {{rate}} ETA {{eta}}");

@@ -278,6 +278,8 @@ impl FromStr for Shares {
         let shares =
             shares.with_context(|| format!("split `{text}` is not of the form 70/10/20"))?;
         ensure!(shares[0] > 0, "split `{text}` leaves nothing for training");
+        let sum = shares.iter().fold(0, |sum: u32, share| sum.saturating_add(*share));
+        ensure!(sum == 100 || sum == 1, "split `{text}` adds up to {sum}, not 100");
         Ok(Shares(shares))
     }
 }
@@ -398,7 +400,9 @@ mod tests {
         }
         assert!("".parse::<OnLeak>().is_err());
         assert_eq!("70/10/20".parse::<Shares>().expect("valid"), Shares([70, 10, 20]));
-        for bad in ["70/30", "0/50/50", "a/b/c", "70/10/20/0"] {
+        for bad in
+            ["70/30", "0/50/50", "a/b/c", "70/10/20/0", "70/20/20", "4294967295/4294967295/1"]
+        {
             assert!(bad.parse::<Shares>().is_err(), "{bad}");
         }
     }

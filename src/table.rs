@@ -4,6 +4,8 @@ use std::fmt::Write;
 use anyhow::Result;
 use serde::Serialize;
 
+use crate::escape::{csv_cell, visible};
+
 /// A table with its caption and notes.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Table {
@@ -154,11 +156,40 @@ impl Table {
     /// When a row has another number of cells than there are columns.
     pub fn csv(&self) -> Result<String> {
         let mut writer = csv::Writer::from_writer(Vec::new());
-        writer.write_record(self.columns.iter().map(|c| &c.title))?;
-        for row in &self.rows {
-            writer.write_record(row.iter().map(|c| &c.text))?;
+        let ragged = self.rows.iter().find(|row| row.len() != self.columns.len());
+        anyhow::ensure!(ragged.is_none(), "a row of the table {} has another length", self.name);
+        let columns: Vec<_> = (0..self.columns.len()).map(|i| self.csv_column(i)).collect();
+        writer.write_record(
+            columns.iter().flatten().map(|(title, _)| csv_cell(title).into_owned()),
+        )?;
+        for (i, _) in self.rows.iter().enumerate() {
+            writer.write_record(columns.iter().flatten().map(|(_, cells)| &cells[i]))?;
         }
         Ok(String::from_utf8(writer.into_inner()?)?)
+    }
+
+    /// A column as CSV has it: words as they are; numbers without their decoration, an interval's
+    /// ends and a deviation in columns of their own, nothing where there is no number.
+    fn csv_column(&self, at: usize) -> Vec<(String, Vec<String>)> {
+        let title = &self.columns[at].title;
+        let texts = self.rows.iter().map(|row| row[at].text.as_str());
+        if !self.columns[at].numeric {
+            return vec![(title.clone(), texts.map(|text| csv_cell(text).into_owned()).collect())];
+        }
+        let parts: Vec<[Option<&str>; 4]> = texts.map(number_parts).collect();
+        let names = ["", " lo", " hi", " sd"].map(|name| format!("{title}{name}"));
+        let has = |k: usize| parts.iter().any(|parts| parts[k].is_some());
+        let only_ends = has(1) && !has(0);
+        names
+            .into_iter()
+            .enumerate()
+            .filter(|(k, _)| has(*k) || (*k == 0 && !only_ends))
+            .map(|(k, name)| {
+                let cell =
+                    |parts: &[Option<&str>; 4]| parts[k].unwrap_or_default().replace('−', "-");
+                (name, parts.iter().map(cell).collect())
+            })
+            .collect()
     }
 
     /// An HTML table whose columns the page's script can sort.
@@ -167,11 +198,14 @@ impl Table {
             format!("<table class=\"sortable\" id=\"table-{}\">", escape_html(&self.name));
         let _ = write!(out, "<caption>{}</caption><thead><tr>", escape_html(&self.caption));
         for column in &self.columns {
+            // A heading without words is none.
+            let tag = if column.title.is_empty() { "td" } else { "th scope=\"col\"" };
             let _ = write!(
                 out,
-                "<th scope=\"col\"{}>{}</th>",
+                "<{tag}{}>{}</{}>",
                 class(column),
-                escape_html(&column.title)
+                escape_html(&column.title),
+                &tag[..2]
             );
         }
         out += "</tr></thead>\n<tbody>\n";
@@ -188,6 +222,18 @@ impl Table {
         }
         out
     }
+}
+
+/// Value, ends of the interval and deviation in `57.31 ± 4.69 [51.1, 63.3] ≈`, where they are.
+fn number_parts(text: &str) -> [Option<&str>; 4] {
+    let is_number = |word: &&str| word.replace('−', "-").parse::<f64>().is_ok();
+    let ends = text.split_once('[').and_then(|(_, rest)| rest.split_once(']'));
+    let ends = ends.and_then(|(inside, _)| inside.split_once(','));
+    let (lo, hi) = ends.map_or((None, None), |(lo, hi)| (Some(lo.trim()), Some(hi.trim())));
+    let before = text.split('[').next().unwrap_or_default();
+    let value = before.split_whitespace().next();
+    let sd = before.split_once('±').and_then(|(_, rest)| rest.split_whitespace().next());
+    [value, lo, hi, sd].map(|part| part.filter(is_number))
 }
 
 fn class(column: &Column) -> &'static str {
@@ -220,7 +266,7 @@ fn markdown_row(cells: impl Iterator<Item = String>) -> String {
 /// Text as Markdown shows it.
 pub fn escape_markdown(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
+    for c in visible(text).chars() {
         match c {
             '\n' => out.push(' '),
             '|' | '*' | '_' | '<' | '>' | '`' | '[' | ']' | '\\' => out.extend(['\\', c]),
@@ -232,7 +278,7 @@ pub fn escape_markdown(text: &str) -> String {
 
 fn escape_latex(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
+    for c in visible(text).chars() {
         match c {
             '&' | '%' | '$' | '#' | '_' | '{' | '}' => out.extend(['\\', c]),
             '\\' => out += "\\textbackslash{}",
@@ -258,7 +304,7 @@ fn escape_latex(text: &str) -> String {
 /// Text as HTML shows it, also inside double quotes.
 pub fn escape_html(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
+    for c in visible(text).chars() {
         match c {
             '&' => out += "&amp;",
             '<' => out += "&lt;",
@@ -337,8 +383,30 @@ mod tests {
         assert_snapshot!(table().csv().expect("csv"), @r#"
         attention,accuracy %,paper (cited)
         GLA_1|x,81.00,46.91
-        "none, ""quoted""",1.7,–
+        "none, ""quoted""",1.7,
         "#);
+    }
+
+    #[test]
+    fn csv_has_numbers_apart_and_no_formulas() {
+        let cells = |texts: [&str; 3]| texts.map(Cell::words).to_vec();
+        let table = Table {
+            columns: vec![
+                Column::words("model"),
+                Column::numbers("accuracy %"),
+                Column::numbers("95 % interval"),
+            ],
+            rows: vec![
+                cells(["=GLA", "57.31 ± 4.69 ≈", "[51.1, 63.3]"]),
+                cells(["CA\u{202e}", "−3.20", "–"]),
+            ],
+            ..Table::default()
+        };
+        assert_snapshot!(table.csv().expect("csv"), @r"
+        model,accuracy %,accuracy % sd,95 % interval lo,95 % interval hi
+        '=GLA,57.31,4.69,51.1,63.3
+        CA\u{202e},-3.20,,,
+        ");
     }
 
     #[test]

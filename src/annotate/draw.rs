@@ -48,6 +48,13 @@ pub fn faces(picture: &mut RgbImage, marked: &[Marked]) {
     }
 }
 
+/// Writes a notice along the bottom, as large as its length allows.
+pub fn notice(picture: &mut RgbImage, text: &str) {
+    let (width, height) = (f64::from(picture.width()), f64::from(picture.height()));
+    let em = (width / (text_width(text, 1.0, false) + 0.6)).min(height / 12.0);
+    stamp(picture, text, (0.0, height - 1.3 * em), em, [255, 244, 214]);
+}
+
 fn color(label: u8) -> Rgb<u8> {
     Rgb(COLORS.get(usize::from(label)).copied().unwrap_or([255; 3]))
 }

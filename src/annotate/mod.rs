@@ -38,6 +38,8 @@ pub struct Settings {
     pub margin: f64,
     /// The value of masked pixels, as the pack's was.
     pub mask_value: u8,
+    /// What every picture and row says about the model, where its guesses mean nothing here.
+    pub notice: Option<&'static str>,
 }
 
 /// One face in one picture or frame.
@@ -83,6 +85,8 @@ pub struct FaceRow {
     pub p_surprise: f64,
     /// Weight of the face branch, where the model has one.
     pub w_face: Option<f32>,
+    /// What one must know about the guess; empty where there is nothing.
+    pub remark: &'static str,
 }
 
 /// Where a row goes.
@@ -173,9 +177,13 @@ impl Annotator {
             let confidence = p[usize::from(answer.predicted)];
             let text = draw::label_text(answer.predicted, confidence);
             marked.push(Marked { face: *face, label: answer.predicted, text });
-            sink(row(file, at, i, face, found, answer, p))?;
+            let remark = self.settings.notice.unwrap_or_default();
+            sink(FaceRow { remark, ..row(file, at, i, face, found, answer, p) })?;
         }
         draw::faces(picture, &marked);
+        if let Some(notice) = self.settings.notice {
+            draw::notice(picture, notice);
+        }
         Ok(faces.len() as u64)
     }
 }
@@ -211,6 +219,7 @@ fn row(
         p_sad,
         p_surprise,
         w_face: answer.w_face,
+        remark: "",
     }
 }
 
@@ -335,7 +344,8 @@ mod tests {
     use super::*;
     use image::Rgb;
 
-    const SETTINGS: Settings = Settings { every: 1, attention: false, margin: 0.0, mask_value: 0 };
+    const SETTINGS: Settings =
+        Settings { every: 1, attention: false, margin: 0.0, mask_value: 0, notice: None };
 
     #[test]
     fn all_faces_are_masked_in_the_one_context() {

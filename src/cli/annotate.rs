@@ -12,10 +12,12 @@ use serde_json::json;
 use super::Done;
 use crate::{
     annotate::{Annotator, FaceRow, Settings},
-    corpus::EXTENSIONS,
+    corpus::{demo, EXTENSIONS},
+    escape::csv_cell,
     experiment::Experiment,
     face::{self, Request},
     folder::{self, OutputFolder},
+    manifest,
     media::{
         image::{encode_jpeg, encode_png, load_rgb},
         redraw,
@@ -90,7 +92,11 @@ pub(super) fn run(args: &Args) -> Result<Done> {
     let reader = FaceReader::open(&folder, model::device(&args.device)?)?;
     let detector = face::open(&Request::named(&args.detector))?
         .context("faces cannot be annotated without a detector; take seeta or mmod")?;
-    let annotator = Annotator::new(reader, detector, settings(args, &folder));
+    let settings = settings(args, &folder)?;
+    if let Some(notice) = settings.notice {
+        crate::progress::message(&format!("note: {notice}"));
+    }
+    let annotator = Annotator::new(reader, detector, settings);
     refuse_folder_of_originals(args)?;
     let out = folder::claim_standing(&args.out, "annotate")?;
     let written = BTreeSet::from([PathBuf::from(FACES)]);
@@ -98,7 +104,10 @@ pub(super) fn run(args: &Args) -> Result<Done> {
     out.write_with(FACES, |file| {
         let mut writer = csv::Writer::from_writer(file);
         for (path, name) in &files {
-            let mut sink = |row: FaceRow| Ok(writer.serialize(row)?);
+            let mut sink = |row: FaceRow| {
+                let file = csv_cell(&row.file).into_owned();
+                Ok(writer.serialize(FaceRow { file, ..row })?)
+            };
             if let Err(e) = work.file(path, name, &mut sink) {
                 work.tally.problems.push(format!("{e:#}"));
             }
@@ -110,27 +119,47 @@ pub(super) fn run(args: &Args) -> Result<Done> {
     summary(args, &work.tally, &out.path().join(FACES))
 }
 
-/// How the run's pack was made, where it is still there.
-fn settings(args: &Args, folder: &RunFolder) -> Settings {
-    let pack = || -> Result<Preprocessing> {
-        let experiment = Experiment::read(&folder.file("config.toml"), &[])?;
+/// What pictures and rows say when the network knows drawn faces only.
+const DEMONSTRATION: &str =
+    "demonstration network, trained on drawn faces: what it says here means nothing";
+
+/// How the run's pack was made, and what must be said of the run.
+///
+/// # Errors
+/// When the pack is not at hand and no margin is given: faces cut out otherwise than in training
+/// are judged otherwise.
+fn settings(args: &Args, folder: &RunFolder) -> Result<Settings> {
+    let experiment = Experiment::of_run(folder.path());
+    let pack = |experiment: &Experiment| -> Result<Preprocessing> {
         let pack = Pack::open(&pack::path_of(experiment.pack()?, Split::Train))?;
         Ok(pack.preprocessing().clone())
     };
-    let known = pack().unwrap_or_else(|e| {
-        if args.margin.is_none() {
-            crate::progress::message(&format!(
-                "note: the run's pack is not at hand, faces are cut out without a margin: {e:#}"
-            ));
-        }
-        Preprocessing::default()
-    });
-    Settings {
+    let known = match (experiment.as_ref().map_err(ToString::to_string), args.margin) {
+        (Ok(experiment), None) => pack(experiment)
+            .context("the run's pack is not at hand; say its margin with --margin (0 for none)")?,
+        (Ok(experiment), Some(_)) => pack(experiment).unwrap_or_default(),
+        (Err(_), Some(_)) => Preprocessing::default(),
+        (Err(error), None) => bail!("{error}; say the pack's margin with --margin (0 for none)"),
+    };
+    let is_demonstration = experiment.is_ok_and(|e| is_demonstration(&e));
+    let on_its_own = args.input.ancestors().any(demo::is_root);
+    Ok(Settings {
         every: args.every,
         attention: args.attention,
         margin: args.margin.unwrap_or(known.margin),
         mask_value: known.mask_value,
-    }
+        notice: (is_demonstration && !on_its_own).then_some(DEMONSTRATION),
+    })
+}
+
+/// Whether the run learnt from the synthetic corpus, as far as its data set is at hand.
+fn is_demonstration(experiment: &Experiment) -> bool {
+    let samples = experiment.data.manifest.as_ref().map(|folder| {
+        manifest::read_samples(&manifest::folder_of(Path::new(folder)).join("samples.parquet"))
+    });
+    samples.is_some_and(|read| {
+        read.is_ok_and(|(_, meta)| meta.get("corpus").is_some_and(|name| name == demo::NAME))
+    })
 }
 
 /// The files to annotate with their names below the output folder, in name order.

@@ -1,12 +1,16 @@
 //! `ncaers build --corpus DIR --out DIR --seed N`
 use std::{fmt::Write as _, path::PathBuf, time::Duration};
 
+use anyhow::Context as _;
 use serde_json::json;
 
 use super::{face::DetectorArgs, shards, slurm::SlurmArgs, Done, Usage};
 use crate::{
+    corpus,
     dataset::{self, withdraw::read_list, Config, ImageFormat, Options, Outcome, Shard, Summary},
+    experiment::executor::array::{self, Part},
     face::{self, mmod::ChannelOrder, Choice},
+    progress,
     split::{Balance, OnLeak, Shares},
 };
 
@@ -26,8 +30,6 @@ pub struct Args {
     /// Length of the parts that give one frame each, in seconds
     #[arg(long, default_value_t = 2.0, value_name = "SECONDS")]
     segment_seconds: f64,
-    #[command(flatten)]
-    face: FaceArgs,
     /// Leave out frames in which no face is found
     #[arg(long)]
     require_face: bool,
@@ -37,9 +39,10 @@ pub struct Args {
     /// Format of the saved frames: jpeg (quality 95, no chroma subsampling) or png
     #[arg(long, default_value = "jpeg")]
     image_format: ImageFormat,
-    /// Shares of train, validation and test, used where the corpus has no split of its own
-    #[arg(long, default_value = "70/10/20", value_name = "SHARES")]
-    split: Shares,
+    /// Shares of train, validation and test in percent, for a corpus without a split of its own
+    /// [default: 70/10/20]
+    #[arg(long, value_name = "SHARES")]
+    split: Option<Shares>,
     /// What to do with a video that is in two splits: remove-eval, remove-train, keep or fail
     #[arg(long, default_value = "remove-eval", value_name = "POLICY")]
     on_leak: OnLeak,
@@ -49,8 +52,9 @@ pub struct Args {
     /// Leave out the clips of a list, one clip_id or path per line, as `withdraw` would
     #[arg(long, value_name = "LIST")]
     without: Option<PathBuf>,
-    /// Build a part of the clips only, such as 2/7; `merge` joins the parts
-    #[arg(long, value_name = "I/N")]
+    /// Build a part of the clips only, such as 2/7; `merge` joins the parts. `auto` reads the part
+    /// from the job array of Slurm, PBS, LSF, SGE, Kubernetes or AWS Batch, `auto/N` its index alone
+    #[arg(long, value_name = "I/N", value_parser = shard)]
     shard: Option<Shard>,
     /// Processes that decode at once; the number of cores when absent
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
@@ -64,9 +68,15 @@ pub struct Args {
     /// Parts into which --executor slurm cuts the build, a task each [default: 8]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     shards: Option<u32>,
+    // Groups come last: their headings would go on over what follows.
+    #[command(flatten)]
+    face: FaceArgs,
     #[command(flatten)]
     slurm: SlurmArgs,
 }
+
+/// Exit status of a process that Ctrl-C ended, as shells have it.
+const INTERRUPTED: i32 = 130;
 
 /// How faces are found and which one is taken
 #[derive(Debug, clap::Args)]
@@ -104,6 +114,7 @@ impl FaceArgs {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
     let (config, options) = choices(args)?;
+    refuse_unused_split(args)?;
     let on_cluster = args.slurm.is_asked()?;
     shards::check(on_cluster, options.shard, args.shards)?;
     if args.dry_run {
@@ -114,6 +125,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
         let identity = dataset::identity(&config, &options)?;
         return shards::run("build", &args.slurm, args.shards, &identity, &args.out);
     }
+    ctrlc::set_handler(|| {
+        progress::error("stopped; the same command goes on where it was");
+        std::process::exit(INTERRUPTED);
+    })
+    .context("cannot watch Ctrl-C")?;
     Ok(done(dataset::run(&config, &options)?, &args.out))
 }
 
@@ -127,7 +143,7 @@ fn choices(args: &Args) -> anyhow::Result<(Config, Options)> {
     config.require_face = args.require_face;
     config.balance = args.balance;
     config.image_format = args.image_format;
-    config.split = args.split;
+    config.split = args.split.unwrap_or(config.split);
     config.on_leak = args.on_leak;
     config.fast = args.fast;
     config.check().map_err(usage)?;
@@ -141,6 +157,30 @@ fn choices(args: &Args) -> anyhow::Result<(Config, Options)> {
     let without = args.without.as_deref().map(read_list).transpose()?.unwrap_or_default();
     let shard = args.shard;
     Ok((config, Options { corpus, out, detector, workers, time_limit, shard, without }))
+}
+
+/// Shares that nothing would come of are a mistake of whoever names them.
+fn refuse_unused_split(args: &Args) -> anyhow::Result<()> {
+    if args.split.is_some() && corpus::scan(&args.corpus)?.has_split {
+        let corpus = args.corpus.display();
+        let words = format!("--split has no use: {corpus} has a split of its own");
+        return Err(Usage(words).into());
+    }
+    Ok(())
+}
+
+/// `I/N`, or what the environment of a job array says.
+pub(super) fn shard(text: &str) -> anyhow::Result<Shard> {
+    let Some(rest) = text.strip_prefix("auto") else { return text.parse() };
+    let count = match rest {
+        "" => None,
+        _ => {
+            let count = rest.strip_prefix('/').and_then(|n| n.parse().ok()).filter(|n| *n > 0);
+            Some(count.context("it is none of I/N, auto, auto/N")?)
+        }
+    };
+    let Part { index, count } = array::part(&|name| std::env::var(name).ok(), count)?;
+    Ok(Shard { index, count })
 }
 
 /// What a build or a merge says at its end.

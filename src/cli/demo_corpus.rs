@@ -20,7 +20,7 @@ const SUMMARY: &str = "summary.json";
 #[command(after_help = "Example: ncaers demo-corpus --out corpus --clips-per-class 10\n\n\
     The corpus is built so that attention matters; results on it prove nothing about real data.")]
 pub struct Args {
-    /// Folder to fill: {train,validation,test}/<Class>/NNNN.avi and the truth beside them
+    /// Folder to fill: {train,validation,test}/<Class>/NNNN.{avi,mkv,mp4} and the truth beside them
     #[arg(long)]
     out: PathBuf,
     /// Seed of every draw

@@ -16,7 +16,7 @@ pub(super) struct DetectorArgs {
     /// absent), mmod any (when absent, all that dlib finds); larger is faster
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     min_face: Option<u32>,
-    /// The file mmod_human_face_detector.dat; where `just fetch-mmod` puts it when absent
+    /// The file mmod_human_face_detector.dat; where `ncaers fetch-mmod` puts it when absent
     #[arg(long, value_name = "FILE")]
     mmod_weights: Option<PathBuf>,
     /// How often mmod doubles a picture first: finds faces from 80, 40 (the default) or 20 pixels

@@ -24,7 +24,7 @@ pub struct Args {
     #[arg(long)]
     out: PathBuf,
     /// Search a part of the clips only, such as 2/7; `merge` joins the parts
-    #[arg(long, value_name = "I/N")]
+    #[arg(long, value_name = "I/N", value_parser = super::build::shard)]
     shard: Option<Shard>,
     /// Processes that decode at once; the number of cores when absent
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]

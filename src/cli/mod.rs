@@ -1,9 +1,14 @@
 //! The commands: one file each with its arguments and `run`, the only place where input, output
 //! and logic meet.
-use std::{io::Write, process::ExitCode};
+use std::{io::Write, process::ExitCode, time::Instant};
 
 use clap::{Parser, Subcommand};
 use serde_json::Value;
+
+use crate::{
+    escape::visible,
+    progress::{self, Level},
+};
 
 #[cfg(feature = "torch")]
 mod ablation;
@@ -14,13 +19,22 @@ mod bench;
 mod build;
 mod compare;
 mod completions;
+#[cfg(feature = "torch")]
+mod demo;
 mod demo_corpus;
 mod diff;
+mod doctor;
 mod evaluate;
+#[cfg(feature = "torch")]
+mod experiments;
 mod export;
 mod face;
+mod fetch_mmod;
+mod glossary;
 mod import;
 mod locate;
+mod man;
+mod manifest_arg;
 mod merge;
 #[cfg(feature = "torch")]
 mod model;
@@ -35,8 +49,12 @@ mod slurm;
 #[cfg(feature = "torch")]
 mod train;
 mod verify;
+mod version;
 mod withdraw;
 mod worker;
+
+/// Heading of the flags that every command has.
+const EVERYWHERE: &str = "Everywhere";
 
 /// Exit status of a command that failed.
 const FAILED: u8 = 1;
@@ -45,14 +63,21 @@ const WRONG_USAGE: u8 = 2;
 
 /// Rebuild NCAER-S from CAER clips, train GLAMOR-Net and its baselines, evaluate them.
 #[derive(Debug, Parser)]
-#[command(name = "ncaers", version, max_term_width = 100, subcommand_required = true)]
+#[command(name = "ncaers", version = version::long(), max_term_width = 100, subcommand_required = true)]
 #[command(
-    after_help = "Example: ncaers demo-corpus --out corpus && ncaers build --corpus corpus --out manifest --seed 1"
+    after_help = "Examples: ncaers demo\n          ncaers demo-corpus --out corpus && ncaers build --corpus corpus --out manifest --seed 1\n\n\
+        What the words mean (ledger, pack, mC ...): ncaers glossary"
 )]
 struct Cli {
     /// Print one JSON object on stdout at the end instead of text
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     json: bool,
+    /// Say nothing on stderr but errors
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = EVERYWHERE)]
+    quiet: bool,
+    /// Also say versions and times on stderr
+    #[arg(short, long, global = true, help_heading = EVERYWHERE)]
+    verbose: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -81,12 +106,20 @@ commands! {
     Build(build),
     Compare(compare),
     Completions(completions),
+    #[cfg(feature = "torch")]
+    Demo(demo),
     DemoCorpus(demo_corpus),
     Diff(diff),
+    Doctor(doctor),
     Evaluate(evaluate),
+    #[cfg(feature = "torch")]
+    Experiments(experiments),
     Export(export),
+    FetchMmod(fetch_mmod),
+    Glossary(glossary),
     Import(import),
     Locate(locate),
+    Man(man),
     Merge(merge),
     #[cfg(feature = "torch")]
     Model(model),
@@ -128,9 +161,19 @@ pub(crate) struct Usage(pub String);
 /// Runs the program on the process's arguments.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    match cli.command.run() {
+    progress::set_level(match (cli.quiet, cli.verbose) {
+        (true, _) => Level::Quiet,
+        (_, true) => Level::Verbose,
+        _ => Level::Normal,
+    });
+    progress::detail(&format!("ncaers {}", version::long()));
+    let start = Instant::now();
+    let result = cli.command.run();
+    progress::detail(&format!("took {:.1} s", start.elapsed().as_secs_f64()));
+    match result {
         Ok(done) => {
-            let text = if cli.json { done.json.to_string() } else { done.text };
+            let text =
+                if cli.json { done.json.to_string() } else { visible(&done.text).into_owned() };
             if !text.is_empty() {
                 // A reader that closed the pipe has what it wants.
                 let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
@@ -138,7 +181,7 @@ pub fn main() -> ExitCode {
             ExitCode::from(done.exit)
         }
         Err(error) => {
-            crate::progress::message(&format!("error: {}", one_line(&format!("{error:#}"))));
+            progress::error(&format!("error: {}", one_line(&format!("{error:#}"))));
             let usage = error.downcast_ref::<Usage>().is_some();
             ExitCode::from(if usage { WRONG_USAGE } else { FAILED })
         }
@@ -147,4 +190,47 @@ pub fn main() -> ExitCode {
 
 fn one_line(message: &str) -> String {
     message.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    /// Examples of a command and of those below it: what follows the word "Example".
+    fn examples(command: &clap::Command, into: &mut Vec<String>) {
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let mut is_example = false;
+        for line in help.lines() {
+            is_example = line.starts_with("Example") || (is_example && line.starts_with("  "));
+            let from = line.find("ncaers ").filter(|_| is_example);
+            // "Example, after `ncaers demo`: ncaers train ..."
+            let from = line.find(": ncaers ").filter(|_| is_example).map(|at| at + 2).or(from);
+            into.extend(
+                from.into_iter().flat_map(|at| line[at..].split(" && ")).map(str::to_owned),
+            );
+        }
+        command.get_subcommands().for_each(|below| examples(below, into));
+    }
+
+    #[test]
+    fn every_command_has_an_example_and_every_example_is_understood() {
+        let mut all = Vec::new();
+        examples(&Cli::command(), &mut all);
+        assert!(all.len() > 25, "{all:#?}");
+        for example in &all {
+            let words = example.split(" > ").next().unwrap_or_default().split_whitespace();
+            let parsed = Cli::try_parse_from(words.map(|word| word.trim_matches('\'')));
+            assert!(
+                parsed.is_ok(),
+                "{example}: {}",
+                parsed.err().map_or(String::new(), |e| e.to_string())
+            );
+        }
+        for command in Cli::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Example"), "{} has no example", command.get_name());
+        }
+    }
 }

@@ -7,7 +7,7 @@ use std::{
 use anyhow::{Context, Result};
 use serde_json::json;
 
-use super::{train::refuse_stale, Done};
+use super::{manifest_arg::ManifestArg, train::refuse_stale, Done};
 use crate::{
     digest,
     experiment::Experiment,
@@ -23,15 +23,15 @@ use crate::{
 /// Write the selected checkpoint's answers (and attention maps) on a split into its run folder
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example: ncaers predict --run runs/gla --manifest data/demo/manifest --split test"
+    after_help = "Example, after `ncaers demo`: ncaers predict data/demo/manifest --run data/demo/runs/GLA-1 --split test"
 )]
 pub struct Args {
     /// The run folder
     #[arg(long)]
     run: PathBuf,
-    /// The manifest folder; the pack must have been made from its present state
-    #[arg(long)]
-    manifest: PathBuf,
+    /// The pack must have been made from the manifest's present state
+    #[command(flatten)]
+    manifest: ManifestArg,
     /// train, val or test; every prediction on test is counted in test-looks.csv
     #[arg(long)]
     split: Split,
@@ -52,7 +52,7 @@ pub(super) fn run(args: &Args) -> Result<Done> {
         None => trained_on(&folder)?,
     };
     let pack = Pack::open(&pack::path_of(&pack_folder, args.split))?;
-    refuse_stale(&pack, &pack_folder, &args.manifest)?;
+    refuse_stale(&pack, &pack_folder, args.manifest.path())?;
     let meta = meta(&folder, &record, &pack, args.split)?;
     if let Some(rows) = earlier(&folder, args.split, &meta) {
         return Ok(summary(&folder, args.split, rows, "already done"));
@@ -75,7 +75,7 @@ pub(super) fn run(args: &Args) -> Result<Done> {
 
 /// The pack that the run's own configuration names.
 fn trained_on(folder: &RunFolder) -> Result<PathBuf> {
-    let experiment = Experiment::read(&folder.file("config.toml"), &[])?;
+    let experiment = Experiment::of_run(folder.path())?;
     Ok(experiment.pack()?.to_owned())
 }
 

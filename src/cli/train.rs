@@ -26,11 +26,14 @@ use crate::{
 /// with --resume goes on from there and ends in the same bytes as a run that was never stopped.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example: ncaers train experiments/demo.toml --out runs/gla --set model.attention=gla"
+    after_help = "Example, after `ncaers demo`: ncaers train data/demo/experiments/demo.toml --run GLA --seed 2 --out runs/gla-2"
 )]
 pub struct Args {
     /// The experiment file: differences from the paper's protocol
     experiment: PathBuf,
+    /// The run of this label, where the file is a grid of runs
+    #[arg(long, value_name = "LABEL")]
+    run: Option<String>,
     /// The run folder to fill
     #[arg(long)]
     out: PathBuf,
@@ -57,7 +60,10 @@ static STOP: AtomicBool = AtomicBool::new(false);
 pub(super) fn run(args: &Args) -> Result<Done> {
     let mut settings = args.set.clone();
     settings.extend(args.seed.map(|seed| format!("train.seed={seed}")));
-    let experiment = Experiment::read(&args.experiment, &settings)?;
+    let experiment = match &args.run {
+        Some(label) => Experiment::of_grid(&args.experiment, label, &settings)?,
+        None => Experiment::read(&args.experiment, &settings)?,
+    };
     let plan = plan(&experiment, args.stage1_cache.clone())?;
     if args.dry_run {
         return dry_run(&experiment, &plan);
@@ -68,12 +74,13 @@ pub(super) fn run(args: &Args) -> Result<Done> {
     if let Some(done) = earlier(&folder, &plan, args.resume)? {
         return Ok(summary(&done, &folder, "already done"));
     }
-    atomic::write(&folder.file("config.toml"), experiment.to_toml()?.as_bytes())?;
+    let kept = experiment.clone().seen_from(&args.out).to_toml()?;
+    atomic::write(&folder.file(experiment::RUN_CONFIG), kept.as_bytes())?;
     ctrlc::set_handler(|| {
         if STOP.swap(true, Ordering::SeqCst) {
             std::process::exit(130);
         }
-        crate::progress::message(&format!("finishing the step and saving; again to end at once"));
+        crate::progress::message("finishing the step and saving; again to end at once");
     })
     .context("cannot watch Ctrl-C")?;
     Ok(summary(&train::fit(&plan, &folder, &STOP)?, &folder, "finished"))

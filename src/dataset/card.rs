@@ -5,10 +5,13 @@ use std::fmt::Write as _;
 use anyhow::Result;
 use serde_json::{json, Value};
 
-use super::{rules::Configuration, tables::Tables, Config, ImportConfig, Options, Summary};
+use super::{
+    rules::Configuration, tables::Tables, Config, ImageFormat, ImportConfig, Options, Summary,
+};
 use crate::{
     corpus::Listing,
     folder::OutputFolder,
+    media::library::library,
     record::{Emotion, Split},
 };
 
@@ -38,7 +41,7 @@ pub(super) fn write(
             imported_choices(config, tables),
         ),
     };
-    let mut text = format!("{title}\n\n{intro}");
+    let mut text = format!("{}{title}\n\n{intro}", front_matter(summary));
     text.push_str("\n## Samples\n\n");
     text.push_str(&class_table(summary));
     text.push_str("\n## Left out\n\n");
@@ -47,6 +50,27 @@ pub(super) fn write(
     text.push_str(&choices);
     text.push_str(CITATION);
     out.write(CARD, text.as_bytes())
+}
+
+/// What data hubs read: which file is which table, so that the folder loads as it is.
+fn front_matter(summary: &Summary) -> String {
+    let size = match summary.total() {
+        0..1_000 => "n<1K",
+        1_000..10_000 => "1K<n<10K",
+        10_000..100_000 => "10K<n<100K",
+        _ => "100K<n<1M",
+    };
+    let mut text = format!(
+        "---\npretty_name: Emotion frames\nlicense: other\ntask_categories:\n- image-classification\n\
+         tags:\n- emotion-recognition\n- faces\nsize_categories:\n- {size}\nconfigs:\n"
+    );
+    for table in ["samples", "clips", "ledger"] {
+        let _ = writeln!(text, "- config_name: {table}\n  data_files: {table}.parquet");
+        if table == "samples" {
+            text.push_str("  default: true\n");
+        }
+    }
+    text + "---\n\n"
 }
 
 const CITATION: &str = "\n## How to cite\n\n\
@@ -148,13 +172,13 @@ fn choices(config: &Config, tables: &Tables) -> String {
     line("balance of classes in a split", config.balance.to_string());
     line("videos in two splits", config.on_leak.to_string());
     line("damaged clips of which frames are used", partial.to_string());
-    line(
-        "frames",
-        format!(
-            "{:?}, JPEG quality {} without chroma subsampling",
-            config.image_format, config.jpeg_quality
-        ),
-    );
+    let frames = match config.image_format {
+        ImageFormat::Jpeg => {
+            format!("JPEG, quality {}, no chroma subsampling", config.jpeg_quality)
+        }
+        ImageFormat::Png => "PNG".into(),
+    };
+    line("frames", frames);
     if config.fast {
         line(
             "limit",
@@ -212,6 +236,7 @@ fn write_record(
         "host": host.trim(),
         "finished_unix_s": finished,
         "ffmpeg": ffmpeg_version(),
+        "ffmpeg_build": library(),
         "run": run,
         "configuration": config,
         "summary": summary,

@@ -2,6 +2,7 @@
 use anyhow::Result;
 
 use crate::{
+    escape::csv_cell,
     folder::OutputFolder,
     metric::Unit,
     record::Estimate,
@@ -81,7 +82,9 @@ pub(super) fn warnings(warnings: &[Warning]) -> String {
 pub(super) fn write_csv(folder: &OutputFolder, name: &str, rows: &[Vec<String>]) -> Result<()> {
     folder.write_with(name, |file| {
         let mut writer = csv::Writer::from_writer(file);
-        rows.iter().try_for_each(|row| writer.write_record(row))?;
+        let cells =
+            |row: &Vec<String>| row.iter().map(|cell| csv_cell(cell).into_owned()).collect();
+        rows.iter().try_for_each(|row| writer.write_record::<Vec<String>, _>(cells(row)))?;
         Ok(writer.flush()?)
     })
 }

@@ -4,10 +4,7 @@ use std::{
     collections::BTreeMap,
     ffi::OsString,
     path::{Path, PathBuf},
-    sync::{
-        atomic::{AtomicBool, Ordering},
-        Mutex,
-    },
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use anyhow::{bail, Context, Result};
@@ -16,12 +13,12 @@ use serde_json::{json, Value};
 use super::{
     executor::{Executor, Local, Outcome, Task},
     forecast::{self, format_duration, Forecast},
+    grid_progress::GridProgress,
     Grid, GridRun,
 };
 use crate::{
     folder::{self, OutputFolder},
     pack::{self, Pack},
-    progress::Progress,
     record::Split,
     report,
     runs::{self, GridRow, RunFolder, Status},
@@ -78,7 +75,8 @@ impl Ablation {
         for (run, _) in open(runs, &statuses) {
             tasks.push(task(run, &out, threads)?);
         }
-        let progress = GridProgress::new(runs, &statuses, jobs);
+        let missing = open(runs, &statuses).map(|(run, _)| run);
+        let progress = GridProgress::new(&self.out, missing, runs.len());
         let outcomes = execute(&tasks, jobs, &progress)?;
         write_status(&out, runs, &tasks, &outcomes)?;
         self.finish(&tasks, &outcomes)
@@ -288,55 +286,11 @@ fn task(run: &GridRun, out: &OutputFolder, threads: u32) -> Result<Task> {
     Ok(Task { name: run.folder.clone(), commands, log })
 }
 
-/// The grid's progress: what is left, and for how long.
-struct GridProgress<'a> {
-    progress: Progress,
-    jobs: usize,
-    total: usize,
-    /// Labels of the runs that have not ended, by folder, and what the others took.
-    left: Mutex<(BTreeMap<&'a str, &'a str>, Forecast)>,
-}
-
-impl<'a> GridProgress<'a> {
-    fn new(runs: &'a [GridRun], statuses: &'a [RunStatus], jobs: usize) -> Self {
-        let left: BTreeMap<_, _> =
-            open(runs, statuses).map(|(r, _)| (r.folder.as_str(), r.label.as_str())).collect();
-        let progress = Progress::new("grid", "runs", left.len() as u64);
-        let forecast = forecast(runs, statuses);
-        GridProgress { progress, jobs, total: runs.len(), left: Mutex::new((left, forecast)) }
-    }
-
-    fn ended(&self, task: &Task, outcome: &Outcome) {
-        let mut guard = self.left.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let (left, forecast) = &mut *guard;
-        let label = left.remove(task.name.as_str());
-        let what = match outcome {
-            Outcome::Done { seconds } => {
-                label.into_iter().for_each(|label| forecast.learn(label, *seconds));
-                format!("done in {}", format_duration(*seconds))
-            }
-            Outcome::Failed { error } => format!("failed: {error}"),
-            Outcome::NotStarted => "not started".into(),
-        };
-        let done = self.total - left.len();
-        let rest = match forecast.rest(left.values().copied(), self.jobs) {
-            Some(seconds) if !left.is_empty() => {
-                format!(", about {} left", format_duration(seconds))
-            }
-            _ => String::new(),
-        };
-        self.progress.note(&format!("{}: {what}; {done} of {} runs{rest}", task.name, self.total));
-        self.progress.advance(1);
-    }
-}
-
 fn execute(tasks: &[Task], jobs: usize, progress: &GridProgress) -> Result<Vec<Outcome>> {
     ctrlc::set_handler(|| STOP.store(true, Ordering::SeqCst)).context("cannot watch Ctrl-C")?;
     let program = std::env::current_exe().context("cannot find this program's own file")?;
     let local = Local { program, jobs, stop: &STOP };
-    let outcomes = local.run(tasks, &|task, outcome| progress.ended(task, outcome));
-    progress.progress.finish();
-    Ok(outcomes)
+    Ok(progress.during(|| local.run(tasks, &|task, outcome| progress.ended(task, outcome))))
 }
 
 /// `grid/status.json`: how every run of the grid stands.

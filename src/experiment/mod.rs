@@ -3,9 +3,9 @@
 //!
 //! A file holds differences from the paper's protocol only. Unknown keys are errors, so that a
 //! misspelt option never silently trains something else.
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{bail, ensure, Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{json, Value};
 
@@ -13,10 +13,14 @@ use crate::{digest, model::ModelConfig, train::TrainConfig};
 
 #[cfg(feature = "torch")]
 pub mod ablation;
+pub mod demo;
 pub mod executor;
 pub mod forecast;
 mod grid;
+#[cfg(feature = "torch")]
+mod grid_progress;
 mod keys;
+pub mod shipped;
 
 use executor::slurm::Resources;
 pub use grid::{Grid, GridRun};
@@ -29,6 +33,23 @@ pub struct DataConfig {
     pub manifest: Option<String>,
     /// Pack folder, with `train.safetensors` and `val.safetensors`.
     pub pack: Option<String>,
+}
+
+impl DataConfig {
+    fn paths_mut(&mut self) -> [Option<&mut String>; 2] {
+        [self.manifest.as_mut(), self.pack.as_mut()]
+    }
+}
+
+/// The file of a run folder that keeps its configuration.
+pub const RUN_CONFIG: &str = "config.toml";
+
+/// `path` as seen from the folder `from`; `None` when either is not there.
+fn relative(path: &Path, from: &Path) -> Option<PathBuf> {
+    let (path, from) = (path.canonicalize().ok()?, from.canonicalize().ok()?);
+    let shared = path.components().zip(from.components()).take_while(|(a, b)| a == b).count();
+    let up = from.components().skip(shared).map(|_| Component::ParentDir);
+    Some(up.chain(path.components().skip(shared)).collect())
 }
 
 /// One run, fully resolved: no default is left open.
@@ -55,13 +76,35 @@ impl Experiment {
         let is_grid = given.get("run").is_some() || given.get("seeds").is_some();
         ensure!(
             !is_grid,
-            "{0} is a grid of runs; train all of it with `ncaers ablation {0}`",
+            "{0} is a grid of runs; name one with --run LABEL, or train all of it with \
+             `ncaers ablation {0}`",
             path.display()
         );
         let slurm = take_slurm(&mut given);
         Resources::of(&slurm).with_context(|| path.display().to_string())?;
         override_with(&mut given, settings)?;
         Self::resolve(&given).with_context(|| path.display().to_string())
+    }
+
+    /// The run of a grid with this label, of its first seed, with `settings` over it.
+    ///
+    /// # Errors
+    /// As [`Grid::read`], and when no run has the label; names those that there are.
+    pub fn of_grid(path: &Path, label: &str, settings: &[String]) -> Result<Self> {
+        // The seed is the grid's own for the run; here a setting may change it.
+        let (seeds, others): (Vec<String>, Vec<String>) =
+            settings.iter().cloned().partition(|setting| setting.starts_with("train.seed="));
+        let grid = Grid::read(path, &others)?;
+        let Some(run) = grid.runs.iter().find(|run| run.label == label) else {
+            let mut labels: Vec<_> = grid.runs.iter().map(|run| run.label.as_str()).collect();
+            labels.dedup();
+            bail!("{} has no run `{label}` (it has {})", path.display(), labels.join(", "));
+        };
+        let mut tree = serde_json::to_value(&run.experiment)?;
+        override_with(&mut tree, &seeds)?;
+        let mut experiment: Experiment = serde_json::from_value(tree)?;
+        experiment.label = Some(run.label.clone());
+        Ok(experiment)
     }
 
     /// Resolves a tree of differences from the defaults with `settings` over it.
@@ -90,6 +133,33 @@ impl Experiment {
         let experiment: Experiment = keys::typed(&defaults, given)?;
         experiment.train.check()?;
         Ok(experiment)
+    }
+
+    /// The configuration that a run folder keeps, its paths as this process can open them.
+    ///
+    /// # Errors
+    /// When the folder keeps none or it is damaged.
+    pub fn of_run(run: &Path) -> Result<Self> {
+        let mut experiment = Self::read(&run.join(RUN_CONFIG), &[])?;
+        for path in experiment.data.paths_mut().into_iter().flatten() {
+            // Runs of earlier versions kept paths as they were typed.
+            let below = run.join(&*path);
+            if below.exists() {
+                *path = below.display().to_string();
+            }
+        }
+        Ok(experiment)
+    }
+
+    /// With the paths of its data relative to the run folder, so that neither moves of the whole
+    /// nor another working directory part them.
+    pub fn seen_from(mut self, run: &Path) -> Self {
+        for path in self.data.paths_mut().into_iter().flatten() {
+            if let Some(relative) = relative(Path::new(&*path), run) {
+                *path = relative.display().to_string();
+            }
+        }
+        self
     }
 
     /// The resolved configuration as TOML, as kept in `config.toml`.

@@ -50,7 +50,7 @@ pub struct Request {
     pub mmod: mmod::Settings,
     /// Where `mmod` runs: `cpu` (when `None`), `cuda` or `cuda:N`.
     pub device: Option<String>,
-    /// The weights of `mmod` (where `just fetch-mmod` puts them when `None`) or the list of
+    /// The weights of `mmod` (where `ncaers fetch-mmod` puts them when `None`) or the list of
     /// `boxes`.
     pub file: Option<PathBuf>,
 }
@@ -211,7 +211,7 @@ mod tests {
         let message = format!("{error:#}");
         if cfg!(feature = "torch") {
             assert!(message.starts_with("cannot read /nowhere/weights.dat"), "{message}");
-            assert!(message.contains("just fetch-mmod"), "{message}");
+            assert!(message.contains("ncaers fetch-mmod"), "{message}");
         } else {
             assert!(message.contains("without LibTorch"), "{message}");
         }

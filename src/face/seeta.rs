@@ -34,7 +34,7 @@ pub struct Settings {
 
 impl Default for Settings {
     /// 56 pixels: on the demo corpus and on photographs no face from that size on is lost, at 60 %
-    /// of the time that 40 pixels take (`docs/engine.md`).
+    /// of the time that 40 pixels take (`docs/measurements/engine.md`).
     fn default() -> Self {
         Settings { min_face: 56, step: 4, pyramid: 0.8, threshold: 2.0 }
     }

@@ -175,6 +175,18 @@ fn folders_that_get_empty_go_with_their_files() {
 }
 
 #[test]
+fn what_a_worker_wrote_is_retained_or_removed_as_well() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let folder = fresh(dir.path());
+    let worker = OutputFolder::join(dir.path()).expect("join");
+    worker.write("images/kept.jpg", b"a").expect("write");
+    worker.write("images/dropped.jpg", b"b").expect("write");
+    folder.retain(|name| name == Path::new("images/kept.jpg")).expect("retain");
+    assert!(!dir.path().join("images/dropped.jpg").exists());
+    assert!(folder.has(Path::new("images/kept.jpg")).expect("list"), "forgotten");
+}
+
+#[test]
 fn any_name_survives_the_list() {
     for name in [&b"a\nb"[..], b"a\\nb", b"\xff\xfe", b"x/\\/y"] {
         let path = Path::new(OsStr::from_bytes(name));

@@ -12,6 +12,7 @@ use anyhow::Context;
 
 use crate::record::{Clip, LedgerEntry, Prediction, Sample};
 
+pub mod dictionary;
 mod located;
 mod pixels;
 mod recipe;
@@ -28,6 +29,14 @@ pub const SCHEMA_VERSION: &str = "1";
 /// The ways in which a manifest or prediction file can be wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The folder holds no manifest.
+    #[error("{} is not a manifest folder{hint}", folder.display())]
+    NoManifest {
+        /// The folder.
+        folder: PathBuf,
+        /// What to name instead.
+        hint: String,
+    },
     /// The file cannot be opened.
     #[error("cannot read {}: {source}", path.display())]
     Unreadable {
@@ -184,8 +193,26 @@ pub fn folder_of(path: &Path) -> PathBuf {
 /// # Errors
 /// See [`Error`].
 pub fn read_samples(path: &Path) -> Result<(Vec<Sample>, Meta), Error> {
+    refuse_elsewhere(path)?;
     let table = open(path, "samples")?;
     Ok((rows::samples(path, &table)?, untagged(table.meta)))
+}
+
+/// Refuses a folder without `samples.parquet`, and names the one below it that has it.
+fn refuse_elsewhere(samples: &Path) -> Result<(), Error> {
+    let folder = samples.parent().unwrap_or(Path::new("."));
+    if samples.exists() {
+        return Ok(());
+    }
+    let below = folder.join("manifest");
+    let hint = if below.join("samples.parquet").exists() {
+        format!("; did you mean {}?", below.display())
+    } else if folder.exists() {
+        ": it has no samples.parquet".into()
+    } else {
+        ": nothing is there".into()
+    };
+    Err(Error::NoManifest { folder: folder.to_owned(), hint })
 }
 
 /// SHA-256 of `samples.parquet` in the manifest folder: the identity of the data set.
@@ -193,7 +220,9 @@ pub fn read_samples(path: &Path) -> Result<(Vec<Sample>, Meta), Error> {
 /// # Errors
 /// When the file cannot be read.
 pub fn digest(folder: &Path) -> anyhow::Result<String> {
-    crate::digest::sha256_file(&folder_of(folder).join("samples.parquet"))
+    let samples = folder_of(folder).join("samples.parquet");
+    refuse_elsewhere(&samples)?;
+    crate::digest::sha256_file(&samples)
 }
 
 /// Writes a prediction file, rows in sample_id order.

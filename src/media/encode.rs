@@ -492,6 +492,8 @@ mod tests {
             ("f.mkv", Codec::Ffv1, 0, (12, 1), None),
             ("g.ts", Codec::H264, 2, (25, 1), Some(220.0)),
             ("h.mov", Codec::Mpeg4, 1, (25, 1), None),
+            ("i.mkv", Codec::Mpeg4, 2, (24000, 1001), Some(220.0)),
+            ("j.mp4", Codec::Mpeg4, 2, (12, 1), Some(220.0)),
         ] {
             let format = ClipFormat { codec, b_frames, fps, tone_hz, ..ClipFormat::default() };
             let path = dir.path().join(name);

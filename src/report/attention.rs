@@ -81,14 +81,20 @@ pub fn figure(study: &Study, problems: &mut Vec<String>) -> Option<Section> {
          pack may add."
     ));
     let names: Vec<_> = models.iter().map(|m| m.label.to_owned()).collect();
+    let standings: Vec<_> = models.iter().map(|m| standing(study, m)).collect();
+    section.text(format!("Right on the samples shown: {}.", standings.join(", ")));
     section.blocks.push(Block::FileFigure(Figure {
         name: "attention".into(),
-        caption: format!("Attention of {}; {resolution}", names.join(", ")),
+        caption: format!(
+            "Attention of {}; {resolution}; right: {}",
+            names.join(", "),
+            standings.join(", ")
+        ),
         alt: "Rows: picture, picture with masked face, then one attention map per model".into(),
         canvas: picture_grid(&heads(&names), &shots),
     }));
     section.blocks.push(Block::Html(
-        "<figure><img src=\"figures/attention.png\" alt=\"Attention maps, one column per sample\" loading=\"lazy\" style=\"width:100%;height:auto\"></figure>\n".into(),
+        "<figure><img src=\"figures/attention.png\" alt=\"Attention maps, one column per sample\" loading=\"lazy\" style=\"width:100%;min-width:700px;height:auto\"></figure>\n".into(),
     ));
     Some(section)
 }
@@ -118,6 +124,23 @@ fn read<'a>(label: &'a str, run: &'a Run, study: &Study) -> Result<Maps<'a>> {
     Ok(Maps { label, run, values: values.collect(), rows: shape[1], columns: shape[2] })
 }
 
+/// The sample that stands for a class, drawn at random.
+fn drawn(study: &Study, class: usize) -> Option<usize> {
+    let of_class = study.samples.iter().enumerate().filter(|(_, (_, t))| usize::from(*t) == class);
+    let first = of_class.min_by_key(|(_, (id, _))| Draws::new(1, "attention", id).bits());
+    first.map(|(index, _)| index)
+}
+
+/// How often a model is right on the drawn samples and on all: seven may mislead.
+fn standing(study: &Study, maps: &Maps) -> String {
+    let is_right = |i: usize| matches!(maps.answer(i), Some((Answer::Right, _)));
+    let shown: Vec<usize> = (0..NUM_CLASSES).filter_map(|class| drawn(study, class)).collect();
+    let right = shown.iter().filter(|&&i| is_right(i)).count();
+    let all = (0..study.samples.len()).filter(|&i| is_right(i)).count();
+    let share = 100.0 * all as f64 / study.samples.len().max(1) as f64;
+    format!("{} {right} of these {} ({share:.1} % of all)", maps.label, shown.len())
+}
+
 /// One sample with its maps; `None` when its picture cannot be read.
 fn column(
     study: &Study,
@@ -125,9 +148,8 @@ fn column(
     models: &[Maps],
     class: usize,
 ) -> Option<ShotColumn> {
-    let of_class = study.samples.iter().enumerate().filter(|(_, (_, t))| usize::from(*t) == class);
-    let drawn = of_class.min_by_key(|(_, (id, _))| Draws::new(1, "attention", id).bits())?;
-    let (index, (id, _)) = drawn;
+    let index = drawn(study, class)?;
+    let (id, _) = &study.samples[index];
     let picture = gallery::picture(study, samples, id).ok()?;
     let mut masked = picture.clone();
     if let Some(face) = samples.get(id.as_str()).and_then(|s| s.face) {
@@ -167,13 +189,22 @@ pub fn overlay(picture: &RgbImage, map: &[f32], rows: usize, columns: usize) -> 
     out
 }
 
-/// Grey picture under a heat from black over red to yellow, whose lightness grows with the heat.
-fn blend(Rgb([r, g, b]): Rgb<u8>, heat: f64) -> Rgb<u8> {
-    let grey = 0.299 * f64::from(r) + 0.587 * f64::from(g) + 0.114 * f64::from(b);
-    let hot = [(2.0 * heat).min(1.0), (2.0 * heat - 0.8).clamp(0.0, 1.0), 0.0].map(|v| 255.0 * v);
-    let share = 0.25 + 0.5 * heat;
-    Rgb(hot.map(|c| (0.6 * grey * (1.0 - share) + c * share).round().clamp(0.0, 255.0) as u8))
+/// A spotlight: what is looked at keeps its colours under a wash of amber, the rest is dark and
+/// grey. The thing that is looked at stays visible, and lightness alone tells it in grey print.
+fn blend(Rgb(rgb): Rgb<u8>, heat: f64) -> Rgb<u8> {
+    const AMBER: [f64; 3] = [255.0, 176.0, 0.0];
+    let [r, g, b] = rgb.map(f64::from);
+    let grey = 0.299 * r + 0.587 * g + 0.114 * b;
+    let (dark, wash) = (DARK * grey * (1.0 - heat), WASH * heat);
+    let mixed = |(own, amber): (f64, f64)| (dark + own * heat) * (1.0 - wash) + amber * wash;
+    let pairs = [(r, AMBER[0]), (g, AMBER[1]), (b, AMBER[2])];
+    Rgb(pairs.map(|pair| mixed(pair).round().clamp(0.0, 255.0) as u8))
 }
+
+/// Lightness that remains where nothing is looked at.
+const DARK: f64 = 0.45;
+/// Share of amber where the most is looked at.
+const WASH: f64 = 0.35;
 
 #[cfg(test)]
 mod tests {
@@ -187,7 +218,7 @@ mod tests {
         let out = overlay(&picture, &map, 7, 7);
         // Cell (3, 5) of the crop at rows 8..120, columns 29..141: 16 pixels a cell.
         let at = |row: u32, column: u32| out.get_pixel(29 + column * 16 + 8, 8 + row * 16 + 8).0;
-        assert!(at(3, 5)[0] > 150 && at(3, 4)[0] < 60 && at(4, 5)[0] < 60);
+        assert!(at(3, 5)[0] > 140 && at(3, 4)[0] < 60 && at(4, 5)[0] < 60);
         assert_eq!(out.get_pixel(28, 60).0, [30, 30, 30]);
         let flat = overlay(&picture, &[1.0 / 49.0; 49], 7, 7);
         assert!(flat.get_pixel(80, 60).0[0] < 150, "a flat map is not hot");

@@ -189,12 +189,17 @@ pub fn figure(study: &Study, thumbs: &Thumbs) -> Option<Figure> {
     })
 }
 
+/// Softmax probabilities of the classes.
+pub fn softmax(row: &Prediction) -> [f64; NUM_CLASSES] {
+    let most = row.logits.iter().copied().fold(f32::MIN, f32::max);
+    let powers = row.logits.map(|z| f64::from(z - most).exp());
+    let sum: f64 = powers.iter().sum();
+    powers.map(|power| power / sum)
+}
+
 /// Softmax probability of the predicted class.
 pub fn confidence(row: &Prediction) -> f64 {
-    let most = row.logits.iter().copied().fold(f32::MIN, f32::max);
-    let sum: f64 = row.logits.iter().map(|&z| f64::from(z - most).exp()).sum();
-    let predicted = row.logits.get(usize::from(row.predicted)).copied().unwrap_or(most);
-    f64::from(predicted - most).exp() / sum
+    softmax(row).get(usize::from(row.predicted)).copied().unwrap_or_default()
 }
 
 /// The prediction grid as HTML: a column per true class, every model's answer under a picture.
@@ -217,8 +222,8 @@ pub fn grid_html(study: &Study, thumbs: &Thumbs) -> String {
 }
 
 fn shot_html(study: &Study, thumbs: &Thumbs, index: usize) -> String {
-    let mut out = String::from("<div class=\"shot\">");
     let id = escape_html(&study.samples[index].0);
+    let mut out = format!("<div class=\"shot\" data-sample=\"{id}\">");
     if thumbs.files.contains_key(&index) {
         let path = Thumbs::path(index);
         out += &format!("<img src=\"{path}\" alt=\"{id}\" title=\"{id}\" loading=\"lazy\">");

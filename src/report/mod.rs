@@ -26,10 +26,14 @@ pub use study::{Request, Study, MAX_THUMBS};
 use crate::{
     folder::{self, OutputFolder},
     progress::Progress,
+    record::Prediction,
 };
 use gallery::Thumbs;
 use page::{Block, Page, Section};
 use scores::Scores;
+
+/// Most answers whose seven probabilities all go into the page; of more it shows the largest.
+const MOST_PROBABILITIES: usize = 100_000;
 
 /// What a demonstration's title and banner say.
 const DEMONSTRATION: &str = "demonstration on synthetic clips; says nothing about real data";
@@ -41,7 +45,7 @@ pub struct Summary {
     pub runs: usize,
     /// Tables written, each in three formats.
     pub tables: usize,
-    /// Figures written, each in two formats.
+    /// Figures written, each in three formats.
     pub figures: usize,
     /// What is missing or was refused, in words.
     pub problems: Vec<String>,
@@ -84,6 +88,7 @@ fn page(study: &Study, scores: &Scores, thumbs: &Thumbs, maps: Option<Section>) 
         sections::confusion::section(study),
         sections::data::section(study),
         pictures(study, thumbs),
+        sections::samples::section(study),
     ];
     sections.extend(maps);
     sections.push(sections::training::curves(study));
@@ -153,6 +158,7 @@ fn write_files(out: &OutputFolder, page: &Page, thumbs: &Thumbs) -> Result<BTree
     for figure in figures {
         put(format!("figures/{}.svg", figure.name), figure.canvas.svg()?.as_bytes())?;
         put(format!("figures/{}.png", figure.name), &figure.canvas.png()?)?;
+        put(format!("figures/{}.pdf", figure.name), &figure.canvas.pdf()?)?;
         progress.advance(1);
     }
     progress.finish();
@@ -176,6 +182,9 @@ fn page_data(study: &Study, scores: &Scores, thumbs: &Thumbs) -> Value {
         models[i] = json!({
             "name": sections::run_label(run), "predicted": predicted, "confidence": confidence,
         });
+        if study.samples.len() * study.runs.len() <= MOST_PROBABILITIES {
+            models[i]["probabilities"] = answers.rows.iter().map(probabilities).collect();
+        }
     }
     let mut pairs = Map::new();
     for (position, level) in scores.single.iter().enumerate() {
@@ -190,9 +199,28 @@ fn page_data(study: &Study, scores: &Scores, thumbs: &Thumbs) -> Value {
         "ids": study.samples.iter().map(|(id, _)| id).collect::<Vec<_>>(),
         "target": study.samples.iter().map(|(_, t)| digit(*t)).collect::<String>(),
         "thumbs": thumbs.flags(study.samples.len()),
+        "boxes": boxes(study, thumbs),
         "models": models,
         "pairs": pairs,
     })
+}
+
+/// The probabilities of a sample's classes, as [`base36`] writes them.
+fn probabilities(row: &Prediction) -> String {
+    gallery::softmax(row).iter().map(|share| base36((share * 1000.0).round())).collect()
+}
+
+/// The face of every sample that has a picture here, left, top, right and bottom in thousandths of
+/// the picture's sides; null where there is none.
+fn boxes(study: &Study, thumbs: &Thumbs) -> Vec<Option<[i64; 4]>> {
+    let samples = study.samples_by_id();
+    let place = |at: i32, side: u32| 1000 * i64::from(at) / i64::from(side.max(1));
+    let of = |(index, (id, _)): (usize, &(String, u8))| {
+        let sample = thumbs.files.get(&index).and_then(|_| samples.get(id.as_str()))?;
+        let (face, w, h) = (sample.face?, sample.width, sample.height);
+        Some([place(face.x1, w), place(face.y1, h), place(face.x2, w), place(face.y2, h)])
+    };
+    study.samples.iter().enumerate().map(of).collect()
 }
 
 /// A share in thousandths as two digits of base 36.

@@ -8,7 +8,7 @@ use super::figure::Figure;
 use crate::table::{escape_html, escape_markdown, Table};
 
 const CSS: &str = include_str!("page/page.css");
-const JS: &str = include_str!("page/page.js");
+const JS: &str = concat!(include_str!("page/samples.js"), include_str!("page/page.js"));
 
 /// One piece of a section.
 #[derive(Clone, Debug)]
@@ -179,12 +179,27 @@ fn figure_html(figure: &Figure) -> Result<String> {
     let svg = figure.canvas.svg()?.replace(" xmlns=\"http://www.w3.org/2000/svg\"", "");
     let start = svg.find("<svg").map_or(0, |at| at + "<svg".len());
     let name = &figure.name;
+    // A unit is half a pixel: below that size a figure scrolls instead of shrinking.
+    let natural = figure.canvas.size().0 / 2;
     Ok(format!(
-        "<figure id=\"figure-{name}\">\n<svg role=\"img\" aria-label=\"{alt}\"{}\n\
-         <figcaption>{caption} (<a href=\"figures/{name}.svg\">SVG</a>, \
-         <a href=\"figures/{name}.png\">PNG</a>)</figcaption>\n</figure>\n",
-        &svg[start..]
+        "<figure id=\"figure-{name}\">\n{}\
+         <figcaption>{caption} ({})</figcaption>\n</figure>\n",
+        scrolling(
+            &figure.caption,
+            &format!(
+                "<svg role=\"img\" aria-label=\"{alt}\" style=\"width:max(100%,{natural}px)\"{}\n",
+                &svg[start..]
+            )
+        ),
+        files(name)
     ))
+}
+
+/// Links to a figure's files.
+pub fn files(name: &str) -> String {
+    let link =
+        |kind: &str| format!("<a href=\"figures/{name}.{}\">{kind}</a>", kind.to_lowercase());
+    ["SVG", "PNG", "PDF"].map(link).join(", ")
 }
 
 fn block_markdown(out: &mut String, block: &Block) {

@@ -320,8 +320,9 @@ fn read_data(folder: &Path, digests: &[&str]) -> Result<DataSet> {
 fn manifest_of(run: &Run) -> Option<PathBuf> {
     let text = std::fs::read_to_string(run.folder.file("config.toml")).ok()?;
     let table: toml::Table = text.parse().ok()?;
-    let path = table.get("data")?.get("manifest")?.as_str()?;
-    Some(PathBuf::from(path)).filter(|p| p.exists())
+    let path = PathBuf::from(table.get("data")?.get("manifest")?.as_str()?);
+    // Relative to the run; runs of earlier versions kept the path as it was typed.
+    [run.folder.path().join(&path), path].into_iter().find(|p| p.exists())
 }
 
 /// Whether the data set says that it was made from the synthetic corpus.

@@ -35,7 +35,7 @@ pub struct Alignment {
 const LEAST_OVERLAP: f64 = 0.75;
 /// Mean differing bits at most. On one half of a planted corpus the worst copy, brightened until
 /// it saturates, has 2.75 and the nearest other take of the same scene 3.75; see
-/// `docs/audit.md` for what 2.5 misses.
+/// `docs/measurements/audit.md` for what 2.5 misses.
 pub const MOST_MEAN: f64 = 2.5;
 /// The same for moments that lie between each other.
 pub const MOST_MEAN_BETWEEN: f64 = 1.5;

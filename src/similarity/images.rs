@@ -19,7 +19,7 @@ const TRIED: usize = 4;
 pub const HASH_ALONE: u32 = 3;
 /// Difference of looks up to which two pictures are the same. On one half of a planted corpus
 /// copies reach 0.11 and other takes of the same scene start at 0.56: the geometric mean; see
-/// `docs/audit.md`.
+/// `docs/measurements/audit.md`.
 pub const SAME_PICTURE: f64 = 0.25;
 /// The same for a window, whose edges were moved to where they fit best, and a picture.
 pub const SAME_WINDOW: f64 = 0.12;

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Pure: pixels and hashes in, positions out, in an order that depends on the input alone.
-//! Thresholds come from a small planted corpus of drawn clips; see `docs/audit.md` for what is
+//! Thresholds come from a small planted corpus of drawn clips; see `docs/measurements/audit.md` for what is
 //! missed.
 pub mod align;
 pub mod clips;

@@ -32,13 +32,25 @@ fn report(world: &World) {
 /// Loads the page at a width after `script` was put behind the page's own, and returns the
 /// document as it then stands and what the console said.
 fn visit(folder: &Path, width: u32, script: &str) -> (String, String) {
+    let profile = tempfile::tempdir().expect("temp dir");
+    visit_as(profile.path(), &[], folder, width, script)
+}
+
+/// The same in a browser that keeps what it learns in `profile`, with more flags.
+fn visit_as(
+    profile: &Path,
+    flags: &[&str],
+    folder: &Path,
+    width: u32,
+    script: &str,
+) -> (String, String) {
     let page = std::fs::read_to_string(folder.join("index.html")).expect("page");
     let page = page.replace("</body>", &format!("<script>{script}</script></body>"));
     let visited = folder.join(format!("visited-{width}.html"));
     std::fs::write(&visited, page).expect("write");
-    let profile = tempfile::tempdir().expect("temp dir");
     let out = chromium()
-        .arg(format!("--user-data-dir={}", profile.path().display()))
+        .arg(format!("--user-data-dir={}", profile.display()))
+        .args(flags)
         .arg(format!("--window-size={width},900"))
         .arg("--dump-dom")
         .arg(format!("file://{}", visited.display()))
@@ -127,6 +139,112 @@ fn tables_sort_by_value() {
         document.title = [...document.querySelectorAll('#table-results tbody tr')].map(r => r.cells[0].textContent).join('')";
     let (dom, console) = visit(&world.out(), 1280, sort);
     assert_eq!(title(&dom), "cab", "{console}");
+}
+
+/// Faults that axe-core finds in a page as it stands after `script`; its source is named by
+/// `NCAERS_AXE` (`just test-system` fetches it).
+fn faults(folder: &Path, script: &str) -> Vec<String> {
+    let axe = std::env::var("NCAERS_AXE").expect("NCAERS_AXE names axe.min.js");
+    let axe = std::fs::read_to_string(axe).expect("axe-core").replace("</script", "<\\/script");
+    let run = "axe.run(document, { resultTypes: ['violations'] }).then((found) => {\
+        document.title = JSON.stringify(found.violations.flatMap((v) => v.nodes.map((n) => `${v.id}: ${n.target}`))); });";
+    let profile = tempfile::tempdir().expect("temp dir");
+    let script = format!("{axe};</script><script>{script};{run}");
+    // It answers later: the clock runs as fast as the script lets it.
+    let waits = ["--virtual-time-budget=20000"];
+    let (dom, console) = visit_as(profile.path(), &waits, folder, 1280, &script);
+    let told = title(&dom).replace("&quot;", "\"").replace("&gt;", ">").replace("&amp;", "&");
+    serde_json::from_str(&told).unwrap_or_else(|e| panic!("{e}: {told} {console}"))
+}
+
+#[test]
+#[ignore = "needs chromium; run by `just test-system`"]
+fn the_page_has_no_fault_of_accessibility() {
+    let world = World::new();
+    world.run("gla", 1, |i| i % 20 < 12);
+    world.run("none", 1, |i| i % 20 < 5);
+    report(&world);
+    let dark = "document.documentElement.dataset.theme = 'dark'";
+    let light = "document.documentElement.dataset.theme = 'light'";
+    let opened = "document.querySelector('#samples-panel .open').click()";
+    let cell = "document.querySelector('#confusion-0 .cell').click()";
+    for script in [light, dark, opened, cell] {
+        assert_eq!(faults(&world.out(), script), Vec::<String>::new(), "after {script}");
+    }
+}
+
+#[test]
+#[ignore = "needs chromium; run by `just test-system`"]
+fn a_chosen_sample_opens_and_the_arrow_keys_go_on() {
+    let world = World::new();
+    // Of every 20: both right 0..5, only gla 5..12, none 12..20.
+    world.run("gla", 1, |i| i % 20 < 12);
+    world.run("none", 1, |i| i % 20 < 5);
+    report(&world);
+    let press = |key: &str| {
+        format!("document.querySelector('dialog').dispatchEvent(new KeyboardEvent('keydown', {{ key: '{key}' }}));")
+    };
+    let look = "document.title = document.querySelector('dialog h3').textContent + ' ' \
+        + document.querySelector('dialog .controls').textContent + ' ' \
+        + document.querySelectorAll('dialog tbody tr').length + ' ' \
+        + document.querySelectorAll('dialog .bars').length + ' ' \
+        + document.querySelectorAll('dialog .samples li').length;";
+    let cell =
+        "document.querySelector('#confusion-0 [data-target=\"0\"][data-predicted=\"0\"]').click();\
+        document.querySelector('#confusion-0-samples .open').click();";
+    let at = |keys: String| {
+        let (dom, console) = visit(&world.out(), 1280, &format!("{cell}{keys}{look}"));
+        assert!(dom.contains("<dialog"), "{console}");
+        title(&dom).to_owned()
+    };
+    let first = at(String::new());
+    assert!(first.contains("1 of 5") && first.ends_with("close 2 2 1"), "{first}");
+    assert!(at(press("ArrowRight")).contains("2 of 5"));
+    assert_eq!(at(press("ArrowRight") + &press("ArrowLeft")), first);
+    assert!(at(press("ArrowLeft")).contains("5 of 5"), "the list is a ring");
+}
+
+#[test]
+#[ignore = "needs chromium; run by `just test-system`"]
+fn lists_tell_where_models_disagree_and_the_comparison_lists_its_samples() {
+    let world = World::new();
+    world.run("gla", 1, |i| i % 20 < 12);
+    world.run("none", 1, |i| i % 20 < 5);
+    report(&world);
+    let count = |script: &str| {
+        let (dom, console) = visit(&world.out(), 1280, script);
+        assert_eq!(console, "");
+        title(&dom).to_owned()
+    };
+    let choose = |kind: &str, class: &str| {
+        format!(
+            "const set = (id, v) => {{ const e = document.getElementById(id); e.value = v; e.dispatchEvent(new Event('change')); }};\
+             set('samples-class', '{class}'); set('samples-kind', '{kind}');\
+             document.title = document.querySelector('#samples-panel p').textContent"
+        )
+    };
+    // Models right on 5..12 of 20 disagree; wrong ones may disagree too.
+    assert_eq!(count(&choose("all", "")), "140 samples");
+    assert_eq!(count(&choose("all", "3")), "20 samples");
+    assert_eq!(count(&choose("all-wrong", "3")), "8 samples");
+    let pressed = "document.querySelector('#comparison button').click();\
+        document.title = document.querySelectorAll('#comparison .samples li').length";
+    assert_eq!(count(pressed), "35", "both right");
+}
+
+#[test]
+#[ignore = "needs chromium; run by `just test-system`"]
+fn the_chosen_colours_survive_a_reload() {
+    let world = World::new();
+    world.run("gla", 1, |i| i % 20 < 12);
+    report(&world);
+    let profile = tempfile::tempdir().expect("temp dir");
+    let look = "document.title = document.documentElement.dataset.theme";
+    let press = format!("document.getElementById('theme').click(); {look}");
+    let (dom, _) = visit_as(profile.path(), &[], &world.out(), 1280, &press);
+    assert_eq!(title(&dom), "dark");
+    let (dom, _) = visit_as(profile.path(), &[], &world.out(), 1280, look);
+    assert_eq!(title(&dom), "dark", "forgotten");
 }
 
 #[test]

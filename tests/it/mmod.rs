@@ -1,6 +1,6 @@
 //! dlib's face detector against dlib itself: the same boxes on the same pictures.
 //!
-//! Needs the published weights (`just fetch-mmod`); without them every test here says that it is
+//! Needs the published weights (`ncaers fetch-mmod`); without them every test here says that it is
 //! skipped. Golden boxes: `tests/tools/mmod_boxes.py`.
 #![cfg(feature = "torch")]
 
@@ -212,7 +212,7 @@ fn wrong_weights_and_settings_are_refused_in_one_line() {
     );
     assert_eq!(open(&path, 3), "upsample is 3, at most 2 possible");
     assert!(open(&folder.path().join("none"), 0)
-        .starts_with("cannot read F/none (`just fetch-mmod` fetches it): "));
+        .starts_with("cannot read F/none (`ncaers fetch-mmod` fetches it): "));
 }
 
 /// Not a test: processor seconds per picture of one thread, the same picture as
@@ -334,7 +334,7 @@ fn face_options_that_make_no_sense_are_wrong_usage() {
     assert!(refusal(&["--choose", "best"]).contains("`best` is none of highest"));
     assert!(refusal(&["--margin", "5"]).contains("--margin 5 is not between 0 and 4"));
     let missing = refusal(&["--detector", "mmod", "--mmod-weights", "none.dat"]);
-    assert!(missing.starts_with("error: cannot read none.dat (`just fetch-mmod` fetches it)"));
+    assert!(missing.starts_with("error: cannot read none.dat (`ncaers fetch-mmod` fetches it)"));
     assert!(!folder.path().join("out").exists());
 }
 

@@ -74,7 +74,7 @@ fn hostile_sizes_anywhere_in_the_published_file_ask_for_no_memory() {
         // Not eprintln, which the test harness swallows.
         let _ = writeln!(
             io::stderr(),
-            "SKIPPED: no published weights, run `just fetch-mmod`; not tested: hostile sizes in them"
+            "SKIPPED: no published weights, run `ncaers fetch-mmod`; not tested: hostile sizes in them"
         );
         return;
     };

@@ -1,4 +1,4 @@
-"""What detectors found in builds of the same frames, beside the truth: docs/mmod.md.
+"""What detectors found in builds of the same frames, beside the truth: docs/measurements/mmod.md.
 
     pip install pyarrow
     ncaers demo-corpus --out corpus --seed 3 --clips-per-class 4

@@ -1,4 +1,4 @@
-"""dlib and ncaers in turn on one picture: processor seconds of one thread, for docs/mmod.md.
+"""dlib and ncaers in turn on one picture: processor seconds of one thread, for docs/measurements/mmod.md.
 
     pip install dlib-bin numpy pillow
     OMP_NUM_THREADS=1 taskset -c 0 python tests/tools/mmod_speed.py WEIGHTS.dat PICTURE NCAERS [ROUNDS] [UPSAMPLES]

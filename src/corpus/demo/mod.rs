@@ -16,7 +16,7 @@ use rayon::prelude::*;
 use super::{caer, Candidate, Entry};
 use crate::{
     folder::OutputFolder,
-    media::encode::{self, ClipFormat, Codec},
+    media::encode::{self, ClipFormat},
     progress::Progress,
     record::{Emotion, Split},
 };
@@ -32,7 +32,7 @@ use film::Film;
 use plan::ClipPlan;
 
 /// Changes with every change of what is drawn, so that an old folder is not taken for a new one.
-pub const DESIGN: u32 = 1;
+pub const DESIGN: u32 = 2;
 
 /// Per-clip truth, beside the clips.
 pub const TRUTH: &str = "truth.csv";
@@ -49,9 +49,13 @@ pub(super) const ENTRY: Entry = Entry {
 /// What manifests made from it say under `corpus`.
 pub const NAME: &str = "demo";
 
+/// Whether a folder is the root of a synthetic corpus.
+pub fn is_root(folder: &Path) -> bool {
+    [TRUTH, FACES].iter().all(|name| folder.join(name).is_file())
+}
+
 fn clips(root: &Path) -> Result<Option<Vec<Candidate>>> {
-    let ours = [TRUTH, FACES].iter().all(|name| root.join(name).is_file());
-    if ours {
+    if is_root(root) {
         (caer::ENTRY.clips)(root)
     } else {
         Ok(None)
@@ -142,7 +146,7 @@ fn write_clip(folder: &OutputFolder, seed: u64, plan: &ClipPlan) -> Result<u64> 
 /// Path below the corpus folder; CAER calls its validation folder `validation`.
 fn path_of(plan: &ClipPlan) -> String {
     let split = if plan.split == Split::Val { "validation" } else { plan.split.name() };
-    format!("{split}/{}/{}.avi", plan.emotion, plan.stem)
+    format!("{split}/{}/{}.{}", plan.emotion, plan.stem, plan.show.container)
 }
 
 fn format_of(plan: &ClipPlan) -> ClipFormat {
@@ -154,7 +158,7 @@ fn format_of(plan: &ClipPlan) -> ClipFormat {
         fps: show.fps,
         gop: 50,
         b_frames: show.b_frames,
-        quality: if show.codec == Codec::H264 { 22 } else { 4 },
+        quality: 4,
         tone_hz: Some(180.0 + 20.0 * f64::from(plan.emotion.label())),
     }
 }

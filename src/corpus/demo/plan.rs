@@ -38,15 +38,16 @@ const SIZES: [(u32, u32); 7] =
 /// only one in two seconds is used.
 const RATES: [(i32, i32); 6] = [(12, 1), (15, 1), (12, 1), (24000, 1001), (12, 1), (10, 1)];
 
-/// Codecs and B-frames in a row that the shows of a split go through.
-const CODECS: [(Codec, usize); 7] = [
-    (Codec::Mpeg4, 0),
-    (Codec::Mpeg4, 2),
-    (Codec::H264, 2),
-    (Codec::Mpeg4, 0),
-    (Codec::Mpeg4, 2),
-    (Codec::Mpeg4, 0),
-    (Codec::H264, 0),
+/// Codecs, B-frames in a row and containers that the shows of a split go through: what every build
+/// of FFmpeg encodes, so that the corpus is the same everywhere.
+const CODECS: [(Codec, usize, &str); 7] = [
+    (Codec::Mpeg4, 0, "avi"),
+    (Codec::Mpeg4, 2, "avi"),
+    (Codec::Mpeg4, 2, "mkv"),
+    (Codec::Mpeg4, 0, "avi"),
+    (Codec::Mpeg4, 2, "avi"),
+    (Codec::Mpeg4, 0, "avi"),
+    (Codec::Mpeg4, 2, "mp4"),
 ];
 
 /// The colour that a clip's face glows in, and the frame of the picture that it points at.
@@ -144,6 +145,8 @@ pub(super) struct Show {
     pub fps: (i32, i32),
     pub codec: Codec,
     pub b_frames: usize,
+    /// The file name's extension.
+    pub container: &'static str,
 }
 
 impl Show {
@@ -152,8 +155,8 @@ impl Show {
         let mut turn = |n: usize| ((turns.below(n as u64) + number) % n as u64) as usize;
         let id = format!("{split}/{number}");
         let (size, fps) = (SIZES[turn(SIZES.len())], RATES[turn(RATES.len())]);
-        let (codec, b_frames) = CODECS[turn(CODECS.len())];
-        Show { id, size, fps, codec, b_frames }
+        let (codec, b_frames, container) = CODECS[turn(CODECS.len())];
+        Show { id, size, fps, codec, b_frames, container }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The generator's truth beside the clips, for tests and for asking where attention went.
 use anyhow::Result;
 
-use crate::{folder::OutputFolder, media::encode::Codec};
+use crate::folder::OutputFolder;
 
 use super::{
     canvas::Area,
@@ -57,10 +57,7 @@ fn clip_row(plan: &ClipPlan) -> [String; 14] {
         plan.show.size.1.to_string(),
         format!("{}/{}", plan.show.fps.0, plan.show.fps.1),
         plan.frames.to_string(),
-        match plan.show.codec {
-            Codec::H264 => "h264".to_owned(),
-            other => other.encoder().to_owned(),
-        },
+        plan.show.codec.encoder().to_owned(),
         plan.show.b_frames.to_string(),
         plan.key.name().to_owned(),
         truth.emotion.to_string(),

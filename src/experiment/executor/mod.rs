@@ -17,6 +17,7 @@ use std::{
 use anyhow::{bail, Context, Result};
 use serde::{Deserialize, Serialize};
 
+pub mod array;
 pub mod slurm;
 
 /// One cell of a grid as command lines, run one after the other.

@@ -60,7 +60,7 @@ impl Mmod {
             "upsample is {upsample}, at most {MAX_UPSAMPLE} possible"
         );
         let bytes = std::fs::read(weights).with_context(|| {
-            format!("cannot read {} (`just fetch-mmod` fetches it)", weights.display())
+            format!("cannot read {} (`ncaers fetch-mmod` fetches it)", weights.display())
         })?;
         let digest = sha256_hex(&bytes);
         let weights = Weights::parse(&bytes)

@@ -2,7 +2,7 @@
 //! arXiv:1502.00046), box for box, on LibTorch.
 //!
 //! The detector of the paper. Its weights are the user's own copy of
-//! `mmod_human_face_detector.dat` (`just fetch-mmod`). A picture is enlarged 0, 1 or 2 times, put
+//! `mmod_human_face_detector.dat` (`ncaers fetch-mmod`). A picture is enlarged 0, 1 or 2 times, put
 //! on a canvas as a pyramid, scored by seven convolutions, and every place above 0 becomes a box.
 use std::{
     env, fmt,
@@ -89,7 +89,7 @@ impl Default for Settings {
     }
 }
 
-/// Where `just fetch-mmod` puts the weights; `None` where no folder is known to be one's own.
+/// Where `ncaers fetch-mmod` puts the weights; `None` where no folder is known to be one's own.
 pub fn default_weights() -> Option<PathBuf> {
     let folder = |name| env::var_os(name).map(PathBuf::from);
     let base = || folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache")));
@@ -137,7 +137,7 @@ fn test_weights() -> Option<PathBuf> {
     // Not eprintln, which the test harness swallows.
     let _ = writeln!(
         std::io::stderr(),
-        "SKIPPED: {} is missing, run `just fetch-mmod`; not tested: dlib's detector",
+        "SKIPPED: {} is missing, run `ncaers fetch-mmod`; not tested: dlib's detector",
         path.display()
     );
     None

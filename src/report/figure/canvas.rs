@@ -124,8 +124,9 @@ impl Text {
     }
 }
 
+/// What a drawing consists of.
 #[derive(Clone, Debug)]
-enum Shape {
+pub(super) enum Shape {
     Area(Vec<Point>, RGBColor),
     Line(Vec<Point>, RGBColor, f64),
     Disc(Point, f64, RGBColor),
@@ -245,6 +246,14 @@ impl Canvas {
         PngEncoder::new_with_quality(&mut png, CompressionType::Best, FilterType::Adaptive)
             .write_image(&small, self.width, self.height, image::ExtendedColorType::Rgb8)?;
         Ok(png)
+    }
+
+    /// The drawing as a PDF page.
+    ///
+    /// # Errors
+    /// When the font or a picture fails.
+    pub fn pdf(&self) -> Result<Vec<u8>> {
+        super::pdf::write((self.width, self.height), &self.shapes, &self.pictures)
     }
 
     fn replay<DB: DrawingBackend>(

@@ -86,7 +86,23 @@ fn scale_bar(canvas: &mut Canvas, left: f64) {
 /// Background and ink of a cell as CSS colours.
 pub fn shade(share: f64) -> (String, &'static str) {
     let RGBColor(r, g, b) = color(share);
-    (format!("#{r:02x}{g:02x}{b:02x}"), if share > 0.5 { "#fff" } else { "#1c1c1e" })
+    let [paper, dark] = [[r, g, b], [0; 3]].map(luminance);
+    // Contrast as WCAG 2 defines it: whichever ink stands out more.
+    let is_light = (1.0 + 0.05) / (paper + 0.05) > (paper + 0.05) / (dark + 0.05);
+    (format!("#{r:02x}{g:02x}{b:02x}"), if is_light { "#fff" } else { "#000" })
+}
+
+/// Relative luminance of an sRGB colour, 0 to 1 (WCAG 2).
+fn luminance(rgb: [u8; 3]) -> f64 {
+    let linear = rgb.map(|c| {
+        let c = f64::from(c) / 255.0;
+        if c <= 0.04045 {
+            c / 12.92
+        } else {
+            ((c + 0.055) / 1.055).powf(2.4)
+        }
+    });
+    0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 }
 
 /// White to dark blue with falling lightness, so that grey print keeps the order.
@@ -104,6 +120,18 @@ fn color(share: f64) -> RGBColor {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_cell_can_be_read() {
+        for thousandths in 0..=1000 {
+            let (paper, ink) = shade(f64::from(thousandths) / 1000.0);
+            let part = |at: usize| u8::from_str_radix(&paper[at..at + 2], 16).expect("hex");
+            let paper = luminance([part(1), part(3), part(5)]);
+            let ink = luminance(if ink == "#fff" { [255; 3] } else { [0; 3] });
+            let contrast = (paper.max(ink) + 0.05) / (paper.min(ink) + 0.05);
+            assert!(contrast >= 4.5, "{thousandths}: {contrast}");
+        }
+    }
 
     #[test]
     fn shades_darken_with_the_share() {

@@ -25,6 +25,9 @@ pub struct Curve {
     pub selected: Option<Point>,
 }
 
+/// Marks along a line.
+const MARKS: usize = 6;
+
 /// Draws loss and accuracy side by side; validation solid, training dashed.
 pub fn learning_curves(curves: &[Curve]) -> Canvas {
     let mut labels: Vec<_> = curves.iter().map(|c| c.label.clone()).collect();
@@ -52,8 +55,13 @@ pub fn learning_curves(curves: &[Curve]) -> Canvas {
         };
         canvas.dashed(&on(loss, &curve.train_loss), color, 3.0, 9.0);
         canvas.dashed(&on(accuracy, &curve.train_accuracy), color, 3.0, 9.0);
-        canvas.line(on(loss, &curve.val_loss), color, 4.0);
-        canvas.line(on(accuracy, &curve.val_accuracy), color, 4.0);
+        for points in [on(loss, &curve.val_loss), on(accuracy, &curve.val_accuracy)] {
+            // Marks along the line tell it from the others where colours are grey.
+            let every = points.len().div_ceil(MARKS).max(1);
+            let marked = points.iter().skip(i * every / curves.len()).step_by(every);
+            marked.for_each(|point| mark(&mut canvas, kind, *point, 8.0, color));
+            canvas.line(points, color, 4.0);
+        }
         for point in curve.selected.iter().filter(|p| p.1.is_finite()) {
             mark(&mut canvas, kind, accuracy.at(*point), 13.0, color);
         }

@@ -1,4 +1,4 @@
-//! Figures as SVG and PNG: colour-blind safe, readable in grey, with the font inside the program.
+//! Figures as SVG, PNG and PDF: colour-blind safe, readable in grey, with the font inside the program.
 mod accuracy;
 mod axes;
 mod canvas;
@@ -8,6 +8,7 @@ mod distances;
 mod fusion;
 mod growth;
 mod leak;
+mod pdf;
 mod pictures;
 mod reliability;
 mod shares;
@@ -21,7 +22,7 @@ pub use fusion::{fusion, fusion_course, ClassWeights};
 pub use growth::{growth, Growth};
 pub use leak::{leak, LeakShares};
 pub use pictures::{picture_grid, Answer, DecodedFrame, RowHead, ShotColumn};
-pub use reliability::{reliability, Bin, Panel};
+pub use reliability::{reliability, Bin, Panel, FEW};
 pub use shares::{shares, Shares};
 
 use plotters::style::RGBColor;

@@ -3,7 +3,7 @@ use image::RgbImage;
 
 use super::{
     axes::series,
-    canvas::{fitted, Anchor, Canvas, Text},
+    canvas::{fitted, text_width, Anchor, Canvas, Text},
     EM, MUTED,
 };
 
@@ -49,6 +49,8 @@ const GAP: f64 = 14.0;
 const LABEL_ROOM: f64 = 210.0;
 /// Em of the lines below pictures.
 const SMALL: f64 = 0.7 * EM;
+/// The smallest share of it before a line is cut.
+const SHRUNK: f64 = 0.8;
 
 /// Draws the grid.
 pub fn picture_grid(rows: &[RowHead], columns: &[ShotColumn]) -> Canvas {
@@ -89,7 +91,10 @@ fn lines(canvas: &mut Canvas, shot: &DecodedFrame, (middle, top): (f64, f64), ro
             Answer::Plain => (MUTED, text.clone()),
         };
         let at = (middle, top + (i as f64 + 1.0) * 1.25 * SMALL - 0.2 * SMALL);
-        let text = Text::new(fitted(&text, SMALL, room + GAP - 4.0), at).em(SMALL);
+        // A long answer is set smaller rather than cut.
+        let (width, room) = (text_width(&text, SMALL, false), room + GAP - 4.0);
+        let em = SMALL * (room / width.max(1.0)).clamp(SHRUNK, 1.0);
+        let text = Text::new(fitted(&text, em, room), at).em(em);
         canvas.text(text.anchor(Anchor::Middle).color(color));
     }
 }

@@ -16,6 +16,13 @@ pub struct Bin {
     pub n: u64,
 }
 
+impl Bin {
+    /// Whether there are enough samples to say something: ten leave a share 30 points either way.
+    fn is_firm(&self) -> bool {
+        self.n >= FEW
+    }
+}
+
 /// One model's curve.
 #[derive(Clone, Debug)]
 pub struct Panel {
@@ -27,6 +34,8 @@ pub struct Panel {
     pub bins: Vec<Bin>,
 }
 
+/// Bins with fewer samples are drawn hollow and join no line.
+pub const FEW: u64 = 10;
 const COLUMNS: usize = 3;
 const SIDE: f64 = 310.0;
 const PITCH: (f64, f64) = (WIDTH / COLUMNS as f64, 640.0);
@@ -59,9 +68,13 @@ fn draw(canvas: &mut Canvas, panel: &Panel, (left, top): (f64, f64)) {
     canvas.dashed(&ideal, MUTED, 2.0, 8.0);
     let (color, _) = series(0);
     let points: Vec<_> = panel.bins.iter().map(|b| axes.at((b.confidence, b.accuracy))).collect();
-    canvas.line(points.clone(), color, 3.0);
-    for point in points {
-        mark(canvas, Mark::Disc, point, 10.0, color);
+    for (bins, points) in panel.bins.windows(2).zip(points.windows(2)) {
+        if bins.iter().all(Bin::is_firm) {
+            canvas.line(points.to_vec(), color, 3.0);
+        }
+    }
+    for (bin, point) in panel.bins.iter().zip(points) {
+        mark(canvas, if bin.is_firm() { Mark::Disc } else { Mark::Ring }, point, 10.0, color);
     }
     histogram(canvas, &panel.bins, (x, y + SIDE + 2.0 * EM));
 }

@@ -3,15 +3,7 @@
   const byId = (id) => document.getElementById(id);
   const data = JSON.parse(byId("page-data").textContent);
   const ids = data.ids, target = data.target, models = data.models, classes = data.classes;
-  const shown = 48;
-
-  const element = (name, attributes, ...children) => {
-    const e = document.createElement(name);
-    for (const [key, value] of Object.entries(attributes || {})) e.setAttribute(key, value);
-    e.append(...children);
-    return e;
-  };
-  const confidence = (model, i) => parseInt(model.confidence.substr(2 * i, 2), 36) / 1000;
+  const { element, confidence, fill, open, connect } = samplesOf(data);
 
   // Sorting: a button in every heading of a sortable table.
   const value = (row, column) => {
@@ -40,16 +32,6 @@
   }
 
   // The samples behind a cell of a confusion matrix.
-  const card = (i, model) => {
-    const item = element("li", { "data-sample": ids[i] });
-    if (data.thumbs[i] === "1") {
-      const name = `thumbs/${String(i).padStart(5, "0")}.jpg`;
-      item.append(element("img", { src: name, alt: `true class ${classes[target[i]]}`, loading: "lazy" }));
-    }
-    const share = (100 * confidence(model, i)).toFixed(0);
-    item.append(element("div", {}, ids[i]), element("div", {}, `confidence ${share} %`));
-    return item;
-  };
   for (const matrix of document.querySelectorAll("table.confusion")) {
     const model = models[matrix.dataset.model];
     const panel = byId(`${matrix.id}-samples`);
@@ -61,11 +43,7 @@
       const found = [];
       for (let i = 0; i < ids.length; i++) if (target[i] === t && model.predicted[i] === p) found.push(i);
       found.sort((a, b) => confidence(model, b) - confidence(model, a) || a - b);
-      const text = `${found.length} samples of ${classes[t]} predicted as ${classes[p]}`;
-      const rest = found.length > shown ? `, the ${shown} surest shown` : "";
-      const list = element("ul", { class: "samples" });
-      list.append(...found.slice(0, shown).map((i) => card(i, model)));
-      panel.replaceChildren(element("p", {}, text + rest), list);
+      fill(panel, `${found.length} samples of ${classes[t]} predicted as ${classes[p]}, the surest first`, found, model);
     });
   }
 
@@ -74,27 +52,35 @@
   const points = (share) => `${(100 * share).toFixed(2)} %`;
   const showComparison = () => {
     const [a, b] = [Number(first.value), Number(second.value)];
-    const count = [[0, 0], [0, 0]];
+    const found = [[[], []], [[], []]];
     for (let i = 0; i < ids.length; i++) {
       const right = (m) => (models[m].predicted[i] === target[i] ? 1 : 0);
-      count[right(a)][right(b)]++;
+      found[right(a)][right(b)].push(i);
     }
+    const count = found.map((of) => of.map((samples) => samples.length));
     const rows = [
       ["accuracy of A", points((count[1][0] + count[1][1]) / ids.length)],
       ["accuracy of B", points((count[0][1] + count[1][1]) / ids.length)],
-      ["both right", count[1][1]],
-      ["only A right", count[1][0]],
-      ["only B right", count[0][1]],
-      ["both wrong", count[0][0]],
+      ["both right", count[1][1], found[1][1]],
+      ["only A right", count[1][0], found[1][0]],
+      ["only B right", count[0][1], found[0][1]],
+      ["both wrong", count[0][0], found[0][0]],
     ];
     const known = data.pairs[`${Math.min(a, b)}-${Math.max(a, b)}`];
     if (known && a !== b) rows.push(...(a < b ? known.forward : known.backward));
     else if (a !== b) rows.push(["tests", "only between different configurations at the same place in their lists of seeds"]);
     const body = element("tbody");
-    for (const [name, text] of rows) {
-      body.append(element("tr", {}, element("th", { scope: "row" }, name), element("td", { class: "num" }, String(text))));
+    const panel = element("div", { "aria-live": "polite" });
+    for (const [name, text, samples] of rows) {
+      const cell = element("td", { class: "num" });
+      if (samples && samples.length) {
+        const button = element("button", { type: "button", class: "plain", "aria-label": `${name}: show ${text} samples` }, String(text));
+        button.addEventListener("click", () => fill(panel, `${name}: ${text} samples`, samples, models[a]));
+        cell.append(button);
+      } else cell.append(String(text));
+      body.append(element("tr", {}, element("th", { scope: "row" }, name), cell));
     }
-    result.replaceChildren(element("table", {}, body));
+    result.replaceChildren(element("table", {}, body), panel);
   };
   if (first) {
     first.addEventListener("change", showComparison);
@@ -102,12 +88,32 @@
     showComparison();
   }
 
+  // Pictures of the prediction grid open as well.
+  const numbers = new Map(ids.map((id, i) => [id, i]));
+  for (const shot of document.querySelectorAll(".shot[data-sample]")) {
+    const i = numbers.get(shot.dataset.sample);
+    if (i !== undefined) shot.addEventListener("click", () => open([i], i));
+  }
+  connect();
+
+  // The chosen colours survive a reload, where the browser lets a page keep anything.
+  const root = document.documentElement;
+  const stored = (act) => {
+    try {
+      return act(localStorage);
+    } catch {
+      return null;
+    }
+  };
+  const before = stored((storage) => storage.getItem("ncaers-theme"));
+  if (before === "light" || before === "dark") root.dataset.theme = before;
   const theme = byId("theme");
   theme.hidden = false;
   theme.addEventListener("click", () => {
     const dark = matchMedia("(prefers-color-scheme: dark)").matches;
-    const now = document.documentElement.dataset.theme || (dark ? "dark" : "light");
-    document.documentElement.dataset.theme = now === "dark" ? "light" : "dark";
+    const now = root.dataset.theme || (dark ? "dark" : "light");
+    root.dataset.theme = now === "dark" ? "light" : "dark";
+    stored((storage) => storage.setItem("ncaers-theme", root.dataset.theme));
   });
-  document.documentElement.dataset.ready = "yes";
+  root.dataset.ready = "yes";
 })();

@@ -5,7 +5,7 @@ use crate::{
     record::{Emotion, NUM_CLASSES},
     report::{
         figure::{self, Figure},
-        page::{scrolling, Block, Section},
+        page::{files, scrolling, Block, Section},
         study::{Predictions, Study},
     },
 };
@@ -99,9 +99,7 @@ fn alt(counts: &Counts) -> String {
 }
 
 fn html(counts: &Counts, index: usize, run: usize, label: &str, file: Option<&str>) -> String {
-    let links = file.map_or_else(String::new, |name| {
-        format!(" (<a href=\"figures/{name}.svg\">SVG</a>, <a href=\"figures/{name}.png\">PNG</a>)")
-    });
+    let links = file.map_or_else(String::new, |name| format!(" ({})", files(name)));
     let mut out = format!(
         "<table class=\"confusion\" id=\"confusion-{index}\" data-model=\"{run}\"><caption>true class by predicted class{links}</caption><thead><tr><td></td>",
     );

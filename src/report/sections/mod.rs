@@ -4,6 +4,7 @@ pub mod data;
 pub mod provenance;
 pub mod reliability;
 pub mod results;
+pub mod samples;
 pub mod significance;
 pub mod training;
 

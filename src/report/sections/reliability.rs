@@ -36,7 +36,10 @@ pub fn section(study: &Study, scores: &Scores) -> Section {
     let alt = panels.iter().map(|p| format!("{}: {}", p.label, p.summary));
     section.blocks.push(Block::Figure(Figure {
         name: "reliability".into(),
-        caption: "Share of right answers by claimed confidence; bars: where the samples are".into(),
+        caption: format!(
+            "Share of right answers by claimed confidence; bars: where the samples are; hollow: fewer than {} samples",
+            figure::FEW
+        ),
         alt: alt.collect::<Vec<_>>().join("; "),
         canvas: figure::reliability(&panels),
     }));

@@ -9,10 +9,10 @@ use crate::{
     runs::EpochRow,
 };
 
-/// Curves in one figure: as many as there are colours with marks.
-const CURVES_PER_FIGURE: usize = 6;
+/// Runs in one figure; each has a line for validation and one for training in every panel.
+const CURVES_PER_FIGURE: usize = 3;
 
-/// Learning curves of the first seeds and of runs without answers, six to a figure.
+/// Learning curves of the first seeds and of runs without answers, three to a figure.
 pub fn curves(study: &Study) -> Section {
     let mut section = Section::new("curves", "Learning curves");
     let is_later = |i: usize| study.groups.iter().any(|g| g.runs[1..].contains(&i));

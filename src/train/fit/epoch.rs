@@ -173,7 +173,7 @@ impl Run<'_> {
         (position.epoch, position.step, position.seen) = (row.epoch, 0, 0);
         (position.loss_sum, position.correct, position.optimizer_steps) =
             (0.0, 0, work.optimizer.steps());
-        self.progress.note(&line(&self.plan.label, &row, work.epochs));
+        self.progress.note(&line(&row, work.epochs));
         for warning in collapses(std::slice::from_ref(&row)) {
             self.progress.note(&format!("warning: {warning}"));
         }
@@ -234,19 +234,17 @@ pub(super) fn collapses(rows: &[EpochRow]) -> Vec<String> {
 }
 
 /// An epoch in one line.
-fn line(label: &str, row: &EpochRow, epochs: u32) -> String {
-    let weights = match (row.w_face, row.w_context) {
-        (Some(face), Some(context)) => format!(", weights face {face:.2} context {context:.2}"),
-        _ => String::new(),
-    };
+/// One epoch in at most 80 columns, with samples per second; the weight is the face's share of the fusion.
+fn line(row: &EpochRow, epochs: u32) -> String {
+    let face = row.w_face.map_or_else(String::new, |face| format!("  face {face:.2}"));
     format!(
-        "{label}: {} {}/{epochs} loss {:.3} accuracy {:.3}, validation loss {:.3} accuracy {:.3}{weights}, {:.0} images/s",
+        "{} {}/{epochs}  train {:.3} {:.1} %  val {:.3} {:.1} %{face}  {:.0}/s",
         row.stage,
         row.epoch,
         row.train_loss,
-        row.train_accuracy,
+        100.0 * row.train_accuracy,
         row.val_loss,
-        row.val_accuracy,
+        100.0 * row.val_accuracy,
         row.images_per_s
     )
 }
@@ -254,6 +252,29 @@ fn line(label: &str, row: &EpochRow, epochs: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_epoch_fits_a_line_of_a_terminal() {
+        let row = EpochRow {
+            stage: "context".into(),
+            epoch: 100,
+            train_loss: 1.9459,
+            train_accuracy: 1.0,
+            val_loss: 12.3456,
+            val_accuracy: 1.0,
+            learning_rate: 0.1,
+            images_per_s: 12_345.0,
+            seconds: 1.0,
+            w_face: Some(0.5),
+            w_context: Some(0.5),
+        };
+        let text = line(&row, 100);
+        assert_eq!(
+            text,
+            "context 100/100  train 1.946 100.0 %  val 12.346 100.0 %  face 0.50  12345/s"
+        );
+        assert!(text.len() <= 80, "{}", text.len());
+    }
 
     #[test]
     fn a_branch_that_is_ignored_is_named_once_with_its_latest_epoch() {

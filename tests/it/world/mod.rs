@@ -122,7 +122,7 @@ impl World {
             data[key] = json!(repeated(data[key].as_str().expect("text"), width));
         }
         for model in data["models"].as_array_mut().expect("models") {
-            for (key, width) in [("predicted", 1), ("confidence", 2)] {
+            for (key, width) in [("predicted", 1), ("confidence", 2), ("probabilities", 14)] {
                 model[key] = json!(repeated(model[key].as_str().expect("text"), width));
             }
         }

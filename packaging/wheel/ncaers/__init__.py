@@ -1,0 +1,1 @@
+"""The `ncaers` program, started with the LibTorch that PyTorch's wheel brings."""
