@@ -93,7 +93,7 @@ pub fn write_located(path: &Path, rows: &[LocatedRow], meta: &Meta) -> anyhow::R
     table::write(path, rows, columns, &tagged("located", meta))
 }
 
-fn columns(rows: &[LocatedRow]) -> Vec<polars::prelude::Column> {
+pub(super) fn columns(rows: &[LocatedRow]) -> Vec<polars::prelude::Column> {
     let edge = |k: usize| move |r: &LocatedRow| r.part.map(|part| part[k]);
     vec![
         text("still", rows, |r| Some(&r.still)),

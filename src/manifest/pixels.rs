@@ -21,13 +21,14 @@ pub struct PixelDigest {
 /// # Errors
 /// When the file cannot be written.
 pub fn write_pixels(folder: &Path, rows: &[PixelDigest], meta: &Meta) -> anyhow::Result<()> {
-    let columns = |rows: &[PixelDigest]| {
-        vec![
-            text("sample_id", rows, |r| Some(&r.sample_id)),
-            text("pixel_sha256", rows, |r| Some(&r.pixel_sha256)),
-        ]
-    };
     table::write(&folder.join("pixels.parquet"), rows, columns, &tagged("pixels", meta))
+}
+
+pub(super) fn columns(rows: &[PixelDigest]) -> Vec<polars::prelude::Column> {
+    vec![
+        text("sample_id", rows, |r| Some(&r.sample_id)),
+        text("pixel_sha256", rows, |r| Some(&r.pixel_sha256)),
+    ]
 }
 
 /// Reads `pixels.parquet` of a manifest folder; nothing where there is none.

@@ -130,13 +130,14 @@ pub struct DifferenceRow {
 /// # Errors
 /// When the file cannot be written.
 pub fn write_differences(path: &Path, rows: &[DifferenceRow]) -> anyhow::Result<()> {
-    let columns = |rows: &[DifferenceRow]| {
-        vec![
-            text("sample_id", rows, |r| Some(&r.sample_id)),
-            text("difference", rows, |r| Some(r.difference)),
-            text("before", rows, |r| r.before.as_deref()),
-            text("after", rows, |r| r.after.as_deref()),
-        ]
-    };
-    table::write(path, rows, columns, &tagged("differences", &Meta::new()))
+    table::write(path, rows, difference_columns, &tagged("differences", &Meta::new()))
+}
+
+pub(super) fn difference_columns(rows: &[DifferenceRow]) -> Vec<polars::prelude::Column> {
+    vec![
+        text("sample_id", rows, |r| Some(&r.sample_id)),
+        text("difference", rows, |r| Some(r.difference)),
+        text("before", rows, |r| r.before.as_deref()),
+        text("after", rows, |r| r.after.as_deref()),
+    ]
 }
