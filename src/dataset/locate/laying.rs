@@ -93,7 +93,7 @@ impl Scored {
     fn leading(&self, count: usize) -> Vec<usize> {
         let mut fits = self.fits.clone();
         fits.sort_by(|a, b| a.1.square.total_cmp(&b.1.square).then(a.0.cmp(&b.0)));
-        let limit = fits.first().map_or(0.0, |f| 6.0 * f.1.square + 4.0);
+        let limit = fits.first().map_or(0.0, |f| 3.0 * f.1.square + 1.0);
         let near = fits.iter().take_while(|f| f.1.square <= limit).take(count);
         near.map(|f| f.0).collect()
     }
@@ -130,13 +130,29 @@ impl<P: Grey> Laying<'_, P> {
         let place = Placement::whole(self.size(), self.mirrored);
         let most = self.alike.iter().copied().fold(-1.0, f64::max);
         let limit = 1.0 - (4.0 * (1.0 - most) + 0.01);
-        let near = (0..self.frames.len()).filter(|at| self.alike[*at] >= limit);
-        let scored = self.scored(place, self.level(&place), near)?;
+        let near: Vec<usize> =
+            (0..self.frames.len()).filter(|at| self.alike[*at] >= limit).collect();
+        let fine = self.level(&place);
+        let mut scored = self.scored(place, fine.max(2), near.iter().copied())?;
+        if fine < 2 {
+            let leading = self.with_neighbours(scored.leading(COMPARED), &near);
+            scored = self.scored(place, fine, leading.into_iter())?;
+        }
         let find = self.find(&scored)?;
         let at = scored.best()?.0;
-        let moved = self.refined(at, place, 2, Effort { steps: 3, stride: 2 });
+        let moved = self.refined(at, place, 2, Effort { steps: 3, stride: 3 });
         let exact = moved.is_none_or(|(m, _)| m.apart(&place, self.size()) < STILL_WHOLE);
         Some((find, exact))
+    }
+
+    /// The positions and, where they are all there may be of a long run, every other that is near.
+    fn with_neighbours(&self, leading: Vec<usize>, near: &[usize]) -> Vec<usize> {
+        // As many as may be compared: others may be as good, and a run must not be cut short.
+        if leading.len() < COMPARED {
+            leading
+        } else {
+            near.to_vec()
+        }
     }
 
     /// The finest level at which the still is no smaller than the frame.
