@@ -11,14 +11,14 @@ use rayon::prelude::*;
 
 use super::{
     merge::IMAGES,
-    rebuild::REMARKS,
+    rebuild::{MISSING, REMARKS},
     rules::{Configuration, Rules},
 };
 use crate::{
     digest, face, folder,
     manifest::{self, Manifest},
     progress::Progress,
-    record::{Clip, ClipStatus, LedgerKind, Sample, Segment, Split, WITHDRAWN},
+    record::{Clip, ClipStatus, LedgerEntry, LedgerKind, Sample, Segment, Split, WITHDRAWN},
     sampling,
     split::{Balance, OnLeak},
 };
@@ -266,6 +266,11 @@ fn rules(manifest: &Manifest, config: &Rules<'_>, report: &mut Report) {
         report.check(!config.require_face || sample.face.is_some(), || {
             format!("{}: has no face, and faces are required", sample.sample_id)
         });
+    }
+    // What left after balancing may have left more of one class than of another.
+    let thinned = |e: &LedgerEntry| e.reason == MISSING || e.reason == WITHDRAWN;
+    if manifest.ledger.iter().any(thinned) {
+        return;
     }
     let Balance::Ratio(ratio) = config.balance else { return };
     let mut counts: BTreeMap<(Split, u8), usize> = BTreeMap::new();

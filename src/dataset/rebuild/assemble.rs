@@ -9,7 +9,7 @@ use anyhow::Result;
 use super::{
     resolved::{Known, Resolved},
     worker::{Picture, Rebuilt},
-    Summary,
+    Summary, MISSING,
 };
 use crate::{
     corpus,
@@ -92,7 +92,7 @@ fn judged(
             (Some(_), Some((_, words))) => format!("{shown}: {words}"),
             (Some(_), None) => format!("{shown} has no such frame"),
         };
-        return (false, entry("missing_clip", why));
+        return (false, entry(MISSING, why));
     };
     if picture.same_bytes {
         summary.identical += 1;
@@ -113,7 +113,7 @@ fn judged(
     }
     summary.missing += 1;
     summary.substitutes_refused += 1;
-    (false, entry("missing_clip", format!("{from} shows it; --allow-substitutes takes it")))
+    (false, entry(MISSING, format!("{from} shows it; --allow-substitutes takes it")))
 }
 
 /// Clips that had samples and have none now.
@@ -123,7 +123,7 @@ fn without_samples(recipe: &Recipe, samples: &[Sample], ledger: &mut Vec<LedgerE
     ledger.extend(before.difference(&now).map(|id| LedgerEntry {
         kind: LedgerKind::Clip,
         id: (*id).to_owned(),
-        reason: "missing_clip".into(),
+        reason: MISSING.into(),
         detail: "no sample of this clip could be rebuilt".into(),
         partner_id: None,
     }));

@@ -41,6 +41,9 @@ use resolved::Resolved;
 /// What the ledger says of samples that are there but not byte for byte.
 pub const REMARKS: [&str; 3] = ["same_pixels", "other_pixels", "substitute"];
 
+/// What it says of samples and clips that are not there.
+pub const MISSING: &str = "missing_clip";
+
 /// The journal's name.
 const JOURNAL: &str = "rebuilt.jsonl";
 /// What came of it, for a second look.
