@@ -84,7 +84,7 @@ impl KeptFrame {
 /// line by line. What is done to a frame afterwards (colours, rotation, JPEG) has no part in it.
 pub(super) fn pixel_digest(picture: &frame::Video) -> String {
     let format = plain(picture.format());
-    let name = format.descriptor().map_or("unknown", |d| d.name());
+    let name = format.descriptor().map_or_else(|| "unknown".to_owned(), |d| d.name().to_owned());
     let mut digest = Sha256::new();
     digest.update(format!("{name} {}x{}\n", picture.width(), picture.height()));
     for plane in 0..picture.planes() {
