@@ -85,6 +85,15 @@ pub fn claim_standing(out: &Path, purpose: &str) -> Result<OutputFolder> {
     }
 }
 
+/// Refuses what [`claim_standing`] would refuse, without touching the folder: for work that ends
+/// there hours later.
+///
+/// # Errors
+/// As [`claim`], but for the folder being in use.
+pub fn check_standing(out: &Path, purpose: &str) -> Result<()> {
+    state(out, &serde_json::json!({ "folder": purpose })).map(drop)
+}
+
 /// Joins a folder into which several processes write at once, each its own files, making it when
 /// it is missing.
 ///
@@ -149,7 +158,7 @@ fn first_foreign(out: &Path) -> Result<Option<PathBuf>> {
     match fs::metadata(out) {
         Ok(found) if !found.is_dir() => bail!("{} is a file; name a folder", out.display()),
         Ok(_) => {}
-        Err(error) if error.kind() == ErrorKind::NotFound => {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             ensure!(fs::symlink_metadata(out).is_err(), "{} is a link to nothing", out.display());
             return Ok(None);
         }
@@ -361,13 +370,8 @@ impl OutputFolder {
     /// # Errors
     /// When a file cannot be removed or lies behind a link.
     pub fn retain(&self, keep: impl Fn(&Path) -> bool) -> Result<()> {
-        // Workers beside this process added lines to the list.
-        let read = FileList::read(&self.path)?;
-        let names: Vec<PathBuf> = {
-            let mut files = self.files();
-            files.names.extend(read);
-            files.iter().collect()
-        };
+        self.learn_of_others()?;
+        let names: Vec<PathBuf> = self.files().iter().collect();
         let mut emptied = BTreeSet::new();
         for name in names.iter().filter(|name| !keep(name)) {
             self.refuse_links(name.parent().unwrap_or(Path::new("")))?;
@@ -405,11 +409,15 @@ impl OutputFolder {
         if self.files().names.contains(&encode(relative, false)) {
             return Ok(true);
         }
-        // A worker beside this one may have written it.
+        self.learn_of_others()?;
+        Ok(self.files().names.contains(&encode(relative, false)))
+    }
+
+    /// Workers beside this process add to the list, too.
+    fn learn_of_others(&self) -> Result<()> {
         let read = FileList::read(&self.path)?;
-        let mut files = self.files();
-        files.names.extend(read);
-        Ok(files.names.contains(&encode(relative, false)))
+        self.files().names.extend(read);
+        Ok(())
     }
 
     /// Marks the folder as complete.
@@ -417,12 +425,8 @@ impl OutputFolder {
     /// # Errors
     /// When it cannot be written.
     pub fn finish(&self) -> Result<()> {
-        let read = FileList::read(&self.path)?;
-        let list = {
-            let mut files = self.files();
-            files.names.extend(read);
-            files.text()
-        };
+        self.learn_of_others()?;
+        let list = self.files().text();
         // In order, whoever wrote first, so that the same result has the same list.
         atomic::write(&self.path.join(FILES), &list)?;
         atomic::write(&self.path.join(FINISHED), b"")

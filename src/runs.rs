@@ -170,6 +170,11 @@ pub struct RunFolder {
     path: PathBuf,
 }
 
+/// The checkpoint that `--resume` goes on from.
+pub const LAST: &str = "last.safetensors";
+/// The checkpoint that the run stands for.
+pub const BEST: &str = "best.safetensors";
+
 /// The files that training writes into a run folder.
 const TRAINING_FILES: [&str; 6] =
     ["config.toml", "metrics.csv", EVENTS, "last.safetensors", "best.safetensors", "run.json"];

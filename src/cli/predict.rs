@@ -16,7 +16,7 @@ use crate::{
     model,
     pack::{self, Pack},
     record::Split,
-    runs::{RunFolder, RunRecord, TestLook},
+    runs::{self, RunFolder, RunRecord, TestLook},
     train,
 };
 
@@ -81,7 +81,7 @@ fn trained_on(folder: &RunFolder) -> Result<PathBuf> {
 
 /// What the predictions depend on.
 fn meta(folder: &RunFolder, record: &RunRecord, pack: &Pack, split: Split) -> Result<Meta> {
-    let checkpoint = folder.file(train::BEST);
+    let checkpoint = folder.file(runs::BEST);
     let checkpoint = match checkpoint.exists() {
         true => digest::sha256_file(&checkpoint)?,
         // The prediction itself says what is missing.

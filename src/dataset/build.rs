@@ -26,6 +26,7 @@ use crate::{
     face::{self, Choice},
     folder::{self, Claim},
     progress::Progress,
+    record::{Emotion, Split},
     split::{Balance, OnLeak, Shares},
 };
 
@@ -231,7 +232,20 @@ impl Summary {
 
     /// Samples per class and split, as a Markdown table.
     pub fn class_table(&self) -> String {
-        card::class_table(self)
+        let count = |split: Split, class: &str| {
+            self.samples.get(split.name()).and_then(|s| s.get(class)).copied().unwrap_or(0)
+        };
+        let mut text =
+            String::from("| class | train | val | test | total |\n|---|---:|---:|---:|---:|\n");
+        let mut row = |name: &str, n: [usize; 3]| {
+            let total: usize = n.iter().sum();
+            text += &format!("| {name} | {} | {} | {} | {total} |\n", n[0], n[1], n[2]);
+        };
+        for emotion in Emotion::ALL {
+            row(emotion.name(), Split::ALL.map(|split| count(split, emotion.name())));
+        }
+        row("total", Split::ALL.map(|s| Emotion::ALL.iter().map(|e| count(s, e.name())).sum()));
+        text
     }
 }
 

@@ -8,12 +8,7 @@ use serde_json::{json, Value};
 use super::{
     rules::Configuration, tables::Tables, Config, ImageFormat, ImportConfig, Options, Summary,
 };
-use crate::{
-    corpus::Listing,
-    folder::OutputFolder,
-    media::library::library,
-    record::{Emotion, Split},
-};
+use crate::{corpus::Listing, folder::OutputFolder, media::library::library};
 
 /// The dataset card's name, which data hubs show.
 const CARD: &str = "README.md";
@@ -43,7 +38,7 @@ pub(super) fn write(
     };
     let mut text = format!("{}{title}\n\n{intro}", front_matter(summary));
     text.push_str("\n## Samples\n\n");
-    text.push_str(&class_table(summary));
+    text.push_str(&summary.class_table());
     text.push_str("\n## Left out\n\n");
     text.push_str(&left_out_table(summary));
     text.push_str("\n## How it was made\n\n");
@@ -94,24 +89,6 @@ fn intro(config: &Config, listing: &Listing, tables: &Tables, summary: &Summary)
         config.seed,
         config.segment_seconds,
     )
-}
-
-/// Samples per class and split, as Markdown.
-pub(super) fn class_table(summary: &Summary) -> String {
-    let count = |split: Split, class: &str| {
-        summary.samples.get(split.name()).and_then(|s| s.get(class)).copied().unwrap_or(0)
-    };
-    let mut text =
-        String::from("| class | train | val | test | total |\n|---|---:|---:|---:|---:|\n");
-    let mut row = |name: &str, n: [usize; 3]| {
-        let total: usize = n.iter().sum();
-        let _ = writeln!(text, "| {name} | {} | {} | {} | {total} |", n[0], n[1], n[2]);
-    };
-    for emotion in Emotion::ALL {
-        row(emotion.name(), Split::ALL.map(|split| count(split, emotion.name())));
-    }
-    row("total", Split::ALL.map(|s| Emotion::ALL.iter().map(|e| count(s, e.name())).sum()));
-    text
 }
 
 fn left_out_table(summary: &Summary) -> String {
@@ -259,7 +236,7 @@ mod tests {
         let class = |n| BTreeMap::from([("Fear".to_owned(), n)]);
         let samples =
             BTreeMap::from([("train".to_owned(), class(5)), ("test".to_owned(), class(2))]);
-        let table = class_table(&Summary { samples, ..Summary::default() });
+        let table = Summary { samples, ..Summary::default() }.class_table();
         assert!(table.contains("| Fear | 5 | 0 | 2 | 7 |"), "{table}");
         assert!(table.contains("| Anger | 0 | 0 | 0 | 0 |"), "{table}");
         assert!(table.ends_with("| total | 5 | 0 | 2 | 7 |\n"), "{table}");

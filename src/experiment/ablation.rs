@@ -129,6 +129,8 @@ impl Ablation {
     }
 
     fn claim(&self) -> Result<OutputFolder> {
+        // Before hours of training, not after.
+        report::check_folder(&self.report)?;
         folder::claim_standing(&self.out, "grid")
     }
 

@@ -141,6 +141,9 @@ fn workers_see_what_others_wrote_and_the_list_is_in_order() {
     let worker = OutputFolder::join(dir.path()).expect("join");
     worker.write("images/b.jpg", b"b").expect("write");
     owner.write("images/b.jpg", b"again").expect("a file of a worker is ours");
+    worker.write("images/c.jpg", b"c").expect("write");
+    owner.retain(|name| name != Path::new("images/c.jpg")).expect("retain");
+    assert!(!dir.path().join("images/c.jpg").exists(), "what a worker wrote can be removed");
     owner.write("a.txt", b"a").expect("write");
     owner.finish().expect("finish");
     let list = fs::read_to_string(dir.path().join(FILES)).expect("list");

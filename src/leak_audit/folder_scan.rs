@@ -8,8 +8,8 @@ use std::{
 };
 
 use anyhow::{bail, Context, Result};
+use serde::Serialize;
 
-use super::gather::{Item, Unreadable};
 use crate::record::{Emotion, Split};
 
 /// Extensions of pictures that are read, in lower case.
@@ -20,6 +20,35 @@ const OTHERS: [&str; 9] = ["bmp", "gif", "jfif", "jp2", "ppm", "tga", "tif", "ti
 const MOST_NESTING: usize = 3;
 /// Folders below a class or split that are looked into for pictures that lie too deep.
 const MOST_DEPTH: usize = 4;
+
+/// A picture that the audit could not look at.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(super) struct Unreadable {
+    /// 0 for the audited data set, 1 for the one it is held against.
+    pub set: u8,
+    /// Its sample_id.
+    pub id: String,
+    /// Why.
+    pub reason: String,
+    /// The split that it would be of.
+    pub split: Split,
+}
+
+/// A picture to read.
+pub(super) struct Item {
+    /// sample_id.
+    pub id: String,
+    /// The split.
+    pub split: Split,
+    /// The class.
+    pub emotion: Emotion,
+    /// What is known to be one video beforehand.
+    pub video: Option<String>,
+    /// Where it lies.
+    pub path: PathBuf,
+    /// SHA-256 and hash as the manifest has them of a still, for when the picture is missing.
+    pub known: Option<(String, u64)>,
+}
 
 /// What a folder holds.
 #[derive(Default)]

@@ -7,15 +7,15 @@ use std::{
 
 use anyhow::{bail, Context, Result};
 use rayon::prelude::*;
-use serde::Serialize;
 
-use super::folder_scan::{scan, Scan};
+pub(super) use super::folder_scan::Unreadable;
+use super::folder_scan::{scan, Item, Scan};
 use crate::{
     digest, folder,
     manifest::{self, Manifest},
     media::image as picture,
     progress::Progress,
-    record::{Clip, Emotion, Sample, Split},
+    record::{Clip, Sample},
     similarity::{
         clips::ClipEntry,
         features::ThumbnailFeatures,
@@ -23,19 +23,6 @@ use crate::{
         images::{ImageEntry, Part},
     },
 };
-
-/// A picture that the audit could not look at.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub(super) struct Unreadable {
-    /// 0 for the audited data set, 1 for the one it is held against.
-    pub set: u8,
-    /// Its sample_id.
-    pub id: String,
-    /// Why.
-    pub reason: String,
-    /// The split that it would be of.
-    pub split: Split,
-}
 
 /// A data set as far as the audit needs it.
 #[derive(Debug, Default)]
@@ -92,22 +79,6 @@ pub(super) fn any(path: &Path, set: u8) -> Result<Gathered> {
     } else {
         root(path, set)
     }
-}
-
-/// A picture to read.
-pub(super) struct Item {
-    /// sample_id.
-    pub id: String,
-    /// The split.
-    pub split: Split,
-    /// The class.
-    pub emotion: Emotion,
-    /// What is known to be one video beforehand.
-    pub video: Option<String>,
-    /// Where it lies.
-    pub path: PathBuf,
-    /// SHA-256 and hash as the manifest has them of a still, for when the picture is missing.
-    pub known: Option<(String, u64)>,
 }
 
 /// The pictures and clips of a manifest.

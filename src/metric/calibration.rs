@@ -1,10 +1,10 @@
 //! Whether a confidence of 80 % is right 80 % of the time.
 use serde::{Deserialize, Serialize};
 
-use super::{Metric, Tally, Unit};
-
-/// Number of confidence bins of equal width.
-pub const BINS: usize = 15;
+use super::{
+    tally::{BinSums, BINS},
+    Metric, Tally, Unit,
+};
 
 /// Expected calibration error of the likeliest class over 15 bins, closed on the right. Guo,
 /// Pleiss, Sun and Weinberger (2017), International Conference on Machine Learning, 1321-1330.
@@ -27,17 +27,11 @@ pub struct Bin {
     pub accuracy: Option<f64>,
 }
 
-/// The bin of a confidence: `(b / 15, (b + 1) / 15]`, 0 in the first.
-pub(super) fn bin_of(confidence: f64) -> usize {
-    let upper = (confidence * BINS as f64).ceil() as usize;
-    upper.saturating_sub(1).min(BINS - 1)
-}
-
 /// The reliability curve, all bins.
 pub fn reliability(tally: &Tally) -> Vec<Bin> {
     let edge = |b: usize| b as f64 / BINS as f64;
     let mean = |sum: f64, n: u64| (n > 0).then(|| sum / n as f64);
-    let bin = |(b, sums): (usize, &super::tally::BinSums)| Bin {
+    let bin = |(b, sums): (usize, &BinSums)| Bin {
         lo: edge(b),
         hi: edge(b + 1),
         n: sums.n,

@@ -18,11 +18,11 @@ mod per_class;
 mod tally;
 mod top2;
 
-pub use calibration::{reliability, Bin, BINS};
+pub use calibration::{reliability, Bin};
 pub use evaluation::{Evaluation, Measured, DRAWS};
 pub use macro_f1::{macro_f1, Absent};
 pub use per_class::{per_class, ClassMetrics};
-pub use tally::{probabilities, Row, Tally};
+pub use tally::{probabilities, Row, Tally, BINS};
 
 /// A metric: its name, how to read it, and its definition.
 #[derive(Clone, Copy, Debug)]

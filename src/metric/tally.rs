@@ -1,5 +1,4 @@
 //! Sums over prediction rows, from which every metric follows.
-use super::calibration;
 use crate::record::{Prediction, NUM_CLASSES};
 
 /// What one row adds to a [`Tally`].
@@ -55,7 +54,7 @@ impl Scores {
             brier: p.iter().enumerate().map(squares).sum(),
             top2: p.iter().enumerate().filter(|&x| before(x)).count() < 2,
             confidence,
-            bin: calibration::bin_of(confidence),
+            bin: bin_of(confidence),
         }
     }
 }
@@ -69,6 +68,15 @@ pub fn probabilities(logits: &[f32; NUM_CLASSES]) -> Option<[f64; NUM_CLASSES]> 
     let scaled = logits.map(|x| (f64::from(x) - f64::from(largest)).exp());
     let total: f64 = scaled.iter().sum();
     Some(scaled.map(|x| x / total))
+}
+
+/// Number of confidence bins of equal width.
+pub const BINS: usize = 15;
+
+/// The bin of a confidence: `(b / 15, (b + 1) / 15]`, 0 in the first.
+fn bin_of(confidence: f64) -> usize {
+    let upper = (confidence * BINS as f64).ceil() as usize;
+    upper.saturating_sub(1).min(BINS - 1)
 }
 
 /// Rows of one confidence bin.
@@ -87,7 +95,7 @@ pub struct Tally {
     pub(super) nll: f64,
     pub(super) brier: f64,
     pub(super) top2: u64,
-    pub(super) bins: [BinSums; calibration::BINS],
+    pub(super) bins: [BinSums; BINS],
 }
 
 impl Tally {

@@ -5,8 +5,9 @@ use tch::Tensor;
 
 use super::{
     attention::{weighted_sum, ContextAttention, WINDOW},
-    encoder::{Encoder, Original},
+    encoder::Original,
     glamor::weigh,
+    interface::Encoder,
     interface::{Branch, Entry, Inputs, Model, Outputs, Slot, CONTEXT, FACE},
     layers::{average, dropout, float, relu, BatchNorm, Linear, Pass, Scope},
     ModelConfig, ModelName,

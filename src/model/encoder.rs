@@ -3,19 +3,12 @@ use anyhow::Result;
 use tch::Tensor;
 
 use super::{
+    interface::Encoder,
     layers::{ConvNorm, ConvShape, Norm, Pass, Scope, Start},
     mobilenet::MobileNetV2,
     resnet::Trunk,
     Backbone, ModelConfig,
 };
-
-/// A picture `[N, 3, H, W]` to a map `[N, D, H', W']`.
-pub(super) trait Encoder: std::fmt::Debug {
-    /// Evaluates a batch.
-    fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor>;
-    /// D.
-    fn width(&self) -> i64;
-}
 
 /// The encoder that a GLAMOR-Net configuration asks for.
 pub(super) fn encoder(scope: &Scope, config: &ModelConfig) -> Result<Box<dyn Encoder>> {

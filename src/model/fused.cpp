@@ -3,7 +3,9 @@
 //
 // LibTorch runs these as three operations with seven passes over the largest tensors of a network;
 // here it is two passes forward and two backward. Sums run over fixed blocks, merged in order and
-// in double precision, so that no bit depends on the number of threads.
+// in double precision, so that no bit depends on the number of threads. Bits may differ between
+// processors with AVX-512, with AVX2 and with neither: the compiler makes a copy for each and joins
+// multiplications and additions where the instructions exist.
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
@@ -13,6 +15,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <vector>
 
@@ -410,6 +413,32 @@ struct NormRelu : torch::autograd::Function<NormRelu> {
     return {dx, floats(product), floats(sum), ahead, none, none, none, none, none};
   }
 };
+
+// The kernels walk memory without looking: everything must be of the kind that they expect.
+void check(const Tensor &x, const Tensor &weight, const Tensor &bias, const Tensor *ahead,
+           const Tensor &mean, const Tensor &variance, bool pool) {
+  const auto type = x.scalar_type();
+  TORCH_CHECK(x.device().is_cpu() && x.dim() == 4, "the input is no CPU tensor of 4 dimensions");
+  TORCH_CHECK(type == at::kFloat || type == at::kBFloat16, "the input is neither f32 nor bf16");
+  TORCH_CHECK(x.is_contiguous(at::MemoryFormat::ChannelsLast), "the input is not channels last");
+  TORCH_CHECK(x.numel() > 0 && x.size(0) * x.size(2) * x.size(3) > 1,
+              "statistics of a batch need more than one value per channel");
+  TORCH_CHECK(!pool || (x.size(2) % 2 == 0 && x.size(3) % 2 == 0), "pooling needs even sides");
+  for (const Tensor *of : {&weight, &bias, ahead, &mean, &variance}) {
+    if (!of) continue;
+    TORCH_CHECK(of->device().is_cpu() && of->scalar_type() == at::kFloat && of->is_contiguous() &&
+                    of->dim() == 1 && of->size(0) == x.size(1),
+                "a value per channel is not a contiguous f32 CPU tensor of ", x.size(1));
+  }
+}
+
+// What went wrong, as a string that the caller frees. Without the few bytes for it nothing can be
+// told, and a failure must not pass for success.
+char *message(const char *what) {
+  char *copy = strdup(what);
+  if (!copy) std::abort();
+  return copy;
+}
 } // namespace
 
 extern "C" {
@@ -419,12 +448,15 @@ char *ncaers_norm_relu(at::Tensor **out, const at::Tensor *x, const at::Tensor *
                        const at::Tensor *bias, const at::Tensor *ahead, const at::Tensor *mean,
                        const at::Tensor *variance, double momentum, double eps, bool pool) {
   try {
+    check(*x, *weight, *bias, ahead, *mean, *variance, pool);
     const auto bias_ahead = ahead ? std::optional<Tensor>(*ahead) : std::nullopt;
     *out = new at::Tensor(NormRelu::apply(*x, *weight, *bias, bias_ahead, *mean, *variance,
                                           momentum, eps, pool));
     return nullptr;
   } catch (const std::exception &error) {
-    return strdup(error.what());
+    return message(error.what());
+  } catch (...) {
+    return message("an exception of unknown type");
   }
 }
 }

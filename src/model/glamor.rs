@@ -6,7 +6,8 @@ use tch::{Kind, Tensor};
 
 use super::{
     attention::{weighted_sum, ContextPool},
-    encoder::{encoder, Encoder},
+    encoder::encoder,
+    interface::Encoder,
     interface::{Branch, Entry, Inputs, Model, Outputs, Slot, CONTEXT, FACE},
     layers::{average, relu, Linear, Mlp, Pass, Scope, Start},
     Attention, Branches, Fusion, InputError, ModelConfig, ModelName,

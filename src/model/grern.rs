@@ -8,7 +8,7 @@ use anyhow::Result;
 use tch::{nn, Kind, Tensor};
 
 use super::{
-    encoder::Encoder,
+    interface::Encoder,
     interface::{Entry, Inputs, Model, Outputs, Slot, IMAGE},
     layers::{float, relu, BatchNorm, Layer, Linear, Pass, Scope, Start},
     resnet::Trunk,

@@ -29,6 +29,14 @@ impl Input {
     }
 }
 
+/// A picture `[N, 3, H, W]` to a map `[N, D, H', W']`.
+pub(super) trait Encoder: std::fmt::Debug {
+    /// Evaluates a batch.
+    fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor>;
+    /// D.
+    fn width(&self) -> i64;
+}
+
 /// The size in which a network wants a picture: `[N, 3, height, width]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot {

@@ -4,7 +4,7 @@ use anyhow::Result;
 use tch::Tensor;
 
 use super::{
-    encoder::Encoder,
+    interface::Encoder,
     layers::{ConvNorm, ConvShape, Pass, Scope},
 };
 

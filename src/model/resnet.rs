@@ -4,7 +4,7 @@ use anyhow::Result;
 use tch::Tensor;
 
 use super::{
-    encoder::Encoder,
+    interface::Encoder,
     interface::{Entry, Inputs, Model, Outputs, Slot, IMAGE},
     layers::{average, float, max_pool, relu, ConvNorm, ConvShape, Linear, Pass, Scope, Start},
     ModelConfig, ModelName,

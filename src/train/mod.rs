@@ -49,7 +49,7 @@ pub use schedule::Schedule;
 pub use self::{
     checkpoint::{Best, Checkpoint, Position},
     faces::{FaceAnswer, FacePixels, FaceReader},
-    fit::{fit, Interrupted, Plan, BEST, LAST},
+    fit::{fit, Interrupted, Plan},
     memory::keep_memory,
     network::Network,
     optimizer::{Optimizer, Rule},

@@ -11,6 +11,7 @@
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/stack.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <vector>
@@ -18,12 +19,22 @@
 namespace {
 using List = std::vector<at::Tensor>;
 
+// What went wrong, as a string that the caller frees. Without the few bytes for it nothing can be
+// told, and a failure must not pass for success.
+char *message(const char *what) {
+  char *copy = strdup(what);
+  if (!copy) std::abort();
+  return copy;
+}
+
 char *guarded(const std::function<void()> &body) {
   try {
     body();
     return nullptr;
   } catch (const std::exception &error) {
-    return strdup(error.what());
+    return message(error.what());
+  } catch (...) {
+    return message("an exception of unknown type");
   }
 }
 

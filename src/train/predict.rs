@@ -8,14 +8,13 @@ use super::{
     batch::Pictures,
     checkpoint::{write_tensors, Checkpoint},
     evaluate::{first_maximum, Answers},
-    fit::BEST,
     network::{Network, Stage},
 };
 use crate::{
     model::ModelConfig,
     pack::{self, Pack},
     record::{Prediction, Split},
-    runs::{RunFolder, RunRecord},
+    runs::{RunFolder, RunRecord, BEST},
 };
 
 /// Computes with as many threads per operation as the run did: their number decides the last bits

@@ -56,6 +56,7 @@ fn rows(out: &Path) -> Vec<std::collections::BTreeMap<String, String>> {
 
 #[test]
 fn a_face_is_judged_as_predict_judges_it() {
+    let _alone = crate::common::alone();
     let world = world();
     world.predict("run", "test").assert().success();
     let folder = RunFolder::new(&world.path("run"));
@@ -103,6 +104,7 @@ fn a_picture_gets_box_and_label() {
 
 #[test]
 fn a_hundred_faces_are_a_hundred_rows() {
+    let _alone = crate::common::alone();
     let head = imageops::crop_imm(&portrait(), 35, 15, 160, 160).to_image();
     let head = imageops::resize(&head, 120, 120, imageops::FilterType::Triangle);
     let mut crowd = RgbImage::from_pixel(1200, 1200, Rgb([90, 90, 90]));

@@ -355,6 +355,11 @@ fn clips_without_read_permission_are_rows_and_a_closed_output_is_one_line() {
     assert_eq!(fs::read_dir(&closed).expect("list").count(), 0);
 }
 
+/// The configuration that a build was begun with.
+fn recorded(folder: &Path) -> serde_json::Value {
+    ncaers::folder::configuration(folder).expect("readable").expect("a record")
+}
+
 /// Rights that are lost in the middle: one line, and the build goes on when they are back.
 #[test]
 fn a_folder_that_becomes_read_only_is_one_line_and_the_build_goes_on() {
@@ -364,10 +369,11 @@ fn a_folder_that_becomes_read_only_is_one_line_and_the_build_goes_on() {
     let (whole, out) = (dir.path().join("whole"), dir.path().join("out"));
     build(&corpus, &whole).assert().success();
     // The folder of a class is there already and takes no picture.
+    let words = ["build", "--detector", "none", "--seed", "5"];
+    ncaers::folder::claim(&out, &recorded(&whole)).expect("claimed");
     let class = out.join("images/train/Fear");
     fs::create_dir_all(&class).expect("folder");
     set_mode(&class, 0o555);
-    let words = ["build", "--detector", "none", "--seed", "5"];
     let run = without_privileges(&words, &corpus, &out).output().expect("runs");
     let text = String::from_utf8_lossy(&run.stderr);
     assert_eq!(run.status.code(), Some(1), "{text}");

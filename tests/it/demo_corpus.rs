@@ -185,7 +185,7 @@ fn bad_input_is_one_line() {
         (dir.path().join("new"), "0", 2, "--clips-per-class 0 is not in 1..=9999"),
         (dir.path().join("new"), "10000", 2, "not in 1..=9999"),
         (foreign.clone(), "1", 1, "already holds other files (chapter1.tex)"),
-        (file.clone(), "1", 1, "cannot read folder"),
+        (file.clone(), "1", 1, "is a file; name a folder"),
         (file.join("below"), "1", 1, "cannot make folder"),
         ("/proc/none".into(), "1", 1, "cannot make folder"),
     ] {

@@ -33,6 +33,7 @@ mod model;
 mod model_fixtures;
 mod models;
 mod odd_clips;
+mod owners;
 mod pack;
 mod predict;
 mod python;

@@ -374,6 +374,7 @@ fn apart(a: &[f64], b: &[f64]) -> f64 {
 
 #[test]
 fn every_fixture_of_the_folder_is_met() {
+    let _alone = crate::common::alone();
     // Threads that wait for each other are slow on a machine that does other work too.
     tch::set_num_threads(1);
     let mut ledger = Ledger::default();

@@ -1,10 +1,7 @@
 //! What must hold for every network of the registry; a new entry is tested without a new line here.
 #![cfg(feature = "torch")]
-use crate::common::rebuilt;
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use crate::common::{alone, rebuilt};
+use std::collections::BTreeMap;
 
 use ncaers::model::{
     self, Attention, Backbone, Branch, Branches, Entry, Freeze, Fusion, Input, InputError, Inputs,
@@ -85,15 +82,6 @@ fn apart(a: &Tensor, b: &Tensor) -> f64 {
 
 fn is_finite(tensor: &Tensor) -> bool {
     bool::try_from(tensor.isfinite().all()).expect("a truth")
-}
-
-/// LibTorch's generator and its threads serve the whole process: one test at a time.
-fn alone() -> MutexGuard<'static, ()> {
-    static ONE: Mutex<()> = Mutex::new(());
-    let guard = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    // Threads that wait for each other are slow on a machine that does other work too.
-    tch::set_num_threads(1);
-    guard
 }
 
 fn is_small(entry: &Entry) -> bool {

@@ -170,10 +170,15 @@ fn the_same_input_gives_the_same_bytes() {
     world.run("ca", 1, |i| i % 20 < 9);
     report(&world);
     let first = tree(&world.out());
-    let stale = world.out().join("figures/stale.svg");
-    fs::write(&stale, "old").expect("write");
+    world.run("none", 1, |i| i % 20 < 7);
+    report(&world);
+    let stale = world.out().join("figures/confusion-none.svg");
+    assert!(stale.exists());
+    fs::write(world.out().join("figures/mine.svg"), "mine").expect("write");
+    fs::remove_dir_all(world.runs().join("none-1")).expect("removed");
     report(&world);
     assert!(!stale.exists(), "figures of an earlier report are removed");
+    fs::remove_file(world.out().join("figures/mine.svg")).expect("what others put there stays");
     let second = tree(&world.out());
     assert_eq!(first.keys().collect::<Vec<_>>(), second.keys().collect::<Vec<_>>());
     for (name, bytes) in &first {

@@ -162,6 +162,7 @@ fn what_is_no_weights_file_is_refused() {
 
 #[test]
 fn what_is_written_loads_into_a_fresh_network() {
+    let _alone = crate::common::alone();
     let folder = tempfile::tempdir().expect("folder");
     let (config, store) = narrow();
     let path = write(folder.path(), &weights::tensors_of(&store));
@@ -174,6 +175,7 @@ fn what_is_written_loads_into_a_fresh_network() {
 
 #[test]
 fn a_checkpoint_of_ours_is_a_weight_file() {
+    let _alone = crate::common::alone();
     let folder = tempfile::tempdir().expect("folder");
     let (config, store) = narrow();
     let mut tensors = weights::tensors_of(&store);
@@ -189,6 +191,7 @@ fn a_checkpoint_of_ours_is_a_weight_file() {
 
 #[test]
 fn wrapped_names_load() {
+    let _alone = crate::common::alone();
     let folder = tempfile::tempdir().expect("folder");
     let (config, store) = narrow();
     let wrapped = store.variables().into_iter().map(|(name, t)| (format!("module.{name}"), t));
@@ -200,6 +203,7 @@ fn wrapped_names_load() {
 
 #[test]
 fn a_mismatch_names_everything_and_changes_nothing() {
+    let _alone = crate::common::alone();
     let folder = tempfile::tempdir().expect("folder");
     let (config, store) = narrow();
     let mut tensors = weights::tensors_of(&store);
@@ -226,6 +230,7 @@ fn a_mismatch_names_everything_and_changes_nothing() {
 
 #[test]
 fn a_head_of_other_classes_needs_to_be_allowed() {
+    let _alone = crate::common::alone();
     let folder = tempfile::tempdir().expect("folder");
     let config = ModelConfig::of(ModelName::Efficientface, Preset::Paper);
     let store = fresh(&config, 1);
@@ -250,6 +255,7 @@ fn a_head_of_other_classes_needs_to_be_allowed() {
 
 #[test]
 fn a_backbone_fills_both_encoders() {
+    let _alone = crate::common::alone();
     let folder = tempfile::tempdir().expect("folder");
     let source = fresh(&ModelConfig::of(ModelName::Resnet18, Preset::Paper), 1);
     let path = write(folder.path(), &weights::tensors_of(&source));

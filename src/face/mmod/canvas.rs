@@ -3,8 +3,8 @@ use anyhow::{Context, Result};
 use tch::{Device, Kind, Tensor};
 
 use super::{
-    boxes::Rect,
     layout::Layout,
+    rect::Rect,
     resize::{enlarged, shares, Between, Columns, Rows},
 };
 

@@ -5,7 +5,7 @@
 //! the same boxes need the same places.
 use std::ops::Range;
 
-use super::boxes::Rect;
+use super::rect::Rect;
 
 /// Zeros between two levels.
 const PADDING: i64 = 10;

@@ -27,6 +27,7 @@ mod layout;
 mod network;
 #[cfg(feature = "torch")]
 mod painter;
+mod rect;
 #[cfg(feature = "torch")]
 mod resize;
 mod weights;

@@ -14,11 +14,11 @@ use super::{
         optimizer::{Optimizer, Rule},
         shared,
     },
-    now, Run, Work, LAST,
+    now, Run, Work,
 };
 use crate::{
     model::{self, Branch},
-    runs::EpochRow,
+    runs::{EpochRow, LAST},
 };
 
 impl Run<'_> {

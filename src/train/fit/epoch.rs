@@ -11,9 +11,12 @@ use super::{
         memory,
         network::{self, Stage},
     },
-    now, pass_of, Run, Work, BEST, LAST,
+    now, pass_of, Run, Work,
 };
-use crate::{runs::EpochRow, seed::Draws};
+use crate::{
+    runs::{EpochRow, BEST, LAST},
+    seed::Draws,
+};
 
 /// Mean fusion weight below which a branch counts as ignored.
 const COLLAPSED: f64 = 0.02;

@@ -30,7 +30,7 @@ use crate::{
     pack::{self, Pack},
     progress::Progress,
     record::{Emotion, Split},
-    runs::{EpochRow, RunFolder, RunRecord, Selected, Status},
+    runs::{EpochRow, RunFolder, RunRecord, Selected, Status, LAST},
 };
 
 mod encoders;
@@ -39,11 +39,6 @@ mod room;
 
 use epoch::Step;
 pub(super) use room::ensure_room;
-
-/// The checkpoint that `--resume` goes on from.
-pub const LAST: &str = "last.safetensors";
-/// The checkpoint that the run stands for.
-pub const BEST: &str = "best.safetensors";
 
 /// Why an epoch is selected.
 const SELECTION: &str =

@@ -23,3 +23,13 @@ pub mod runs;
 pub fn ncaers() -> Command {
     Command::new(env!("CARGO_BIN_EXE_ncaers"))
 }
+
+/// LibTorch's generator and its threads serve the whole process: one test at a time.
+#[cfg(feature = "torch")]
+pub fn alone() -> std::sync::MutexGuard<'static, ()> {
+    static ONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let guard = ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    // Threads that wait for each other are slow on a machine that does other work too.
+    tch::set_num_threads(1);
+    guard
+}
