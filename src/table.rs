@@ -292,6 +292,8 @@ fn escape_latex(text: &str) -> String {
             '²' => out += "$^2$",
             '≤' => out += "$\\le$",
             '≈' => out += "$\\approx$",
+            '≡' => out += "$\\equiv$",
+            '†' => out += "$\\dagger$",
             '−' => out += "$-$",
             '→' => out += "$\\to$",
             '·' => out += "$\\cdot$",

@@ -36,7 +36,8 @@ wheel=$(python3 packaging/wheel/pack.py --program "$work/ncaers" --ffmpeg "$FFMP
 # auditwheel reads the symbols' versions and names the oldest system that has them; nothing is copied in.
 LD_LIBRARY_PATH=$LIBTORCH/lib auditwheel repair --plat manylinux_2_34_x86_64 --wheel-dir "$work/repaired" \
   --exclude libtorch_cpu.so --exclude libc10.so --exclude libgomp.so.1 "$wheel" >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
-if unzip -l "$work"/repaired/*.whl | grep -q 'ncaers\.libs/'; then
+unzip -Z1 "$work"/repaired/*.whl >"$work/names"
+if grep -q 'ncaers\.libs/' "$work/names"; then
   echo 'wheel: auditwheel copied libraries in; the program links what it should not' >&2
   exit 1
 fi

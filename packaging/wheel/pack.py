@@ -26,15 +26,16 @@ def main():
     package = tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]
     version = package["version"]
     info = f"ncaers-{version}.dist-info"
+    texts = licences(args.ffmpeg)
     files = {
         "ncaers/__init__.py": (HERE / "ncaers/__init__.py").read_bytes(),
         "ncaers/__main__.py": (HERE / "ncaers/__main__.py").read_bytes(),
         "ncaers/bin/ncaers": args.program.read_bytes(),
-        f"{info}/METADATA": metadata(package),
+        f"{info}/METADATA": metadata(package, texts),
         f"{info}/WHEEL": f"Wheel-Version: 1.0\nGenerator: ncaers\nRoot-Is-Purelib: false\nTag: {args.tag}\n",
         f"{info}/entry_points.txt": "[console_scripts]\nncaers = ncaers.__main__:main\n",
     }
-    for name, text in licences(args.ffmpeg).items():
+    for name, text in texts.items():
         files[f"{info}/licenses/{name}"] = text
     path = args.out / f"ncaers-{version}-{args.tag}.whl"
     write(path, files, f"{info}/RECORD")
@@ -50,7 +51,7 @@ def arguments():
     return parser.parse_args()
 
 
-def metadata(package):
+def metadata(package, licence_files):
     # The program's code is MIT or Apache-2.0; what is linked into it has terms of its own beside it.
     terms = f"({package['license']}) AND LGPL-2.1-or-later AND LGPL-2.0-or-later AND BSD-2-Clause"
     head = [
@@ -59,6 +60,7 @@ def metadata(package):
         f"Version: {package['version']}",
         f"Summary: {package['description']}",
         f"License-Expression: {terms}",
+        *(f"License-File: {name}" for name in licence_files),
         f"Keywords: {','.join(package['keywords'])}",
         "Classifier: Environment :: Console",
         "Classifier: Intended Audience :: Science/Research",

@@ -38,11 +38,13 @@ for library in $(objdump -p "$work/program" | awk '$1 == "NEEDED" { print $2 }')
 done
 newest=$(objdump -T "$work/program" | grep -o 'GLIBC_[0-9.]*' | sort -Vu | tail -n 1)
 [ "$(printf '%s\n' GLIBC_2.34 "$newest" | sort -V | tail -n 1)" = GLIBC_2.34 ] || die "the program needs $newest"
+unzip -Z1 "$wheel" >"$work/names"
 for text in FFmpeg-LGPL-2.1.txt LAME-LGPL-2.txt dav1d-BSD-2-Clause.txt LICENSE-MIT crates.txt; do
-  unzip -l "$wheel" | grep -q "licenses/.*$text" || die "the wheel lacks $text"
+  grep -q "licenses/.*$text" "$work/names" || die "the wheel lacks $text"
 done
 
-parts=$cache/torch-wheels
+# A wheel of PyTorch is for one version of Python.
+parts=$cache/torch-wheels-$("$PYTHON" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 if [ ! -e "$parts/complete" ]; then
   say "fetching PyTorch's parts for a CPU, 550 MB, once"
   mkdir -p "$parts"

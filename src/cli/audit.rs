@@ -1,9 +1,12 @@
 //! `ncaers audit MANIFEST|--root DIR`
 use std::path::PathBuf;
 
-use super::{Done, Usage};
+use super::{reading::ReadingArgs, Done, Usage};
 use crate::{
+    evaluation::{self, LabelNoise, Pictures},
     leak_audit::{self, Request, Saved, Source, Summary},
+    manifest,
+    record::Split,
     similarity::images::{self, Rule},
 };
 
@@ -16,11 +19,13 @@ const EXCEEDED: u8 = 3;
           ncaers audit --root CAER-S --max-leak 0.01 --out audits/caer-s\n  \
           ncaers audit manifests/ours --out audits/ours\n  \
           ncaers audit manifests/ours --against manifests/theirs --out audits/both\n  \
-          ncaers evaluate runs/glamor --clean audits/ours\n\n\
+          ncaers evaluate runs/glamor --clean audits/ours\n  \
+          ncaers audit manifests/ours --labels fold1.parquet --labels fold2.parquet --out audits/labels\n\n\
         Exit status 3 when the share of test pictures, or of test clips, with a near-duplicate in train exceeds --max-leak.")]
-#[command(group = clap::ArgGroup::new("what").required(true).args(["manifest", "root"]))]
+#[command(group = clap::ArgGroup::new("what").required(true).multiple(true).args(["manifest", "root", "labels"]))]
 pub struct Args {
     /// The manifest folder
+    #[arg(conflicts_with = "root")]
     manifest: Option<PathBuf>,
     /// A bare folder of pictures instead: {train,val,test}/Class/NNNN.png
     #[arg(long)]
@@ -37,6 +42,12 @@ pub struct Args {
     /// Do not look for cropped copies, which takes most of the time above 100,000 pictures
     #[arg(long)]
     no_crops: bool,
+    /// Look for wrong labels instead: held-out answers with probabilities, a file per fold, no
+    /// group in two folds; with a manifest its pictures are shown
+    #[arg(long, value_name = "PREDICTIONS", conflicts_with_all = ["root", "against", "max_leak"])]
+    labels: Vec<PathBuf>,
+    #[command(flatten)]
+    reading: ReadingArgs,
     /// Seed of the random pairs that serve as control
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -51,6 +62,9 @@ fn share(text: &str) -> Result<f64, String> {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
+    if !args.labels.is_empty() {
+        return labels(args);
+    }
     let own = match (&args.manifest, &args.root) {
         (Some(path), _) => Source::Manifest(path.clone()),
         (None, Some(path)) => Source::Folder(path.clone()),
@@ -69,6 +83,28 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
         Saved::Now => format!("{}\nwritten to {out}", summary.text()),
     };
     verdict(args, &summary, text)
+}
+
+/// `--labels`: which labels are denied.
+fn labels(args: &Args) -> anyhow::Result<Done> {
+    let reading = args.reading.read(Split::Val)?;
+    let folds = evaluation::read_all(&args.labels, Split::Val, &reading)?;
+    let found = LabelNoise::of(&folds)?;
+    let pictures = match &args.manifest {
+        Some(path) => {
+            let folder = manifest::folder_of(path);
+            let (samples, _) = manifest::read_samples(&folder)?;
+            Some(Pictures::new(&folder, manifest::digest(&folder)?, &samples))
+        }
+        None => None,
+    };
+    let saved = found.save(&args.out, pictures.as_ref())?;
+    let line = saved.line("labels.json, labels.csv and labels.html", &args.out);
+    Ok(Done {
+        text: format!("{}{line}", found.text()),
+        json: serde_json::to_value(&found)?,
+        exit: 0,
+    })
 }
 
 /// The exit status, and why.

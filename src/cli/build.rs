@@ -205,6 +205,32 @@ pub(super) fn done(outcome: Outcome, out: &std::path::Path) -> Done {
     }
 }
 
+/// A Markdown table as a terminal shows one: columns in line, the first to the left.
+fn terminal(markdown: &str) -> String {
+    let cells = |line: &str| {
+        line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>()
+    };
+    let rows: Vec<Vec<String>> =
+        markdown.lines().filter(|line| !line.starts_with("|---")).map(cells).collect();
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|c| c.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut text = String::new();
+    for row in &rows {
+        for (i, (cell, width)) in row.iter().zip(&widths).enumerate() {
+            // A write into a text does not fail.
+            let _ = match i {
+                0 => write!(text, "{cell:<width$}"),
+                _ => write!(text, "  {cell:>width$}"),
+            };
+        }
+        text.push('\n');
+    }
+    text
+}
+
 fn words(summary: &Summary, out: &std::path::Path) -> String {
     let mut text = format!(
         "{} samples from {} of {} clips in {} ({:.1} s)\n\n",
@@ -214,7 +240,7 @@ fn words(summary: &Summary, out: &std::path::Path) -> String {
         out.display(),
         summary.seconds
     );
-    text.push_str(&summary.class_table());
+    text.push_str(&terminal(&summary.class_table()));
     if !summary.left_out.is_empty() {
         text.push_str("\nleft out (each a row of ledger.parquet):\n");
     }
@@ -225,4 +251,26 @@ fn words(summary: &Summary, out: &std::path::Path) -> String {
         summary.stage_seconds.iter().map(|(stage, s)| format!("{stage} {s:.1} s")).collect();
     let _ = writeln!(text, "\nin all workers together: {}", stages.join(", "));
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_gets_columns_in_line() {
+        let table = "| class | train | total |\n|---|---:|---:|\n| Anger | 5 | 17 |\n| total | 12 | 100 |\n";
+        assert_eq!(
+            terminal(table),
+            "class  train  total\nAnger      5     17\ntotal     12    100\n"
+        );
+    }
+
+    #[test]
+    fn parts_are_named_or_read_from_the_array() {
+        assert_eq!(shard("2/7").expect("a part").to_string(), "2/7");
+        for wrong in ["auto/0", "auto/x", "autobahn", "8/7", ""] {
+            assert!(shard(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -17,6 +17,7 @@ mod annotate;
 mod audit;
 mod bench;
 mod build;
+mod card;
 mod compare;
 mod completions;
 #[cfg(feature = "torch")]
@@ -39,8 +40,10 @@ mod merge;
 #[cfg(feature = "torch")]
 mod model;
 mod pack;
+mod plan;
 #[cfg(feature = "torch")]
 mod predict;
+mod reading;
 mod rebuild;
 mod recipe;
 mod report;
@@ -104,6 +107,7 @@ commands! {
     Audit(audit),
     Bench(bench),
     Build(build),
+    Card(card),
     Compare(compare),
     Completions(completions),
     #[cfg(feature = "torch")]
@@ -124,6 +128,7 @@ commands! {
     #[cfg(feature = "torch")]
     Model(model),
     Pack(pack),
+    Plan(plan),
     #[cfg(feature = "torch")]
     Predict(predict),
     Rebuild(rebuild),

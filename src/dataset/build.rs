@@ -300,11 +300,16 @@ pub fn plan(config: &Config, options: &Options) -> Result<(String, Value)> {
     let refused = listing.clips.iter().filter(|c| c.refused.is_some()).count();
     let text = format!(
         "{} corpus with {} clips ({refused} refused by name or kind), {own} of them in this build\n\
-         output folder {}: {state:?}\nconfiguration: {}",
+         output folder {}: {}\n{}",
         listing.corpus,
         listing.clips.len(),
         options.out.display(),
-        serde_json::to_string(config)?
+        match state {
+            folder::State::Empty => "to be made",
+            folder::State::Interrupted => "to be gone on with",
+            folder::State::Finished => "finished already",
+        },
+        toml::to_string(config).context("cannot write the configuration as TOML")?
     );
     let json = json!({"corpus": listing.corpus, "clips": listing.clips.len(), "refused": refused,
         "own": own, "state": format!("{state:?}"), "configuration": config});

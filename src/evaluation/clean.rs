@@ -9,8 +9,9 @@ use crate::{
     digest,
     leak_audit::CLEAN,
     metric::Unit,
-    record::{Estimate, Prediction},
+    record::Estimate,
     stats::{
+        answers::Answer,
         clusters::Clusters,
         subset::{subset_accuracy, SubsetAccuracy},
     },
@@ -40,7 +41,7 @@ impl CleanAccuracy {
     ///
     /// # Errors
     /// When the audit cannot be read or does not know a predicted sample.
-    pub fn of(rows: &[Prediction], audit: &Path) -> Result<Self> {
+    pub fn of(rows: &[Answer], audit: &Path) -> Result<Self> {
         let path = audit.join(CLEAN);
         let verdicts = read(&path)?;
         let known = rows.iter().map(|row| {

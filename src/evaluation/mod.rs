@@ -1,17 +1,30 @@
-//! Predictions of anyone to metrics and comparisons: what `evaluate` and `compare` compute and
-//! write.
+//! Predictions of anyone to metrics, comparisons and plans: what `evaluate`, `compare`, `plan` and
+//! `audit --labels` compute and write. Nothing here needs CAER or LibTorch.
 use std::path::Path;
 
+mod classes;
 mod clean;
 mod columns;
 mod comparison;
+mod frame;
+mod imported;
+mod label_noise;
+mod leaderboard;
+pub mod plan;
 mod predictions;
+mod roles;
 mod scores;
+mod units;
 
 pub use clean::CleanAccuracy;
 pub use comparison::ModelComparison;
+pub use imported::Reading;
+pub use label_noise::{LabelNoise, Pictures};
+pub use leaderboard::Leaderboard;
 pub use predictions::{read, read_all, Predictions};
+pub use roles::Named;
 pub use scores::Scores;
+pub use units::{Targets, Units};
 
 /// Whether results were written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

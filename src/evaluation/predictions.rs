@@ -1,4 +1,4 @@
-//! Prediction files as commands name them: a Parquet file, or a run folder and a split.
+//! Prediction files as commands name them: a run folder and a split, or anybody's table.
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -6,66 +6,150 @@ use std::{
 
 use anyhow::{Context, Result};
 
+use super::{
+    frame::Frame,
+    imported::{self, Imported, Reading},
+};
 use crate::{
     digest, manifest,
-    record::{Prediction, Split},
+    record::{Emotion, Split},
     runs::RunFolder,
+    stats::{answers::Answers, warning::Warning},
 };
 
-/// One prediction file, read.
-#[derive(Debug)]
+/// One model and seed, read.
+#[derive(Clone, Debug)]
 pub struct Predictions {
-    /// Name in tables, unique among the files of a command.
+    /// Name in tables, unique among those of a command.
     pub name: String,
-    /// What the run is a seed of: its label; the name for a file without a run.
+    /// What it is a seed of: the run's label, the table's model; the name for a bare file.
     pub label: String,
     /// Seed of the run, where there is one.
     pub seed: Option<u64>,
     /// The rows.
-    pub rows: Vec<Prediction>,
+    pub answers: Answers,
     /// SHA-256 of the file.
     pub digest: String,
     /// How often the run predicted the test split; 0 for other splits and bare files.
     pub test_looks: usize,
+    /// What reading found.
+    pub warnings: Vec<Warning>,
+    /// Whether the rows have ids of their own; without them nothing can be paired.
+    pub has_ids: bool,
+    /// The file.
+    pub file: PathBuf,
 }
 
-/// Reads every path: a prediction file, or a run folder of which `split` is taken.
+/// Reads every path: a run folder of which `split` is taken, a prediction file of this program, or
+/// anybody's table, which may hold several models and seeds.
 ///
 /// # Errors
-/// When a path is neither, or its file is no prediction table.
-pub fn read_all(paths: &[PathBuf], split: Split) -> Result<Vec<Predictions>> {
-    let mut all = paths.iter().map(|path| read(path, split)).collect::<Result<Vec<_>>>()?;
+/// When a path is none of them, or the tables' classes do not agree.
+pub fn read_all(paths: &[PathBuf], split: Split, reading: &Reading) -> Result<Vec<Predictions>> {
+    let found = paths.iter().map(|path| find(path, split)).collect::<Result<Vec<_>>>()?;
+    let mut reading = reading.clone();
+    let ours = |found: &Found| found.ours;
+    if reading.classes.is_empty() && found.iter().any(ours) {
+        reading.classes = Emotion::ALL.map(|e| e.name().to_owned()).to_vec();
+    }
+    let tables: Vec<&Path> =
+        found.iter().filter(|f| f.own.is_none()).map(|f| f.file.as_path()).collect();
+    let mut tables = imported::read_all(&tables, &reading)?.into_iter();
+    let mut all = Vec::new();
+    for found in found {
+        match found.own.clone() {
+            Some(answers) => all.push(found.predictions(own(answers, &reading)?)?),
+            None => {
+                for part in tables.next().unwrap_or_default() {
+                    all.push(found.clone().predictions(part)?);
+                }
+            }
+        }
+    }
     for (i, name) in unique(&all).into_iter().enumerate() {
         all[i].name = name;
     }
     Ok(all)
 }
 
-/// Reads one path; see [`read_all`].
-pub fn read(path: &Path, split: Split) -> Result<Predictions> {
+/// Reads one path that holds one model and seed; see [`read_all`].
+///
+/// # Errors
+/// Also when it holds several.
+pub fn read(path: &Path, split: Split, reading: &Reading) -> Result<Predictions> {
+    let mut all = read_all(&[path.to_owned()], split, reading)?;
+    anyhow::ensure!(
+        all.len() == 1,
+        "{} holds {} models or seeds ({}, ...); give it to `ncaers compare`, or one of them alone",
+        path.display(),
+        all.len(),
+        all.iter().take(2).map(|p| p.name.as_str()).collect::<Vec<_>>().join(", ")
+    );
+    Ok(all.remove(0))
+}
+
+/// A file and what is known of it before its rows are read as a table.
+#[derive(Clone)]
+struct Found {
+    path: PathBuf,
+    file: PathBuf,
+    run: RunFolder,
+    /// The rows, where the file is one of this program's and whole.
+    own: Option<Answers>,
+    /// Whether this program says that it wrote the file.
+    ours: bool,
+    split: Split,
+}
+
+fn find(path: &Path, split: Split) -> Result<Found> {
     let (file, run) = if path.is_dir() {
         let run = RunFolder::new(path);
         (run.predictions_path(split), run)
     } else {
         (path.to_owned(), RunFolder::new(path.parent().unwrap_or(Path::new("."))))
     };
-    let (rows, _) = manifest::read_predictions(&file)?;
-    let record = if run.exists() { Some(run.record()?) } else { None };
-    let of_test = file.file_name() == run.predictions_path(Split::Test).file_name();
-    let test_looks = if of_test { run.test_looks()?.len() } else { 0 };
-    let name = match &record {
-        Some(record) => record.label.clone(),
-        None => name_of(path).with_context(|| format!("{} has no name", path.display()))?,
+    let frame = Frame::open(&file)?;
+    let ours = frame.note("ncaers.table").is_some();
+    // A file with our name on it that is not quite ours is read as a table.
+    let own = ours.then(|| manifest::read_predictions(&file).ok()).flatten();
+    let own = own.map(|(rows, _)| Answers::of_predictions(&rows));
+    Ok(Found { path: path.to_owned(), file, run, own, ours, split })
+}
+
+/// Rows of this program as if they came from a table.
+fn own(answers: Answers, reading: &Reading) -> Result<Imported> {
+    let answers = match &reading.units {
+        Some(units) => units.applied(&answers)?,
+        None => answers,
     };
-    let digest = digest::sha256_file(&file)?;
-    Ok(Predictions {
-        label: name.clone(),
-        name,
-        seed: record.map(|r| r.seed),
-        rows,
-        digest,
-        test_looks,
-    })
+    Ok(Imported { model: None, seed: None, answers, warnings: Vec::new(), has_ids: true })
+}
+
+impl Found {
+    fn predictions(self, part: Imported) -> Result<Predictions> {
+        let record = if self.run.exists() { Some(self.run.record()?) } else { None };
+        let of_test = self.file.file_name() == self.run.predictions_path(Split::Test).file_name();
+        let looks = record.is_some() || self.split == Split::Test && of_test;
+        let test_looks = if looks && of_test { self.run.test_looks()?.len() } else { 0 };
+        let bare =
+            || name_of(&self.path).with_context(|| format!("{} has no name", self.path.display()));
+        let name = match (part.model, &record) {
+            (Some(model), _) => model,
+            (None, Some(record)) => record.label.clone(),
+            (None, None) => bare()?,
+        };
+        Ok(Predictions {
+            label: name.clone(),
+            name,
+            seed: part.seed.or(record.map(|r| r.seed)),
+            answers: part.answers,
+            digest: digest::sha256_file(&self.file)?,
+            test_looks,
+            warnings: part.warnings,
+            has_ids: part.has_ids,
+            file: self.file,
+        })
+    }
 }
 
 /// A file's stem, or a folder's name; `predictions-test.parquet` is called after its folder.
@@ -111,16 +195,26 @@ fn unique(all: &[Predictions]) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn answers(label: &str, seed: Option<u64>) -> Predictions {
+    fn predictions(label: &str, seed: Option<u64>) -> Predictions {
         let (name, label) = (label.to_owned(), label.to_owned());
-        Predictions { name, label, seed, rows: Vec::new(), digest: String::new(), test_looks: 0 }
+        Predictions {
+            name,
+            label,
+            seed,
+            answers: Answers::of_predictions(&[]),
+            digest: String::new(),
+            test_looks: 0,
+            warnings: Vec::new(),
+            has_ids: true,
+            file: PathBuf::new(),
+        }
     }
 
     #[test]
     fn names_do_not_repeat() {
         let all =
             [("a", Some(1)), ("a", Some(2)), ("b", None), ("c", None), ("c", None), ("a", Some(2))];
-        let names = unique(&all.map(|(label, seed)| answers(label, seed)));
+        let names = unique(&all.map(|(label, seed)| predictions(label, seed)));
         assert_eq!(names, ["a seed 1", "a seed 2 #1", "b", "c #1", "c #2", "a seed 2 #2"]);
     }
 }

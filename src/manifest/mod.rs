@@ -12,6 +12,7 @@ use anyhow::Context;
 
 use crate::record::{Clip, LedgerEntry, Prediction, Sample};
 
+pub mod columns;
 pub mod dictionary;
 mod located;
 mod pixels;

@@ -3,14 +3,20 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     tally::{BinSums, BINS},
-    Metric, Tally, Unit,
+    Metric, Spread, Tally, Unit,
 };
 
 /// Expected calibration error of the likeliest class over 15 bins, closed on the right. Guo,
 /// Pleiss, Sun and Weinberger (2017), International Conference on Machine Learning, 1321-1330.
-/// Undefined unless every row has finite logits.
-pub(super) const METRIC: Metric =
-    Metric { name: "ece", unit: Unit::Share, higher_is_better: false, of: ece };
+/// Undefined unless every row has finite logits. Without an interval: the error is a sum of absolute
+/// values, which a calibrated model never has below 0, so that no resampling is centred on it.
+pub(super) const METRIC: Metric = Metric {
+    name: "ece",
+    unit: Unit::Share,
+    higher_is_better: false,
+    spread: Spread::None,
+    of: ece,
+};
 
 /// One bin of the reliability curve.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,10 +44,11 @@ pub fn reliability(tally: &Tally) -> Vec<Bin> {
         confidence: mean(sums.confidence, sums.n),
         accuracy: mean(sums.hits as f64, sums.n),
     };
-    tally.bins.iter().enumerate().map(bin).collect()
+    tally.bins().iter().enumerate().map(bin).collect()
 }
 
 fn ece(tally: &Tally) -> Option<f64> {
-    let gaps = tally.bins.iter().filter(|b| b.n > 0).map(|b| (b.hits as f64 - b.confidence).abs());
+    let gaps =
+        tally.bins().iter().filter(|b| b.n > 0).map(|b| (b.hits as f64 - b.confidence).abs());
     tally.mean(gaps.sum())
 }

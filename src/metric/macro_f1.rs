@@ -1,6 +1,5 @@
 //! Mean F1 of the classes.
-use super::{Metric, Tally, Unit};
-use crate::record::NUM_CLASSES;
+use super::{Metric, Spread, Tally, Unit};
 
 /// Mean F1 over the classes that occur in truth or prediction: a class that occurs in neither has
 /// no F1 and is left out, one that is only predicted counts as 0. Undefined without rows.
@@ -8,6 +7,7 @@ pub(super) const METRIC: Metric = Metric {
     name: "macro_f1",
     unit: Unit::Share,
     higher_is_better: true,
+    spread: Spread::BiasCorrected,
     of: |tally| macro_f1(tally, Absent::LeftOut),
 };
 
@@ -16,7 +16,7 @@ pub(super) const METRIC: Metric = Metric {
 pub enum Absent {
     /// 0 when it was predicted, left out when it was not: the definition used here.
     LeftOut,
-    /// Always 0, so that all seven classes count.
+    /// Always 0, so that all classes count.
     Zero,
     /// Always left out, whatever was predicted.
     Ignored,
@@ -34,12 +34,12 @@ pub fn macro_f1(tally: &Tally, absent: Absent) -> Option<f64> {
         Absent::Ignored => tally.support(c) > 0,
     };
     let values: Vec<f64> =
-        (0..NUM_CLASSES).filter(counted).map(|c| f1(tally, c).unwrap_or(0.0)).collect();
+        (0..tally.classes()).filter(counted).map(|c| f1(tally, c).unwrap_or(0.0)).collect();
     Some(values.iter().sum::<f64>() / values.len() as f64)
 }
 
 /// `2 TP / (support + predicted)` of a class; `None` (0/0) when it occurs in neither.
 pub(super) fn f1(tally: &Tally, class: usize) -> Option<f64> {
     let all = tally.support(class) + tally.predicted(class);
-    (all > 0).then(|| 2.0 * tally.confusion()[class][class] as f64 / all as f64)
+    (all > 0).then(|| 2.0 * tally.hits_of(class) as f64 / all as f64)
 }

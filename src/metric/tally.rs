@@ -1,11 +1,10 @@
-//! Sums over prediction rows, from which every metric follows.
-use crate::record::{Prediction, NUM_CLASSES};
+//! Sums over rows of answers, from which every metric follows.
 
 /// What one row adds to a [`Tally`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Row {
-    target: u8,
-    predicted: u8,
+    target: u16,
+    predicted: u16,
     scores: Option<Scores>,
 }
 
@@ -19,32 +18,31 @@ struct Scores {
 }
 
 /// Probabilities below this count as this in the log-likelihood.
-const NLL_FLOOR: f64 = 1e-12;
+pub(super) const NLL_FLOOR: f64 = 1e-12;
 
 impl Row {
-    /// A row with labels below 7 and class probabilities `[C]`, `None` where the model gave none.
-    pub fn new(target: u8, predicted: u8, probabilities: Option<[f64; NUM_CLASSES]>) -> Self {
-        Row {
-            target,
-            predicted,
-            scores: probabilities.map(|p| Scores::new(usize::from(target), &p)),
-        }
-    }
-
-    /// The row of a prediction.
-    pub fn of(prediction: &Prediction) -> Self {
-        let p = probabilities(&prediction.logits);
-        Row::new(prediction.target, prediction.predicted, p)
+    /// A row with its labels and class probabilities `[C]`, `None` where the model gave none.
+    pub fn new(target: u16, predicted: u16, probabilities: Option<&[f64]>) -> Self {
+        let scores = probabilities.map(|p| Scores::new(usize::from(target), p));
+        Row { target, predicted, scores }
     }
 
     /// Whether the row has class probabilities.
     pub fn is_scored(&self) -> bool {
         self.scores.is_some()
     }
+
+    pub(super) fn target(&self) -> usize {
+        usize::from(self.target)
+    }
+
+    pub(super) fn predicted(&self) -> usize {
+        usize::from(self.predicted)
+    }
 }
 
 impl Scores {
-    fn new(target: usize, p: &[f64; NUM_CLASSES]) -> Self {
+    fn new(target: usize, p: &[f64]) -> Self {
         let squares = |(j, p): (usize, &f64)| (p - f64::from(u8::from(j == target))).powi(2);
         // A class ranks before the target when it scores more, or as much and comes earlier.
         let before = |(j, q): (usize, &f64)| *q > p[target] || (*q == p[target] && j < target);
@@ -57,17 +55,6 @@ impl Scores {
             bin: bin_of(confidence),
         }
     }
-}
-
-/// Softmax of logits in `f64`; `None` when one of them is infinite or not a number.
-pub fn probabilities(logits: &[f32; NUM_CLASSES]) -> Option<[f64; NUM_CLASSES]> {
-    if logits.iter().any(|x| !x.is_finite()) {
-        return None;
-    }
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let scaled = logits.map(|x| (f64::from(x) - f64::from(largest)).exp());
-    let total: f64 = scaled.iter().sum();
-    Some(scaled.map(|x| x / total))
 }
 
 /// Number of confidence bins of equal width.
@@ -87,67 +74,153 @@ pub(super) struct BinSums {
     pub(super) confidence: f64,
 }
 
-/// Sums over rows.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// Sums of scores over rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct ScoreSums {
+    scored: u64,
+    nll: f64,
+    brier: f64,
+    top2: u64,
+    bins: [BinSums; BINS],
+}
+
+/// Sums over rows of a task with some number of classes.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Tally {
-    pub(super) confusion: [[u64; NUM_CLASSES]; NUM_CLASSES],
-    pub(super) scored: u64,
-    pub(super) nll: f64,
-    pub(super) brier: f64,
-    pub(super) top2: u64,
-    pub(super) bins: [BinSums; BINS],
+    n: u64,
+    hits: Vec<u64>,
+    support: Vec<u64>,
+    predicted: Vec<u64>,
+    scores: ScoreSums,
 }
 
 impl Tally {
+    /// No rows of a task of `classes` classes.
+    pub fn new(classes: usize) -> Self {
+        let none = || vec![0; classes];
+        let scores = ScoreSums::default();
+        Tally { n: 0, hits: none(), support: none(), predicted: none(), scores }
+    }
+
     /// The sums over `rows`, added in their order.
-    pub fn of(rows: &[Row]) -> Self {
-        let mut tally = Tally::default();
+    pub fn of(classes: usize, rows: &[Row]) -> Self {
+        let mut tally = Tally::new(classes);
         rows.iter().for_each(|row| tally.add(row));
         tally
     }
 
     /// Adds a row.
+    ///
+    /// # Panics
+    /// When a label is not below the number of classes; labels are checked where files are read.
     pub fn add(&mut self, row: &Row) {
-        self.confusion[usize::from(row.target)][usize::from(row.predicted)] += 1;
+        self.n += 1;
+        self.support[row.target()] += 1;
+        self.predicted[row.predicted()] += 1;
+        self.hits[row.target()] += u64::from(row.target == row.predicted);
         let Some(scores) = &row.scores else { return };
-        self.scored += 1;
-        self.nll += scores.nll;
-        self.brier += scores.brier;
-        self.top2 += u64::from(scores.top2);
-        let bin = &mut self.bins[scores.bin];
+        let sums = &mut self.scores;
+        sums.scored += 1;
+        sums.nll += scores.nll;
+        sums.brier += scores.brier;
+        sums.top2 += u64::from(scores.top2);
+        let bin = &mut sums.bins[scores.bin];
         bin.n += 1;
         bin.hits += u64::from(row.target == row.predicted);
         bin.confidence += scores.confidence;
     }
 
-    /// Rows: truth, columns: prediction, `[C, C]`.
-    pub fn confusion(&self) -> &[[u64; NUM_CLASSES]; NUM_CLASSES] {
-        &self.confusion
+    /// What `of` says of the rows without `left_out`, which must be among them; the sums are
+    /// afterwards what they were, to the last bit.
+    pub(super) fn without<T>(&mut self, left_out: &[Row], of: impl FnOnce(&Tally) -> T) -> T {
+        let whole = self.scores;
+        left_out.iter().for_each(|row| self.remove(row));
+        let found = of(self);
+        self.scores = ScoreSums::default();
+        left_out.iter().for_each(|row| self.add(row));
+        self.scores = whole;
+        found
+    }
+
+    fn remove(&mut self, row: &Row) {
+        self.n -= 1;
+        self.support[row.target()] -= 1;
+        self.predicted[row.predicted()] -= 1;
+        self.hits[row.target()] -= u64::from(row.target == row.predicted);
+        let Some(scores) = &row.scores else { return };
+        let sums = &mut self.scores;
+        sums.scored -= 1;
+        sums.nll -= scores.nll;
+        sums.brier -= scores.brier;
+        sums.top2 -= u64::from(scores.top2);
+        let bin = &mut sums.bins[scores.bin];
+        bin.n -= 1;
+        bin.hits -= u64::from(row.target == row.predicted);
+        bin.confidence -= scores.confidence;
+    }
+
+    /// Number of classes.
+    pub fn classes(&self) -> usize {
+        self.support.len()
     }
 
     /// Number of rows.
     pub fn n(&self) -> u64 {
-        self.confusion.iter().flatten().sum()
+        self.n
     }
 
     /// Rows predicted right.
     pub fn hits(&self) -> u64 {
-        (0..NUM_CLASSES).map(|c| self.confusion[c][c]).sum()
+        self.hits.iter().sum()
+    }
+
+    /// Rows of `class` predicted right.
+    pub fn hits_of(&self, class: usize) -> u64 {
+        self.hits[class]
     }
 
     /// Rows whose true class is `class`.
     pub fn support(&self, class: usize) -> u64 {
-        self.confusion[class].iter().sum()
+        self.support[class]
     }
 
     /// Rows predicted as `class`.
     pub fn predicted(&self, class: usize) -> u64 {
-        self.confusion.iter().map(|row| row[class]).sum()
+        self.predicted[class]
+    }
+
+    /// Sum over classes of support times predicted: n^2 times the agreement by chance.
+    pub(super) fn chance(&self) -> i128 {
+        let product = |(a, b): (&u64, &u64)| i128::from(*a) * i128::from(*b);
+        self.support.iter().zip(&self.predicted).map(product).sum()
+    }
+
+    /// Sums of squares of the support and of the predicted rows.
+    pub(super) fn squares(&self) -> (i128, i128) {
+        let of = |counts: &[u64]| counts.iter().map(|&c| i128::from(c) * i128::from(c)).sum();
+        (of(&self.support), of(&self.predicted))
+    }
+
+    pub(super) fn bins(&self) -> &[BinSums] {
+        &self.scores.bins
+    }
+
+    pub(super) fn nll(&self) -> Option<f64> {
+        self.mean(self.scores.nll)
+    }
+
+    pub(super) fn brier(&self) -> Option<f64> {
+        self.mean(self.scores.brier)
+    }
+
+    pub(super) fn top2(&self) -> Option<f64> {
+        self.mean(self.scores.top2 as f64)
     }
 
     /// A sum over scored rows as their mean; `None` unless every row is scored.
     pub(super) fn mean(&self, sum: f64) -> Option<f64> {
-        (self.scored > 0 && self.scored == self.n()).then(|| sum / self.scored as f64)
+        let scored = self.scores.scored;
+        (scored > 0 && scored == self.n).then(|| sum / scored as f64)
     }
 }
 
@@ -161,16 +234,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn large_logits_do_not_overflow() {
-        let p = probabilities(&[1e38, -1e38, 0.0, 0.0, 0.0, 0.0, 0.0]).expect("finite");
-        assert_eq!((p[0], p[1]), (1.0, 0.0));
-        assert_eq!(probabilities(&[f32::NAN; 7]), None);
-        assert_eq!(probabilities(&[f32::INFINITY, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]), None);
+    fn ties_in_the_top_two_go_to_the_lower_label() {
+        let seven = [1.0 / 7.0; 7];
+        let hit = |target| Row::new(target, 0, Some(&seven)).scores.expect("scored").top2;
+        assert!(hit(0) && hit(1) && !hit(2));
     }
 
     #[test]
-    fn ties_in_the_top_two_go_to_the_lower_label() {
-        let hit = |target| Row::new(target, 0, Some([1.0 / 7.0; 7])).scores.expect("scored").top2;
-        assert!(hit(0) && hit(1) && !hit(2));
+    fn leaving_rows_out_is_undone() {
+        let p = [0.3, 0.6, 0.1];
+        let rows: Vec<Row> =
+            (0..9).map(|i| Row::new(i % 3, (i * 2) % 3, (i != 4).then_some(&p[..]))).collect();
+        let whole = Tally::of(3, &rows);
+        let mut tally = whole.clone();
+        let rest = tally.without(&rows[3..6], Tally::clone);
+        assert_eq!((rest.n(), rest.support(0)), (6, 2));
+        assert_eq!((rest.scores.scored, whole.scores.scored), (6, 8));
+        assert_eq!(tally, whole);
     }
 }

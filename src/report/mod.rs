@@ -6,8 +6,10 @@
 mod attention;
 pub mod figure;
 mod gallery;
+mod imported;
 pub mod page;
 pub mod paper;
+mod rules;
 mod scores;
 mod sections;
 mod study;
@@ -21,6 +23,8 @@ use anyhow::Result;
 use serde_json::{json, Map, Value};
 
 pub use attention::overlay as heat;
+pub use imported::ImportedRun;
+pub use rules::Rules;
 pub use study::{Request, Study, MAX_THUMBS};
 
 use crate::{
@@ -70,7 +74,7 @@ pub struct Summary {
 pub fn write(request: &Request, out: &Path) -> Result<Summary> {
     let out = folder::claim_standing(out, PURPOSE)?;
     let mut study = Study::read(request)?;
-    let scores = Scores::of(&study)?;
+    let scores = Scores::of(&study, &request.rules)?;
     let mut problems = std::mem::take(&mut study.problems);
     let thumbs = Thumbs::make(&study, request.max_thumbs, &mut problems);
     let maps = attention::figure(&study, &mut problems);

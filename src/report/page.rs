@@ -132,8 +132,12 @@ impl Page {
             let _ = write!(out, "\n**{}**\n", escape_markdown(banner));
         }
         for section in &self.sections {
+            let blocks = shown_in_markdown(&section.blocks);
+            if blocks.is_empty() {
+                continue;
+            }
             let _ = write!(out, "\n## {}\n", escape_markdown(&section.title));
-            for block in &section.blocks {
+            for block in blocks {
                 block_markdown(&mut out, block);
             }
         }
@@ -193,6 +197,22 @@ fn figure_html(figure: &Figure) -> Result<String> {
         ),
         files(name)
     ))
+}
+
+/// The blocks that Markdown can show, without headings that nothing would follow.
+fn shown_in_markdown(blocks: &[Block]) -> Vec<&Block> {
+    let mut shown: Vec<&Block> = Vec::new();
+    for block in blocks.iter().filter(|b| !matches!(b, Block::Html(_))) {
+        let heading = matches!(block, Block::Heading(_));
+        if heading && matches!(shown.last(), Some(Block::Heading(_))) {
+            shown.pop();
+        }
+        shown.push(block);
+    }
+    if matches!(shown.last(), Some(Block::Heading(_))) {
+        shown.pop();
+    }
+    shown
 }
 
 /// Links to a figure's files.
@@ -255,6 +275,24 @@ mod tests {
     fn nothing_is_fetched_from_a_network() {
         let html = page().html(&Value::Null).expect("html");
         assert!(!html.contains("http://") && !html.contains("https://"), "{html}");
+    }
+
+    #[test]
+    fn markdown_has_no_heading_over_nothing() {
+        let mut page = page();
+        let html = || Block::Html("<p></p>".into());
+        let heading = |text: &str| Block::Heading(text.into());
+        let mut only_html = Section::new("page-only", "Page only");
+        only_html.blocks = vec![heading("a"), html()];
+        let mut mixed = Section::new("mixed", "Mixed");
+        mixed.blocks =
+            vec![heading("b"), html(), heading("c"), html(), Block::Text("d".into()), heading("e")];
+        page.sections = vec![only_html, mixed];
+        let text = page.markdown();
+        for absent in ["Page only", "### a", "### b", "### e"] {
+            assert!(!text.contains(absent), "{absent} in {text}");
+        }
+        assert!(text.contains("## Mixed") && text.contains("### c"), "{text}");
     }
 
     #[test]

@@ -1,16 +1,23 @@
 //! The numbers of a report: every configuration evaluated over its seeds, and all pairs compared
-//! on the seeds that both have.
-use anyhow::Result;
+//! by the one model of uncertainty of [`pooled`].
+use std::collections::BTreeMap;
+
+use anyhow::{ensure, Result};
 use serde::Serialize;
 
-use super::study::{Group, Study};
+use super::{
+    rules::Rules,
+    study::{Group, Study},
+};
 use crate::{
-    metric::Evaluation,
+    metric::{Evaluation, METRICS},
     record::{Estimate, Prediction},
     stats::{
-        clusters::{clustered_error, Clusters},
-        comparison::{compare, Comparison, MarginTests, Options},
-        interval, multiplicity,
+        answers::Answers,
+        clusters::Clusters,
+        comparison::{compare, Comparison, Contestant, MarginTests, Options},
+        interval::{self, Interval},
+        pooled::{self, Contest, Entry, Pool, Scope, Settings},
         seeds::{self, SeedSummary},
         tail::PValue,
     },
@@ -18,30 +25,34 @@ use crate::{
 
 /// Seed of every resampling in a report.
 const SEED: u64 = 1;
-/// What counts as surviving after Holm's correction.
-const LEVEL: f64 = 0.05;
 
 /// One configuration over its seeds.
 #[derive(Clone, Debug, Serialize)]
 pub struct Score {
-    /// Mean accuracy over seeds; the interval treats videos as units and seeds as given.
+    /// Mean accuracy over seeds with its interval.
     pub accuracy: Estimate,
+    /// What the interval speaks of.
+    pub scope: Scope,
     /// Accuracy of every seed, 0..=1.
     pub runs: Vec<f64>,
-    /// What the seeds show; the mean's interval here treats seeds as units.
+    /// How far the seeds scatter.
     pub seeds: Option<SeedSummary>,
     /// Run ids, as `runs`.
     pub run_ids: Vec<String>,
     /// Its use of the classes against the truth's.
     pub truth: MarginScore,
-    /// All metrics of the first seed.
+    /// Every metric as its mean over seeds; absent where a seed has none.
+    pub metrics: BTreeMap<String, f64>,
+    /// Accuracy over clips, by the mean probability over a clip's frames, mean over seeds.
+    pub clip_accuracy: Option<f64>,
+    /// All metrics of the first seed, with intervals of these weights.
     pub first: Evaluation,
 }
 
 impl Score {
-    /// A metric of the first seed, where it is defined.
+    /// A metric's mean over seeds, where every seed has it.
     pub fn metric(&self, name: &str) -> Option<f64> {
-        self.first.metric(name).and_then(|m| m.value)
+        self.metrics.get(name).copied()
     }
 
     /// Standard deviation over seeds; `None` with one.
@@ -59,36 +70,17 @@ pub struct MarginScore {
     pub sign_flip: PValue,
 }
 
-/// Two configurations on the seeds that both have, the n-th seed of one with the n-th of the
-/// other.
+/// Two configurations.
 #[derive(Clone, Debug, Serialize)]
 pub struct PairScore {
-    /// Index of the first configuration.
-    pub a: usize,
-    /// Index of the second one.
-    pub b: usize,
-    /// Difference of the mean accuracies; the interval treats videos as units and seeds as given.
-    pub difference: Option<Estimate>,
-    /// The difference seed by seed.
-    pub each: Vec<f64>,
-    /// Cluster sign-flip test of the difference over all seeds, everything about one video as
-    /// one unit.
-    pub sign_flip: PValue,
-    /// The same after Holm's correction over all pairs of the report.
-    pub holm: PValue,
-    /// McNemar's exact test for every seed, frames taken as independent.
+    /// Difference of accuracies with its tests; every seed of both sides counts.
+    #[serde(flatten)]
+    pub contest: Contest,
+    /// McNemar's exact test of the n-th seed of one against the n-th of the other: two given sets
+    /// of weights each time, frames taken as independent.
     pub mcnemar: Vec<PValue>,
-    /// Smallest difference found with 80 % power at 5 %.
-    pub minimum_detectable: Option<f64>,
-    /// How the two use the classes.
+    /// How the two use the classes, on the seeds that both have.
     pub margins: MarginScore,
-}
-
-impl PairScore {
-    /// Whether every seed shows a difference of the same sign.
-    fn is_consistent(&self) -> bool {
-        self.each.iter().all(|d| *d > 0.0) || self.each.iter().all(|d| *d < 0.0)
-    }
 }
 
 /// Some configurations compared.
@@ -103,24 +95,36 @@ pub struct Level {
 impl Level {
     /// Compares the configurations that have seeds at all of `positions`; the answers of several
     /// seeds are stacked, those on one video in one cluster.
-    fn of(study: &Study, positions: std::ops::Range<usize>) -> Result<Self> {
+    fn of(study: &Study, positions: std::ops::Range<usize>, rules: &Rules) -> Result<Self> {
         let long = |i: &usize| study.groups[*i].runs.len() >= positions.end;
         let members: Vec<usize> = (0..study.groups.len()).filter(long).collect();
         let stack = |&i: &usize| {
-            let group = &study.groups[i];
-            let runs = group.runs[positions.clone()].iter().enumerate();
-            let rows = runs.flat_map(|(at, &run)| {
-                let answers = study.runs[run].answers.iter().flat_map(|a| &a.rows);
-                answers.map(move |row| {
-                    let sample_id = format!("{at}/{}", row.sample_id);
-                    Prediction { sample_id, ..row.clone() }
+            let runs = study.groups[i].runs[positions.clone()].iter().enumerate();
+            let rows: Vec<Prediction> = runs
+                .flat_map(|(at, &run)| {
+                    let answers = study.runs[run].answers.iter().flat_map(|a| &a.rows);
+                    answers.map(move |row| {
+                        let sample_id = format!("{at}/{}", row.sample_id);
+                        Prediction { sample_id, ..row.clone() }
+                    })
                 })
-            });
-            (group.label.clone(), rows.collect())
+                .collect();
+            Answers { scores: None, ..Answers::of_predictions(&rows) }
         };
-        let models: Vec<(String, Vec<Prediction>)> = members.iter().map(stack).collect();
-        let comparison = compare(&models, &Options { seed: SEED, ..Options::default() })?;
+        let stacked: Vec<Answers> = members.iter().map(stack).collect();
+        let labels = members.iter().map(|&i| study.groups[i].label.as_str());
+        let contestants: Vec<Contestant> = labels
+            .zip(&stacked)
+            .map(|(label, answers)| Contestant { name: label, configuration: label, answers })
+            .collect();
+        let options = Options { seed: SEED, sign_flips: rules.sign_flips, ..Options::default() };
+        let comparison = compare(&contestants, &options)?;
         Ok(Level { members, comparison })
+    }
+
+    /// How a configuration uses the classes against the truth.
+    fn truth(&self, group: usize) -> Option<&MarginTests> {
+        self.comparison.models[self.at(group)].versus_truth.as_ref()
     }
 
     /// Where a configuration stands in the comparison.
@@ -132,10 +136,15 @@ impl Level {
 /// All configurations, in the order of [`Study::groups`].
 #[derive(Clone, Debug, Serialize)]
 pub struct Scores {
+    /// How the tests were made.
+    pub rules: Rules,
     /// One per group.
     pub groups: Vec<Score>,
     /// All pairs, the first configuration's first.
     pub pairs: Vec<PairScore>,
+    /// The pool that accuracies, differences and verdicts come from.
+    #[serde(skip)]
+    pub pool: Pool,
     /// The n-th seeds alone; the first level holds every configuration.
     #[serde(skip)]
     pub single: Vec<Level>,
@@ -146,40 +155,38 @@ impl Scores {
     ///
     /// # Errors
     /// When the answers cannot be paired, such as two truths for one sample.
-    pub fn of(study: &Study) -> Result<Self> {
+    pub fn of(study: &Study, rules: &Rules) -> Result<Self> {
         let counts: Vec<usize> = study.groups.iter().map(|g| g.runs.len()).collect();
         let most = counts.iter().copied().max().unwrap_or(0);
-        let single = (0..most).map(|k| Level::of(study, k..k + 1)).collect::<Result<Vec<_>>>()?;
+        let level = |k: usize| Level::of(study, k..k + 1, rules);
+        let single = (0..most).map(level).collect::<Result<Vec<_>>>()?;
         let stack = |m: usize| match m {
             1 => Ok(single[0].clone()),
-            m => Level::of(study, 0..m),
+            m => Level::of(study, 0..m, rules),
         };
         let stacked = (1..=most)
             .map(|m| counts.contains(&m).then(|| stack(m)).transpose())
             .collect::<Result<Vec<_>>>()?;
         let tests = Tests { single: &single, stacked: &stacked };
+        let pool = pool(study, rules)?;
         let groups: Vec<Score> = study
             .groups
             .iter()
             .enumerate()
-            .map(|(i, g)| score(study, g, tests.truth(i, counts[i])))
+            .map(|(i, g)| score(study, g, &pool, i, tests.truth(i, counts[i])))
             .collect();
-        let mut pairs = Vec::new();
-        for a in 0..counts.len() {
-            for b in a + 1..counts.len() {
-                pairs.push(tests.pair(a, b, counts[a].min(counts[b]), &groups));
-            }
-        }
-        let found: Vec<PValue> = pairs.iter().map(|p| p.sign_flip).collect();
-        for (pair, holm) in pairs.iter_mut().zip(multiplicity::holm(&found)) {
-            pair.holm = holm;
-        }
-        Ok(Scores { groups, pairs, single })
+        let pair = |contest: &Contest| {
+            let seeds = counts[contest.a].min(counts[contest.b]);
+            tests.pair(contest.clone(), seeds)
+        };
+        let pairs = pool.contests.iter().map(pair).collect();
+        Ok(Scores { rules: *rules, groups, pairs, pool, single })
     }
 
     /// The pair of two configurations, in either order; `None` for one and the same.
     pub fn pair(&self, i: usize, j: usize) -> Option<&PairScore> {
-        self.pairs.iter().find(|pair| (pair.a, pair.b) == (i.min(j), i.max(j)))
+        let pair = (i.min(j), i.max(j));
+        self.pairs.iter().find(|p| (p.contest.a, p.contest.b) == pair)
     }
 
     /// The margin tests at row `i`, column `j` of Table 5's layout.
@@ -191,7 +198,7 @@ impl Scores {
     }
 }
 
-/// The levels from which scores are put together.
+/// The levels from which tests of margins are put together.
 struct Tests<'a> {
     single: &'a [Level],
     /// The first m seeds stacked, at m - 1; absent where no configuration has exactly m.
@@ -204,136 +211,187 @@ impl Tests<'_> {
     }
 
     fn truth(&self, i: usize, seeds: usize) -> MarginScore {
-        let of = |level: &Level| {
-            let test = &level.comparison.models[level.at(i)].versus_truth;
-            (test.stuart_maxwell.p, test.stuart_maxwell.df)
-        };
-        let level = self.level(seeds);
-        MarginScore {
-            stuart_maxwell: self.single[..seeds].iter().map(of).collect(),
-            sign_flip: level.comparison.models[level.at(i)].versus_truth.sign_flip.p,
-        }
+        margin_score(
+            self.single[..seeds].iter().filter_map(|level| level.truth(i)),
+            self.level(seeds).truth(i),
+        )
     }
 
-    fn pair(&self, a: usize, b: usize, seeds: usize, groups: &[Score]) -> PairScore {
+    fn pair(&self, contest: Contest, seeds: usize) -> PairScore {
         let found = |level: &Level| {
-            let pair = level.comparison.pair(level.at(a), level.at(b));
+            let pair = level.comparison.pair(level.at(contest.a), level.at(contest.b));
             pair.expect("both are members").clone()
         };
-        let (all, singles) =
-            (found(self.level(seeds)), self.single[..seeds].iter().map(found).collect::<Vec<_>>());
-        let margin = |tests: &MarginTests| (tests.stuart_maxwell.p, tests.stuart_maxwell.df);
-        let each = groups[a].runs.iter().zip(&groups[b].runs).map(|(x, y)| x - y);
+        let singles: Vec<_> = self.single[..seeds].iter().map(found).collect();
+        let all = found(self.level(seeds));
         PairScore {
-            a,
-            b,
-            difference: all.accuracy.clustered,
-            each: each.collect(),
-            sign_flip: all.accuracy.sign_flip.p,
-            holm: PValue::ONE,
             mcnemar: singles.iter().map(|p| p.accuracy.mcnemar.exact).collect(),
-            minimum_detectable: all.accuracy.minimum_detectable,
-            margins: MarginScore {
-                stuart_maxwell: singles.iter().map(|p| margin(&p.margins)).collect(),
-                sign_flip: all.margins.sign_flip.p,
-            },
+            margins: margin_score(
+                singles.iter().filter_map(|p| p.margins.as_ref()),
+                all.margins.as_ref(),
+            ),
+            contest,
         }
     }
 }
 
-fn score(study: &Study, group: &Group, truth: MarginScore) -> Score {
-    const DRAWS: usize = 9_999;
-    let runs: Vec<_> = group.runs.iter().map(|&i| &study.runs[i]).collect();
-    let answers: Vec<&[Prediction]> =
-        runs.iter().filter_map(|r| Some(r.answers.as_ref()?.rows.as_slice())).collect();
-    let accuracy = |rows: &&[Prediction]| {
-        rows.iter().filter(|r| r.predicted == r.target).count() as f64 / rows.len() as f64
-    };
-    let each: Vec<f64> = answers.iter().map(accuracy).collect();
-    Score {
-        accuracy: mean_accuracy(&answers),
-        seeds: seeds::summarize(&each, DRAWS, SEED),
-        runs: each,
-        run_ids: runs.iter().map(|r| r.record.run_id.clone()).collect(),
-        truth,
-        first: Evaluation::of(answers[0], SEED),
+fn margin_score<'a>(
+    singles: impl Iterator<Item = &'a MarginTests>,
+    all: Option<&MarginTests>,
+) -> MarginScore {
+    MarginScore {
+        stuart_maxwell: singles.map(|t| (t.stuart_maxwell.p, t.stuart_maxwell.df)).collect(),
+        sign_flip: all.map_or(PValue::ONE, |t| t.sign_flip.p),
     }
 }
 
-/// Mean accuracy over runs on the same samples in the same order, with the cluster-robust score
-/// interval; Wilson's where there are fewer than two clusters.
-fn mean_accuracy(runs: &[&[Prediction]]) -> Estimate {
-    let rows = runs[0];
-    let hits: Vec<u64> = (0..rows.len())
-        .map(|i| runs.iter().filter(|r| r[i].predicted == r[i].target).count() as u64)
-        .collect();
-    let (n, seeds) = (rows.len(), runs.len() as f64);
-    let total: u64 = hits.iter().sum();
-    let value = total as f64 / (n as f64 * seeds);
-    let clusters = Clusters::by_id(rows.iter().map(|r| r.group_id.as_str()));
-    let sums = clusters.sums(|row| hits[row] as i64);
-    let squares = hits.iter().map(|h| h * h).sum();
-    let robust = clustered_error(&sums, clusters.sizes(), squares)
-        .and_then(|e| interval::clustered_share(value, e.cr1 / seeds, clusters.len()));
-    let wilson = || interval::wilson((value * n as f64).round() as u64, n as u64);
-    let (lo, hi) = robust.or_else(wilson).map_or((0.0, 1.0), |i| (i.lo, i.hi));
-    Estimate { value, lo, hi, n, clusters: clusters.len() }
+/// The answers of every run of a group, rows in one order.
+fn answers<'a>(study: &'a Study, group: &'a Group) -> impl Iterator<Item = &'a [Prediction]> {
+    let of = |&run: &usize| study.runs[run].answers.as_ref().map(|a| a.rows.as_slice());
+    group.runs.iter().filter_map(of)
 }
 
-/// Which of some configurations is the best, and whether one may say so.
+/// Hits of every group, seed and video.
+fn pool(study: &Study, rules: &Rules) -> Result<Pool> {
+    let first = study.groups.iter().find_map(|group| answers(study, group).next());
+    let rows = first.unwrap_or(&[]);
+    let clusters = Clusters::by_id(rows.iter().map(|r| r.group_id.as_str()));
+    let mut entries = Vec::new();
+    for group in &study.groups {
+        let mut hits = Vec::new();
+        for answers in answers(study, group) {
+            let same = |(a, b): (&Prediction, &Prediction)| a.group_id == b.group_id;
+            ensure!(
+                answers.len() == rows.len() && answers.iter().zip(rows).all(same),
+                "the runs of {} put the samples into other groups than the first run",
+                group.label
+            );
+            hits.push(clusters.sums(|i| i64::from(answers[i].predicted == answers[i].target)));
+        }
+        entries.push(Entry { label: group.label.clone(), hits });
+    }
+    let settings = Settings { seed: SEED, sign_flips: rules.sign_flips, margin: rules.margin };
+    Ok(Pool::of(clusters.sizes(), &entries, &settings))
+}
+
+fn score(study: &Study, group: &Group, pool: &Pool, index: usize, truth: MarginScore) -> Score {
+    const DRAWS: usize = 9_999;
+    let found = &pool.configurations[index];
+    let evaluations: Vec<Evaluation> =
+        answers(study, group).map(|rows| Evaluation::of(&Answers::of_predictions(rows))).collect();
+    let (n, clusters) = (pool.rows as usize, pool.clusters);
+    let wilson = || interval::wilson((found.accuracy * n as f64).round() as u64, n as u64);
+    let at = found.interval.or_else(wilson).unwrap_or(Interval { lo: 0.0, hi: 1.0 });
+    let clip = |e: &Evaluation| Some(e.clips?.mean_probability?.value);
+    Score {
+        accuracy: Estimate { value: found.accuracy, lo: at.lo, hi: at.hi, n, clusters },
+        scope: found.scope,
+        seeds: seeds::summarize(&found.each, DRAWS, SEED),
+        runs: found.each.clone(),
+        run_ids: group.runs.iter().map(|&i| study.runs[i].record.run_id.clone()).collect(),
+        truth,
+        metrics: METRICS
+            .iter()
+            .filter_map(|m| {
+                Some((m.name.to_owned(), mean(&evaluations, |e| e.metric(m.name)?.value)?))
+            })
+            .collect(),
+        clip_accuracy: mean(&evaluations, clip),
+        first: evaluations.into_iter().next().expect("a group has answers"),
+    }
+}
+
+/// Mean over seeds of what every seed has.
+fn mean(seeds: &[Evaluation], of: impl Fn(&Evaluation) -> Option<f64>) -> Option<f64> {
+    let values: Vec<f64> = seeds.iter().map(of).collect::<Option<_>>()?;
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+/// Which of some configurations is the best, and what may be said of it.
 #[derive(Clone, Debug)]
 pub struct Verdict {
-    /// Its index.
-    pub best: usize,
-    /// The configurations that cannot be told from it, itself left out.
-    pub tied: Vec<usize>,
+    found: pooled::Verdict,
     /// The verdict in words.
     pub note: String,
 }
 
 impl Verdict {
-    /// Whether `group` is the best and its difference to every other survives.
+    /// Whether `group` is the best and shown to be better than every other.
     pub fn is_strong(&self, group: usize) -> bool {
-        group == self.best && self.tied.is_empty()
+        group == self.found.best && self.found.is_strong()
     }
 
-    /// Whether `group` is one of several best that cannot be told apart.
-    pub fn is_tie(&self, group: usize) -> bool {
-        !self.tied.is_empty() && (group == self.best || self.tied.contains(&group))
+    /// What stands behind the number of `group`: nothing, or how it stands to the highest mean.
+    pub fn mark(&self, group: usize) -> &'static str {
+        let found = &self.found;
+        let open = [&found.undecided, &found.untested];
+        if found.is_weights_only() {
+            return if group == found.best { " †" } else { "" };
+        }
+        if found.equivalent.contains(&group) {
+            return " ≡";
+        }
+        let is_tied = open.iter().any(|list| list.contains(&group));
+        let leads_a_tie = group == found.best && open.iter().any(|list| !list.is_empty());
+        match (is_tied || leads_a_tie, group == found.best && !found.equivalent.is_empty()) {
+            (true, _) => " ≈",
+            (false, true) => " ≡",
+            _ => "",
+        }
     }
 }
 
-/// The best of `members` (at least one): the highest mean, and the tests that support it or not,
-/// corrected over the pairs of members.
+/// The best of `members` (at least one), corrected over the pairs of members.
 pub fn verdict(study: &Study, scores: &Scores, members: &[usize]) -> Verdict {
-    let value = |i: usize| scores.groups[i].accuracy.value;
-    let best = members.iter().copied().reduce(|b, i| if value(i) > value(b) { i } else { b });
-    let best = best.unwrap_or(0);
-    let inside = |pair: &&PairScore| members.contains(&pair.a) && members.contains(&pair.b);
-    let pairs: Vec<&PairScore> = scores.pairs.iter().filter(inside).collect();
-    let found: Vec<PValue> = pairs.iter().map(|p| p.sign_flip).collect();
-    let adjusted = multiplicity::holm(&found);
-    let mine = pairs.iter().zip(&adjusted).filter(|(p, _)| p.a == best || p.b == best);
-    let mine: Vec<_> =
-        mine.map(|(p, holm)| (if p.a == best { p.b } else { p.a }, *p, *holm)).collect();
-    let survives =
-        |(_, pair, holm): &&(usize, &PairScore, PValue)| holm.p() < LEVEL && pair.is_consistent();
-    let tied: Vec<usize> = mine.iter().filter(|m| !survives(m)).map(|m| m.0).collect();
-    let largest = mine.iter().map(|m| m.2).max_by(|a, b| a.p().total_cmp(&b.p()));
-    let tested = "cluster sign-flip test over all seeds, Holm's correction over the pairs of this \
-                  table, and every seed on the same side";
-    let label = |i: usize| study.groups[i].label.as_str();
-    let note = match (largest, tied.as_slice()) {
-        (None, _) => "One configuration: there is nothing to compare it with.".into(),
-        (Some(p), []) => format!(
-            "Bold: the best; its difference to every other survives (largest p = {p}; {tested})."
-        ),
-        (_, tied) => format!(
-            "≈ marks a tie, and nothing is bold: {} has the highest mean, but its difference to {} \
-             does not survive ({tested}).",
-            label(best),
-            tied.iter().map(|&i| label(i)).collect::<Vec<_>>().join("; ")
-        ),
-    };
-    Verdict { best, tied, note }
+    let found = scores.pool.verdict(members).expect("a table has members");
+    let note = note(study, scores, &found);
+    Verdict { found, note }
+}
+
+fn note(study: &Study, scores: &Scores, found: &pooled::Verdict) -> String {
+    let label = |&i: &usize| study.groups[i].label.as_str();
+    let list = |groups: &[usize]| groups.iter().map(label).collect::<Vec<_>>().join("; ");
+    let best = label(&found.best);
+    let tested = "test over seeds and videos as crossed factors, every seed of both sides, Holm's \
+                  correction over the pairs of this table";
+    let p = |p: Option<PValue>| p.map_or("–".to_owned(), |p| p.to_string());
+    if found.is_strong() {
+        let largest = p(found.largest_p);
+        return format!(
+            "Bold: the best; it is ahead of every other (largest p = {largest}; {tested})."
+        );
+    }
+    let mut parts = Vec::new();
+    if found.is_weights_only() {
+        parts.push(format!(
+            "† these weights only: {best} is ahead of every other on other videos too (cluster \
+             sign-flip test of these weights, Holm: largest p = {}), with every seed ahead of \
+             every seed, but another training run of it may not be. Nothing is bold.",
+            p(found.largest_weights_p)
+        ));
+    }
+    if !found.undecided.is_empty() {
+        parts.push(format!(
+            "≈ not told apart, and nothing is bold: {best} has the highest mean, but it is not shown \
+             to be ahead of {} ({tested}).",
+            list(&found.undecided)
+        ));
+    }
+    if !found.untested.is_empty() {
+        parts.push(format!(
+            "Nothing can be said of {best} against {}: one side has one seed, or nothing varies.",
+            list(&found.untested)
+        ));
+    }
+    if let Some(margin) = scores.rules.margin.filter(|_| !found.equivalent.is_empty()) {
+        parts.push(format!(
+            "≡ shown to be as good as {best} within {} points: {} (two one-sided tests, Holm).",
+            100.0 * margin,
+            list(&found.equivalent)
+        ));
+    }
+    if parts.is_empty() {
+        parts.push("One configuration: there is nothing to compare it with.".to_owned());
+    }
+    parts.join(" ")
 }

@@ -7,7 +7,7 @@ use std::{
 use anyhow::{ensure, Result};
 use serde_json::Value;
 
-use super::paper;
+use super::{imported::ImportedRun, paper, rules::Rules};
 use crate::{
     corpus::demo,
     digest,
@@ -29,6 +29,10 @@ pub struct Request {
     pub title: String,
     /// Most thumbnails to write.
     pub max_thumbs: usize,
+    /// How the tests are made.
+    pub rules: Rules,
+    /// Answers of other programs, rows of their own.
+    pub imported: Vec<ImportedRun>,
 }
 
 /// Thumbnails of a report when nobody says how many.
@@ -44,6 +48,8 @@ impl Request {
             split: Split::Test,
             title: format!("Emotion recognition report: {name}"),
             max_thumbs: MAX_THUMBS,
+            rules: Rules::default(),
+            imported: Vec::new(),
         }
     }
 }
@@ -72,6 +78,8 @@ pub struct Run {
     pub looks: usize,
     /// Its answers; `None` when they are missing or refused, which a problem explains.
     pub answers: Option<Predictions>,
+    /// Whether another program made them.
+    pub imported: bool,
 }
 
 /// Runs that differ in nothing but the seed.
@@ -140,6 +148,8 @@ impl Study {
             request.runs.display(),
             problems.join("; ")
         );
+        let known = places(&runs);
+        runs.extend(request.imported.iter().map(|run| imported(run, &known)));
         runs.sort_by_cached_key(|run| {
             let r = &run.record;
             (paper::position(&r.config), r.label.clone(), r.seed, run.name.clone())
@@ -192,6 +202,25 @@ impl Study {
     }
 }
 
+/// Another program's answers as a run.
+fn imported(run: &ImportedRun, known: &BTreeMap<String, (String, String)>) -> Run {
+    Run {
+        folder: RunFolder::new(&run.file.with_extension("run")),
+        name: run.file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        record: run.record(),
+        epochs: Vec::new(),
+        looks: 0,
+        answers: Some(Predictions { rows: run.placed(known), digest: run.digest.clone() }),
+        imported: true,
+    }
+}
+
+/// Clip and group of every sample that a run answered.
+fn places(runs: &[Run]) -> BTreeMap<String, (String, String)> {
+    let rows = runs.iter().filter_map(|run| run.answers.as_ref()).flat_map(|a| &a.rows);
+    rows.map(|r| (r.sample_id.clone(), (r.clip_id.clone(), r.group_id.clone()))).collect()
+}
+
 /// The runs that the grid lists as failed and that have no folder to speak for them.
 fn failed(request: &Request, runs: &[Run], problems: &mut Vec<String>) -> Vec<GridRow> {
     let rows = runs::grid(&request.runs).unwrap_or_else(|e| {
@@ -237,7 +266,15 @@ fn read_run(folder: &RunFolder, split: Split, problems: &mut Vec<String>) -> Res
         note(format!("no predictions on {split}, so it is in no table of results"));
         None
     };
-    Ok(Run { folder: folder.clone(), name, record, epochs, looks: looks.len(), answers })
+    Ok(Run {
+        folder: folder.clone(),
+        name,
+        record,
+        epochs,
+        looks: looks.len(),
+        answers,
+        imported: false,
+    })
 }
 
 fn read_answers(folder: &RunFolder, split: Split) -> Result<Predictions> {
@@ -285,12 +322,13 @@ fn keep_one_test_set(runs: &mut [Run], problems: &mut Vec<String>) -> Vec<(Strin
 
 /// The manifest that was named, or the one that a run names and that is still what it was.
 fn find_data(request: &Request, runs: &[Run], problems: &mut Vec<String>) -> Option<DataSet> {
-    let digests: Vec<&str> = runs.iter().map(|r| r.record.manifest_digest.as_str()).collect();
+    let own: Vec<&Run> = runs.iter().filter(|run| !run.imported).collect();
+    let digests: Vec<&str> = own.iter().map(|r| r.record.manifest_digest.as_str()).collect();
     if digests.iter().any(|d| *d != digests[0]) {
         problems.push("the runs were trained on different states of the data set".into());
     }
     let named = request.manifest.clone().map(|m| vec![m]);
-    let candidates = named.unwrap_or_else(|| runs.iter().filter_map(manifest_of).collect());
+    let candidates = named.unwrap_or_else(|| own.iter().copied().filter_map(manifest_of).collect());
     let mut reasons = Vec::new();
     for folder in &candidates {
         match read_data(folder, &digests) {

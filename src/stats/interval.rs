@@ -1,6 +1,7 @@
 //! Intervals for shares and differences, all at 95 %.
 use serde::{Deserialize, Serialize};
-use statrs::distribution::{ContinuousCDF, StudentsT};
+
+use super::student;
 
 /// 97.5 % point of the standard normal distribution.
 pub const Z95: f64 = 1.959_963_984_540_054;
@@ -32,7 +33,7 @@ pub fn wilson(successes: u64, n: u64) -> Option<Interval> {
 
 /// Wilson's interval of the share `p` at a possibly fractional number of samples `n` and quantile
 /// `z`; no rounding at its ends.
-fn score(p: f64, n: f64, z: f64) -> Interval {
+pub(crate) fn score(p: f64, n: f64, z: f64) -> Interval {
     let square = z * z / n;
     let centre = (p + square / 2.0) / (1.0 + square);
     let half = z * (p * (1.0 - p) / n + square / (4.0 * n)).sqrt() / (1.0 + square);
@@ -43,34 +44,17 @@ fn score(p: f64, n: f64, z: f64) -> Interval {
     }
 }
 
-/// The score interval of a share whose rows come in `clusters`: at the effective sample size
-/// `p (1 - p) / se^2` and with the t quantile of `clusters - 1` degrees of freedom. Where the
-/// standard error is 0 (all right or all wrong) every cluster counts as one sample. `None` with
-/// fewer than two clusters. Korn and Graubard (1998), Survey Methodology 24:193-201, for the
-/// effective sample size; Dean and Pagano (2015), Journal of Survey Statistics and Methodology
-/// 3:484-503, for its use in the score interval.
-pub fn clustered_share(p: f64, error: f64, clusters: usize) -> Option<Interval> {
-    let t = t_quantile(clusters.checked_sub(1)?)?;
-    let effective = if error > 0.0 { p * (1.0 - p) / (error * error) } else { clusters as f64 };
-    let degenerate = effective <= 0.0 || !effective.is_finite();
-    let effective = if degenerate { clusters as f64 } else { effective };
-    Some(score(p, effective, t))
-}
-
 /// `mean` plus and minus the t quantile of `clusters - 1` degrees of freedom times `error`, cut
-/// to -1..=1; `None` with fewer than two clusters.
+/// to -1..=1; `None` with fewer than two clusters, or where nothing varies: that no difference was
+/// seen does not make it known exactly.
 pub fn clustered_difference(mean: f64, error: f64, clusters: usize) -> Option<Interval> {
     let t = t_quantile(clusters.checked_sub(1)?)?;
-    Some(Interval::around(mean, t * error, -1.0, 1.0))
+    (error > 0.0).then(|| Interval::around(mean, t * error, -1.0, 1.0))
 }
 
 /// The 97.5 % point of Student's t distribution; `None` for 0 degrees of freedom.
 pub fn t_quantile(df: usize) -> Option<f64> {
-    if df == 0 {
-        return None;
-    }
-    let distribution = StudentsT::new(0.0, 1.0, df as f64).ok()?;
-    Some(distribution.inverse_cdf(0.975))
+    student::quantile(0.975, df as f64)
 }
 
 /// A difference of two paired shares, `(b - c) / n`.
@@ -140,14 +124,11 @@ mod tests {
     }
 
     #[test]
-    fn a_clustered_interval_of_single_rows_is_wider_than_wilson_by_t_only() {
-        let error = (0.25f64 / 99.0).sqrt();
-        let clustered = clustered_share(0.5, error, 100).expect("100 clusters");
-        let plain = wilson(50, 100).expect("100 rows");
-        assert!(clustered.lo < plain.lo && plain.lo - clustered.lo < 0.003);
-        assert_eq!(clustered_share(0.5, 0.1, 1), None);
-        let sure = clustered_share(1.0, 0.0, 4).expect("4 clusters");
-        assert!(sure.lo < 0.5 && sure.hi == 1.0, "{sure:?}");
+    fn a_difference_that_never_varied_has_no_interval() {
+        assert_eq!(clustered_difference(0.0, 0.0, 143), None);
+        assert_eq!(clustered_difference(0.1, 0.01, 1), None);
+        let at = clustered_difference(0.1, 0.01, 143).expect("varies");
+        assert!(at.lo > 0.08 && at.hi < 0.12, "{at:?}");
     }
 
     #[test]

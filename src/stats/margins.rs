@@ -39,11 +39,11 @@ pub struct ClusterForms {
 
 impl Margins {
     /// The margins' differences of raters `a` and `b`, labels below `k`, one label per row.
-    pub fn new(k: usize, a: &[u8], b: &[u8], clusters: &Clusters) -> Self {
+    pub fn new<T: Copy + Into<usize>>(k: usize, a: &[T], b: &[T], clusters: &Clusters) -> Self {
         let mut d = vec![0; clusters.len() * k];
         for ((&a, &b), &cluster) in a.iter().zip(b).zip(clusters.of_row()) {
-            d[cluster * k + usize::from(a)] += 1;
-            d[cluster * k + usize::from(b)] -= 1;
+            d[cluster * k + a.into()] += 1;
+            d[cluster * k + b.into()] -= 1;
         }
         let index = linear::pivots(d.chunks_exact(k.max(1)), k);
         Margins { k, d, sizes: clusters.sizes().to_vec(), index }

@@ -5,10 +5,15 @@
 //! raters use the classes equally often (not whether one is better), and it takes frames of one
 //! clip for independent (they are not). It is computed here exactly, as "the paper's test", and
 //! beside it stand tests that respect the clips ([`signflip`] first).
+pub mod answers;
 mod binomial;
 pub mod clusters;
 pub mod comparison;
+pub mod confident;
+pub mod crossed;
 mod double;
+pub mod effect;
+pub mod equivalence;
 pub mod interval;
 mod linear;
 pub mod margins;
@@ -17,9 +22,14 @@ pub mod mh;
 pub mod multiplicity;
 mod number;
 pub mod pairing;
+pub mod planning;
+pub mod pooled;
+pub mod ranking;
 pub mod resample;
 pub mod seeds;
+pub mod share;
 pub mod signflip;
+pub mod student;
 pub mod subset;
 pub mod table;
 pub mod tail;

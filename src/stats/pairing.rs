@@ -1,8 +1,10 @@
 //! Bringing the rows of several models together by sample_id, never by position.
 use std::collections::BTreeMap;
 
-use super::clusters::Clusters;
-use crate::record::Prediction;
+use super::{
+    answers::{Answer, Answers},
+    clusters::Clusters,
+};
 
 /// Ids shown of those that only one side has.
 const SHOWN: usize = 3;
@@ -37,6 +39,16 @@ pub enum PairingError {
         /// How many ids only one has, and the first of them.
         difference: String,
     },
+    /// The models know different classes.
+    #[error("{a} and {b} do not have the same classes: {found}")]
+    Classes {
+        /// The first model.
+        a: String,
+        /// The other model.
+        b: String,
+        /// What the first and the other have.
+        found: String,
+    },
     /// The models were told different truths (or clips) of a sample.
     #[error("{a} and {b} disagree on the {what} of sample `{sample}`: {found}")]
     Conflict {
@@ -58,10 +70,14 @@ pub enum PairingError {
 pub struct Paired {
     /// Names of the models.
     pub names: Vec<String>,
+    /// Names of the classes.
+    pub classes: Vec<String>,
+    /// Ids of the samples.
+    pub samples: Vec<String>,
     /// True labels, `[rows]`.
-    pub truth: Vec<u8>,
+    pub truth: Vec<u16>,
     /// Predicted labels, `[models][rows]`.
-    pub predicted: Vec<Vec<u8>>,
+    pub predicted: Vec<Vec<u16>>,
     /// The rows' groups.
     pub clusters: Clusters,
 }
@@ -70,36 +86,55 @@ pub struct Paired {
 ///
 /// # Errors
 /// See [`PairingError`].
-pub fn pair(models: &[(String, Vec<Prediction>)]) -> Result<Paired, PairingError> {
+pub fn pair(models: &[(String, &Answers)]) -> Result<Paired, PairingError> {
     let tables = models.iter().map(by_id).collect::<Result<Vec<_>, _>>()?;
-    let (first, name) = match (tables.first(), models.first()) {
-        (Some(table), Some((name, _))) => (table, name),
+    let (first, (name, answers)) = match (tables.first(), models.first()) {
+        (Some(table), Some(model)) => (table, model),
         _ => return Err(PairingError::Nothing),
     };
-    for (table, (other, _)) in tables.iter().zip(models).skip(1) {
+    for (table, (other, of_other)) in tables.iter().zip(models).skip(1) {
+        same_classes((name, &answers.classes), (other, &of_other.classes))?;
         same_samples(name, first, other, table)?;
         same_facts(name, first, other, table)?;
     }
     let labels = |table: &Rows| table.values().map(|row| row.predicted).collect();
     Ok(Paired {
         names: models.iter().map(|(name, _)| name.clone()).collect(),
+        classes: answers.classes.clone(),
+        samples: first.keys().map(|id| (*id).to_owned()).collect(),
         truth: first.values().map(|row| row.target).collect(),
         predicted: tables.iter().map(labels).collect(),
         clusters: Clusters::by_id(first.values().map(|row| row.group_id.as_str())),
     })
 }
 
-type Rows<'a> = BTreeMap<&'a str, &'a Prediction>;
+type Rows<'a> = BTreeMap<&'a str, &'a Answer>;
 
-fn by_id((name, rows): &(String, Vec<Prediction>)) -> Result<Rows<'_>, PairingError> {
+fn by_id<'a>((name, answers): &(String, &'a Answers)) -> Result<Rows<'a>, PairingError> {
     let mut table = BTreeMap::new();
-    for row in rows {
+    for row in &answers.rows {
         if table.insert(row.sample_id.as_str(), row).is_some() {
             let (name, sample) = (name.clone(), row.sample_id.clone());
             return Err(PairingError::Duplicate { name, sample });
         }
     }
     Ok(table)
+}
+
+fn same_classes(
+    (a, of_a): (&str, &[String]),
+    (b, of_b): (&str, &[String]),
+) -> Result<(), PairingError> {
+    if of_a == of_b {
+        return Ok(());
+    }
+    let differing = of_a.iter().zip(of_b).position(|(x, y)| x != y);
+    let found = match differing {
+        _ if of_a.len() != of_b.len() => format!("{} and {} of them", of_a.len(), of_b.len()),
+        Some(label) => format!("class {label} is {} and {}", of_a[label], of_b[label]),
+        None => String::new(),
+    };
+    Err(PairingError::Classes { a: a.to_owned(), b: b.to_owned(), found })
 }
 
 fn same_samples(a: &str, rows_a: &Rows, b: &str, rows_b: &Rows) -> Result<(), PairingError> {
@@ -150,36 +185,35 @@ fn same_facts(a: &str, rows_a: &Rows, b: &str, rows_b: &Rows) -> Result<(), Pair
 mod tests {
     use super::*;
 
-    fn rows(ids: &[&str]) -> Vec<Prediction> {
-        let row = |id: &&str| Prediction {
+    fn rows(ids: &[&str]) -> Answers {
+        let row = |id: &&str| Answer {
             sample_id: id.to_string(),
-            clip_id: "c".into(),
+            clip_id: None,
             group_id: "g".into(),
             target: 0,
             predicted: 1,
-            logits: [0.0; 7],
-            w_face: None,
-            w_context: None,
         };
-        ids.iter().map(row).collect()
+        let classes = (0..7).map(|c| c.to_string()).collect();
+        Answers { classes, rows: ids.iter().map(row).collect(), scores: None }
     }
 
-    fn refused(a: Vec<Prediction>, b: Vec<Prediction>) -> String {
+    fn refused(a: &Answers, b: &Answers) -> String {
         pair(&[("A".into(), a), ("B".into(), b)]).expect_err("must be refused").to_string()
     }
 
     #[test]
     fn order_of_rows_is_irrelevant() {
         let mut a = rows(&["x", "y"]);
-        a[0].predicted = 5;
-        let b = a.iter().rev().cloned().collect();
-        let paired = pair(&[("A".into(), a), ("B".into(), b)]).expect("same samples");
+        a.rows[0].predicted = 5;
+        let mut b = a.clone();
+        b.rows.reverse();
+        let paired = pair(&[("A".into(), &a), ("B".into(), &b)]).expect("same samples");
         assert_eq!(paired.predicted, [[5, 1], [5, 1]]);
     }
 
     #[test]
     fn other_samples_are_refused_with_counts_and_ids() {
-        let message = refused(rows(&["a", "b"]), rows(&["b", "c", "d", "e", "f"]));
+        let message = refused(&rows(&["a", "b"]), &rows(&["b", "c", "d", "e", "f"]));
         assert_eq!(
             message,
             "A was scored on 2 samples and B on 5, and they are not the same: \
@@ -189,13 +223,17 @@ mod tests {
 
     #[test]
     fn contradictions_are_refused() {
-        assert!(refused(rows(&["a", "a"]), rows(&["a"])).contains("`a` twice"));
+        assert!(refused(&rows(&["a", "a"]), &rows(&["a"])).contains("`a` twice"));
         let mut other = rows(&["a"]);
-        other[0].target = 3;
-        assert!(refused(rows(&["a"]), other.clone()).contains("target of sample `a`: 0 and 3"));
-        other[0].target = 0;
-        other[0].group_id = "h".into();
-        assert!(refused(rows(&["a"]), other).contains("group_id"));
+        other.rows[0].target = 3;
+        assert!(refused(&rows(&["a"]), &other).contains("target of sample `a`: 0 and 3"));
+        other.rows[0].target = 0;
+        other.rows[0].group_id = "h".into();
+        assert!(refused(&rows(&["a"]), &other).contains("group_id"));
+        other.classes[2] = "x".into();
+        assert!(refused(&rows(&["a"]), &other).contains("class 2 is 2 and x"));
+        other.classes.pop();
+        assert!(refused(&rows(&["a"]), &other).contains("7 and 6 of them"));
         assert_eq!(pair(&[]), Err(PairingError::Nothing));
     }
 }

@@ -1,11 +1,16 @@
-//! Several training seeds of one model: what they show and what so few cannot.
+//! Several training seeds of one model: how far they scatter, and how little a few of them tell of
+//! that. Tests between configurations are in [`super::pooled`].
 use serde::{Deserialize, Serialize};
 
-use super::interval::{self, Interval};
+use super::{
+    interval::{self, Interval},
+    tail,
+};
 use crate::seed::Draws;
 
-/// Seeds up to which all sign patterns of paired differences are enumerated.
-const EXACT_PAIRS: usize = 20;
+/// Seeds below which a bootstrap over seeds says nothing: of three seeds it spans smallest to
+/// largest and covers three times in four.
+pub const BOOTSTRAP_SEEDS: usize = 10;
 
 /// The distribution of a score over seeds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,7 +29,7 @@ pub struct SeedSummary {
     pub iqm: f64,
     /// Student's interval of the mean; `None` with one seed.
     pub mean_interval: Option<Interval>,
-    /// Bootstrap interval of the interquartile mean; `None` with fewer than three seeds.
+    /// Bootstrap interval of the interquartile mean; `None` with fewer than [`BOOTSTRAP_SEEDS`].
     pub iqm_interval: Option<Interval>,
     /// What this number of seeds cannot show.
     pub cannot_show: String,
@@ -37,13 +42,8 @@ pub struct SeedDifference {
     pub difference: f64,
     /// Chance that a random seed of the first beats one of the second, ties counted half.
     pub probability_of_improvement: f64,
-    /// Its stratified bootstrap interval; `None` with fewer than three seeds on a side.
+    /// Its stratified bootstrap interval; `None` with fewer than [`BOOTSTRAP_SEEDS`] on a side.
     pub probability_interval: Option<Interval>,
-    /// Exact sign-flip p-value of the paired differences; `None` unless both have the same,
-    /// not too large, number of seeds.
-    pub sign_flip_p: Option<f64>,
-    /// The smallest p-value that so many pairs can give.
-    pub smallest_p: Option<f64>,
 }
 
 /// Sums up `scores`, one per seed, in any order; `None` without scores. The interquartile mean
@@ -68,13 +68,12 @@ pub fn summarize(scores: &[f64], draws: usize, seed: u64) -> Option<SeedSummary>
         max: scores.iter().copied().fold(f64::NEG_INFINITY, f64::max),
         iqm,
         mean_interval: half.map(|half| Interval { lo: mean - half, hi: mean + half }),
-        iqm_interval: if n < 3 { None } else { bootstrap() },
+        iqm_interval: if n < BOOTSTRAP_SEEDS { None } else { bootstrap() },
         cannot_show: cannot_show(n),
     })
 }
 
-/// Compares the scores of two models over seeds; `None` when a side is empty. Pairs are taken in
-/// the order given (same seed, same position).
+/// Compares the scores of two models over seeds, which are no pairs; `None` when a side is empty.
 pub fn compare(a: &[f64], b: &[f64], draws: usize, seed: u64) -> Option<SeedDifference> {
     let improvement = probability_of_improvement(a, b)?;
     let bootstrap = || {
@@ -87,14 +86,11 @@ pub fn compare(a: &[f64], b: &[f64], draws: usize, seed: u64) -> Option<SeedDiff
             .collect();
         interval::percentile(&values)
     };
-    let paired = a.len() == b.len() && a.len() <= EXACT_PAIRS;
-    let differences: Vec<f64> = a.iter().zip(b).map(|(x, y)| x - y).collect();
+    let enough = a.len().min(b.len()) >= BOOTSTRAP_SEEDS;
     Some(SeedDifference {
         difference: mean(a) - mean(b),
         probability_of_improvement: improvement,
-        probability_interval: if a.len().min(b.len()) < 3 { None } else { bootstrap() },
-        sign_flip_p: paired.then(|| exact_sign_flip(&differences)),
-        smallest_p: paired.then(|| smallest_p(a.len())),
+        probability_interval: if enough { bootstrap() } else { None },
     })
 }
 
@@ -125,8 +121,9 @@ pub fn standard_deviation(scores: &[f64]) -> Option<f64> {
     (scores.len() > 1).then(|| (squares / (scores.len() - 1) as f64).sqrt())
 }
 
-/// Two-sided sign-flip p-value of the mean difference over all sign patterns. Fisher (1935), The
-/// Design of Experiments, section 21. At most 20 differences are sensible.
+/// Two-sided sign-flip p-value of the mean of paired differences over all sign patterns. Fisher
+/// (1935), The Design of Experiments, section 21. At most 20 differences are sensible. Seeds of
+/// different networks are no pairs; this is for what is.
 pub fn exact_sign_flip(differences: &[f64]) -> f64 {
     let observed = differences.iter().sum::<f64>().abs();
     let slack = 1e-12 * differences.iter().map(|d| d.abs()).sum::<f64>();
@@ -138,22 +135,39 @@ pub fn exact_sign_flip(differences: &[f64]) -> f64 {
     (0..patterns).filter(at_least).count() as f64 / patterns as f64
 }
 
-/// The smallest two-sided p-value of the exact sign-flip test on `pairs` pairs.
-pub fn smallest_p(pairs: usize) -> f64 {
-    2f64.powi(1 - pairs as i32).min(1.0)
+/// 95 % interval of a standard deviation over `n` seeds, as factors of the one that was found, if
+/// the scores are normal; `None` with one seed.
+pub fn sd_factors(n: usize) -> Option<(f64, f64)> {
+    let df = u32::try_from(n).ok()?.checked_sub(1).filter(|&df| df > 0)?;
+    let factor = |upper: f64| (f64::from(df) / chi_square_quantile(upper, df)).sqrt();
+    Some((factor(0.025), factor(0.975)))
+}
+
+/// The point above which a share `upper` of the chi-square distribution lies.
+fn chi_square_quantile(upper: f64, df: u32) -> f64 {
+    let (mut low, mut high) = (0.0, 100.0 + 10.0 * f64::from(df));
+    for _ in 0..200 {
+        let middle = 0.5 * (low + high);
+        if tail::chi_square(middle, df).p() > upper {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    0.5 * (low + high)
 }
 
 fn cannot_show(n: usize) -> String {
-    match n {
-        1 => "one seed shows no spread: a difference to another model may be luck".to_owned(),
-        2..=5 => format!(
-            "with {n} seeds no exact paired test can give p below {}: significance at 5 % is out \
-             of reach, and the sd itself is uncertain",
-            smallest_p(n)
-        ),
-        _ => {
-            format!("with {n} seeds an exact paired test can give p down to {:.2e}", smallest_p(n))
+    match sd_factors(n) {
+        None => {
+            "one seed shows no spread: nothing can be said of the configuration, only of these \
+                 weights"
+                .to_owned()
         }
+        Some((low, high)) => format!(
+            "with {n} seeds the true standard deviation over seeds may be {low:.2} to {high:.1} \
+             times the one shown"
+        ),
     }
 }
 
@@ -170,12 +184,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn five_seeds_cannot_reach_five_percent() {
+    fn few_seeds_know_little_of_their_spread() {
+        // sqrt(4 / 11.1433) and sqrt(4 / 0.4844) of the chi-square table.
+        let (low, high) = sd_factors(5).expect("five");
+        assert!((low - 0.5991).abs() < 1e-4 && (high - 2.8736).abs() < 1e-3, "{low} {high}");
         let summary = summarize(&[46.9, 46.2, 47.3, 46.5, 47.0], 999, 1).expect("five");
-        assert!(summary.cannot_show.contains("0.0625"), "{}", summary.cannot_show);
+        assert!(summary.cannot_show.contains("0.60 to 2.9"), "{}", summary.cannot_show);
+        assert_eq!(summary.iqm_interval, None, "five seeds are no bootstrap sample");
         let clear = compare(&[5.0, 6.0, 7.0, 8.0, 9.0], &[1.0; 5], 999, 1).expect("five");
-        assert_eq!((clear.sign_flip_p, clear.smallest_p), (Some(0.0625), Some(0.0625)));
-        assert_eq!(clear.probability_of_improvement, 1.0);
+        assert_eq!((clear.probability_of_improvement, clear.probability_interval), (1.0, None));
+        assert_eq!(exact_sign_flip(&[4.0, 5.0, 6.0, 7.0, 8.0]), 0.0625);
     }
 
     #[test]
@@ -188,9 +206,9 @@ mod tests {
 
     #[test]
     fn intervals_hold_their_estimate() {
-        let scores = [0.41, 0.44, 0.43, 0.47, 0.42, 0.45];
-        let summary = summarize(&scores, 2000, 1).expect("six");
-        let interval = summary.iqm_interval.expect("six");
+        let scores = [0.41, 0.44, 0.43, 0.47, 0.42, 0.45, 0.46, 0.40, 0.43, 0.44];
+        let summary = summarize(&scores, 2000, 1).expect("ten");
+        let interval = summary.iqm_interval.expect("ten");
         assert!(interval.lo < summary.iqm && summary.iqm < interval.hi);
         assert!(interval.lo >= summary.min && interval.hi <= summary.max);
     }

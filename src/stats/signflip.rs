@@ -56,9 +56,64 @@ impl SignFlip {
         }
         let sums = signed();
         let hits = sums.iter().filter(|sum| form.at(sum) >= least).count();
-        let p = PValue::new((1 + hits) as f64 / (1 + sums.len()) as f64);
-        SignFlip { stat, p, exact: false, patterns: sums.len() as u64, active }
+        SignFlip {
+            stat,
+            p: drawn(hits, sums.len()),
+            exact: false,
+            patterns: sums.len() as u64,
+            active,
+        }
     }
+
+    /// The test of one integer difference per cluster against 0: the statistic is
+    /// `(sum d)^2 / sum d^2`. All sign patterns when at most 16 differ from 0, else the signed sums
+    /// `flipped`.
+    pub fn of_differences(d: &[i64], flipped: impl FnOnce() -> Vec<i64>) -> Self {
+        let active: Vec<i64> = d.iter().copied().filter(|&x| x != 0).collect();
+        let observed = d.iter().sum::<i64>().abs();
+        let squares: f64 = active.iter().map(|&x| (x as f64).powi(2)).sum();
+        let stat = if squares > 0.0 { (observed as f64).powi(2) / squares } else { 0.0 };
+        if active.len() <= EXACT_CLUSTERS {
+            let (hits, patterns) = enumerate_sums(&active, observed);
+            let p = PValue::new(hits as f64 / patterns as f64);
+            return SignFlip { stat, p, exact: true, patterns, active: active.len() };
+        }
+        let sums = flipped();
+        let hits = sums.iter().filter(|sum| sum.abs() >= observed).count();
+        let (p, patterns) = (drawn(hits, sums.len()), sums.len() as u64);
+        SignFlip { stat, p, exact: false, patterns, active: active.len() }
+    }
+}
+
+/// `(1 + hits) / (draws + 1)`, a bound where no draw was a hit: more draws could make it smaller.
+fn drawn(hits: usize, draws: usize) -> PValue {
+    let p = (1 + hits) as f64 / (1 + draws) as f64;
+    if hits == 0 {
+        PValue::at_most(p)
+    } else {
+        PValue::new(p)
+    }
+}
+
+/// How many random signs are needed so that the smallest possible p-value of `tests` tests, times
+/// their number, is half of 5 %; at least `asked`.
+pub fn enough_draws(asked: usize, tests: usize) -> usize {
+    asked.max((40 * tests).saturating_sub(1))
+}
+
+/// Counts the sign patterns of `d` whose sum is at least `observed` in size, in Gray code order.
+fn enumerate_sums(d: &[i64], observed: i64) -> (u64, u64) {
+    let mut sum: i64 = d.iter().sum();
+    let mut signs = vec![1; d.len()];
+    let patterns = 1u64 << d.len();
+    let mut hits = u64::from(sum.abs() >= observed);
+    for pattern in 1..patterns {
+        let flipped = pattern.trailing_zeros() as usize;
+        signs[flipped] = -signs[flipped];
+        sum += 2 * signs[flipped] * d[flipped];
+        hits += u64::from(sum.abs() >= observed);
+    }
+    (hits, patterns)
 }
 
 /// Counts the sign patterns with a statistic of at least `least`, in Gray code order so that each
@@ -110,6 +165,27 @@ mod tests {
         assert!(!test.exact);
         assert!((test.p.p() - 0.041389).abs() < 0.006, "{}", test.p);
         assert_eq!(test, SignFlip::of(&margins(&a, &b, &ids), 20_000, 1));
+    }
+
+    #[test]
+    fn a_monte_carlo_floor_is_a_bound() {
+        let d = vec![1; 40];
+        let test = SignFlip::of_differences(&d, || vec![0; 999]);
+        assert_eq!((test.p.to_string().as_str(), test.exact), ("<= 0.00100", false));
+        let hit = SignFlip::of_differences(&d, || vec![40; 999]);
+        assert_eq!(hit.p, PValue::ONE);
+        assert_eq!((enough_draws(9_999, 6), enough_draws(9_999, 990)), (9_999, 39_599));
+    }
+
+    #[test]
+    fn the_test_of_differences_is_that_of_margins() {
+        let ids: Vec<String> = (0..12).map(|i| format!("{i:02}")).collect();
+        let a: Vec<u8> = (0..12).map(|i| u8::from(i < 9)).collect();
+        let b: Vec<u8> = (0..12).map(|i| u8::from(i > 6)).collect();
+        let test = SignFlip::of(&margins(&a, &b, &ids), 99, 1);
+        let d: Vec<i64> = a.iter().zip(&b).map(|(x, y)| i64::from(*x) - i64::from(*y)).collect();
+        let same = SignFlip::of_differences(&d, Vec::new);
+        assert_eq!((test.p, test.active, test.patterns), (same.p, same.active, same.patterns));
     }
 
     #[test]

@@ -1,10 +1,7 @@
 //! Accuracy on all rows and on a part of them: how much of a score rests on the rest.
 use serde::{Deserialize, Serialize};
 
-use super::{
-    clusters::{clustered_error, Clusters},
-    interval::{clustered_difference, clustered_share},
-};
+use super::{clusters::Clusters, interval::clustered_difference, share::clustered_share};
 use crate::record::Estimate;
 
 /// Accuracy on all rows beside that on the kept ones. Intervals respect clusters; they are absent
@@ -52,8 +49,7 @@ fn accuracy(right: &[bool], rows: &[usize], clusters: &Clusters) -> Option<Estim
     let (hits, sizes): (Vec<i64>, Vec<u64>) = sums.into_iter().unzip();
     let total: i64 = hits.iter().sum();
     let value = (!rows.is_empty()).then(|| total as f64 / rows.len() as f64)?;
-    let error = clustered_error(&hits, &sizes, total as u64);
-    let interval = error.and_then(|e| clustered_share(value, e.cr1, sizes.len()));
+    let interval = clustered_share(&hits, &sizes).map(|share| share.interval);
     let (lo, hi) = interval.map_or((0.0, 1.0), |i| (i.lo, i.hi));
     Some(Estimate { value, lo, hi, n: rows.len(), clusters: sizes.len() })
 }
@@ -77,7 +73,9 @@ fn difference(right: &[bool], kept: &[usize], clusters: &Clusters) -> Option<Est
     let value = all - part;
     let error = (sums.iter().map(|s| s * s).sum::<f64>() * g / (g - 1.0)).sqrt();
     let interval = (clusters.len() > 1).then(|| clustered_difference(value, error, clusters.len()));
-    let (lo, hi) = interval.flatten().map_or((-1.0, 1.0), |i| (i.lo, i.hi));
+    // Where everything is kept the two are one number, and 0 is known exactly.
+    let unknown = if kept.len() == right.len() { (0.0, 0.0) } else { (-1.0, 1.0) };
+    let (lo, hi) = interval.flatten().map_or(unknown, |i| (i.lo, i.hi));
     Some(Estimate { value, lo, hi, n: right.len(), clusters: clusters.len() })
 }
 

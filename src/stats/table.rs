@@ -52,10 +52,10 @@ impl Table {
     ///
     /// # Panics
     /// When a label is `k` or more; labels of predictions are checked where files are read.
-    pub fn of_pairs(k: usize, pairs: impl IntoIterator<Item = (u8, u8)>) -> Self {
+    pub fn of_pairs<T: Into<usize>>(k: usize, pairs: impl IntoIterator<Item = (T, T)>) -> Self {
         let mut counts = vec![0; k * k];
         for (a, b) in pairs {
-            counts[usize::from(a) * k + usize::from(b)] += 1;
+            counts[a.into() * k + b.into()] += 1;
         }
         Table { k, counts }
     }
@@ -154,15 +154,15 @@ mod tests {
 
     #[test]
     fn margins_of_a_small_table() {
-        let t = Table::of_pairs(3, [(0, 1), (0, 1), (1, 1), (2, 0)]);
+        let t = Table::of_pairs(3, [(0usize, 1), (0, 1), (1, 1), (2, 0)]);
         assert_eq!(t.margin_differences(), [1, -2, 1]);
         assert_eq!((t.total(), t.discordant(), t.weight(1, 0)), (4, 3, 2));
     }
 
     #[test]
     fn kappa_of_constants_is_undefined() {
-        assert_eq!(Table::of_pairs(2, [(0, 0), (0, 0)]).kappa(), None);
-        assert_eq!(Table::of_pairs(2, [(0, 0), (1, 1)]).kappa(), Some(1.0));
-        assert_eq!(Table::of_pairs(2, [(0, 1), (1, 0)]).kappa(), Some(-1.0));
+        assert_eq!(Table::of_pairs(2, [(0usize, 0), (0, 0)]).kappa(), None);
+        assert_eq!(Table::of_pairs(2, [(0usize, 0), (1, 1)]).kappa(), Some(1.0));
+        assert_eq!(Table::of_pairs(2, [(0usize, 1), (1, 0)]).kappa(), Some(-1.0));
     }
 }

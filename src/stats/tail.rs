@@ -4,12 +4,14 @@ use std::{f64::consts::PI, fmt};
 use serde::{Deserialize, Serialize};
 
 /// A p-value: as a number (which underflows to 0 below 5e-324) and as its logarithm (which does
-/// not).
+/// not). One from random draws, none of which reached the observed statistic, is only known to be
+/// at most what it says, and prints with `<=` through every correction.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(from = "Wire", into = "Wire")]
 pub struct PValue {
     p: f64,
     log10: f64,
+    at_most: bool,
 }
 
 /// How a [`PValue`] looks in JSON; `log10_p` is `null` when p is exactly 0.
@@ -19,36 +21,50 @@ struct Wire {
     log10_p: Option<f64>,
     #[serde(default)]
     text: String,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    at_most: bool,
 }
 
 impl From<PValue> for Wire {
     fn from(p: PValue) -> Wire {
-        Wire { p: p.p, log10_p: p.log10.is_finite().then_some(p.log10), text: p.to_string() }
+        let log10_p = p.log10.is_finite().then_some(p.log10);
+        Wire { p: p.p, log10_p, text: p.to_string(), at_most: p.at_most }
     }
 }
 
 impl From<Wire> for PValue {
     fn from(wire: Wire) -> PValue {
-        PValue { p: wire.p, log10: wire.log10_p.unwrap_or(f64::NEG_INFINITY) }
+        let log10 = wire.log10_p.unwrap_or(f64::NEG_INFINITY);
+        PValue { p: wire.p, log10, at_most: wire.at_most }
     }
 }
 
 impl PValue {
     /// Certainty: nothing speaks against the null hypothesis.
-    pub const ONE: PValue = PValue { p: 1.0, log10: 0.0 };
+    pub const ONE: PValue = PValue { p: 1.0, log10: 0.0, at_most: false };
     /// Exactly 0, the limit of an infinite statistic.
-    pub const ZERO: PValue = PValue { p: 0.0, log10: f64::NEG_INFINITY };
+    pub const ZERO: PValue = PValue { p: 0.0, log10: f64::NEG_INFINITY, at_most: false };
 
     /// A probability that is an ordinary number; clamped to 0..=1.
     pub fn new(p: f64) -> Self {
         let p = p.clamp(0.0, 1.0);
-        PValue { p, log10: p.log10() }
+        PValue { p, log10: p.log10(), at_most: false }
+    }
+
+    /// A bound: all that is known is that the p-value is not above `p`.
+    pub fn at_most(p: f64) -> Self {
+        PValue { at_most: true, ..PValue::new(p) }
+    }
+
+    /// Whether the value is only a bound from above.
+    pub fn is_bound(self) -> bool {
+        self.at_most
     }
 
     /// From a natural logarithm; above 0 counts as 0.
     pub fn from_ln(ln: f64) -> Self {
         let ln = ln.min(0.0);
-        PValue { p: ln.exp(), log10: ln / std::f64::consts::LN_10 }
+        PValue { p: ln.exp(), log10: ln / std::f64::consts::LN_10, at_most: false }
     }
 
     /// The p-value, 0 when it is below the smallest `f64`.
@@ -66,15 +82,16 @@ impl PValue {
         if self.p * m >= 1.0 {
             return PValue::ONE;
         }
-        PValue { p: self.p * m, log10: self.log10 + m.log10() }
+        PValue { p: self.p * m, log10: self.log10 + m.log10(), at_most: self.at_most }
     }
 }
 
 impl fmt::Display for PValue {
     /// Three significant digits: `1`, `0.327`, `0.0300`, `1.38e-53`, `4.20e-900`; never 0 unless
-    /// the statistic is infinite.
+    /// the statistic is infinite. A bound is `<= 1.00e-4`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&digits(self.log10))
+        let bound = if self.at_most { "<= " } else { "" };
+        f.pad(&format!("{bound}{}", digits(self.log10)))
     }
 }
 
@@ -181,6 +198,11 @@ mod tests {
             assert_eq!(digits(log10), want);
         }
         assert_eq!(PValue::ZERO.to_string(), "0");
+        let bound = PValue::at_most(1e-4);
+        assert_eq!(
+            (bound.to_string(), bound.times(6.0).to_string()),
+            ("<= 1.00e-4".into(), "<= 6.00e-4".into())
+        );
     }
 
     #[test]
@@ -189,6 +211,8 @@ mod tests {
         let text = serde_json::to_string(&p).expect("json");
         assert!(text.starts_with(r#"{"p":0.0,"log10_p":-10"#), "{text}");
         assert_eq!(serde_json::from_str::<PValue>(&text).expect("json"), p);
+        let bound = serde_json::to_string(&PValue::at_most(0.01)).expect("json");
+        assert_eq!(serde_json::from_str::<PValue>(&bound).expect("json"), PValue::at_most(0.01));
         let zero = serde_json::to_string(&PValue::ZERO).expect("json");
         assert_eq!(serde_json::from_str::<PValue>(&zero).expect("json"), PValue::ZERO);
     }

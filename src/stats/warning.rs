@@ -1,7 +1,7 @@
 //! What a reader of a result must know, as data.
 use serde::{Deserialize, Serialize};
 
-use super::{mh::Outcome, mh::StuartMaxwell};
+use super::{mh::Outcome, mh::StuartMaxwell, tail::PValue};
 
 /// Clusters below which asymptotic clustered statistics are poor.
 pub const FEW_CLUSTERS: usize = 30;
@@ -30,6 +30,15 @@ pub enum Code {
     NotArgmax,
     /// A class never occurs in the truth.
     AbsentClass,
+    /// No groups were given: every row was taken as independent.
+    NoGroups,
+    /// Scores that were called logits are probabilities.
+    Probabilities,
+    /// Something was not computed because the file does not have what it needs.
+    NotComputed,
+    /// More random draws were made than asked for, so that a correction for many tests can be
+    /// survived at all.
+    MoreDraws,
 }
 
 /// A warning: a code for programs, words for people.
@@ -53,19 +62,25 @@ pub fn clusters(rows: usize, clusters: usize) -> Option<Warning> {
     let (code, message) = match (rows, clusters) {
         (0, _) => (Code::NoData, "no rows: nothing is estimated or tested".to_owned()),
         (_, 1) => {
-            (Code::OneCluster, "all rows are one clip: no clustered interval exists".to_owned())
+            (Code::OneCluster, "all rows are one group: no clustered interval exists".to_owned())
         }
         (_, c) if c < FEW_CLUSTERS => (
             Code::FewClips,
-            format!("only {c} independent clips: trust the sign-flip test, not chi-square forms"),
+            format!("only {c} independent groups: trust the sign-flip test, not chi-square forms"),
         ),
         _ => return None,
     };
     Some(Warning::new(code, message))
 }
 
-/// What the discordant pairs of a test between `a` and `b` call for.
-pub fn discordance(a: &str, b: &str, test: &StuartMaxwell) -> Option<Warning> {
+/// What the discordant pairs of a test between `a` and `b` call for; `exact` is its p-value by
+/// enumeration, where that was made.
+pub fn discordance(
+    a: &str,
+    b: &str,
+    test: &StuartMaxwell,
+    exact: Option<PValue>,
+) -> Option<Warning> {
     match test.outcome {
         Outcome::NoData => None,
         Outcome::Vacuous => Some(Warning::new(
@@ -74,7 +89,18 @@ pub fn discordance(a: &str, b: &str, test: &StuartMaxwell) -> Option<Warning> {
         )),
         Outcome::Tested if test.discordant < FEW_DISCORDANT => Some(Warning::new(
             Code::FewDiscordantPairs,
-            format!("{a} and {b} differ on {} rows only: use the exact p-value", test.discordant),
+            match exact {
+                Some(p) => format!(
+                    "{a} and {b} differ on {} rows only: the chi-square p-value {} is an \
+                     approximation, the exact one is {p}",
+                    test.discordant, test.p
+                ),
+                None => format!(
+                    "{a} and {b} differ on {} rows only: the chi-square p-value {} is a poor \
+                     approximation",
+                    test.discordant, test.p
+                ),
+            },
         )),
         Outcome::Tested => None,
     }
@@ -112,7 +138,7 @@ mod tests {
     fn few_discordant_pairs() {
         let of = |b, c| {
             let table = Table::new(&[vec![50, b], vec![c, 50]]).expect("square");
-            code(discordance("a", "b", &mh::stuart_maxwell(&table)))
+            code(discordance("a", "b", &mh::stuart_maxwell(&table), None))
         };
         assert_eq!(of(0, 0), Some(Code::VacuousTest));
         assert_eq!(of(12, 12), Some(Code::FewDiscordantPairs));

@@ -67,7 +67,7 @@ fn table_5_has_its_layout_its_caveat_and_the_primary_test_beside_it() {
     let mut command = common::ncaers();
     let (text, _) = output(command.arg("compare").args(&paths).arg("--out").arg(&out), 0);
     for words in [
-        "models: 3, rows: 300, clips: 60",
+        "models: 3, rows: 300, groups: 60",
         "The paper's test (Stuart-Maxwell",
         "cluster sign-flip test of the same margins",
         "compares how often two raters use each class",
@@ -124,7 +124,13 @@ fn seeds_of_one_label_are_summed_up_with_what_they_cannot_show() {
     assert_eq!(value["seeds"]["glamor"]["seeds"], 3);
     let (a, b) = (&value["seed_differences"][0][0], &value["seed_differences"][0][1]);
     assert_eq!((a, b), (&json!("glamor"), &json!("plain")));
-    assert_eq!(value["seed_differences"][0][2]["sign_flip_p"], 0.25);
+    let contest = &value["pool"]["contests"][0];
+    assert_eq!(contest["ahead"], json!([9, 9]), "seeds are no pairs: {contest}");
+    assert!(contest["holm"]["p"].as_f64().expect("p") < 0.05, "{contest}");
+    assert_eq!(value["verdict"]["beaten"], json!([1]));
+    // Three seeds are no bootstrap sample: nothing is given between smallest and largest.
+    assert!(value["seeds"]["glamor"]["iqm_interval"].is_null());
+    assert!(value["seed_differences"][0][2]["probability_interval"].is_null());
     let looks = value["warnings"].as_array().expect("a list").iter();
     let looks: Vec<&str> = looks
         .filter(|w| w["code"] == "test-looks")
@@ -133,7 +139,8 @@ fn seeds_of_one_label_are_summed_up_with_what_they_cannot_show() {
     assert_eq!(looks.len(), 4, "{looks:?}");
     assert!(looks[0].contains("glamor seed 1") && looks[0].contains("2 times"), "{looks:?}");
     let (text, _) = output(common::ncaers().arg("compare").args(&paths), 0);
-    assert!(text.contains("with 3 seeds no exact paired test can give p below 0.25"), "{text}");
+    assert!(text.contains("with 3 seeds the true standard deviation"), "{text}");
+    assert!(text.contains("Verdict: glamor is the best"), "{text}");
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn a_person_sees_a_table_and_a_program_gets_full_precision() {
     let out = dir.path().join("out");
     let text = stdout(common::ncaers().arg("evaluate").arg(&file).arg("--out").arg(&out));
     let percent = format!("accuracy {:.2} %", 100.0 * right as f64 / 200.0);
-    assert!(text.contains("a: 200 rows in 40 clips") && text.contains(&percent), "{text}");
+    assert!(text.contains("a: 200 rows in 40 groups") && text.contains(&percent), "{text}");
     for word in ["macro_f1", "Surprise", "confusion (rows: truth)", "design effect", "Wilson"] {
         assert!(text.contains(word), "{word} in {text}");
     }
@@ -54,16 +54,19 @@ fn a_person_sees_a_table_and_a_program_gets_full_precision() {
 fn finished_folders_are_recognised_and_others_refused() {
     let dir = tempfile::tempdir().expect("temp dir");
     let file = answers::save(dir.path(), "a", &answers::rows("a", 8, 0.5));
+    let groups = dir.path().join("shows.csv");
+    let shows: String = (0..8).map(|c| format!("test/Anger/{c:04},show {}\n", c % 3)).collect();
+    fs::write(&groups, format!("group,show\n{shows}")).expect("writable");
     let out = dir.path().join("out");
-    let run = |seed: &str| {
+    let run = |more: &[&std::ffi::OsStr]| {
         let mut command = common::ncaers();
-        command.arg("evaluate").arg(&file).arg("--out").arg(&out).args(["--seed", seed]);
+        command.arg("evaluate").arg(&file).arg("--out").arg(&out).args(more);
         command
     };
-    stdout(&mut run("1"));
-    assert!(stdout(&mut run("1")).contains("already done"));
-    let message = refused(&mut run("2"));
-    assert!(message.contains("seed: 1 -> 2"), "{message}");
+    stdout(&mut run(&[]));
+    assert!(stdout(&mut run(&[])).contains("already done"));
+    let message = refused(&mut run(&["--groups".as_ref(), groups.as_os_str()]));
+    assert!(message.contains("groups"), "{message}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::{
     record::Split,
     report::{
         page::{Block, Section},
-        study::Study,
+        study::{Run, Study},
     },
     runs::{GridRow, Status},
 };
@@ -37,6 +37,10 @@ fn table(study: &Study) -> Table {
         let r = &run.record;
         let selected = r.selected.as_ref();
         let predictions = run.answers.as_ref().map(|a| short(&a.digest));
+        if run.imported {
+            let digest = predictions.unwrap_or_else(Cell::none);
+            return imported(at, run, digest, words.len() + numbers.len() + digests.len());
+        }
         vec![
             Cell::words(super::run_key(at)),
             short(&r.run_id).of(vec![r.run_id.clone()]),
@@ -70,6 +74,19 @@ fn table(study: &Study) -> Table {
                 .into(),
         ],
     }
+}
+
+/// The row of another program's answers: what is known is the file.
+fn imported(at: usize, run: &Run, digest: Cell, width: usize) -> Vec<Cell> {
+    let mut cells = vec![Cell::none(); width];
+    cells[0] = Cell::words(super::run_key(at));
+    cells[1] = Cell::words(&run.record.run_id).of(vec![run.record.run_id.clone()]);
+    cells[2] = Cell::words(&run.record.label);
+    cells[3] = Cell::words("imported");
+    cells[5] = Cell::count(run.record.seed);
+    cells[11] = Cell::words(format!("imported from {}", run.name));
+    cells[width - 1] = digest;
+    cells
 }
 
 /// The row of a run that left nothing but its error.
@@ -121,8 +138,8 @@ pub fn limits(study: &Study) -> Section {
             "Frames of one video resemble each other. Intervals and tests that treat videos as \
              units are given where they exist; the tests of the paper's Table 5 treat every frame \
              as independent and give p-values that are too small.",
-            "Intervals over few seeds do not contain the variation between seeds; single seeds \
-             are drawn beside the mean.",
+            "An interval of one seed says nothing about other seeds; one over few seeds is wide \
+             because so little is known of their spread. Single seeds are drawn beside the mean.",
             "An emotion label is what annotators saw in a played scene, not what a person felt.",
         ]
         .map(String::from),

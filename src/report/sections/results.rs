@@ -16,9 +16,10 @@ pub fn section(study: &Study, scores: &Scores) -> Section {
     let mut section = Section::new("results", "Results");
     section.text(format!(
         "Accuracy on the {} split: {}. Every number in a row and in a table comes from these same \
-         samples; a run on others is refused and named below. Intervals are 95 % and treat \
-         videos, not frames, as units; of several seeds they are those of the mean over seeds, \
-         and ± is the standard deviation over seeds.",
+         samples; a run on others is refused and named below. Intervals are 95 %: of several \
+         seeds they are those of the mean over seeds, with seeds and videos as crossed factors, \
+         and ± is the standard deviation over seeds; of one seed they speak of these weights on \
+         other videos. Every other metric is the mean over seeds.",
         study.split,
         test_set(study, scores),
     ));
@@ -49,17 +50,17 @@ fn interval(score: &Score) -> String {
     format!("[{}, {}]", p(score.accuracy.lo), p(score.accuracy.hi))
 }
 
-/// Mean in percent, with the standard deviation over seeds where there are several; bold where
-/// it is the best and its lead survives, marked where it ties with the best.
+/// The mean accuracy in percent as every table prints it.
+pub fn printed(score: &Score) -> String {
+    format!("{:.2}", 100.0 * score.accuracy.value)
+}
+
+/// The mean with the standard deviation over seeds where there are several; bold where it is shown
+/// to be the best, marked by how it stands to the highest mean.
 fn mean(score: &Score, group: usize, verdict: &Verdict) -> Cell {
     let value = 100.0 * score.accuracy.value;
-    let mut text = match score.sd() {
-        Some(sd) => format!("{value:.2} ± {:.2}", 100.0 * sd),
-        None => format!("{value:.2}"),
-    };
-    if verdict.is_tie(group) {
-        text += " ≈";
-    }
+    let sd = score.sd().map_or(String::new(), |sd| format!(" ± {:.2}", 100.0 * sd));
+    let text = format!("{}{sd}{}", printed(score), verdict.mark(group));
     Cell { text, value: Some(value), runs: score.run_ids.clone(), ..Cell::default() }
         .strong(verdict.is_strong(group))
 }
@@ -67,25 +68,34 @@ fn mean(score: &Score, group: usize, verdict: &Verdict) -> Cell {
 fn overview(study: &Study, scores: &Scores) -> Table {
     let all: Vec<usize> = (0..study.groups.len()).collect();
     let verdict = verdict(study, scores, &all);
+    let with_clips = scores.groups.iter().any(|score| score.clip_accuracy.is_some());
     let rows = study.groups.iter().zip(&scores.groups).enumerate().map(|(i, (group, score))| {
         let runs = || score.run_ids.clone();
         let optional = |v: Option<f64>, decimals| {
             v.map_or(Cell::none(), |v| Cell::number(v, decimals).of(runs()))
         };
-        vec![
+        let clips = score.clip_accuracy.map(|share| 100.0 * share);
+        let clips = with_clips.then(|| optional(clips, 2));
+        let mut cells = vec![
             Cell::words(&group.label),
             mean(score, i, &verdict),
             Cell { value: Some(score.accuracy.lo), ..Cell::words(interval(score)) }.of(runs()),
+        ];
+        cells.extend(clips);
+        cells.extend([
             optional(score.metric("macro_f1"), 3),
             optional(score.metric("ece"), 3),
             Cell::count(score.accuracy.n as u64),
             Cell::count(score.accuracy.clusters as u64),
             Cell::count(group.runs.len() as u64),
             key(study, group),
-        ]
+        ]);
+        cells
     });
-    let numbers =
-        ["accuracy %", "95 % interval", "macro F1", "calibration error", "n", "videos", "seeds"];
+    let numbers = ["accuracy %", "95 % interval", "accuracy over clips %", "macro F1"];
+    let more = ["calibration error", "n", "videos", "seeds"];
+    let numbers = numbers.into_iter().chain(more);
+    let numbers = numbers.filter(|title| with_clips || *title != "accuracy over clips %");
     Table {
         name: "results".into(),
         caption: format!("Results on the {} split", study.split),
@@ -96,8 +106,9 @@ fn overview(study: &Study, scores: &Scores) -> Table {
             .collect(),
         notes: vec![
             verdict.note,
-            "Macro F1 and calibration error are those of the first seed. The keys under \"runs\" \
-             are those of the table of runs."
+            "Macro F1, calibration error and accuracy over clips (the class with the highest mean \
+             probability over a clip's frames) are means over seeds. The keys under \"runs\" are \
+             those of the table of runs."
                 .into(),
         ],
     }
@@ -225,13 +236,14 @@ fn seeds(study: &Study, scores: &Scores) -> Table {
     let rows = rows.collect();
     let mut notes: Vec<String> = several
         .filter_map(|(_, s)| Some(s.seeds.as_ref()?.cannot_show.clone()))
-        .map(|text| format!("What so few seeds cannot show: {text}."))
+        .map(|text| format!("What the seeds cannot show: {text}."))
         .collect();
     notes.dedup();
     notes.insert(
         0,
-        "The interval here is Student's and treats seeds as units and the samples as given; the \
-         one in the tables above treats videos as units and the seeds as given."
+        "The interval here is Student's and treats seeds as units and the samples as given: it \
+         says where the mean over other seeds would be on these very videos. The one in the \
+         tables above is for other videos as well."
             .into(),
     );
     let numbers = ["accuracy % of every seed", "mean", "sd", "95 % over seeds"];
@@ -269,7 +281,7 @@ fn accuracy_figure(study: &Study, scores: &Scores) -> Figure {
     });
     Figure {
         name: "accuracy".into(),
-        caption: "Accuracy with 95 % intervals over videos; the paper's numbers are hollow, from \
+        caption: "Accuracy with 95 % intervals over seeds and videos; the paper's numbers are hollow, from \
                   other data; the dashed line is always naming the most frequent class"
             .into(),
         alt: alt.collect::<Vec<_>>().join("; "),

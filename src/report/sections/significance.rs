@@ -5,11 +5,13 @@ use crate::{
     report::{
         page::{Block, Section},
         paper,
-        scores::{MarginScore, PairScore, Scores},
+        scores::{MarginScore, Scores},
+        sections::results::printed,
         study::Study,
     },
     stats::{
         comparison::{Options, Pair, CAVEAT},
+        pooled::Contest,
         tail::PValue,
     },
 };
@@ -26,11 +28,12 @@ pub fn section(study: &Study, scores: &Scores) -> Section {
     section.text(CAVEAT);
     if scores.groups.iter().any(|s| s.runs.len() > 1) {
         section.text(
-            "Where both configurations have several seeds, the n-th seed of one is set beside the \
-             n-th of the other. Tests that respect videos take the answers of all these seeds on \
-             one video as one unit. The paper's test compares two single models, so it is made \
-             for every seed: the table shows the median p-value, with the smallest and the \
-             largest in brackets.",
+            "The paper's test compares two single models. Where both configurations have several \
+             seeds it is made for every seed, the n-th of one with the n-th of the other: the table \
+             shows the median p-value, with the smallest and the largest in brackets. The same \
+             question with videos as units takes the answers of all these seeds on one video as \
+             one unit. Differences of accuracy use every seed of both sides, unpaired: seeds of \
+             different networks have nothing in common but their number.",
         );
     }
     if shown.len() < study.groups.len() {
@@ -162,7 +165,8 @@ fn robust_test(study: &Study, scores: &Scores, shown: &[usize]) -> Table {
         columns,
         rows,
         notes: vec![format!(
-            "All signs where few videos differ, else {} random ones; seed {}.",
+            "All signs where few videos differ, else {} random ones; seed {}. A value after \
+             <= is a bound: no random draw reached the observed statistic.",
             options.sign_flips, options.seed
         )],
     }
@@ -189,60 +193,85 @@ fn cited() -> Table {
 }
 
 fn differences(study: &Study, scores: &Scores) -> Table {
+    let margin = scores.rules.margin;
     let rows = scores.pairs.iter().map(|pair| {
-        let runs = runs_of(study, pair.a, pair.b);
+        let contest = &pair.contest;
+        let runs = all_runs_of(study, contest.a, contest.b);
         let label = |i: usize| Cell::words(&study.groups[i].label);
-        let cells = [
-            difference(pair),
-            on_the_side(pair),
-            p_cell(pair.sign_flip),
-            p_cell(pair.holm),
+        let p = |p: Option<PValue>| p.map_or(Cell::none(), p_cell);
+        let mut cells = vec![
+            difference(scores, contest),
+            on_the_side(contest),
+            p(contest.p),
+            p(contest.holm),
+            p_cell(contest.weights.p),
+            p_cell(contest.weights_holm),
             p_range(&pair.mcnemar),
-            pair.minimum_detectable.map_or(Cell::none(), |v| Cell::number(100.0 * v, 2)),
+            contest.detectable().map_or(Cell::none(), |v| Cell::number(100.0 * v, 2)),
         ];
-        let cells = cells.map(|cell| cell.of(runs.clone()));
-        [label(pair.a), label(pair.b)].into_iter().chain(cells).collect()
+        cells.extend(margin.map(|_| p(contest.equivalence_holm)));
+        let cells = cells.into_iter().map(|cell| cell.of(runs.clone()));
+        [label(contest.a), label(contest.b)].into_iter().chain(cells).collect()
     });
     let numbers = [
         "A − B in points",
-        "seeds with A ahead",
-        "p, videos",
-        "p, videos, Holm",
+        "pairs of seeds with A ahead",
+        "p, seeds and videos",
+        "the same, Holm",
+        "p, these weights",
+        "the same, Holm",
         "p, McNemar exact, frames",
         "smallest difference found",
     ];
+    let equivalence = margin.map(|m| format!("p, equal within {} points, Holm", 100.0 * m));
+    let numbers = numbers.into_iter().map(str::to_owned).chain(equivalence);
     Table {
         name: "differences".into(),
-        caption: "Differences of accuracy, over the seeds that both have".into(),
+        caption: "Differences of accuracy, over all seeds".into(),
         rows: rows.collect(),
         columns: ["A", "B"]
             .map(Column::words)
             .into_iter()
-            .chain(numbers.map(Column::numbers))
+            .chain(numbers.map(|title| Column::numbers(&title)))
             .collect(),
         notes: vec![
-            "Intervals are 95 % with videos as units and seeds as given. A pair with one seed on \
-             either side says nothing about other seeds. Holm's correction is over all pairs of \
-             this table. The smallest difference found is the one that a test on this many videos \
-             would detect with 80 % power at 5 %."
+            "The difference is that of the accuracies as printed in the table of results. Its 95 % \
+             interval and the first p-value treat seeds and videos as crossed factors and need two \
+             seeds on both sides; where there are fewer, or where nothing varies, they are not \
+             given. \"These weights\" is the cluster sign-flip test with the seeds as given: it says \
+             nothing about other seeds. McNemar's test takes the n-th seed of one with the n-th of \
+             the other and frames as independent. Holm's corrections are over all pairs of this \
+             table. The smallest difference found is the one that as many seeds and videos would \
+             show with 80 % power at 5 %."
                 .into(),
         ],
     }
 }
 
-/// The difference of accuracies in points with its interval.
-fn difference(pair: &PairScore) -> Cell {
-    let points = |v: f64| 100.0 * v;
-    let Some(e) = pair.difference else { return Cell::none() };
-    let (value, lo, hi) = (points(e.value), points(e.lo), points(e.hi));
-    let text = format!("{value:+.2} [{lo:+.2}, {hi:+.2}]");
-    Cell { text, value: Some(value), ..Cell::default() }
+/// Run ids of all seeds of two groups.
+fn all_runs_of(study: &Study, i: usize, j: usize) -> Vec<String> {
+    let runs = [i, j].into_iter().flat_map(|g| &study.groups[g].runs);
+    runs.map(|&run| study.runs[run].record.run_id.clone()).collect()
 }
 
-fn on_the_side(pair: &PairScore) -> Cell {
-    let ahead = pair.each.iter().filter(|d| **d > 0.0).count();
-    let text = format!("{ahead} of {}", pair.each.len());
-    Cell { text, value: Some(ahead as f64 / pair.each.len().max(1) as f64), ..Cell::default() }
+/// The difference of the printed accuracies in points, with its interval.
+fn difference(scores: &Scores, contest: &Contest) -> Cell {
+    let hundredths = |i: usize| {
+        let text = printed(&scores.groups[i]).replace('.', "");
+        text.parse::<i64>().unwrap_or_default()
+    };
+    let value = (hundredths(contest.a) - hundredths(contest.b)) as f64 / 100.0;
+    let interval = contest
+        .interval
+        .map(|i| format!(" [{:+.2}, {:+.2}]", 100.0 * i.lo, 100.0 * i.hi))
+        .unwrap_or_default();
+    Cell { text: format!("{value:+.2}{interval}"), value: Some(value), ..Cell::default() }
+}
+
+fn on_the_side(contest: &Contest) -> Cell {
+    let (ahead, all) = contest.ahead;
+    let share = ahead as f64 / all.max(1) as f64;
+    Cell { text: format!("{ahead} of {all}"), value: Some(share), ..Cell::default() }
 }
 
 /// What the page says about a pair when two models are chosen from the lists: name and text, and
@@ -256,13 +285,16 @@ pub fn pair_rows(pair: &Pair, exchanged: bool) -> serde_json::Value {
             format!("{:+.2} [{:+.2}, {:+.2}]", points[0], points[1], points[2])
         });
         let tests = &pair.accuracy;
-        let margins = &pair.margins.stuart_maxwell;
+        let margins = pair.margins.as_ref().map_or("–".to_owned(), |margins| {
+            let test = &margins.stuart_maxwell;
+            format!("{} (df {})", test.p, test.df)
+        });
         serde_json::json!([
-            ["A − B in points, 95 %", difference],
+            ["A − B in points, 95 %, these weights", difference],
             ["p, cluster sign-flip", tests.sign_flip.p.to_string()],
             ["p, the same, Holm over all pairs", tests.sign_flip_adjusted.holm.to_string()],
             ["p, McNemar exact (frames)", tests.mcnemar.exact.to_string()],
-            ["p, Stuart-Maxwell (frames)", format!("{} (df {})", margins.p, margins.df)],
+            ["p, Stuart-Maxwell (frames)", margins],
         ])
     };
     let sign = if exchanged { -1.0 } else { 1.0 };

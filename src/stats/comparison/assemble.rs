@@ -1,17 +1,21 @@
 //! Computing a comparison: draws once for all models, then pair by pair.
 use rayon::prelude::*;
 
-use super::{AccuracyTests, MarginTests, Model, Options, Pair};
+use super::{AccuracyTests, MarginTests, Model, Options, Pair, MARGIN_CLASSES};
 use crate::{
-    record::{Estimate, NUM_CLASSES},
+    record::Estimate,
     stats::{
         clusters::{clustered_error, Clusters},
+        effect::effect_size,
+        equivalence::{equivalence, unseen_share},
         interval::{self, Interval},
         margins::Margins,
         mcnemar, mh,
         multiplicity::{self, Adjusted},
         pairing::Paired,
+        pooled::{Entry, Pool, Settings},
         resample::{self, Sums},
+        share::clustered_share,
         signflip::SignFlip,
         table::Table,
         tail::PValue,
@@ -21,41 +25,66 @@ use crate::{
 /// Stands in until all p-values of a family are known.
 const UNADJUSTED: Adjusted = Adjusted { holm: PValue::ONE, bh: PValue::ONE };
 
-/// All models and all pairs of them.
-pub(super) fn assemble(paired: &Paired, options: &Options) -> (Vec<Model>, Vec<Pair>) {
-    let bench = Bench::new(paired, options);
+/// All models and all pairs of them; `labels` are their configurations.
+pub(super) fn assemble(
+    paired: &Paired,
+    labels: &[&str],
+    options: &Options,
+) -> (Vec<Model>, Vec<Pair>) {
+    let bench = Bench::new(paired, labels, options);
     let m = paired.names.len();
     let mut models: Vec<Model> = (0..m).into_par_iter().map(|i| bench.model(i)).collect();
     let couples: Vec<(usize, usize)> =
         (0..m).flat_map(|a| (a + 1..m).map(move |b| (a, b))).collect();
     let mut pairs: Vec<Pair> = couples.into_par_iter().map(|(a, b)| bench.pair(a, b)).collect();
-    adjust(&mut models, &mut pairs);
+    adjust(labels, &mut models, &mut pairs);
     (models, pairs)
+}
+
+/// The files brought together by configuration, in the order of their first file.
+pub(super) fn pool(paired: &Paired, labels: &[&str], options: &Options) -> Pool {
+    let mut entries: Vec<Entry> = Vec::new();
+    for (label, predicted) in labels.iter().zip(&paired.predicted) {
+        let hits = paired.clusters.sums(|row| i64::from(predicted[row] == paired.truth[row]));
+        match entries.iter_mut().find(|entry| entry.label == *label) {
+            Some(entry) => entry.hits.push(hits),
+            None => entries.push(Entry { label: (*label).to_owned(), hits: vec![hits] }),
+        }
+    }
+    let settings =
+        Settings { seed: options.seed, sign_flips: options.sign_flips, margin: options.margin };
+    Pool::of(paired.clusters.sizes(), &entries, &settings)
 }
 
 /// The rows, and the draws that all tests share.
 struct Bench<'a> {
     paired: &'a Paired,
+    labels: &'a [&'a str],
+    margin: Option<f64>,
+    /// Classes whose margins are tested: all or none.
+    tested: usize,
     right: Vec<Vec<u8>>,
     flips: Sums,
     resampled: Sums,
 }
 
 impl<'a> Bench<'a> {
-    fn new(paired: &'a Paired, options: &Options) -> Self {
-        let hit = |labels: &Vec<u8>| -> Vec<u8> {
+    fn new(paired: &'a Paired, labels: &'a [&'a str], options: &Options) -> Self {
+        let hit = |labels: &Vec<u16>| -> Vec<u8> {
             labels.iter().zip(&paired.truth).map(|(p, t)| u8::from(p == t)).collect()
         };
         let right: Vec<Vec<u8>> = paired.predicted.iter().map(hit).collect();
-        let (labels, width) = label_counts(paired, &right);
-        let flips = resample::flip_signs(&labels, width, options.sign_flips, options.seed);
+        let classes = paired.classes.len();
+        let tested = if classes > MARGIN_CLASSES { 0 } else { classes };
+        let (counts, width) = label_counts(paired, tested, &right);
+        let flips = resample::flip_signs(&counts, width, options.sign_flips, options.seed);
         let (hits, width) = hit_counts(&paired.clusters, &right);
         let resampled = resample::bootstrap(&hits, width, options.bootstrap_draws, options.seed);
-        Bench { paired, right, flips, resampled }
+        Bench { paired, labels, margin: options.margin, tested, right, flips, resampled }
     }
 
     /// Labels of a model, or of the truth for the index after the last model.
-    fn labels(&self, rater: usize) -> &[u8] {
+    fn labels(&self, rater: usize) -> &[u16] {
         self.paired.predicted.get(rater).unwrap_or(&self.paired.truth)
     }
 
@@ -67,9 +96,10 @@ impl<'a> Bench<'a> {
         let estimate = |at: Interval| Estimate { value, lo: at.lo, hi: at.hi, n, clusters };
         let sums = self.paired.clusters.sums(|row| i64::from(self.right[i][row]));
         let error = clustered_error(&sums, self.paired.clusters.sizes(), hits);
-        let robust = error.and_then(|e| interval::clustered_share(value, e.cr1, clusters));
+        let robust = clustered_share(&sums, self.paired.clusters.sizes()).map(|s| s.interval);
         Model {
             name: self.paired.names[i].clone(),
+            configuration: self.labels[i].to_owned(),
             accuracy: interval::wilson(hits, n as u64).map(estimate),
             accuracy_clustered: robust.map(estimate),
             accuracy_bootstrap: self.bootstrap(|row| row[1 + i]),
@@ -80,20 +110,25 @@ impl<'a> Bench<'a> {
 
     fn pair(&self, a: usize, b: usize) -> Pair {
         let margins = self.margins(a, b);
-        let kappa = margins.table.kappa();
+        let rows = self.labels(a).iter().copied().zip(self.labels(b).iter().copied());
+        let kappa = match &margins {
+            Some(margins) => margins.table.kappa(),
+            None => Table::of_pairs(self.paired.classes.len(), rows).kappa(),
+        };
         Pair { a, b, margins, accuracy: self.accuracy(a, b), kappa }
     }
 
-    fn margins(&self, a: usize, b: usize) -> MarginTests {
+    fn margins(&self, a: usize, b: usize) -> Option<MarginTests> {
+        let classes = Some(self.tested).filter(|&tested| tested > 0)?;
         let (of_a, of_b) = (self.labels(a), self.labels(b));
         let rows = of_a.iter().copied().zip(of_b.iter().copied());
-        let table = Table::of_pairs(NUM_CLASSES, rows);
-        let margins = Margins::new(NUM_CLASSES, of_a, of_b, &self.paired.clusters);
+        let table = Table::of_pairs(classes, rows);
+        let margins = Margins::new(classes, of_a, of_b, &self.paired.clusters);
         let difference = |row: &[i32]| -> Vec<f64> {
-            let (a, b) = (&row[NUM_CLASSES * a..], &row[NUM_CLASSES * b..]);
-            (0..NUM_CLASSES).map(|j| f64::from(a[j] - b[j])).collect()
+            let (a, b) = (&row[classes * a..], &row[classes * b..]);
+            (0..classes).map(|j| f64::from(a[j] - b[j])).collect()
         };
-        MarginTests {
+        Some(MarginTests {
             stuart_maxwell: mh::stuart_maxwell(&table),
             stuart_maxwell_adjusted: UNADJUSTED,
             bhapkar: mh::bhapkar(&table),
@@ -104,7 +139,7 @@ impl<'a> Bench<'a> {
             sign_flip_adjusted: UNADJUSTED,
             clustered: margins.forms(),
             table,
-        }
+        })
     }
 
     fn accuracy(&self, a: usize, b: usize) -> AccuracyTests {
@@ -120,12 +155,21 @@ impl<'a> Bench<'a> {
         });
         let design_effect = error.and_then(|e| e.design_effect);
         let margins = Margins::new(2, of_a, of_b, clusters);
-        let base = NUM_CLASSES * (self.paired.names.len() + 1);
+        let base = self.tested * (self.paired.names.len() + 1);
         let signed = |row: &[i32]| {
             let d = f64::from(row[base + a] - row[base + b]);
             vec![-d, d]
         };
         let discordant = (wins + losses) as f64 / n as f64;
+        let only_by = |x: &[u8], y: &[u8]| -> Vec<u64> {
+            let sums = clusters.sums(|row| i64::from(x[row] > y[row]));
+            sums.into_iter().map(|n| n as u64).collect()
+        };
+        let tost = |margin: f64| {
+            let e = error?;
+            equivalence(e.mean, e.cr1, clusters.len() as f64 - 1.0, margin)
+        };
+        let alike = n > 0 && wins + losses == 0;
         AccuracyTests {
             difference: interval::paired_difference(wins, losses, n as u64),
             clustered: robust,
@@ -136,6 +180,9 @@ impl<'a> Bench<'a> {
             sign_flip: SignFlip::with(&margins, || self.flips.rows().map(signed).collect()),
             sign_flip_adjusted: UNADJUSTED,
             cluster_forms: margins.forms(),
+            effect: effect_size(&only_by(of_a, of_b), &only_by(of_b, of_a)),
+            equivalence: self.margin.and_then(tost),
+            unseen_share: alike.then(|| unseen_share(clusters.len())),
             minimum_detectable: design_effect
                 .and_then(|effect| mcnemar::minimum_detectable(n, discordant, effect)),
         }
@@ -153,16 +200,16 @@ impl<'a> Bench<'a> {
 }
 
 /// Per cluster: how often each model and the truth have each class, then how often each model is
-/// right; `[clusters, 7 (models + 1) + models]` and the width.
-fn label_counts(paired: &Paired, right: &[Vec<u8>]) -> (Vec<i32>, usize) {
-    let raters: Vec<&Vec<u8>> = paired.predicted.iter().chain([&paired.truth]).collect();
-    let base = NUM_CLASSES * raters.len();
+/// right; `[clusters, classes (models + 1) + models]` and the width. With `classes` 0 only the last.
+fn label_counts(paired: &Paired, classes: usize, right: &[Vec<u8>]) -> (Vec<i32>, usize) {
+    let raters: Vec<&Vec<u16>> = paired.predicted.iter().chain([&paired.truth]).collect();
+    let base = classes * raters.len();
     let width = base + right.len();
     let mut counts = vec![0; paired.clusters.len() * width];
     for (row, &cluster) in paired.clusters.of_row().iter().enumerate() {
         let sums = &mut counts[cluster * width..][..width];
-        for (rater, labels) in raters.iter().enumerate() {
-            sums[NUM_CLASSES * rater + usize::from(labels[row])] += 1;
+        for (rater, labels) in raters.iter().enumerate().filter(|_| classes > 0) {
+            sums[classes * rater + usize::from(labels[row])] += 1;
         }
         for (model, hits) in right.iter().enumerate() {
             sums[base + model] += i32::from(hits[row]);
@@ -187,14 +234,20 @@ fn hit_counts(clusters: &Clusters, right: &[Vec<u8>]) -> (Vec<i32>, usize) {
 }
 
 /// Adjusts each kind of p-value over its family: margin tests over the whole of Table 5's layout,
-/// accuracy tests over all pairs.
-fn adjust(models: &mut [Model], pairs: &mut [Pair]) {
+/// accuracy tests over all pairs of different configurations.
+fn adjust(labels: &[&str], models: &mut [Model], pairs: &mut [Pair]) {
     let mut margins: Vec<&mut MarginTests> =
-        models.iter_mut().map(|model| &mut model.versus_truth).collect();
-    let mut accuracies = Vec::new();
+        models.iter_mut().filter_map(|model| model.versus_truth.as_mut()).collect();
+    let (mut accuracies, mut seeds) = (Vec::new(), Vec::new());
     for pair in pairs {
-        margins.push(&mut pair.margins);
-        accuracies.push(&mut pair.accuracy);
+        margins.extend(pair.margins.as_mut());
+        let twins = labels[pair.a] == labels[pair.b];
+        if twins { &mut seeds } else { &mut accuracies }.push(&mut pair.accuracy);
+    }
+    for twins in seeds {
+        let alone = |p: PValue| Adjusted { holm: p, bh: p };
+        twins.mcnemar_adjusted = alone(twins.mcnemar.exact);
+        twins.sign_flip_adjusted = alone(twins.sign_flip.p);
     }
     family(&mut margins, |t| t.stuart_maxwell.p, |t, p| t.stuart_maxwell_adjusted = p);
     family(&mut margins, |t| t.sign_flip.p, |t, p| t.sign_flip_adjusted = p);

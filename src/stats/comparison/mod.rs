@@ -3,18 +3,22 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
+    answers::Answers,
+    effect::EffectSize,
+    equivalence::Equivalence,
     interval::{Interval, PairedDifference},
     margins::ClusterForms,
     mcnemar::McNemar,
     mh::{Bowker, ChiSquare, Gap, StuartMaxwell},
     multiplicity::Adjusted,
     pairing::{self, PairingError},
-    signflip::SignFlip,
+    pooled::{Pool, Verdict},
+    signflip::{self, SignFlip},
     table::Table,
     tail::PValue,
-    warning::{self, Warning},
+    warning::{self, Code, Warning},
 };
-use crate::record::{Estimate, Prediction};
+use crate::record::Estimate;
 
 mod assemble;
 
@@ -26,7 +30,7 @@ pub const CAVEAT: &str = "The Stuart-Maxwell test compares how often two raters 
     does not.";
 
 /// Settings of a comparison.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Options {
     /// Seed of all draws.
     pub seed: u64,
@@ -34,11 +38,29 @@ pub struct Options {
     pub sign_flips: usize,
     /// Draws of the cluster bootstrap.
     pub bootstrap_draws: usize,
+    /// Margin of equivalence, a share; `None` for no such tests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub margin: Option<f64>,
+}
+
+/// Classes up to which the margins (how often each class is used) are tested: the statistics
+/// invert matrices of that many rows.
+pub const MARGIN_CLASSES: usize = 32;
+
+/// What one file answers: a configuration's answers with one seed.
+#[derive(Clone, Copy, Debug)]
+pub struct Contestant<'a> {
+    /// Name, unique among the files.
+    pub name: &'a str,
+    /// What it is a seed of; its name where it is none.
+    pub configuration: &'a str,
+    /// The answers.
+    pub answers: &'a Answers,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { seed: 1, sign_flips: 9_999, bootstrap_draws: 9_999 }
+        Options { seed: 1, sign_flips: 9_999, bootstrap_draws: 9_999, margin: None }
     }
 }
 
@@ -72,6 +94,8 @@ pub struct MarginTests {
 pub struct Model {
     /// Its name.
     pub name: String,
+    /// What it is a seed of; its name where it is none.
+    pub configuration: String,
     /// Accuracy with Wilson's interval, as if rows were independent; `None` without rows.
     pub accuracy: Option<Estimate>,
     /// Accuracy with the cluster-robust interval; `None` with fewer than two clusters.
@@ -80,8 +104,9 @@ pub struct Model {
     pub accuracy_bootstrap: Option<Interval>,
     /// How many times fewer independent rows there are than rows.
     pub design_effect: Option<f64>,
-    /// The model's use of the classes against the truth's.
-    pub versus_truth: MarginTests,
+    /// The model's use of the classes against the truth's; `None` with more than
+    /// [`MARGIN_CLASSES`] classes.
+    pub versus_truth: Option<MarginTests>,
 }
 
 /// Accuracies of two models.
@@ -98,14 +123,22 @@ pub struct AccuracyTests {
     pub design_effect: Option<f64>,
     /// McNemar's test, rows taken as independent.
     pub mcnemar: McNemar,
-    /// Exact McNemar p-value over all pairs of this comparison.
+    /// Exact McNemar p-value over all pairs of different configurations, likewise.
     pub mcnemar_adjusted: Adjusted,
     /// The primary test of a difference of accuracies, which respects clips.
     pub sign_flip: SignFlip,
-    /// Its p-value over all pairs of this comparison.
+    /// Its p-value over all pairs of different configurations; unadjusted between seeds of one.
     pub sign_flip_adjusted: Adjusted,
     /// Other cluster-robust forms of McNemar's test.
     pub cluster_forms: ClusterForms,
+    /// Matched odds ratio and Cohen's g.
+    pub effect: EffectSize,
+    /// Tests against the margin, for these weights; `None` without a margin or where nothing
+    /// varies.
+    pub equivalence: Option<Equivalence>,
+    /// Where the two never differ on any row: the largest share of groups that may differ all the
+    /// same, at 95 %.
+    pub unseen_share: Option<f64>,
     /// Smallest difference found with 80 % power at 5 %, given the share of discordant rows and
     /// the design effect; `None` when not even all discordant rows in one direction would do.
     pub minimum_detectable: Option<f64>,
@@ -118,15 +151,16 @@ pub struct Pair {
     pub a: usize,
     /// Index of the second model.
     pub b: usize,
-    /// How often each class is predicted.
-    pub margins: MarginTests,
+    /// How often each class is predicted; `None` with more than [`MARGIN_CLASSES`] classes.
+    pub margins: Option<MarginTests>,
     /// How often each is right.
     pub accuracy: AccuracyTests,
     /// Cohen's kappa between the two models' labels.
     pub kappa: Option<f64>,
 }
 
-/// All tests of several models on the same samples.
+/// All tests of several models on the same samples. Tests of single files speak of these weights;
+/// what may be said of a configuration stands in `pool`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
     /// Samples.
@@ -139,6 +173,10 @@ pub struct Comparison {
     pub models: Vec<Model>,
     /// All pairs, the first model's first.
     pub pairs: Vec<Pair>,
+    /// The configurations over their seeds, and the differences between them.
+    pub pool: Pool,
+    /// What may be said of the best configuration; `None` with fewer than two.
+    pub verdict: Option<Verdict>,
     /// What the Stuart-Maxwell table does not say; see [`CAVEAT`].
     pub caveat: String,
     /// What a reader must know.
@@ -155,32 +193,63 @@ impl Comparison {
     /// against the truth.
     pub fn margins(&self, i: usize, j: usize) -> Option<&MarginTests> {
         if i == j {
-            return self.models.get(i).map(|model| &model.versus_truth);
+            return self.models.get(i).and_then(|model| model.versus_truth.as_ref());
         }
-        self.pair(i, j).map(|pair| &pair.margins)
+        self.pair(i, j).and_then(|pair| pair.margins.as_ref())
     }
 }
 
-/// Compares `models`, each a name and its rows, on the samples that all of them must share.
+/// Compares `contestants` on the samples that all of them must share.
 ///
 /// # Errors
 /// When the rows cannot be paired; see [`PairingError`].
-pub fn compare(
-    models: &[(String, Vec<Prediction>)],
-    options: &Options,
-) -> Result<Comparison, PairingError> {
-    let paired = pairing::pair(models)?;
-    let (models, pairs) = assemble::assemble(&paired, options);
+pub fn compare(contestants: &[Contestant], options: &Options) -> Result<Comparison, PairingError> {
+    let named: Vec<(String, &Answers)> =
+        contestants.iter().map(|c| (c.name.to_owned(), c.answers)).collect();
+    let paired = pairing::pair(&named)?;
+    let labels: Vec<&str> = contestants.iter().map(|c| c.configuration).collect();
+    let mut options = *options;
+    let asked = options.sign_flips;
+    let tests = labels.len() * (labels.len() + 1) / 2;
+    options.sign_flips = signflip::enough_draws(asked, tests);
+    let (models, pairs) = assemble::assemble(&paired, &labels, &options);
+    let pool = assemble::pool(&paired, &labels, &options);
+    let members: Vec<usize> = (0..pool.configurations.len()).collect();
+    let verdict = pool.verdict(&members).filter(|_| members.len() > 1);
     let (n, clusters) = (paired.truth.len(), paired.clusters.len());
     let mut warnings: Vec<Warning> = warning::clusters(n, clusters).into_iter().collect();
     for model in &models {
-        let test = &model.versus_truth.stuart_maxwell;
-        warnings.extend(warning::discordance(&model.name, "the truth", test));
+        warnings.extend(discordance(&model.name, "the truth", model.versus_truth.as_ref()));
     }
     for pair in &pairs {
         let (a, b) = (&models[pair.a].name, &models[pair.b].name);
-        warnings.extend(warning::discordance(a, b, &pair.margins.stuart_maxwell));
+        warnings.extend(discordance(a, b, pair.margins.as_ref()));
+    }
+    warnings.extend(not_tested(paired.classes.len()));
+    if options.sign_flips > asked {
+        let message = format!(
+            "{} random signs were drawn, not {asked}: with fewer none of {tests} tests could \
+             survive Holm's correction",
+            options.sign_flips
+        );
+        warnings.push(Warning::new(Code::MoreDraws, message));
     }
     let caveat = CAVEAT.to_owned();
-    Ok(Comparison { n, clusters, options: *options, models, pairs, caveat, warnings })
+    Ok(Comparison { n, clusters, options, models, pairs, pool, verdict, caveat, warnings })
+}
+
+fn discordance(a: &str, b: &str, tests: Option<&MarginTests>) -> Option<Warning> {
+    let tests = tests?;
+    warning::discordance(a, b, &tests.stuart_maxwell, tests.exact)
+}
+
+/// That the margins of so many classes are not tested.
+fn not_tested(classes: usize) -> Option<Warning> {
+    (classes > MARGIN_CLASSES).then(|| {
+        let message = format!(
+            "how often each class is used is not tested with {classes} classes (at most \
+             {MARGIN_CLASSES})"
+        );
+        Warning::new(Code::NotComputed, message)
+    })
 }

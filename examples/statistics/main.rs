@@ -1,7 +1,7 @@
-//! The figures of `docs/measurements/statistics.md`: how often each test rejects a true null hypothesis, and
-//! how long a comparison takes.
+//! The figures of `docs/measurements/statistics.md`: how often each test rejects a true null
+//! hypothesis, how often a table's best row is bold, and how long a comparison takes.
 //!
-//! `cargo run --release --example statistics -- errors` or `-- speed`.
+//! `cargo run --release --example statistics -- errors`, `-- verdicts` or `-- speed`.
 use std::time::Instant;
 
 use ncaers::{
@@ -9,8 +9,9 @@ use ncaers::{
     record::{Prediction, NUM_CLASSES},
     seed::Draws,
     stats::{
+        answers::Answers,
         clusters::{clustered_error, Clusters},
-        comparison::{compare, Options},
+        comparison::{compare, Contestant, Options},
         interval,
         margins::Margins,
         mcnemar, mh,
@@ -19,6 +20,8 @@ use ncaers::{
         tail::PValue,
     },
 };
+
+mod verdicts;
 
 /// Frames per clip.
 const FRAMES: usize = 5;
@@ -31,7 +34,8 @@ fn main() {
     match std::env::args().nth(1).as_deref() {
         Some("errors") => errors(),
         Some("speed") => speed(),
-        _ => eprintln!("usage: statistics errors|speed"),
+        Some("verdicts") => verdicts::verdicts(),
+        _ => eprintln!("usage: statistics errors|speed|verdicts"),
     }
 }
 
@@ -123,17 +127,23 @@ fn speed() {
         (15, 20_000, 1),
         (4, 20_000, 5),
     ] {
-        let all: Vec<(String, Vec<Prediction>)> =
-            (0..models).map(|m| (m.to_string(), made_up(m, rows, per_clip))).collect();
+        let all: Vec<(String, Answers)> = (0..models)
+            .map(|m| (m.to_string(), Answers::of_predictions(&made_up(m, rows, per_clip))))
+            .collect();
         let start = Instant::now();
-        let comparison = compare(&all, &Options::default()).expect("same samples");
+        let contestants: Vec<Contestant> = all
+            .iter()
+            .map(|(name, answers)| Contestant { name, configuration: name, answers })
+            .collect();
+        let comparison = compare(&contestants, &Options::default()).expect("same samples");
         let seconds = start.elapsed().as_secs_f64();
         assert_eq!(comparison.pairs.len(), models * (models - 1) / 2);
         println!("| {models} | {rows} | {per_clip} | {seconds:.2} |");
     }
     for rows in [5_000, 20_000, 80_000] {
-        let (predictions, start) = (made_up(0, rows, 5), Instant::now());
-        let evaluation = Evaluation::of(&predictions, 1);
+        let answers = Answers::of_predictions(&made_up(0, rows, 5));
+        let start = Instant::now();
+        let evaluation = Evaluation::of(&answers);
         let seconds = start.elapsed().as_secs_f64();
         println!("evaluate {} rows: {seconds:.2} s", evaluation.n);
     }
