@@ -1,13 +1,16 @@
 //! What the built programs carry in themselves: in their run-time search path the folder of
-//! LibTorch that they were linked against, so that they start without a hand-set
-//! `LD_LIBRARY_PATH`, and beside it the folder from which CUDA's part is opened when it is there
-//! (the wheel's program looks beside itself instead); SeetaFace's model, which comes inside the
-//! rustface crate; and the experiment files.
+//! LibTorch that they were made for, so that they find it without a hand-set `LD_LIBRARY_PATH`, and
+//! beside it the folder from which CUDA's part is opened when it is there (the wheel's program looks
+//! beside itself instead); the bindings of LibTorch as a library that is opened when it is needed;
+//! SeetaFace's model, which comes inside the rustface crate; and the experiment files.
 use std::{
     env, fs,
     path::{Path, PathBuf},
     process::Command,
 };
+
+#[path = "build/torch.rs"]
+mod torch;
 
 /// Where the rustface crate keeps its model.
 const SEETA_MODEL: &str = "model/seeta_fd_frontal_v1.0.bin";
@@ -57,15 +60,15 @@ fn libtorch_search_path() {
     if env::var_os("CARGO_FEATURE_TORCH").is_none() {
         return;
     }
-    if let Some(libtorch) = env::var_os("LIBTORCH") {
-        compile_native(Path::new(&libtorch));
-        if env::var_os("CARGO_FEATURE_WHEEL").is_some() {
-            return link_for_wheel();
-        }
-        for part in ["lib", "cuda"] {
-            let folder = Path::new(&libtorch).join(part);
-            println!("cargo:rustc-link-arg=-Wl,-rpath,{}", folder.display());
-        }
+    let libtorch =
+        env::var_os("LIBTORCH").expect("LIBTORCH names LibTorch's folder; ./justw sets it");
+    torch::build(Path::new(&libtorch));
+    if env::var_os("CARGO_FEATURE_WHEEL").is_some() {
+        return link_for_wheel();
+    }
+    for part in ["lib", "cuda"] {
+        let folder = Path::new(&libtorch).join(part);
+        println!("cargo:rustc-link-arg=-Wl,-rpath,{}", folder.display());
     }
 }
 
@@ -130,22 +133,4 @@ fn is_crate(manifest: &str, name: &str) -> bool {
     folder.is_some_and(|f| {
         f.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
     })
-}
-
-/// Compiles what LibTorch can do and tch has no binding for.
-fn compile_native(libtorch: &Path) {
-    let files = ["src/train/native.cpp", "src/model/fused.cpp"];
-    files.iter().for_each(|file| println!("cargo:rerun-if-changed={file}"));
-    cc::Build::new()
-        .cpp(true)
-        .pic(true)
-        .warnings(false)
-        .include(libtorch.join("include"))
-        .flag("-std=c++17")
-        // LibTorch's own threads; a product and a sum may become one instruction.
-        .flags(["-fopenmp", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"])
-        .opt_level(3)
-        .files(files)
-        .compile("ncaers_native");
-    println!("cargo:rustc-link-lib=gomp");
 }

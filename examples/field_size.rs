@@ -4,7 +4,9 @@
 //!
 //! `cargo run --release --example field_size -- FOLDER [CLIPS [WORDS OF BUILD ...]]` makes
 //! `FOLDER/corpus` when it is missing and builds it into `FOLDER/out`; progress and summary of the
-//! build go by, the memory of its processes follows.
+//! build go by, the memory of its processes follows. Where `FOLDER/photographs` has pictures
+//! (`tests/tools/face_photographs.sh` brings some with faces), the clips are the field's: every one
+//! has 712 x 400 pixels, 4.5 s of MPEG-4 with B-frames and sound, and pans over a photograph.
 use std::{
     collections::BTreeMap,
     fs,
@@ -17,7 +19,10 @@ use std::{
 use anyhow::{Context, Result};
 use image::{imageops, Rgb, RgbImage};
 use ncaers::{
-    media::encode::{write_clip, ClipFormat, Codec},
+    media::{
+        encode::{write_clip, ClipFormat, Codec},
+        image::load_rgb,
+    },
     record::Emotion,
     seed::Draws,
 };
@@ -28,6 +33,10 @@ const CLIPS: usize = 13_201;
 const ENCODED: usize = 300;
 /// Every so many encoded clips, one has the field's size.
 const LARGE_EVERY: usize = 20;
+/// Clips of each photograph.
+const PANS: usize = 4;
+/// Frames of such a clip: 4.5 s.
+const FRAMES: u32 = 112;
 /// Time between two looks at the processes.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -57,8 +66,13 @@ fn main() -> Result<()> {
 /// Split and class folders with about CAER's shares.
 fn make(corpus: &Path, clips: usize) -> Result<()> {
     let encoded = corpus.with_extension("encoded");
-    let kinds: Vec<PathBuf> =
-        (0..ENCODED.min(clips)).map(|n| encode(&encoded, n)).collect::<Result<_>>()?;
+    let photographs = photographs(&corpus.with_file_name("photographs"))?;
+    let kinds: Vec<PathBuf> = if photographs.is_empty() {
+        (0..ENCODED.min(clips)).map(|n| encode(&encoded, n)).collect::<Result<_>>()?
+    } else {
+        let panned = |n: usize| pan(&encoded, n, &photographs[n / PANS]);
+        (0..(PANS * photographs.len()).min(clips)).map(panned).collect::<Result<_>>()?
+    };
     for n in 0..clips {
         let split = [
             "train",
@@ -78,6 +92,46 @@ fn make(corpus: &Path, clips: usize) -> Result<()> {
         fs::hard_link(&kinds[n % kinds.len()], &target)?;
     }
     Ok(())
+}
+
+/// The pictures of a folder; none when it is not there.
+fn photographs(folder: &Path) -> Result<Vec<PathBuf>> {
+    if !folder.exists() {
+        return Ok(Vec::new());
+    }
+    let entries = fs::read_dir(folder)?;
+    let mut paths: Vec<PathBuf> = entries.map(|e| Ok(e?.path())).collect::<Result<_>>()?;
+    paths.sort();
+    Ok(paths)
+}
+
+/// A clip that pans over a photograph: upper or lower part, straight or mirrored.
+fn pan(folder: &Path, n: usize, photograph: &Path) -> Result<PathBuf> {
+    let path = folder.join(format!("{n:03}.avi"));
+    let (width, height) = (712, 400);
+    let photograph = load_rgb(photograph)?;
+    let scale = 1.25 * f64::from(width) / f64::from(photograph.width());
+    let wide = (f64::from(photograph.width()) * scale) as u32;
+    let high = ((f64::from(photograph.height()) * scale) as u32).max(height);
+    let mut still = imageops::resize(&photograph, wide, high, imageops::FilterType::Triangle);
+    if n.is_multiple_of(2) {
+        still = imageops::flip_horizontal(&still);
+    }
+    let top = if n % PANS < PANS / 2 { 0 } else { (high - height) / 2 };
+    let frame = |i: u32| {
+        let left = (wide - width) * i / FRAMES;
+        imageops::crop_imm(&still, left, top, width, height).to_image()
+    };
+    let format = ClipFormat {
+        width,
+        height,
+        quality: 5,
+        b_frames: 2,
+        tone_hz: Some(440.0),
+        ..ClipFormat::default()
+    };
+    write_clip(&path, &format, (0..FRAMES).map(frame))?;
+    Ok(path)
 }
 
 /// A clip of 40 to 100 frames of moving blocks: MPEG-4 or H.264, mostly 320 x 184.

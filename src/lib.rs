@@ -22,7 +22,7 @@
 //! 3a  media    face   manifest   weights           disk, child processes, Parquet, weight files
 //! 2b  metric                                       pure, on top of stats
 //! 2a  sampling  split  similarity  model  stats    pure: same input, same seed, same output
-//! 1   record   seed   folder   atomic   digest   table   progress   escape
+//! 1   record   seed   folder   atomic   digest   table   progress   escape   libtorch
 //!                                                  words, draws, output folders, files, messages
 //! ```
 #![warn(missing_docs)]
@@ -40,6 +40,8 @@ pub mod experiment;
 pub mod face;
 pub mod folder;
 pub mod leak_audit;
+#[cfg(feature = "torch")]
+pub mod libtorch;
 pub mod manifest;
 pub mod media;
 pub mod metric;

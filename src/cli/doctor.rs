@@ -98,6 +98,9 @@ fn torch() -> Vec<Finding> {
 
 #[cfg(feature = "torch")]
 fn torch() -> Vec<Finding> {
+    if let Err(why) = crate::libtorch::load() {
+        return vec![Finding::absent("LibTorch", format!("{why:#}"), torch_fix())];
+    }
     let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
     let place = loaded(&maps, "libtorch_cpu.so").unwrap_or("loaded");
     let cuda = match crate::model::device("cuda") {
@@ -111,6 +114,15 @@ fn torch() -> Vec<Finding> {
 #[cfg(feature = "torch")]
 fn loaded<'a>(maps: &'a str, name: &str) -> Option<&'a str> {
     maps.lines().filter_map(|line| line.find('/').map(|at| &line[at..])).find(|p| p.ends_with(name))
+}
+
+#[cfg(feature = "torch")]
+fn torch_fix() -> &'static str {
+    if cfg!(feature = "wheel") {
+        "pip install 'torch==2.11.*'"
+    } else {
+        "./justw build fetches LibTorch 2.11.0"
+    }
 }
 
 #[cfg(feature = "torch")]

@@ -12,7 +12,7 @@ pub(super) struct DetectorArgs {
     /// Face detector: seeta (the default), mmod (dlib's network), boxes=FILE (a list) or none
     #[arg(long, value_name = "NAME")]
     detector: Option<String>,
-    /// Edge of the smallest face to look for in pixels of the picture: seeta from 40 on (56 when
+    /// Edge of the smallest face to look for in pixels of the picture: seeta from 40 on (40 when
     /// absent), mmod any (when absent, all that dlib finds); larger is faster
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     min_face: Option<u32>,

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     digest,
-    face::{self, Detector},
+    face::{self, Detector, Luma},
     folder::{self, OutputFolder},
     media::{
         image as still,
@@ -296,7 +296,7 @@ impl FrameSink for FrameSaver<'_> {
         let start = Instant::now();
         let detect = |detector: &mut &mut (dyn Detector + 'static)| {
             detector.next_is(self.clip_path, frame);
-            detector.detect(shot.rgb()?)
+            faces_in(*detector, &mut shot)
         };
         let faces = self.detector.as_mut().map(detect).transpose()?;
         self.spent("face", start.elapsed().as_secs_f64());
@@ -368,6 +368,17 @@ impl FrameSaver<'_> {
             still: None,
         }
     }
+}
+
+/// The faces of a frame, without colours where both the frame and the detector can.
+fn faces_in(detector: &mut dyn Detector, shot: &mut DecodedFrame) -> Result<Vec<FaceBox>> {
+    if let Some(detector) = detector.by_luma() {
+        let (width, height) = shot.dimensions();
+        if let Some(pixels) = shot.luma() {
+            return Ok(detector.detect_luma(Luma { pixels: &pixels, width, height }));
+        }
+    }
+    detector.detect(shot.rgb()?)
 }
 
 /// `images/split/Class/stem_NNN_xxxxxxxx.jpg`: the stem made safe, the segment, and eight hex

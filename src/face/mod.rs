@@ -14,6 +14,17 @@ pub mod boxes;
 pub mod mmod;
 pub mod seeta;
 
+/// The brightness of a picture, rows from the top without anything between them.
+#[derive(Clone, Copy, Debug)]
+pub struct Luma<'a> {
+    /// `width * height` levels, black 0 and white 255.
+    pub pixels: &'a [u8],
+    /// In pixels.
+    pub width: u32,
+    /// In pixels.
+    pub height: u32,
+}
+
 /// Something that finds faces.
 pub trait Detector {
     /// The faces of an RGB picture, best first; empty when there is none.
@@ -30,12 +41,23 @@ pub trait Detector {
         images.iter().map(|image| self.detect(image)).collect()
     }
 
+    /// The detector as one that needs no colours, when it is one.
+    fn by_luma(&mut self) -> Option<&mut dyn LumaDetector> {
+        None
+    }
+
     /// Tells which picture comes next: the clip's path in the corpus, `/` between its parts, and
     /// the frame from 0. Only lists of boxes need to know.
     fn next_is(&mut self, _clip_path: &str, _frame: u64) {}
 
     /// Name, version and every setting that changes its answers.
     fn name(&self) -> String;
+}
+
+/// Something that finds faces without colours.
+pub trait LumaDetector {
+    /// The faces of a picture, best first.
+    fn detect_luma(&mut self, luma: Luma) -> Vec<FaceBox>;
 }
 
 /// A detector by name, and the settings of those that have some.
@@ -197,7 +219,7 @@ mod tests {
     #[test]
     fn the_smallest_face_is_part_of_the_name() {
         let seeta = |min_face| full_name(&Request { min_face, ..Request::named("seeta") });
-        assert!(seeta(None).expect("opens").contains("min_face 56"));
+        assert!(seeta(None).expect("opens").contains("min_face 40"));
         assert!(seeta(Some(80)).expect("opens").contains("min_face 80"));
         let error = seeta(Some(39)).expect_err("below the window").to_string();
         assert_eq!(error, "smallest face is 39 pixels, at least 40 needed");

@@ -4,6 +4,8 @@ use std::ffi::{c_char, CStr};
 use anyhow::{bail, ensure, Context, Result};
 use tch::Device;
 
+use crate::libtorch;
+
 extern "C" {
     fn ncaers_allow_tf32(on: bool) -> *mut c_char;
 }
@@ -22,6 +24,7 @@ pub fn device(name: &str) -> Result<Device> {
     };
     let number =
         number.with_context(|| format!("device `{name}` must be auto, cpu, cuda or cuda:N"))?;
+    libtorch::load()?;
     open_cuda();
     let found = if tch::Cuda::is_available() { tch::Cuda::device_count() } else { 0 };
     let is_there = i64::try_from(number).is_ok_and(|number| number < found);

@@ -9,7 +9,7 @@ use std::{
 const LAYERS: &[&[&str]] = &[
     &["escape"],
     &["record", "seed", "digest", "progress", "table"],
-    &["atomic"],
+    &["atomic", "libtorch"],
     &["folder"],
     &["sampling", "split", "similarity", "model", "stats"],
     &["metric"],

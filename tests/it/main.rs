@@ -27,6 +27,7 @@ mod file_cycles;
 mod import;
 mod imported;
 mod layering;
+mod libtorch;
 mod locate;
 mod mmod;
 mod mmod_weights;

@@ -267,6 +267,14 @@ impl Converter {
         })
     }
 
+    /// The brightness of a frame that is [`Self::direct`], rows without anything between them.
+    pub(super) fn luma(&self, picture: &frame::Video, range: Range) -> Vec<u8> {
+        let (width, height) = (picture.width() as usize, picture.height() as usize);
+        let mut luma = vec![0; width * height];
+        planes::luma(width, range, |y| row(picture, 0, y, width), &mut luma);
+        luma
+    }
+
     /// The perceptual hash of the upright picture.
     pub(super) fn hash(&mut self, picture: &frame::Video) -> u64 {
         let thumbnail = if self.rotation == 0 && has_luma_plane(picture.format()) {

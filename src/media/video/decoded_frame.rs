@@ -46,6 +46,12 @@ impl<'a> DecodedFrame<'a> {
         Ok(self.rgb.expect("made above"))
     }
 
+    /// The brightness of every pixel, rows from the top, black 0 and white 255; `None` where it has
+    /// to be made of RGB. Which it is depends on the clip alone.
+    pub fn luma(&self) -> Option<Vec<u8>> {
+        Some(self.converter.luma(self.picture, self.direct?))
+    }
+
     /// JPEG at `quality` (1..=100) without chroma subsampling; the bytes depend on the frame alone,
     /// not on what was asked before.
     ///

@@ -22,15 +22,8 @@ pub(super) fn ycc<'a>(
     row: impl Fn(usize, usize) -> &'a [u8],
 ) -> Ycc {
     let mut planes = vec![0; 3 * width * height];
-    let (luma, chroma) = planes.split_at_mut(width * height);
-    for (y, line) in luma.chunks_exact_mut(width).enumerate() {
-        match range {
-            Range::Limited => {
-                line.iter_mut().zip(row(0, y)).for_each(|(to, &v)| *to = stretched(v))
-            }
-            Range::Full => line.copy_from_slice(row(0, y)),
-        }
-    }
+    let (brightness, chroma) = planes.split_at_mut(width * height);
+    luma(width, range, |y| row(0, y), brightness);
     let mut blend = vec![0; width.div_ceil(2) + 2];
     for (plane, lines) in chroma.chunks_exact_mut(width * height).enumerate() {
         for (y, line) in lines.chunks_exact_mut(width).enumerate() {
@@ -43,6 +36,21 @@ pub(super) fn ycc<'a>(
         }
     }
     Ycc { width, height, planes }
+}
+
+/// The brightness of a picture of `width` pixels in full range; `row(y)` is its line `y` as it comes.
+pub(super) fn luma<'a>(
+    width: usize,
+    range: Range,
+    row: impl Fn(usize) -> &'a [u8],
+    luma: &mut [u8],
+) {
+    for (y, line) in luma.chunks_exact_mut(width).enumerate() {
+        match range {
+            Range::Limited => line.iter_mut().zip(row(y)).for_each(|(to, &v)| *to = stretched(v)),
+            Range::Full => line.copy_from_slice(row(y)),
+        }
+    }
 }
 
 /// Limited to full range, rounded to the nearest: (v - 16) * 255 / 219.
