@@ -8,10 +8,7 @@ use serde::Serialize;
 use crate::{
     manifest::{LocatedRow, LocatedStatus},
     record::{Emotion, Split},
-    stats::{
-        clusters::{clustered_error, Clusters},
-        interval::{clustered_share, Interval},
-    },
+    stats::{clusters::Clusters, interval::Interval, share::clustered_share},
 };
 
 /// Test stills of a class whose clip also gives train stills.
@@ -72,8 +69,7 @@ fn share(label: String, test: &[&LocatedRow], train: &BTreeSet<String>) -> Class
     let clusters = Clusters::by_id(ids.iter().map(String::as_str));
     let sums = clusters.sums(|row| i64::from(leaks[row]));
     let share = (!test.is_empty()).then(|| shared as f64 / test.len() as f64);
-    let interval = clustered_error(&sums, clusters.sizes(), shared as u64)
-        .and_then(|error| clustered_share(error.mean, error.cr1, clusters.len()));
+    let interval = clustered_share(&sums, clusters.sizes()).map(|share| share.interval);
     ClassLeak { label, test: test.len(), clips: clusters.len(), shared, share, interval }
 }
 
