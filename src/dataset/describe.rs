@@ -64,7 +64,7 @@ pub(super) fn describe(
     tables.fates = vec![Fate::Kept; first as usize];
     tables.order = sample_order(&clips, &tables.drawn);
     tables.clips = clips;
-    let listing = Listing { corpus, has_split: true, clips: Vec::new(), withdrawn: Vec::new() };
+    let listing = Listing { corpus, has_split: true, ..Listing::default() };
     let summary = tables.summary();
     card::write(out, &configuration, &listing, &tables, &summary)?;
     croissant::write(out, &tables)
@@ -81,6 +81,8 @@ fn saved(sample: &Sample) -> Option<SavedFrame> {
         height: sample.height,
         face: sample.face,
         face_count: sample.face_count,
+        damage: sample.damage,
+        draw: sample.draw.unwrap_or_default(),
     })
 }
 
@@ -93,5 +95,8 @@ fn still(sample: &Sample, clip: &Clip) -> Still {
         image_path: sample.image_path.clone(),
         face: sample.face,
         face_count: sample.face_count,
+        orientation: clip.orientation.unwrap_or(1),
+        image_sha256: Some(sample.image_sha256.clone()),
+        views: None,
     }
 }

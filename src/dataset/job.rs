@@ -43,6 +43,8 @@ pub(super) enum Answer<T> {
     Done(Box<T>),
     /// Nothing more can be written; the command stops.
     Fatal(String),
+    /// The job is not done, and work goes on.
+    Alive,
 }
 
 /// A kind of work on clips.
@@ -56,7 +58,13 @@ pub(super) trait Work: Sized {
     /// When the work cannot begin at all.
     fn start(setup: Self::Setup) -> Result<Self>;
 
+    /// Does a job, calling `alive` now and then.
+    ///
     /// # Errors
     /// When the output folder cannot be written; whatever is wrong with the clip is a result.
-    fn answer(&mut self, job: &Self::Job) -> Result<<Self::Job as Job>::Outcome>;
+    fn answer(
+        &mut self,
+        job: &Self::Job,
+        alive: &mut dyn FnMut(),
+    ) -> Result<<Self::Job as Job>::Outcome>;
 }

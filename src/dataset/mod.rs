@@ -12,11 +12,13 @@ mod describe;
 mod diff;
 mod export;
 mod import;
+mod inputs;
 mod job;
 mod journal;
 mod lines;
 pub mod locate;
 mod merge;
+mod patience;
 mod pool;
 mod publication;
 pub mod rebuild;
@@ -31,10 +33,11 @@ mod worker;
 pub use build::{
     identity, plan, run, shard_identity, Config, ImageFormat, Options, Outcome, Shard, Summary,
 };
-pub use clip::{ClipResult, DecodedFacts, SavedFrame, Still};
+pub use clip::{ClipResult, DecodedFacts, Lost, SavedFrame, Still};
 pub use diff::{compare, diff, Comparison, KINDS as DIFFERENCES};
 pub use export::{export, Exported, LAYOUTS};
 pub use import::{import, Faces, ImportConfig};
+pub use inputs::Clips;
 pub use merge::{merge_shards, tables, Parts};
 pub use publication::Publication;
 pub use rules::{Configuration, Rules};

@@ -15,11 +15,17 @@ use anyhow::{anyhow, Context, Result};
 
 use serde::Serialize;
 
-use super::job::{Answer, Job};
+use super::{
+    job::{Answer, Job},
+    patience::{Patience, Vitals},
+};
 use crate::progress::Progress;
 
 /// Tries of a clip before it is given up: a worker may die for a reason that is not the clip's.
 const TRIES: usize = 2;
+
+/// Time between two looks at a worker that says nothing.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// The hidden command that makes a process a worker.
 const WORKER_COMMAND: &str = "worker";
@@ -97,6 +103,7 @@ impl<S: Serialize + Sync> Pool<S> {
                     return Ok(*result);
                 }
                 Ok(Answer::Fatal(message)) => return Err(anyhow!(message)),
+                Ok(Answer::Alive) => unreachable!("a sign of life is no end of a clip"),
                 Err(trouble) => {
                     let what = self.words(&trouble);
                     progress.note(&format!("{}: {what}", job.clip_id()));
@@ -115,7 +122,8 @@ impl<S: Serialize + Sync> Pool<S> {
         match trouble {
             Trouble::Died(how) => format!("the decoding process died ({how})"),
             Trouble::Hung => {
-                format!("decoding did not end within {} s", self.time_limit.as_secs_f64())
+                let limit = self.time_limit.as_secs_f64();
+                format!("decoding came no further within {limit} s")
             }
         }
     }
@@ -176,11 +184,22 @@ impl Worker {
         if self.tell(job).is_err() {
             return Err(Trouble::Died(self.end()));
         }
-        match self.answers.recv_timeout(limit) {
-            // A line that is no answer was cut off by the end of the process.
-            Ok(line) => serde_json::from_str(&line).map_err(|_| Trouble::Died(self.end())),
-            Err(RecvTimeoutError::Timeout) => Err(Trouble::Hung),
-            Err(RecvTimeoutError::Disconnected) => Err(Trouble::Died(self.end())),
+        let mut patience = Patience::new(limit, Vitals::of(self.process.id()));
+        loop {
+            match self.answers.recv_timeout(LOOK_EVERY) {
+                Ok(line) => match serde_json::from_str(&line) {
+                    Ok(Answer::Alive) => patience.renew(Vitals::of(self.process.id())),
+                    Ok(answer) => return Ok(answer),
+                    // A line that is no answer was cut off by the end of the process.
+                    Err(_) => return Err(Trouble::Died(self.end())),
+                },
+                Err(RecvTimeoutError::Timeout) => {
+                    if patience.ends(Vitals::of(self.process.id())) {
+                        return Err(Trouble::Hung);
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => return Err(Trouble::Died(self.end())),
+            }
         }
     }
 

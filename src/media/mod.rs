@@ -1,7 +1,9 @@
 //! Pictures and video: decoding, encoding, cropping, masking.
 pub mod encode;
 pub mod image;
-pub mod jpeg;
+mod jpeg;
 pub mod library;
+pub mod orientation;
+pub mod preview;
 pub mod redraw;
 pub mod video;

@@ -39,6 +39,8 @@ mod owners;
 mod pack;
 mod predict;
 mod python;
+mod real_clips;
+mod real_lists;
 mod recipe;
 mod report;
 mod slurm;

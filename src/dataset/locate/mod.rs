@@ -18,6 +18,7 @@ use serde_json::{json, Value};
 
 use super::{
     build,
+    inputs::listing_digest,
     job::{Begin, Kind},
     lines::Lines,
     pool::Pool,
@@ -103,7 +104,7 @@ fn record(stills: &str, listing: &str, shard: Option<Shard>) -> Value {
 pub fn identity(options: &Options) -> Result<Value> {
     let listing = corpus::scan(&options.corpus)?;
     let stills = stills::list(&options.stills)?;
-    let digest = build::listing_digest(&options.corpus, &listing);
+    let digest = listing_digest(&options.corpus, &listing);
     Ok(record(&stills.digest(), &digest, options.shard))
 }
 
@@ -117,7 +118,7 @@ pub fn run(options: &Options) -> Result<Outcome> {
     let start = Instant::now();
     let listing = corpus::scan(&options.corpus)?;
     let listed = stills::list(&options.stills)?;
-    let digest = build::listing_digest(&options.corpus, &listing);
+    let digest = listing_digest(&options.corpus, &listing);
     let record = record(&listed.digest(), &digest, options.shard);
     let out = match folder::claim(&options.out, &record)? {
         Claim::Done => return Ok(Outcome::AlreadyDone),

@@ -19,7 +19,7 @@ use crate::{
     digest,
     folder::OutputFolder,
     manifest::{self, Manifest},
-    media::{image as picture, jpeg},
+    media::{image as picture, preview},
     progress::Progress,
     record::{Emotion, Split},
     similarity::hash::{self, Thumbnail, UNINFORMATIVE},
@@ -237,7 +237,7 @@ impl Still {
             Ok(image::ImageFormat::Jpeg) => "jpeg",
             _ => anyhow::bail!("neither PNG nor JPEG"),
         };
-        let fast = if codec == "jpeg" { jpeg::decode(&bytes).ok() } else { None };
+        let fast = if codec == "jpeg" { preview::decode(&bytes).ok() } else { None };
         let rgb = fast.map_or_else(|| picture::decode_rgb(&bytes), Ok)?;
         Ok((rgb, codec))
     }

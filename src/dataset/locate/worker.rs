@@ -142,7 +142,7 @@ impl Work for Worker {
         })
     }
 
-    fn answer(&mut self, job: &Job) -> Result<Searched> {
+    fn answer(&mut self, job: &Job, alive: &mut dyn FnMut()) -> Result<Searched> {
         let path = self.corpus.join(&job.path);
         let sha256 = digest::sha256_file(&path).ok();
         let mut seeker = Seeker {
@@ -150,6 +150,7 @@ impl Work for Worker {
             pictures: &mut self.pictures,
             frames: Vec::new(),
             origins: BTreeMap::new(),
+            alive,
         };
         match video::decode(&path, false, &mut seeker) {
             Ok(facts) => {
@@ -210,6 +211,7 @@ struct Seeker<'a> {
     frames: Vec<SeenFrame<KeptFrame>>,
     /// The best so far, by still.
     origins: BTreeMap<u32, Origin>,
+    alive: &'a mut dyn FnMut(),
 }
 
 impl Seeker<'_> {
@@ -219,6 +221,7 @@ impl Seeker<'_> {
         if frames.is_empty() {
             return;
         }
+        (self.alive)();
         for find in search(&frames, self.index, |still| self.pictures.get(still)) {
             self.note(&frames, find);
         }
@@ -267,4 +270,8 @@ impl FrameSink for Seeker<'_> {
     }
 
     fn lost(&mut self, _: u64, _: String) {}
+
+    fn alive(&mut self) {
+        (self.alive)();
+    }
 }

@@ -165,8 +165,13 @@ fn clips(
         if file.known == Known::Digest || used {
             clip.path = path;
             clip.sha256 = Some(file.sha256.clone());
-            if let Some(facts) = facts {
-                clip.take(facts);
+            match facts {
+                // What the recipe says of the same bytes holds; views are not in it.
+                Some(facts) if file.known == Known::Digest && clip.fps.is_some() => {
+                    clip.views = facts.views.clone().filter(|_| clip.first_frame.is_none());
+                }
+                Some(facts) => clip.take(facts),
+                None => {}
             }
         }
     }
@@ -199,6 +204,12 @@ fn unknown(row: &manifest::RecipeRow) -> Clip {
         reason: None,
         group_id: row.sample.group_id.clone(),
         signature: None,
+        orientation: None,
+        color_transfer: None,
+        default_stream: None,
+        first_frame: None,
+        end_frame: None,
+        views: None,
     }
 }
 
@@ -224,5 +235,9 @@ impl Take for Clip {
         self.duration_ms = Some(1000.0 * facts.frames as f64 / fps);
         self.has_b_frames = Some(facts.has_b_frames);
         self.signature = facts.signature.clone();
+        self.orientation = Some(facts.orientation);
+        self.color_transfer = facts.color_transfer.clone();
+        self.default_stream = Some(facts.default_stream);
+        self.views = facts.views.clone();
     }
 }

@@ -78,11 +78,14 @@ pub(super) fn resolve(
     files: &Files,
     pool: &Pool<Begin<Setup>>,
 ) -> Result<BTreeMap<String, Resolved>> {
-    let wanted: BTreeMap<&str, (&str, &str)> = recipe
-        .rows
-        .iter()
-        .map(|r| (&*r.sample.clip_id, (&*r.clip_path, &*r.clip_sha256)))
-        .collect();
+    let rows = recipe.rows.iter();
+    let mut wanted: BTreeMap<&str, (&str, &str)> =
+        rows.map(|r| (&*r.sample.clip_id, (&*r.clip_path, &*r.clip_sha256))).collect();
+    let with_samples: BTreeSet<&str> = wanted.keys().copied().collect();
+    for clip in &recipe.clips {
+        let sha256 = clip.sha256.as_deref().unwrap_or_default();
+        wanted.entry(&clip.clip_id).or_insert((&clip.path, sha256));
+    }
     let digests = hashed(root, files)?;
     let mut resolved = BTreeMap::new();
     for (clip_id, (path, sha256)) in &wanted {
@@ -97,7 +100,11 @@ pub(super) fn resolve(
             resolved.insert((*clip_id).to_owned(), Resolved { path, sha256, known: Known::Digest });
         }
     }
-    let lost: Vec<&str> = wanted.keys().copied().filter(|id| !resolved.contains_key(*id)).collect();
+    let lost: Vec<&str> = wanted
+        .keys()
+        .copied()
+        .filter(|id| with_samples.contains(id) && !resolved.contains_key(*id))
+        .collect();
     if !lost.is_empty() {
         let taken: BTreeSet<OsString> = resolved.values().map(|r| r.path.clone()).collect();
         let free: Vec<usize> = (0..files.paths.len())

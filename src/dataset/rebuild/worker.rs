@@ -25,7 +25,7 @@ use crate::{
         image as still,
         video::{self, DecodedFrame, Failure, FrameSink, RawFrame},
     },
-    record::Clip,
+    record::{Clip, ClipStatus},
     similarity::hash::{self, distance, Thumbnail, UNINFORMATIVE},
 };
 
@@ -132,6 +132,10 @@ pub(super) fn jobs(
             image_sha256: row.sample.image_sha256.clone(),
         });
     }
+    // Of clips that give no sample the file is looked at as well, for what the tables say of it.
+    for clip in recipe.clips.iter().filter(|c| c.status != ClipStatus::Rejected) {
+        wanted.entry(&clip.clip_id).or_default();
+    }
     let job = |(clip_id, wanted): (&str, Vec<Wanted>)| {
         let file = resolved.get(clip_id)?;
         let clip = clips.get(clip_id);
@@ -144,7 +148,7 @@ pub(super) fn jobs(
             path: file.path.clone(),
             wanted,
             is_same_file,
-            fast: is_same_file && clip.is_some_and(|c| c.frames_decoded.is_some()),
+            fast: false,
             takes_others: is_same_file || allow_substitutes,
             reference,
         })
@@ -207,14 +211,20 @@ impl Work for Worker {
         Ok(Worker { setup, out })
     }
 
-    fn answer(&mut self, job: &Job) -> Result<Rebuilt> {
+    fn answer(&mut self, job: &Job, alive: &mut dyn FnMut()) -> Result<Rebuilt> {
         let path = Path::new(&self.setup.corpus).join(&job.path);
         let offset = match &job.reference {
-            Some((signature, fps)) => offset(&path, signature, f64::from_bits(*fps)),
+            Some((signature, fps)) => offset(&path, signature, f64::from_bits(*fps), alive),
             None => 0,
         };
-        let mut saver =
-            Saver { setup: &self.setup, out: &self.out, job, offset, pictures: BTreeMap::new() };
+        let mut saver = Saver {
+            setup: &self.setup,
+            out: &self.out,
+            job,
+            offset,
+            pictures: BTreeMap::new(),
+            alive,
+        };
         match video::decode(&path, job.fast, &mut saver) {
             Ok(facts) => Ok(Rebuilt {
                 clip_id: job.clip_id.clone(),
@@ -238,6 +248,7 @@ struct Saver<'a> {
     offset: i64,
     /// By frame of the file.
     pictures: BTreeMap<u64, Vec<Picture>>,
+    alive: &'a mut dyn FnMut(),
 }
 
 impl Saver<'_> {
@@ -293,16 +304,20 @@ impl FrameSink for Saver<'_> {
     }
 
     fn lost(&mut self, _: u64, _: String) {}
+
+    fn alive(&mut self) {
+        (self.alive)();
+    }
 }
 
 /// How many frames later the recipe's clip begins in the file at `path`: the offset at which the
 /// hashes of the recipe's moments are nearest, and none where that fits about as well.
-fn offset(path: &Path, signature: &[u64], fps: f64) -> i64 {
-    let mut hashes = Hashes(Vec::new());
+fn offset(path: &Path, signature: &[u64], fps: f64, alive: &mut dyn FnMut()) -> i64 {
+    let mut hashes = Hashes { all: Vec::new(), alive };
     if video::decode(path, false, &mut hashes).is_err() {
         return 0;
     }
-    best_offset(signature, fps, &hashes.0)
+    best_offset(signature, fps, &hashes.all)
 }
 
 fn best_offset(signature: &[u64], fps: f64, frames: &[u64]) -> i64 {
@@ -335,9 +350,12 @@ fn best_offset(signature: &[u64], fps: f64, frames: &[u64]) -> i64 {
 }
 
 /// The hash of every frame.
-struct Hashes(Vec<u64>);
+struct Hashes<'a> {
+    all: Vec<u64>,
+    alive: &'a mut dyn FnMut(),
+}
 
-impl FrameSink for Hashes {
+impl FrameSink for Hashes<'_> {
     fn targets(&mut self, _: u64, _: f64) -> Vec<u64> {
         Vec::new()
     }
@@ -348,12 +366,12 @@ impl FrameSink for Hashes {
 
     fn see(&mut self, frame: u64, picture: RawFrame<'_>) -> Result<()> {
         if frame == 0 {
-            self.0.clear();
+            self.all.clear();
         }
         let kept = picture.keep()?;
         let (width, height) = kept.size();
         let thumbnail = Thumbnail::new(width, height, |y| kept.row(y));
-        self.0.push(thumbnail.map_or(UNINFORMATIVE, |t| hash::hash(&t)));
+        self.all.push(thumbnail.map_or(UNINFORMATIVE, |t| hash::hash(&t)));
         Ok(())
     }
 
@@ -362,6 +380,10 @@ impl FrameSink for Hashes {
     }
 
     fn lost(&mut self, _: u64, _: String) {}
+
+    fn alive(&mut self) {
+        (self.alive)();
+    }
 }
 
 #[cfg(test)]

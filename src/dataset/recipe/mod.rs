@@ -14,7 +14,7 @@ use crate::{
     atomic, digest, folder,
     manifest::{self, LocatedRow, LocatedStatus, Manifest, Meta, Recipe, RecipeRow},
     media::video,
-    record::{Sample, Split},
+    record::{Clip, Damage, Sample, Split},
 };
 
 mod text;
@@ -141,7 +141,9 @@ pub fn rows_of_manifest(folder: &Path) -> Result<Recipe> {
     let rows = data.samples.iter().map(row).collect::<Result<_>>()?;
     let mut meta = data.meta;
     meta.insert(DECODER.into(), decoder());
-    Ok(Recipe { rows, clips: data.clips, ledger: data.ledger, meta })
+    // Views are made of small pictures; a rebuild makes them again.
+    let clips = data.clips.iter().cloned().map(|clip| Clip { views: None, ..clip }).collect();
+    Ok(Recipe { rows, clips, ledger: data.ledger, meta })
 }
 
 /// The decoder of this program, as recipes name it.
@@ -183,6 +185,8 @@ fn located_row(row: &LocatedRow) -> Option<RecipeRow> {
         face: None,
         face_count: None,
         detector: crate::face::NONE.to_owned(),
+        damage: Damage::None,
+        draw: None,
     };
     Some(RecipeRow {
         sample,
@@ -317,6 +321,8 @@ mod tests {
                 face: None,
                 face_count: None,
                 detector: "none".into(),
+                damage: Damage::None,
+                draw: Some(0),
             },
             clip_path: "train/Anger/0001.avi".into(),
             clip_sha256: "cd".repeat(32),

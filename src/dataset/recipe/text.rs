@@ -11,7 +11,7 @@ use super::LEAST_DIGITS;
 use crate::{
     dataset::{clip::image_path, Configuration, ImageFormat},
     manifest::{Meta, Recipe, RecipeRow},
-    record::{Emotion, FaceBox, Sample, Segment},
+    record::{Damage, Emotion, FaceBox, Sample, Segment},
     sampling,
 };
 
@@ -171,6 +171,8 @@ fn row(record: &csv::StringRecord, format: ImageFormat, detector: &str) -> Resul
         face: face(record)?,
         face_count: number(record, 14)?,
         detector: detector.to_owned(),
+        damage: Damage::None,
+        draw: segment.map(|_| 0),
     };
     let pixel_sha256 = Some(text(17)).filter(|t| !t.is_empty()).map(str::to_owned);
     Ok(RecipeRow {
