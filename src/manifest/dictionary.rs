@@ -110,6 +110,7 @@ const SAMPLES: &[(&str, &str)] = &[
     ("face_count", "faces that were found; null when none were looked for"),
     ("detector", "name and settings of the detector; `none` without"),
     ("damage", "`none`, `concealed` (the decoder filled in what was lost) or `corrupt`"),
+    ("draw", "which draw of the segment it is, above 0 behind damaged frames; null for stills"),
 ];
 
 const CLIPS: &[(&str, &str)] = &[
@@ -142,6 +143,9 @@ const CLIPS: &[(&str, &str)] = &[
         "views",
         "what altered copies are recognised by, of a frame every second, packed; null when not computed, of stills and in tables of version 1",
     ),
+    ("orientation", "how pictures were turned, by EXIF's numbers"),
+    ("first_frame", "first frame of the file that is the clip, where it is a part of it"),
+    ("end_frame", "the frame behind the last one of that part"),
 ];
 
 const LEDGER: &[(&str, &str)] = &[
