@@ -141,6 +141,7 @@ fn result(
         // As from a journal: no string holds more than its text.
         image_path: format!("images/{clip_id}_{frame:03}_0123abcd.jpg").into_boxed_str().into(),
         image_sha256: digest(draws),
+        pixel_sha256: String::new(),
         width: 720,
         height: 400,
         face: draws.chance(0.9).then_some(FaceBox { x1: 10, y1: 20, x2: 110, y2: 140, score: 9.0 }),

@@ -396,6 +396,11 @@ impl OutputFolder {
         atomic::write(&self.path.join(FILES), &list)
     }
 
+    /// The files that this program wrote here, in order.
+    pub fn names(&self) -> Vec<PathBuf> {
+        self.files().iter().collect()
+    }
+
     /// Whether `relative` is a file that this program wrote here.
     ///
     /// # Errors

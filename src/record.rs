@@ -468,6 +468,22 @@ pub struct LedgerEntry {
     pub partner_id: Option<String>,
 }
 
+/// The ledger's reason for a clip that was taken back.
+pub const WITHDRAWN: &str = "withdrawn";
+
+impl LedgerEntry {
+    /// What is left of a clip that was taken back: its id.
+    pub fn tombstone(clip_id: &str) -> Self {
+        LedgerEntry {
+            kind: LedgerKind::Clip,
+            id: clip_id.to_owned(),
+            reason: WITHDRAWN.to_owned(),
+            detail: "taken back".to_owned(),
+            partner_id: None,
+        }
+    }
+}
+
 /// A model's answer for one sample: a row of `predictions-<split>.parquet`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Prediction {

@@ -1,29 +1,17 @@
 //! `ncaers build --corpus DIR --out DIR --seed N`
-use std::{
-    ffi::OsString,
-    fmt::Write as _,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fmt::Write as _, path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
 use serde_json::json;
 
-use super::{
-    face::DetectorArgs,
-    slurm::{self, SlurmArgs, Work},
-    Done, Usage,
-};
+use super::{face::DetectorArgs, shards, slurm::SlurmArgs, Done, Usage};
 use crate::{
     corpus::{self, Choices},
-    dataset::{self, Clips, Config, ImageFormat, Options, Outcome, Shard, Summary},
-    experiment::executor::{
-        array::{self, Part},
-        slurm::folder_beside,
-        Task,
+    dataset::{
+        self, withdraw::read_list, Clips, Config, ImageFormat, Options, Outcome, Shard, Summary,
     },
+    experiment::executor::array::{self, Part},
     face::{self, mmod::ChannelOrder, Choice},
-    folder::{self, State},
     progress,
     split::{Balance, OnLeak, Shares},
 };
@@ -72,6 +60,9 @@ pub struct Args {
     /// Decode no more than the wanted frames need, where that is certain (no grouping by content)
     #[arg(long)]
     fast: bool,
+    /// Leave out the clips of a list, one clip_id or path per line, as `withdraw` would
+    #[arg(long, value_name = "LIST")]
+    without: Option<PathBuf>,
     /// Keep frames that the decoder calls damaged, instead of drawing others
     #[arg(long)]
     keep_damaged: bool,
@@ -100,9 +91,6 @@ pub struct Args {
 
 /// Exit status of a process that Ctrl-C ended, as shells have it.
 const INTERRUPTED: i32 = 130;
-
-/// Shards of a build on a cluster when nobody says how many.
-const SHARDS: u32 = 8;
 
 /// How faces are found and which one is taken
 #[derive(Debug, clap::Args)]
@@ -142,20 +130,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
     let (config, options) = choices(args)?;
     refuse_unused_split(args)?;
     let on_cluster = args.slurm.is_asked()?;
-    let misplaced = match (on_cluster, options.shard, args.shards) {
-        (true, Some(_), _) => Some("--executor slurm makes the shards itself, with --shards N"),
-        (false, _, Some(_)) => Some("--shards is for --executor slurm; one part is --shard I/N"),
-        _ => None,
-    };
-    if let Some(words) = misplaced {
-        return Err(Usage(words.into()).into());
-    }
+    shards::check(on_cluster, options.shard, args.shards)?;
     if args.dry_run {
         let (text, json) = dataset::plan(&config, &options)?;
         return Ok(Done { text, json, exit: 0 });
     }
     if on_cluster {
-        return run_on_cluster(args, &config, &options);
+        let identity = dataset::identity(&config, &options)?;
+        return shards::run("build", &args.slurm, args.shards, &identity, &args.out);
     }
     ctrlc::set_handler(|| {
         progress::error("stopped; the same command goes on where it was");
@@ -163,61 +145,6 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
     })
     .context("cannot watch Ctrl-C")?;
     Ok(done(dataset::run(&config, &options)?, &args.out))
-}
-
-/// A shard per task into a folder beside `--out`, and a merge behind them.
-fn run_on_cluster(args: &Args, config: &Config, options: &Options) -> anyhow::Result<Done> {
-    let resources = args.slurm.resources(&serde_json::Value::Null)?;
-    let identity = dataset::identity(config, options)?;
-    let is_merged = || matches!(folder::state(&args.out, &identity), Ok(State::Finished));
-    folder::state(&args.out, &identity)?;
-    let folder = folder_beside(&args.out)?;
-    let count = args.shards.unwrap_or(SHARDS) as usize;
-    let of_folder = json!({"build": identity, "shards": count});
-    folder::state(&folder, &of_folder)?;
-    let shards: Vec<Shard> = (1..=count).map(|index| Shard { index, count }).collect();
-    let place = |shard: &Shard| folder.join("shards").join(shard.index.to_string());
-    let tasks: Vec<Task> = shards
-        .iter()
-        .map(|shard| shard_task(shard, place(shard), resources.cpus, &folder))
-        .collect();
-    let is_done = |task: &Task| {
-        let at = tasks_position(&task.name, &shards);
-        at.map_or_else(is_merged, |shard| {
-            let identity = dataset::shard_identity(&identity, *shard);
-            is_merged() || matches!(folder::state(&place(shard), &identity), Ok(State::Finished))
-        })
-    };
-    let mut merge: Vec<OsString> = vec!["merge".into()];
-    merge.extend(shards.iter().map(|shard| place(shard).into_os_string()));
-    merge.extend(["--out".into(), args.out.clone().into_os_string()]);
-    let last = Task { name: "merge".into(), commands: vec![merge], log: folder.join("logs") };
-    let work = Work {
-        purpose: "build",
-        folder: folder.clone(),
-        record: of_folder,
-        tasks: tasks.clone(),
-        last,
-        is_done: &is_done,
-        result: &args.out,
-    };
-    slurm::run(&args.slurm, resources, work)
-}
-
-fn tasks_position<'a>(name: &str, shards: &'a [Shard]) -> Option<&'a Shard> {
-    shards.iter().find(|shard| shard_name(shard) == name)
-}
-
-fn shard_name(shard: &Shard) -> String {
-    format!("shard {shard}")
-}
-
-/// This command once more, for one shard.
-fn shard_task(shard: &Shard, out: PathBuf, cpus: u32, folder: &Path) -> Task {
-    let mut words = slurm::own_words("build", &["out", "shards", "workers"]);
-    words.extend(["--shard".into(), shard.to_string().into(), "--out".into(), out.into()]);
-    words.extend(["--workers".into(), cpus.to_string().into()]);
-    Task { name: shard_name(shard), commands: vec![words], log: folder.join("logs") }
 }
 
 fn choices(args: &Args) -> anyhow::Result<(Config, Options)> {
@@ -255,6 +182,7 @@ fn clips(args: &Args) -> anyhow::Result<Clips> {
         list: args.list.clone(),
         groups: args.groups.clone(),
         choices: Choices { labels },
+        without: args.without.as_deref().map(read_list).transpose()?.unwrap_or_default(),
     })
 }
 
@@ -270,7 +198,7 @@ fn refuse_unused_split(args: &Args) -> anyhow::Result<()> {
 }
 
 /// `I/N`, or what the environment of a job array says.
-fn shard(text: &str) -> anyhow::Result<Shard> {
+pub(super) fn shard(text: &str) -> anyhow::Result<Shard> {
     let Some(rest) = text.strip_prefix("auto") else { return text.parse() };
     let count = match rest {
         "" => None,

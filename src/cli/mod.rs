@@ -23,6 +23,7 @@ mod completions;
 #[cfg(feature = "torch")]
 mod demo;
 mod demo_corpus;
+mod diff;
 mod doctor;
 mod evaluate;
 #[cfg(feature = "torch")]
@@ -32,6 +33,7 @@ mod face;
 mod fetch_mmod;
 mod glossary;
 mod import;
+mod locate;
 mod man;
 mod manifest_arg;
 mod merge;
@@ -44,12 +46,16 @@ mod plan;
 #[cfg(feature = "torch")]
 mod predict;
 mod reading;
+mod rebuild;
+mod recipe;
 mod report;
+mod shards;
 mod slurm;
 #[cfg(feature = "torch")]
 mod train;
 mod verify;
 mod version;
+mod withdraw;
 mod worker;
 
 /// Heading of the flags that every command has.
@@ -109,6 +115,7 @@ commands! {
     #[cfg(feature = "torch")]
     Demo(demo),
     DemoCorpus(demo_corpus),
+    Diff(diff),
     Doctor(doctor),
     Evaluate(evaluate),
     #[cfg(feature = "torch")]
@@ -117,6 +124,7 @@ commands! {
     FetchMmod(fetch_mmod),
     Glossary(glossary),
     Import(import),
+    Locate(locate),
     Man(man),
     Merge(merge),
     #[cfg(feature = "torch")]
@@ -127,10 +135,13 @@ commands! {
     Paper(paper),
     #[cfg(feature = "torch")]
     Predict(predict),
+    Rebuild(rebuild),
+    Recipe(recipe),
     Report(report),
     #[cfg(feature = "torch")]
     Train(train),
     Verify(verify),
+    Withdraw(withdraw),
     Worker(worker),
 }
 
@@ -143,6 +154,12 @@ pub(crate) struct Done {
     pub json: Value,
     /// Exit status: 0, or 3 when a threshold that the caller set is exceeded.
     pub exit: u8,
+}
+
+/// Worker processes: as many as asked for, or as there are cores.
+pub(crate) fn workers(asked: Option<u32>) -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    asked.map_or_else(cores, |n| n as usize)
 }
 
 /// Arguments that parse but make no sense together; exit status 2.

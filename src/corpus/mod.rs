@@ -150,6 +150,9 @@ pub struct Listing {
     pub has_split: bool,
     /// The clips in clip_id order.
     pub clips: Vec<Source>,
+    /// Clips that were taken back, of which nothing but the id may be told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub withdrawn: Vec<String>,
     /// What else lies there, in the order of its paths.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub strays: Vec<Stray>,
@@ -159,6 +162,17 @@ pub struct Listing {
     /// What a reader of the data set should know of how a list was understood.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,
+}
+
+impl Listing {
+    /// Takes the clips away that `list` names by clip_id or path.
+    pub fn without(mut self, list: &[String]) -> Self {
+        let named = |clip: &Source| list.contains(&clip.clip_id) || list.contains(&clip.shown);
+        self.withdrawn =
+            self.clips.iter().filter(|c| named(c)).map(|c| c.clip_id.clone()).collect();
+        self.clips.retain(|clip| !named(clip));
+        self
+    }
 }
 
 /// A file or folder in a corpus that is no clip and cannot become one.
@@ -239,7 +253,7 @@ fn listing(corpus: &str, root: &Path, found: Found) -> Listing {
     // Whatever is made from the synthetic stills has to say so.
     let corpus = if demo::is_of_stills(root) { demo::NAME } else { corpus };
     let (corpus, clips) = (corpus.to_owned(), name(root, candidates));
-    Listing { corpus, has_split, clips, strays, litter, remarks }
+    Listing { corpus, has_split, clips, withdrawn: Vec::new(), strays, litter, remarks }
 }
 
 /// The folder that paths of a layout are relative to: `root`, or the folder of a list.
@@ -311,8 +325,8 @@ fn irregular(path: &Path) -> Option<Refusal> {
     }
 }
 
-/// A path for people and tables.
-fn shown_path(path: &Path) -> String {
+/// A path for people and tables: `/` between parts, what is not UTF-8 as `\xHH`.
+pub fn shown_path(path: &Path) -> String {
     let parts: Vec<_> = path.components().map(|c| shown(c.as_os_str().as_bytes())).collect();
     parts.join("/")
 }
@@ -335,6 +349,25 @@ fn shown(name: &[u8]) -> String {
         escape(&mut out, chunk.invalid());
     }
     out
+}
+
+/// Endings of pictures in any case.
+const PICTURE_ENDINGS: &[&str] = &["png", "jpg", "jpeg", "bmp", "gif", "webp", "tif", "tiff"];
+
+/// Whether a file is named like a clip.
+pub fn is_clip(path: &Path) -> bool {
+    is_named(path, EXTENSIONS)
+}
+
+/// Whether a file is named like a picture.
+pub fn is_picture(path: &Path) -> bool {
+    is_named(path, PICTURE_ENDINGS)
+}
+
+fn is_named(path: &Path, endings: &[&str]) -> bool {
+    let hidden = path.file_name().is_none_or(|name| name.as_bytes().starts_with(b"."));
+    let ending = path.extension().and_then(|e| e.to_str());
+    !hidden && ending.is_some_and(|e| endings.iter().any(|k| k.eq_ignore_ascii_case(e)))
 }
 
 #[cfg(test)]

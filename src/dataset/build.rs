@@ -31,6 +31,7 @@ use crate::{
 use super::{
     card, clip,
     inputs::{self, listing_digest, Clips},
+    job::{Begin, Kind},
     journal, merge, pool,
     rules::Configuration,
 };
@@ -325,7 +326,10 @@ pub fn plan(config: &Config, options: &Options) -> Result<(String, Value)> {
 }
 
 /// The clips of a shard, or all.
-fn share(listing: &Listing, shard: Option<Shard>) -> impl Iterator<Item = &corpus::Source> {
+pub(super) fn share(
+    listing: &Listing,
+    shard: Option<Shard>,
+) -> impl Iterator<Item = &corpus::Source> {
     let (first, step) = shard.map_or((0, 1), |s| (s.index - 1, s.count));
     listing.clips.iter().skip(first).step_by(step)
 }
@@ -390,11 +394,16 @@ fn decode_all(
 ) -> Result<()> {
     let own: Vec<_> = share(listing, options.shard).filter(|c| c.refused.is_none()).collect();
     journal.forget_incomplete(&options.out);
-    let todo: Vec<_> = own.iter().copied().filter(|c| !journal.has(&c.clip_id)).collect();
+    let job = |c: &corpus::Source| clip::Job {
+        clip_id: c.clip_id.clone(),
+        path: c.path.clone(),
+        span: c.span,
+    };
+    let todo: Vec<_> = own.iter().filter(|c| !journal.has(&c.clip_id)).map(|c| job(c)).collect();
     let progress = Progress::new("build", "clips", own.len() as u64);
     progress.skip((own.len() - todo.len()) as u64);
     let pool = pool::Pool {
-        setup: clip::Setup::new(config, options)?,
+        setup: Begin { kind: Kind::Build, setup: clip::Setup::new(config, options)? },
         workers: options.workers.clamp(1, todo.len().max(1)),
         time_limit: options.time_limit,
     };

@@ -2,17 +2,19 @@
 use std::{
     collections::BTreeMap,
     ffi::OsString,
-    io::{BufRead, Write},
     ops::Range,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use anyhow::{Context, Result};
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
-use super::{Config, ImageFormat, Options};
+use super::{
+    job::{self, Work},
+    Config, ImageFormat, Options,
+};
 use crate::{
     corpus::Span,
     digest,
@@ -60,16 +62,16 @@ pub(super) struct Job {
     pub span: Option<Span>,
 }
 
-/// What a worker answers.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Answer {
-    /// The clip is done, well or badly.
-    Clip(Box<ClipResult>),
-    /// Nothing more can be written; the build stops.
-    Fatal(String),
-    /// The clip is not done, and work goes on.
-    Alive,
+impl job::Job for Job {
+    type Outcome = ClipResult;
+
+    fn clip_id(&self) -> &str {
+        &self.clip_id
+    }
+
+    fn given_up(&self, code: &str, reason: String) -> ClipResult {
+        ClipResult::rejected(&self.clip_id, code, reason)
+    }
 }
 
 /// What came of a clip; a line of the journal.
@@ -174,6 +176,32 @@ pub struct Lost {
     pub detail: String,
 }
 
+impl From<Facts> for DecodedFacts {
+    fn from(facts: Facts) -> Self {
+        DecodedFacts {
+            codec: facts.codec,
+            pixel_format: facts.pixel_format,
+            width: facts.width,
+            height: facts.height,
+            sample_aspect_ratio: facts.sample_aspect_ratio,
+            rotation: facts.rotation,
+            color_matrix: facts.color_matrix.to_owned(),
+            color_range: facts.color_range.to_owned(),
+            interlaced: facts.interlaced,
+            fps_bits: facts.fps.to_bits(),
+            frames: facts.frames,
+            frames_header: facts.frames_header,
+            has_b_frames: facts.has_b_frames,
+            signature: facts.signature,
+            orientation: facts.orientation.to_exif(),
+            color_transfer: facts.color_transfer,
+            default_stream: facts.default_stream,
+            part: None,
+            views: facts.views,
+        }
+    }
+}
+
 /// A still that stands for a clip.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Still {
@@ -217,6 +245,9 @@ pub struct SavedFrame {
     pub image_path: String,
     /// SHA-256 of the picture file.
     pub image_sha256: String,
+    /// SHA-256 of the decoded pixels.
+    #[serde(default)]
+    pub pixel_sha256: String,
     /// Width of the picture in pixels.
     pub width: u32,
     /// Height of the picture in pixels.
@@ -251,64 +282,31 @@ impl ClipResult {
     }
 }
 
-/// Answers jobs from `input` on `output` until the input ends: the life of a worker process.
-///
-/// # Errors
-/// When the lines are not those of a build, or nobody listens any more.
-pub fn serve(input: impl BufRead, mut answers: impl Write) -> Result<()> {
-    let mut lines = input.lines();
-    let Some(first) = lines.next() else { return Ok(()) };
-    let setup: Setup = serde_json::from_str(&first?).context("not the setup of a worker")?;
-    let detector = face::open(&setup.detector)?;
-    let out = OutputFolder::join(Path::new(&setup.out))?;
-    let mut worker = Worker { setup, detector, out };
-    for line in lines {
-        let job: Job = serde_json::from_str(&line?).context("not a job")?;
-        let mut beat = Beat { answers: &mut answers, last: Instant::now() };
-        let answer = match worker.clip(&job, &mut beat) {
-            Ok(result) => Answer::Clip(Box::new(result)),
-            Err(error) => Answer::Fatal(format!("{error:#}")),
-        };
-        say(&mut answers, &answer)?;
-    }
-    Ok(())
-}
-
-fn say(answers: &mut impl Write, answer: &Answer) -> Result<()> {
-    serde_json::to_writer(&mut *answers, answer)?;
-    answers.write_all(b"\n")?;
-    Ok(answers.flush()?)
-}
-
-/// Says now and then that a clip is still worked on.
-struct Beat<'a, W: Write> {
-    answers: &'a mut W,
-    last: Instant,
-}
-
-impl<W: Write> Beat<'_, W> {
-    fn strike(&mut self) {
-        if self.last.elapsed() >= BEAT {
-            self.last = Instant::now();
-            // A build that no longer listens is noticed at the next answer.
-            let _ = say(self.answers, &Answer::Alive);
-        }
-    }
-}
-
-/// Time between two signs of life.
-const BEAT: Duration = Duration::from_millis(500);
-
-struct Worker {
+pub(super) struct Worker {
     setup: Setup,
     detector: Option<Box<dyn Detector>>,
     out: OutputFolder,
 }
 
+impl Work for Worker {
+    type Setup = Setup;
+    type Job = Job;
+
+    fn start(setup: Setup) -> Result<Self> {
+        let detector = face::open(&setup.detector)?;
+        let out = OutputFolder::join(Path::new(&setup.out))?;
+        Ok(Worker { setup, detector, out })
+    }
+
+    fn answer(&mut self, job: &Job, alive: &mut dyn FnMut()) -> Result<ClipResult> {
+        self.clip(job, alive)
+    }
+}
+
 impl Worker {
     /// # Errors
     /// When the output folder cannot be written; whatever is wrong with the clip is a result.
-    fn clip(&mut self, job: &Job, beat: &mut Beat<'_, impl Write>) -> Result<ClipResult> {
+    fn clip(&mut self, job: &Job, alive: &mut dyn FnMut()) -> Result<ClipResult> {
         let path = Path::new(&self.setup.corpus).join(&job.path);
         let start = Instant::now();
         let sha256 = digest::sha256_file(&path).ok();
@@ -326,7 +324,7 @@ impl Worker {
             waiting: Vec::new(),
             lost: BTreeMap::new(),
             seconds: BTreeMap::from([("hash".to_owned(), hashed)]),
-            alive: &mut || beat.strike(),
+            alive,
         };
         let decoded = video::decode(&path, self.setup.config.fast, &mut taking);
         if decoded.is_ok() {
@@ -459,6 +457,7 @@ impl FrameSink for FrameSaver<'_> {
             frame,
             image_path,
             image_sha256: digest::sha256_hex(&bytes),
+            pixel_sha256: shot.pixel_digest(),
             width,
             height,
             face: faces.as_ref().and_then(|faces| self.chosen(faces, width, height)),
@@ -523,7 +522,7 @@ impl FrameSaver<'_> {
             facts.keep_part(&self.part);
         }
         let mut words = facts.damage.clone();
-        words.extend(facts.remarks);
+        words.extend(facts.remarks.iter().cloned());
         if facts.fps_assumed {
             words.push(format!("implausible frame rate, {} assumed", facts.fps));
         }
@@ -534,27 +533,7 @@ impl FrameSaver<'_> {
             status: if sound { ClipStatus::Ok } else { ClipStatus::Partial },
             code: None,
             reason: (!words.is_empty()).then(|| words.join("; ")),
-            facts: Some(DecodedFacts {
-                codec: facts.codec,
-                pixel_format: facts.pixel_format,
-                width: facts.width,
-                height: facts.height,
-                sample_aspect_ratio: facts.sample_aspect_ratio,
-                rotation: facts.rotation,
-                color_matrix: facts.color_matrix.to_owned(),
-                color_range: facts.color_range.to_owned(),
-                interlaced: facts.interlaced,
-                fps_bits: facts.fps.to_bits(),
-                frames: facts.frames,
-                frames_header: facts.frames_header,
-                has_b_frames: facts.has_b_frames,
-                signature: facts.signature,
-                orientation: facts.orientation.to_exif(),
-                color_transfer: facts.color_transfer,
-                default_stream: facts.default_stream,
-                part,
-                views: facts.views,
-            }),
+            facts: Some(DecodedFacts { part, ..facts.into() }),
             samples: self.taken.into_values().collect(),
             lost: self.lost,
             seconds: self.seconds,
@@ -576,7 +555,7 @@ fn faces_in(detector: &mut dyn Detector, shot: &mut DecodedFrame) -> Result<Vec<
 
 /// `images/split/Class/stem_NNN_xxxxxxxx.jpg`: the stem made safe, the segment, and eight hex
 /// digits of the sample_id's SHA-256, so that nothing collides or leaves the folder.
-fn image_path(clip_id: &str, segment: u32, format: ImageFormat) -> String {
+pub(super) fn image_path(clip_id: &str, segment: u32, format: ImageFormat) -> String {
     let sample_id = sampling::sample_id(clip_id, segment);
     let mut parts = clip_id.splitn(3, '/').map(folder::safe_component);
     let mut part = || parts.next().unwrap_or_else(|| "_".into());
@@ -683,6 +662,7 @@ mod tests {
             frame: 3,
             image_path: "p".into(),
             image_sha256: "h".into(),
+            pixel_sha256: "p".into(),
             width: 1,
             height: 2,
             face: Some(FaceBox { x1: 0, y1: 0, x2: 1, y2: 1, score: 12.345_679 }),

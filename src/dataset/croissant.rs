@@ -7,6 +7,7 @@ use super::{merge::IMAGES, tables::Tables};
 use crate::{
     digest,
     folder::OutputFolder,
+    manifest::Recipe,
     record::{Emotion, Split},
 };
 
@@ -54,6 +55,42 @@ pub(super) fn write(out: &OutputFolder, tables: &Tables) -> Result<()> {
         "includes": format!("{IMAGES}/**/*")}));
     out.write_json(NAME, &document(tables, files))
 }
+
+/// The description of a recipe: the same fields and where the frames come from, without pictures.
+pub(super) fn recipe(recipe: &Recipe, files: Vec<Value>) -> Value {
+    let seed = recipe.meta.get("seed").map_or("unknown", |s| s);
+    let mut fields = samples();
+    if let Some(all) = fields["field"].as_array_mut() {
+        let first = files.first().and_then(|f| f["@id"].as_str()).unwrap_or_default().to_owned();
+        let mut extra: Vec<Value> = ORIGIN.iter().map(field).collect();
+        all.append(&mut extra);
+        for field in all {
+            field["source"]["fileObject"]["@id"] = json!(first);
+        }
+    }
+    json!({
+        "@context": context(),
+        "@type": "sc:Dataset",
+        "conformsTo": "http://mlcommons.org/croissant/1.1",
+        "name": "emotion-frames-recipe",
+        "description": format!(
+            "Which frames of which clips make a data set of {} samples, seed {seed}; no picture is \
+             part of it. `ncaers rebuild` makes the pictures from one's own copy of the clips",
+            recipe.rows.len()
+        ),
+        "version": env!("CARGO_PKG_VERSION"),
+        "identifier": recipe.meta.get("input_digest"),
+        "distribution": files,
+        "recordSet": [splits(), classes(), fields],
+    })
+}
+
+/// Columns of a recipe beside those of the samples.
+const ORIGIN: &[(&str, &str, &str)] = &[
+    ("clip_path", "sc:Text", "The clip's file in the corpus that the recipe was made from"),
+    ("clip_sha256", "sc:Text", "SHA-256 of the clip's file"),
+    ("pixel_sha256", "sc:Text", "SHA-256 of the decoded pixels of the frame"),
+];
 
 fn document(tables: &Tables, files: Vec<Value>) -> Value {
     let seed = tables.meta.get("seed").map_or("", |s| s);
@@ -138,18 +175,19 @@ fn classes() -> Value {
         "data": rows})
 }
 
+fn field(&(name, kind, about): &(&str, &str, &str)) -> Value {
+    let mut field = json!({"@type": "cr:Field", "@id": format!("samples/{name}"),
+        "name": name, "description": about, "dataType": kind,
+        "source": {"fileObject": {"@id": "samples.parquet"}, "extract": {"column": name}}});
+    match name {
+        "split" => field["references"] = json!({"field": {"@id": "splits/name"}}),
+        "emotion" => field["references"] = json!({"field": {"@id": "emotions/name"}}),
+        _ => {}
+    }
+    field
+}
+
 fn samples() -> Value {
-    let field = |&(name, kind, about): &(&str, &str, &str)| {
-        let mut field = json!({"@type": "cr:Field", "@id": format!("samples/{name}"),
-            "name": name, "description": about, "dataType": kind,
-            "source": {"fileObject": {"@id": "samples.parquet"}, "extract": {"column": name}}});
-        match name {
-            "split" => field["references"] = json!({"field": {"@id": "splits/name"}}),
-            "emotion" => field["references"] = json!({"field": {"@id": "emotions/name"}}),
-            _ => {}
-        }
-        field
-    };
     let fields: Vec<_> = FIELDS.iter().map(field).collect();
     json!({"@type": "cr:RecordSet", "@id": "samples", "name": "samples",
         "key": {"@id": "samples/sample_id"}, "field": fields})

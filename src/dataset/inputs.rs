@@ -26,6 +26,8 @@ pub struct Clips {
     pub groups: Option<PathBuf>,
     /// How a list is to be read.
     pub choices: Choices,
+    /// Clips that were taken back, by clip_id or path.
+    pub without: Vec<String>,
 }
 
 impl Clips {
@@ -41,7 +43,7 @@ impl Clips {
         if let Some(path) = &self.groups {
             groups::assign(&mut listing, path)?;
         }
-        Ok(listing)
+        Ok(listing.without(&self.without))
     }
 }
 

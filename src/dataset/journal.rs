@@ -1,16 +1,9 @@
 //! What is done so far: one line per finished clip, appended as it comes.
-//!
-//! A line counts when it is whole, so a process killed while writing loses one clip at most.
-use std::{
-    collections::BTreeMap,
-    fs::{File, OpenOptions},
-    io::{BufRead, BufReader, Write},
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::Path};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use super::clip::ClipResult;
+use super::{clip::ClipResult, lines::Lines};
 use crate::folder::OutputFolder;
 
 /// The journal's name in a build's folder.
@@ -19,8 +12,7 @@ const NAME: &str = "clips.jsonl";
 /// The results of a build's clips, on disk and in memory.
 #[derive(Debug)]
 pub(super) struct Journal {
-    path: PathBuf,
-    file: File,
+    lines: Lines,
     results: Results,
 }
 
@@ -54,27 +46,16 @@ impl Results {
 impl Journal {
     /// Opens or makes the journal of a folder; half a line at its end is cut off.
     pub(super) fn open(folder: &OutputFolder) -> Result<Self> {
-        let path = folder.target(NAME)?;
-        let failed = || format!("cannot write {}", path.display());
-        let mut file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .open(&path)
-            .with_context(failed)?;
-        let (results, whole) = parse(BufReader::new(&file)).with_context(failed)?;
-        file.set_len(whole).with_context(failed)?;
-        std::io::Seek::seek(&mut file, std::io::SeekFrom::End(0)).with_context(failed)?;
-        Ok(Journal { path, file, results })
+        let mut results = Results::default();
+        let lines = Lines::open(folder, NAME, |result| results.insert(result))?;
+        Ok(Journal { lines, results })
     }
 
     /// The results of a folder that another build filled.
     pub(super) fn read(folder: &Path) -> Result<Results> {
-        let path = folder.join(NAME);
-        let failed = || format!("cannot read {}", path.display());
-        let file = File::open(&path).with_context(failed)?;
-        Ok(parse(BufReader::new(file)).with_context(failed)?.0)
+        let mut results = Results::default();
+        Lines::read(&folder.join(NAME), |result| results.insert(result))?;
+        Ok(results)
     }
 
     pub(super) fn has(&self, clip_id: &str) -> bool {
@@ -104,11 +85,7 @@ impl Journal {
     /// # Errors
     /// When the disk is full or gone.
     pub(super) fn append(&mut self, result: ClipResult) -> Result<()> {
-        let mut line = serde_json::to_string(&result)?;
-        line.push('\n');
-        self.file
-            .write_all(line.as_bytes())
-            .with_context(|| format!("cannot write {}", self.path.display()))?;
+        self.lines.append(&result)?;
         self.results.insert(result);
         Ok(())
     }
@@ -117,20 +94,6 @@ impl Journal {
     pub(super) fn remove(self, folder: &OutputFolder) -> Result<()> {
         folder.retain(|name| name != Path::new(NAME))
     }
-}
-
-/// The results of the whole lines, and how many bytes those are. Reading stops at the first line
-/// that is none of ours.
-fn parse(mut text: impl BufRead) -> std::io::Result<(Results, u64)> {
-    let (mut results, mut whole, mut line) = (Results::default(), 0, Vec::new());
-    while text.read_until(b'\n', &mut line)? > 0 {
-        let result = line.ends_with(b"\n").then(|| serde_json::from_slice::<ClipResult>(&line));
-        let Some(Ok(result)) = result else { break };
-        results.insert(result);
-        whole += line.len() as u64;
-        line.clear();
-    }
-    Ok((results, whole))
 }
 
 #[cfg(test)]

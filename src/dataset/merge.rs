@@ -74,7 +74,7 @@ pub(super) fn write(
     let mut summary = Summary { stage_seconds, ..tables.summary() };
     debug_assert_eq!(
         summary.clips_used + tables.ledger.iter().filter(|e| e.kind == LedgerKind::Clip).count(),
-        summary.clips
+        summary.clips + listing.withdrawn.len()
     );
     card::write(out, config, listing, &tables, &summary)?;
     croissant::write(out, &tables)?;

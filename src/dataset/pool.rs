@@ -13,11 +13,13 @@ use std::{
 
 use anyhow::{anyhow, Context, Result};
 
+use serde::Serialize;
+
 use super::{
-    clip::{Answer, ClipResult, Job, Setup},
+    job::{Answer, Job},
     patience::{Patience, Vitals},
 };
-use crate::{corpus::Source, progress::Progress};
+use crate::progress::Progress;
 
 /// Tries of a clip before it is given up: a worker may die for a reason that is not the clip's.
 const TRIES: usize = 2;
@@ -29,8 +31,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 const WORKER_COMMAND: &str = "worker";
 
 /// How to work off a list of clips.
-pub(super) struct Pool {
-    pub setup: Setup,
+pub(super) struct Pool<S> {
+    pub setup: S,
     pub workers: usize,
     pub time_limit: Duration,
 }
@@ -41,16 +43,16 @@ enum Trouble {
     Hung,
 }
 
-impl Pool {
-    /// Does every clip of `todo` and gives each result to `done` as it comes, in any order.
+impl<S: Serialize + Sync> Pool<S> {
+    /// Does every job of `todo` and gives each result to `done` as it comes, in any order.
     ///
     /// # Errors
-    /// When workers cannot start or write, or when `done` fails; no further clip is begun.
-    pub(super) fn run(
+    /// When workers cannot start or write, or when `done` fails; no further job is begun.
+    pub(super) fn run<J: Job>(
         &self,
-        todo: &[&Source],
+        todo: &[J],
         progress: &Progress,
-        mut done: impl FnMut(ClipResult) -> Result<()>,
+        mut done: impl FnMut(J::Outcome) -> Result<()>,
     ) -> Result<()> {
         let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
         let (sender, results) = mpsc::channel();
@@ -61,8 +63,8 @@ impl Pool {
                     let mut worker = None;
                     while !stop.load(Ordering::Relaxed) {
                         let at = next.fetch_add(1, Ordering::Relaxed);
-                        let Some(clip) = todo.get(at) else { break };
-                        if sender.send(self.clip(&mut worker, clip, progress)).is_err() {
+                        let Some(job) = todo.get(at) else { break };
+                        if sender.send(self.job(&mut worker, job, progress)).is_err() {
                             break;
                         }
                     }
@@ -82,23 +84,21 @@ impl Pool {
         })
     }
 
-    /// One clip, in this worker or, when that fails it, in a fresh one.
-    fn clip(
+    /// One job, by this worker or, when that fails it, by a fresh one.
+    fn job<J: Job>(
         &self,
         worker: &mut Option<Worker>,
-        clip: &Source,
+        job: &J,
         progress: &Progress,
-    ) -> Result<ClipResult> {
+    ) -> Result<J::Outcome> {
         let mut last = Trouble::Hung;
         for _ in 0..TRIES {
             let mut at_work = match worker.take() {
                 Some(alive) => alive,
                 None => Worker::start(&self.setup)?,
             };
-            let job =
-                Job { clip_id: clip.clip_id.clone(), path: clip.path.clone(), span: clip.span };
-            match at_work.ask(&job, self.time_limit) {
-                Ok(Answer::Clip(result)) => {
+            match at_work.ask(job, self.time_limit) {
+                Ok(Answer::Done(result)) => {
                     *worker = Some(at_work);
                     return Ok(*result);
                 }
@@ -106,7 +106,7 @@ impl Pool {
                 Ok(Answer::Alive) => unreachable!("a sign of life is no end of a clip"),
                 Err(trouble) => {
                     let what = self.words(&trouble);
-                    progress.note(&format!("{}: {what}", clip.clip_id));
+                    progress.note(&format!("{}: {what}", job.clip_id()));
                     last = trouble;
                 }
             }
@@ -115,7 +115,7 @@ impl Pool {
             Trouble::Died(_) => "decoder_crashed",
             Trouble::Hung => "decoder_hung",
         };
-        Ok(ClipResult::rejected(&clip.clip_id, code, self.words(&last)))
+        Ok(job.given_up(code, self.words(&last)))
     }
 
     fn words(&self, trouble: &Trouble) -> String {
@@ -137,7 +137,7 @@ struct Worker {
 }
 
 impl Worker {
-    fn start(setup: &Setup) -> Result<Self> {
+    fn start(setup: &impl Serialize) -> Result<Self> {
         let program = std::env::current_exe().context("cannot find the own program")?;
         let mut command = Command::new(program);
         command
@@ -180,7 +180,7 @@ impl Worker {
         Ok(input.write_all(text.as_bytes())?)
     }
 
-    fn ask(&mut self, job: &Job, limit: Duration) -> Result<Answer, Trouble> {
+    fn ask<J: Job>(&mut self, job: &J, limit: Duration) -> Result<Answer<J::Outcome>, Trouble> {
         if self.tell(job).is_err() {
             return Err(Trouble::Died(self.end()));
         }

@@ -51,6 +51,7 @@ pub(super) fn rows(mut parts: Parts<'_>) -> Result<Tables> {
 /// so that never both are held; results of clips that are not listed are dropped.
 fn gathered(listing: &Listing, results: BTreeMap<String, ClipResult>) -> Tables {
     let mut tables = Tables::default();
+    tables.ledger.extend(listing.withdrawn.iter().map(|id| LedgerEntry::tombstone(id)));
     let mut results = results.into_iter().peekable();
     let mut first = 0;
     for source in &listing.clips {
@@ -81,7 +82,7 @@ fn gathered(listing: &Listing, results: BTreeMap<String, ClipResult>) -> Tables 
 }
 
 /// Into the order of the samples' ids: as text, `1000` comes before `101`.
-fn sort_by_text(taken: &mut [SavedFrame]) {
+pub(super) fn sort_by_text(taken: &mut [SavedFrame]) {
     if taken.iter().any(|t| t.segment.index > 999) {
         taken.sort_by_cached_key(|t| format!("{:03}", t.segment.index));
     }
@@ -89,7 +90,7 @@ fn sort_by_text(taken: &mut [SavedFrame]) {
 
 /// Positions of the clips in the order of their samples' ids: those of frames go on with a slash,
 /// which some characters of names come before.
-fn sample_order(clips: &[Clip], drawn: &[Drawn]) -> Vec<u32> {
+pub(super) fn sample_order(clips: &[Clip], drawn: &[Drawn]) -> Vec<u32> {
     let mut order: Vec<u32> = (0..clips.len() as u32).collect();
     let key = |&c: &u32| {
         let slash = drawn[c as usize].still.is_none().then_some(b'/');

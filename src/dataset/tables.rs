@@ -12,7 +12,7 @@ use super::{
 use crate::{
     digest,
     folder::OutputFolder,
-    manifest::{self, Meta},
+    manifest::{self, Meta, PixelDigest},
     record::{Clip, Damage, Emotion, LedgerEntry, LedgerKind, Sample, Split},
     sampling,
     split::Balance,
@@ -146,8 +146,23 @@ impl Tables {
         for name in ["clips", "ledger", "samples"] {
             folder.target(format!("{name}.parquet"))?;
         }
+        let pixels = self.pixels();
+        if !pixels.is_empty() {
+            folder.target("pixels.parquet")?;
+            manifest::write_pixels(folder.path(), &pixels, &self.meta)?;
+        }
         let folder = folder.path();
         manifest::write_tables(folder, &self.meta, &self.clips, self.ledger(), self.samples())
+    }
+
+    /// The digests of the decoded pixels of the samples that stay, in order, where they are known.
+    fn pixels(&self) -> Vec<PixelDigest> {
+        let digest = |(c, k): (usize, usize)| {
+            let pixel_sha256 = self.drawn[c].taken.get(k)?.pixel_sha256.clone();
+            let sample_id = self.drawn[c].sample_id(&self.clips[c].clip_id, k);
+            (!pixel_sha256.is_empty()).then_some(PixelDigest { sample_id, pixel_sha256 })
+        };
+        self.places(true).filter_map(digest).collect()
     }
 
     /// Clip and sample of those that stay, or of the others, in the order of the samples' ids.

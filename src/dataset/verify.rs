@@ -11,13 +11,16 @@ use rayon::prelude::*;
 
 use super::{
     merge::IMAGES,
+    rebuild::{MISSING, REMARKS},
     rules::{Configuration, Rules},
 };
 use crate::{
     digest, face, folder,
     manifest::{self, Manifest},
     progress::Progress,
-    record::{Clip, ClipStatus, Damage, LedgerKind, Sample, Segment, Split},
+    record::{
+        Clip, ClipStatus, Damage, LedgerEntry, LedgerKind, Sample, Segment, Split, WITHDRAWN,
+    },
     sampling,
     split::{Balance, OnLeak},
 };
@@ -143,10 +146,12 @@ fn boxes(sample: &Sample, report: &mut Report) {
 
 /// Clips name their group by its smallest member, and say why when they are not sound.
 fn clip_rows(manifest: &Manifest, clips: &BTreeMap<&str, &Clip>, report: &mut Report) {
+    let withdrawn = withdrawn(manifest);
     for clip in &manifest.clips {
         let id = &clip.clip_id;
         let first = clips.get(&*clip.group_id);
-        let named = first.is_some_and(|f| f.group_id == clip.group_id && f.clip_id <= clip.clip_id);
+        let named = first.is_some_and(|f| f.group_id == clip.group_id && f.clip_id <= clip.clip_id)
+            || withdrawn.contains(&*clip.group_id);
         report.check(named, || format!("{id}: group {} is not its first clip", clip.group_id));
         report.check(clip.status == ClipStatus::Ok || clip.reason.is_some(), || {
             format!("{id}: is {} without a reason", clip.status.name())
@@ -171,9 +176,17 @@ fn accounts(manifest: &Manifest, report: &mut Report) {
         }
     }
     let known: BTreeSet<&str> = manifest.clips.iter().map(|c| &*c.clip_id).collect();
+    let withdrawn = withdrawn(manifest);
     for id in out {
-        report.check(known.contains(id), || format!("ledger: clip {id} is in no row"));
+        let named = known.contains(id) || withdrawn.contains(id);
+        report.check(named, || format!("ledger: clip {id} is in no row"));
     }
+}
+
+/// Clips of which a tombstone is all that is left; groups keep their names.
+fn withdrawn(manifest: &Manifest) -> BTreeSet<&str> {
+    let tombs = manifest.ledger.iter().filter(|e| e.reason == WITHDRAWN);
+    tombs.map(|e| &*e.id).collect()
 }
 
 fn ids(manifest: &Manifest, kind: LedgerKind) -> Vec<&str> {
@@ -188,6 +201,16 @@ fn draws(
     report: &mut Report,
 ) {
     let mut left_out = ids(manifest, LedgerKind::Sample);
+    // What a rebuild remarks on samples that it has.
+    let kept: BTreeSet<&str> = manifest.samples.iter().map(|s| &*s.sample_id).collect();
+    let remarked: BTreeSet<&str> = manifest
+        .ledger
+        .iter()
+        .filter(|e| e.kind == LedgerKind::Sample && REMARKS.contains(&&*e.reason))
+        .map(|e| &*e.id)
+        .filter(|id| kept.contains(id))
+        .collect();
+    left_out.retain(|id| !remarked.contains(id));
     left_out.extend(ids(manifest, LedgerKind::Segment));
     let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
     let kept = manifest.samples.iter().map(|s| &*s.sample_id);
@@ -256,6 +279,11 @@ fn rules(manifest: &Manifest, config: &Rules<'_>, report: &mut Report) {
         report.check(!config.require_face || sample.face.is_some(), || {
             format!("{}: has no face, and faces are required", sample.sample_id)
         });
+    }
+    // What left after balancing may have left more of one class than of another.
+    let thinned = |e: &LedgerEntry| e.reason == MISSING || e.reason == WITHDRAWN;
+    if manifest.ledger.iter().any(thinned) {
+        return;
     }
     let Balance::Ratio(ratio) = config.balance else { return };
     let mut counts: BTreeMap<(Split, u8), usize> = BTreeMap::new();

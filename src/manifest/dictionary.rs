@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use polars::prelude::{Column, DataType};
 
-use super::rows;
+use super::{located, pixels, recipe, rows};
 
 /// A table's name, what a row of it is, its columns as an empty table has them, and their
 /// meanings by name.
@@ -31,6 +31,59 @@ const TABLES: &[Described] = &[
         || rows::prediction_columns(&[]),
         PREDICTIONS,
     ),
+    (
+        "pixels",
+        "What the decoder gave for a sample; beside the samples of a build.",
+        || pixels::columns(&[]),
+        PIXELS,
+    ),
+    ("located", "A still and the frame that it was taken from.", || located::columns(&[]), LOCATED),
+    (
+        "differences",
+        "One thing in which two data sets differ (`diff --out FILE`).",
+        || recipe::difference_columns(&[]),
+        DIFFERENCES,
+    ),
+];
+
+const PIXELS: &[(&str, &str)] = &[
+    ("sample_id", "the sample"),
+    ("pixel_sha256", "SHA-256 of the decoded pixels, before any conversion; see `recipe.md`"),
+];
+
+const LOCATED: &[(&str, &str)] = &[
+    ("still", "the picture, below the folder of stills"),
+    ("split", "the split that its folder names"),
+    ("label", "the class that its folder names"),
+    ("clip_id", "the clip; the best candidate's where it was not found"),
+    ("frame_index", "the n-th frame out of the decoder, from 0"),
+    ("run_first", "first of the frames that cannot be told from it"),
+    ("run_last", "last of these"),
+    ("score", "root mean square difference in luma levels, contrast and brightness made the same"),
+    ("runner_up_clip_id", "the best other clip"),
+    ("runner_up_score", "its score"),
+    ("transform", "what was done to the picture; `none` where nothing was"),
+    ("status", "`found` or `not_found`"),
+    ("reason", "why not, where the picture itself is at fault"),
+    ("part_x1", "left edge of the part of the frame that the still shows, in its pixels"),
+    ("part_y1", "top edge"),
+    ("part_x2", "right edge"),
+    ("part_y2", "bottom edge"),
+    ("clip_path", "the clip's file, relative to the corpus"),
+    ("clip_sha256", "SHA-256 of the clip's file"),
+    ("pixel_sha256", "SHA-256 of the frame's decoded pixels"),
+    ("width", "of the frame in pixels"),
+    ("height", "of the frame in pixels"),
+];
+
+const DIFFERENCES: &[(&str, &str)] = &[
+    ("sample_id", "the sample"),
+    (
+        "difference",
+        "`added`, `removed`, `split`, `label`, `group`, `frame`, `box`, `pixels` or `bytes`",
+    ),
+    ("before", "in the first"),
+    ("after", "in the second"),
 ];
 
 const SAMPLES: &[(&str, &str)] = &[
@@ -96,6 +149,9 @@ const CLIPS: &[(&str, &str)] = &[
         "views",
         "what altered copies are recognised by, of a frame every second, packed; null when not computed, of stills and in tables of version 1",
     ),
+    ("orientation", "how pictures were turned, by EXIF's numbers"),
+    ("first_frame", "first frame of the file that is the clip, where it is a part of it"),
+    ("end_frame", "the frame behind the last one of that part"),
 ];
 
 const LEDGER: &[(&str, &str)] = &[

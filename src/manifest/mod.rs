@@ -1,4 +1,5 @@
-//! The manifest: `samples.parquet`, `clips.parquet`, `ledger.parquet` and prediction files.
+//! The manifest: `samples.parquet`, `clips.parquet`, `ledger.parquet`, `pixels.parquet`, and
+//! prediction files, recipes and lists of located stills.
 //!
 //! Every check happens when a file is opened; what comes out is valid rows. This module alone
 //! knows the column names, the schema version and polars. Same rows and metadata, same bytes.
@@ -13,8 +14,15 @@ use crate::record::{Clip, LedgerEntry, Prediction, Sample};
 
 pub mod columns;
 pub mod dictionary;
+mod located;
+mod pixels;
+mod recipe;
 mod rows;
 mod table;
+
+pub use located::{read_located, write_located, LocatedRow, LocatedStatus};
+pub use pixels::{read_pixels, write_pixels, PixelDigest};
+pub use recipe::{write_differences, DifferenceRow, Recipe, RecipeRow};
 
 /// Version of the tables' columns that is written.
 ///
@@ -260,7 +268,11 @@ fn untagged(mut meta: Meta) -> Meta {
 }
 
 fn open(path: &Path, wanted: &'static str) -> Result<table::Table, Error> {
-    let table = table::read(path)?;
+    checked(path, table::read(path)?, wanted)
+}
+
+/// The table if it is the one that is wanted, of a version that is read.
+fn checked(path: &Path, table: table::Table, wanted: &'static str) -> Result<table::Table, Error> {
     let version = table.meta.get(VERSION_KEY);
     let version = version.ok_or_else(|| Error::Foreign { path: path.to_owned() })?;
     if !READ_VERSIONS.contains(&version.as_str()) {

@@ -12,7 +12,11 @@ use crate::record::{
 };
 
 /// A string column, null where `None`.
-fn text<'a, T>(name: &str, rows: &'a [T], get: impl Fn(&'a T) -> Option<&'a str>) -> Column {
+pub(super) fn text<'a, T>(
+    name: &str,
+    rows: &'a [T],
+    get: impl Fn(&'a T) -> Option<&'a str>,
+) -> Column {
     let values: Vec<Option<&str>> = rows.iter().map(get).collect();
     column::<_, Vec<Option<&str>>>(name, values)
 }
@@ -20,9 +24,14 @@ fn text<'a, T>(name: &str, rows: &'a [T], get: impl Fn(&'a T) -> Option<&'a str>
 /// A column of numbers or flags, null where `None`.
 macro_rules! values {
     ($name:expr, $rows:expr, $t:ty, $get:expr) => {
-        column::<Option<$t>, Vec<Option<$t>>>($name, $rows.iter().map($get).collect())
+        $crate::manifest::table::column::<Option<$t>, Vec<Option<$t>>>(
+            $name,
+            $rows.iter().map($get).collect(),
+        )
     };
 }
+
+pub(super) use values;
 
 pub(super) fn sample_columns(rows: &[Sample]) -> Vec<Column> {
     let segment = |s: &Sample| s.segment;
@@ -116,9 +125,9 @@ pub(super) fn prediction_columns(rows: &[Prediction]) -> Vec<Column> {
 }
 
 /// Turns column values into row values, naming file, row and column when one is wrong.
-struct Checked<'a> {
-    path: &'a Path,
-    row: usize,
+pub(super) struct Checked<'a> {
+    pub path: &'a Path,
+    pub row: usize,
 }
 
 impl Checked<'_> {
@@ -126,16 +135,28 @@ impl Checked<'_> {
         Error::BadValue { path: self.path.to_owned(), row: self.row, reason }
     }
 
-    fn present<T>(&self, name: &str, value: Option<T>) -> Result<T, Error> {
+    pub fn present<T>(&self, name: &str, value: Option<T>) -> Result<T, Error> {
         value.ok_or_else(|| self.bad(format!("`{name}` is null")))
     }
 
-    fn word<T: FromStr>(&self, name: &str, value: Option<&String>) -> Result<T, Error>
+    pub fn word<T: FromStr>(&self, name: &str, value: Option<&String>) -> Result<T, Error>
     where
         T::Err: std::fmt::Display,
     {
         let word = self.present(name, value)?;
         word.parse().map_err(|e| self.bad(format!("`{name}`: {e}")))
+    }
+
+    /// The same of a word that may be absent.
+    pub fn maybe_word<T: FromStr>(
+        &self,
+        name: &str,
+        value: Option<&String>,
+    ) -> Result<Option<T>, Error>
+    where
+        T::Err: std::fmt::Display,
+    {
+        value.map(|_| self.word(name, value)).transpose()
     }
 
     fn whole<T, U: TryFrom<T>>(&self, name: &str, value: T) -> Result<U, Error>
@@ -145,7 +166,7 @@ impl Checked<'_> {
         U::try_from(value).map_err(|_| self.bad(format!("`{name}` is {value}, out of range")))
     }
 
-    fn maybe<T, U: TryFrom<T>>(&self, name: &str, value: Option<T>) -> Result<Option<U>, Error>
+    pub fn maybe<T, U: TryFrom<T>>(&self, name: &str, value: Option<T>) -> Result<Option<U>, Error>
     where
         T: Copy + std::fmt::Display,
     {

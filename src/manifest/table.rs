@@ -1,13 +1,18 @@
 //! Parquet in and out through polars: one table per file, fixed column order, metadata as
 //! key-value pairs. Nothing outside `manifest` knows polars.
-use std::{collections::BTreeMap, fs::File, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{Cursor, Write},
+    path::Path,
+};
 
 use polars::prelude::*;
 use polars_io::parquet::{
     read::ParquetReader,
     write::{KeyValueMetadata, ParquetCompression, ParquetWriter, StatisticsOptions},
 };
-use polars_io::SerReader;
+use polars_io::{mmap::MmapBytesReader, SerReader};
 
 use super::Error;
 
@@ -56,30 +61,58 @@ fn write_frames(
     groups: impl Iterator<Item = PolarsResult<DataFrame>>,
     meta: &BTreeMap<String, String>,
 ) -> anyhow::Result<()> {
+    crate::atomic::write_with(path, |out| fill(out, empty, groups, meta))
+}
+
+fn fill(
+    out: impl Write,
+    empty: DataFrame,
+    groups: impl Iterator<Item = PolarsResult<DataFrame>>,
+    meta: &BTreeMap<String, String>,
+) -> anyhow::Result<()> {
     let pairs = meta.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
-    crate::atomic::write_with(path, |out| {
-        let mut writer = ParquetWriter::new(out)
-            .with_compression(ParquetCompression::Zstd(None))
-            .with_statistics(StatisticsOptions::default())
-            .set_parallel(false)
-            .with_key_value_metadata(Some(KeyValueMetadata::from_static(pairs)))
-            .batched(empty.schema())?;
-        for group in groups {
-            writer.write_batch(&group?)?;
-        }
-        writer.finish()?;
-        Ok(())
-    })
+    let mut writer = ParquetWriter::new(out)
+        .with_compression(ParquetCompression::Zstd(None))
+        .with_statistics(StatisticsOptions::default())
+        .set_parallel(false)
+        .with_key_value_metadata(Some(KeyValueMetadata::from_static(pairs)))
+        .batched(empty.schema())?;
+    for group in groups {
+        writer.write_batch(&group?)?;
+    }
+    writer.finish()?;
+    Ok(())
+}
+
+/// The bytes that [`write`] puts into a file.
+pub(super) fn bytes<T>(
+    rows: &[T],
+    columns: impl Fn(&[T]) -> Vec<Column>,
+    meta: &BTreeMap<String, String>,
+) -> anyhow::Result<Vec<u8>> {
+    let frame = |rows: &[T]| DataFrame::new(rows.len(), columns(rows));
+    let mut out = Vec::new();
+    fill(&mut out, frame(&[])?, rows.chunks(ROW_GROUP).map(frame), meta)?;
+    Ok(out)
 }
 
 /// Reads a whole file with its metadata.
 pub(super) fn read(path: &Path) -> Result<Table, Error> {
+    let file =
+        File::open(path).map_err(|source| Error::Unreadable { path: path.to_owned(), source })?;
+    parse(path, file)
+}
+
+/// Reads a table from what [`bytes`] gave; `path` is the file that errors name.
+pub(super) fn read_bytes(path: &Path, bytes: Vec<u8>) -> Result<Table, Error> {
+    parse(path, Cursor::new(bytes))
+}
+
+fn parse<R: MmapBytesReader>(path: &Path, file: R) -> Result<Table, Error> {
     let broken = |e: PolarsError| Error::NotParquet {
         path: path.to_owned(),
         reason: e.to_string().lines().next().unwrap_or_default().to_owned(),
     };
-    let file =
-        File::open(path).map_err(|source| Error::Unreadable { path: path.to_owned(), source })?;
     let mut reader = ParquetReader::new(file);
     let meta = reader
         .get_metadata()

@@ -4,5 +4,6 @@ pub mod image;
 mod jpeg;
 pub mod library;
 pub mod orientation;
+pub mod preview;
 pub mod redraw;
 pub mod video;

@@ -35,6 +35,7 @@ fn result(clip_id: &str, segments: u32) -> ClipResult {
         frame,
         image_path: format!("images/{clip_id}_{:03}.jpg", segment.index),
         image_sha256: "00".into(),
+        pixel_sha256: String::new(),
         width: 160,
         height: 96,
         face: None,

@@ -89,7 +89,7 @@ impl Color {
 }
 
 /// The formats whose name says full range as those that do not; the range is told apart.
-fn plain(format: Pixel) -> Pixel {
+pub(super) fn plain(format: Pixel) -> Pixel {
     match format {
         Pixel::YUVJ420P => Pixel::YUV420P,
         Pixel::YUVJ422P => Pixel::YUV422P,
@@ -109,7 +109,7 @@ fn has_flag(format: Pixel, flags: i32) -> bool {
 }
 
 /// Whether plane 0 is luma at one byte a pixel.
-fn has_luma_plane(format: Pixel) -> bool {
+pub(super) fn has_luma_plane(format: Pixel) -> bool {
     let odd = ffi::AV_PIX_FMT_FLAG_RGB
         | ffi::AV_PIX_FMT_FLAG_PAL
         | ffi::AV_PIX_FMT_FLAG_BITSTREAM
@@ -205,7 +205,7 @@ impl Scaler {
 }
 
 /// `length` bytes of a plane from line `y` on.
-fn row(picture: &frame::Video, plane: usize, y: usize, length: usize) -> &[u8] {
+pub(super) fn row(picture: &frame::Video, plane: usize, y: usize, length: usize) -> &[u8] {
     // SAFETY: line `y` is below the plane's height, and the callers ask for no more bytes than the
     // pixel format has from there; the stride may be negative, hence no slice of the whole plane.
     unsafe {
@@ -224,6 +224,11 @@ pub(super) struct Converter {
 impl Converter {
     pub(super) fn new(orientation: Orientation) -> Self {
         Converter { orientation, scaler: None }
+    }
+
+    /// Whether frames are upright as they are decoded.
+    pub(super) fn is_upright(&self) -> bool {
+        self.orientation == Orientation::NoTransforms
     }
 
     /// The upright picture.

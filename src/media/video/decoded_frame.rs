@@ -67,6 +67,12 @@ impl<'a> DecodedFrame<'a> {
         }
     }
 
+    /// SHA-256 of the decoded pixels, before any conversion: format, size and the planes' visible
+    /// bytes.
+    pub fn pixel_digest(&self) -> String {
+        super::raw_frame::pixel_digest(self.picture)
+    }
+
     /// What the decoder says of it.
     pub fn damage(&self) -> Damage {
         facts_collector::damage_of(self.picture)

@@ -15,7 +15,7 @@ use super::{
     facts_collector::{self, FactsCollector},
     route::Route,
     skip_mode::{self, SkipMode},
-    DecodedFrame, Failure, FrameSink, Rejected,
+    DecodedFrame, Failure, FrameSink, RawFrame, Rejected,
 };
 use crate::record::Damage;
 
@@ -253,6 +253,9 @@ impl Decoding<'_> {
         }
         if let Some(gather) = gather {
             gather.see(index, picture, &mut self.converter);
+            if self.plan.sees_all() {
+                self.plan.see(index, RawFrame::new(picture, &mut self.converter))?;
+            }
         }
         while let Some((&target, rest)) = self.targets.split_first() {
             if target > index {

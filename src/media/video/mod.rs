@@ -23,6 +23,7 @@ mod facts_collector;
 mod hidden;
 mod mpeg4;
 mod planes;
+mod raw_frame;
 mod route;
 mod signature;
 mod skip_mode;
@@ -32,6 +33,7 @@ use container::{Container, Packets};
 pub use decoded_frame::DecodedFrame;
 use decoding::{pass, Effort};
 use facts_collector::FactsCollector;
+pub use raw_frame::{KeptFrame, RawFrame};
 
 /// Why a clip gives no frames at all.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -87,6 +89,20 @@ pub trait FrameSink {
     /// # Errors
     /// Whatever keeps the frame from being kept; decoding stops.
     fn keep(&mut self, frame: u64, shot: DecodedFrame<'_>) -> anyhow::Result<()>;
+
+    /// Whether [`Self::see`] is to be given every frame, wanted or not.
+    fn sees_all(&self) -> bool {
+        false
+    }
+
+    /// Takes every frame in order, before [`Self::keep`]. When frames come again from 0, all that came
+    /// before was in vain.
+    ///
+    /// # Errors
+    /// Whatever ends the work; decoding stops.
+    fn see(&mut self, _frame: u64, _picture: RawFrame<'_>) -> anyhow::Result<()> {
+        Ok(())
+    }
 
     /// Is told of a wanted frame that was decoded but cannot be turned into a picture.
     fn lost(&mut self, frame: u64, reason: String);
@@ -166,11 +182,13 @@ pub fn decode(path: &Path, fast: bool, plan: &mut dyn FrameSink) -> Result<Facts
     container::check_file(path)?;
     let container = Container::open(path)?;
     let header = container.header();
+    let all = plan.sees_all();
     let mut packets = Packets::read(container, plan);
     packets.damage.extend(complaints::heard().iter().map(|words| (*words).to_owned()));
     let rate = Rate::of(header.fps, packets.rate());
     let (frames, gather) = [true, false]
         .into_iter()
+        .filter(|thrifty| !(all && *thrifty))
         .find_map(|thrifty| {
             let gather = FactsCollector::new(header.orientation, (!fast).then_some(rate.fps));
             run(&mut packets, gather, rate.fps, Effort { fast, thrifty }, plan).transpose()

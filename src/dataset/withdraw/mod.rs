@@ -1,0 +1,141 @@
+//! A clip taken back: it and all that was made of it go, and a tombstone without content stays.
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{ensure, Context, Result};
+use serde::Serialize;
+
+use crate::{
+    folder::OutputFolder,
+    manifest::{self, Manifest},
+};
+
+mod manifests;
+mod mention;
+mod others;
+
+use mention::Mention;
+
+/// What went from a folder.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Removed {
+    /// Rows of tables, lists and tensors.
+    pub rows: usize,
+    /// Pictures.
+    pub pictures: usize,
+    /// Pages and other files that named the clip and can be made anew.
+    pub files: Vec<PathBuf>,
+    /// Files that still name it, which this command cannot change.
+    pub left: Vec<PathBuf>,
+}
+
+/// Takes the clips away from every folder; a clip that a folder does not hold is no error there.
+///
+/// # Errors
+/// When a folder was not made by this program, is in use or cannot be written, or when no folder holds
+/// anything of any of the clips.
+pub fn withdraw(clips: &[String], from: &[PathBuf]) -> Result<BTreeMap<PathBuf, Removed>> {
+    let clips: BTreeSet<String> = clips.iter().cloned().collect();
+    ensure!(!clips.is_empty(), "no clip is named");
+    // What pictures of them are called is known where their rows are.
+    let mut mention = Mention::of(&clips);
+    for folder in from.iter().filter(|f| f.join("samples.parquet").is_file()) {
+        let data = Manifest::read(folder)?;
+        let gone = data.samples.iter().filter(|s| clips.contains(&s.clip_id));
+        gone.for_each(|s| mention.add_picture(&s.image_path));
+    }
+    let mut removed = BTreeMap::new();
+    for path in from {
+        let folder = OutputFolder::reopen(path)?;
+        removed.insert(path.clone(), one(&clips, &mention, &folder)?);
+    }
+    let none = |r: &Removed| r.rows + r.pictures + r.files.len() == 0;
+    ensure!(
+        !removed.values().all(none),
+        "no folder holds anything of {}",
+        clips.iter().cloned().collect::<Vec<_>>().join(", ")
+    );
+    Ok(removed)
+}
+
+/// One folder.
+fn one(clips: &BTreeSet<String>, mention: &Mention, folder: &OutputFolder) -> Result<Removed> {
+    let mut removed = Removed::default();
+    if folder.path().join("samples.parquet").is_file() {
+        manifests::clear(clips, folder, &mut removed)?;
+    }
+    others::clear(clips, mention, folder, &mut removed)?;
+    Ok(removed)
+}
+
+/// The clips that `words` mean in the manifests among `from`: a clip_id, a path in the corpus, or (with
+/// a groups file) the name of a group.
+///
+/// # Errors
+/// When a word means nothing.
+pub fn meant(words: &[String], groups: Option<&Path>, from: &[PathBuf]) -> Result<Vec<String>> {
+    let mut known: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for folder in from.iter().filter(|f| f.join("samples.parquet").is_file()) {
+        for clip in Manifest::read(folder)?.clips {
+            known.entry(clip.path.clone()).or_default().insert(clip.clip_id.clone());
+            known.entry(clip.clip_id.clone()).or_default().insert(clip.clip_id);
+        }
+    }
+    let groups = groups.map(read_groups).transpose()?.unwrap_or_default();
+    let mut clips = BTreeSet::new();
+    for word in words {
+        if let Some(members) = groups.get(word) {
+            for member in members {
+                let found = known.get(member).cloned();
+                clips.extend(found.unwrap_or_else(|| BTreeSet::from([member.clone()])));
+            }
+        } else if let Some(found) = known.get(word) {
+            clips.extend(found.iter().cloned());
+        } else {
+            // Folders without clips' rows, such as packs and runs, hold clips by their ids.
+            ensure!(
+                known.is_empty(),
+                "`{word}` is no clip of these manifests (a clip_id such as train/Anger/0001, a path, \
+                 or with --groups a group)"
+            );
+            clips.insert(word.clone());
+        }
+    }
+    Ok(clips.into_iter().collect())
+}
+
+/// Members by group of a CSV file whose first column is a clip and whose column `group` (or second)
+/// names its group.
+fn read_groups(path: &Path) -> Result<BTreeMap<String, Vec<String>>> {
+    let failed = || format!("cannot read {}", path.display());
+    let mut reader = csv::Reader::from_path(path).with_context(failed)?;
+    let at = reader.headers().with_context(failed)?.iter().position(|h| h == "group").unwrap_or(1);
+    let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (line, record) in (2..).zip(reader.records()) {
+        let record = record.with_context(failed)?;
+        let row = record.get(0).zip(record.get(at));
+        let (clip, group) =
+            row.with_context(|| format!("{}: line {line} names no group", path.display()))?;
+        groups.entry(group.to_owned()).or_default().push(clip.to_owned());
+    }
+    Ok(groups)
+}
+
+/// The lines of a list of clips; empty ones and those behind `#` do not count.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn read_list(path: &Path) -> Result<Vec<String>> {
+    let text =
+        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let lines = text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#'));
+    Ok(lines.map(str::to_owned).collect())
+}
+
+/// Whether a folder is a manifest's.
+pub(super) fn is_manifest(folder: &Path) -> bool {
+    manifest::folder_of(folder).join("samples.parquet").is_file()
+}
