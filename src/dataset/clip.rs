@@ -622,6 +622,7 @@ mod tests {
             frame: 3,
             image_path: String::new(),
             image_sha256: String::new(),
+            pixel_sha256: String::new(),
             width: 20,
             height: 10,
             face: None,
