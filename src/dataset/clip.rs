@@ -647,6 +647,8 @@ mod tests {
             height: 10,
             face: None,
             face_count: None,
+            damage: Damage::None,
+            draw: 0,
         };
         let picture = |dark: u8| RgbImage::from_pixel(20, 10, image::Rgb([dark; 3]));
         let mut saver = FrameSaver {
@@ -655,11 +657,14 @@ mod tests {
             clip_id: "train/Anger/1",
             clip_path: "1.avi",
             detector: Some(&mut detector),
+            span: None,
+            part: 0..0,
             targets: Vec::new(),
             taken: [4, 7, 9].map(|index| (index, saved(index))).into(),
             waiting: vec![(9, picture(11)), (4, picture(7))],
-            lost: Vec::new(),
+            lost: BTreeMap::new(),
             seconds: BTreeMap::new(),
+            alive: &mut || (),
         };
         saver.search_waiting().expect("searches");
         saver.search_waiting().expect("nothing waits");
