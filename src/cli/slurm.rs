@@ -216,7 +216,7 @@ fn ended(table: &Table, result: &Path) -> Result<Done> {
         .map(|row| format!("{}: {} {}", row.name, row.status.word(), row.status.detail()))
         .collect();
     if !failed.is_empty() {
-        crate::progress::message(&format!("{}", table.text()));
+        crate::progress::message(&table.text());
         bail!("{}; the same command submits again what is missing", failed.join("; "));
     }
     let text = format!("{} tasks done: {}", table.tasks.len(), result.display());

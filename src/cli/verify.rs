@@ -21,7 +21,7 @@ const SHOWN: usize = 50;
 pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
     let report = verify(&args.manifest)?;
     for violation in report.violations.iter().take(SHOWN) {
-        crate::progress::message(&format!("{violation}"));
+        crate::progress::message(&violation.to_string());
     }
     if !report.violations.is_empty() {
         bail!(

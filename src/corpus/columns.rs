@@ -62,8 +62,11 @@ impl<'a> Line<'a> {
     }
 }
 
+/// Lines with their numbers in the file, from 1.
+type Rows = Vec<(u64, StringRecord)>;
+
 /// The names of the columns and the lines with anything in them.
-fn parts(text: &str, between: u8) -> Result<(Vec<String>, Vec<(u64, StringRecord)>)> {
+fn parts(text: &str, between: u8) -> Result<(Vec<String>, Rows)> {
     let text = filled(text);
     let mut reader = csv::ReaderBuilder::new()
         .delimiter(between)
@@ -114,7 +117,7 @@ fn missing(heads: &[Vec<String>], needed: &[&str]) -> String {
 /// The text of a list: UTF-8, or UTF-16 that says so.
 fn decoded(bytes: &[u8]) -> Result<String> {
     let wide = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
-        ensure!(bytes.len() % 2 == 0, "UTF-16 that ends within a character");
+        ensure!(bytes.len().is_multiple_of(2), "UTF-16 that ends within a character");
         let units: Vec<u16> = bytes.chunks_exact(2).map(|two| unit([two[0], two[1]])).collect();
         String::from_utf16(&units).context("not UTF-16, although it begins so")
     };

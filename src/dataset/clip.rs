@@ -637,6 +637,8 @@ mod tests {
             clip_id: "train/Anger/1",
             clip_path: "1.avi",
             detector: Some(&mut detector),
+            span: None,
+            part: 0..0,
             targets: Vec::new(),
             taken: [4, 7, 9].map(|index| (index, saved(index))).into(),
             waiting: vec![(9, picture(11)), (4, picture(7))],

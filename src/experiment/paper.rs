@@ -394,8 +394,8 @@ impl Paper {
 
     /// What the grids ask of a cluster, the later over the earlier.
     pub fn slurm(&self) -> Value {
-        let asked = self.parts.iter().map(|part| &part.ablation.grid.slurm);
-        asked.filter(|table| !table.is_null()).next_back().cloned().unwrap_or(Value::Null)
+        let mut asked = self.parts.iter().map(|part| &part.ablation.grid.slurm);
+        asked.rfind(|table| !table.is_null()).cloned().unwrap_or(Value::Null)
     }
 
     fn claim(&self) -> Result<OutputFolder> {

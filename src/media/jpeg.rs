@@ -68,7 +68,7 @@ fn missing_scans(bytes: &[u8]) -> Option<String> {
     let mut progressive = false;
     for (marker, content) in segments(bytes) {
         match marker {
-            0xc0 | 0xc1 | 0xc2 => {
+            0xc0..=0xc2 => {
                 progressive = marker == 0xc2;
                 let named = content.get(6..).unwrap_or_default().chunks_exact(3);
                 components = named.map(|component| (component[0], [None; 64])).collect();

@@ -56,6 +56,6 @@ impl Origin {
     pub(super) fn is_worse_than(&self, find: &Find) -> bool {
         let own = (!self.sure, f64::from_bits(self.square));
         let other = (!find.is_sure(), find.fit.square);
-        other.0 < own.0 || other.0 == own.0 && other.1 < own.1
+        other < own
     }
 }

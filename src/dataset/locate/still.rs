@@ -37,7 +37,7 @@ impl StillPicture {
     /// The mirror image.
     pub fn mirrored(&self) -> Self {
         let turned = |planes: &[Plane]| planes.iter().map(Plane::mirrored).collect();
-        if self.levels[0].width % 8 == 0 {
+        if self.levels[0].width.is_multiple_of(8) {
             return StillPicture {
                 levels: turned(&self.levels),
                 cut: self.cut.as_deref().map(turned),

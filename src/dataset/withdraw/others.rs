@@ -161,7 +161,7 @@ fn prune(mention: &Mention, value: &mut Value, removed: &mut Removed) {
 
 fn prune_entries(mention: &Mention, all: &mut Map<String, Value>, removed: &mut Removed) {
     let before = all.len();
-    all.retain(|key, v| !mention.is_in(key) && !(v.is_string() && names(mention, v)));
+    all.retain(|key, v| !(mention.is_in(key) || v.is_string() && names(mention, v)));
     removed.rows += before - all.len();
     all.values_mut().for_each(|v| prune(mention, v, removed));
 }

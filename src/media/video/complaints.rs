@@ -80,7 +80,7 @@ pub(super) fn words(error: Error) -> String {
     if let Error::Other { errno } = error {
         return std::io::Error::from_raw_os_error(errno).to_string();
     }
-    let mut text = [0 as c_char; ffi::AV_ERROR_MAX_STRING_SIZE as usize];
+    let mut text = [0 as c_char; ffi::AV_ERROR_MAX_STRING_SIZE];
     // SAFETY: the buffer has the length that is said, and ends in a zero whatever happens.
     let text = unsafe {
         ffi::av_strerror(error.into(), text.as_mut_ptr(), text.len());

@@ -227,7 +227,7 @@ impl Source {
         let (first, step) = found.find(|&(first, step)| sync(first, step))?;
         let before = if step == 192 { 4 } else { 0 };
         let first = (first as u64 + step as u64 - before) % step as u64;
-        if (self.length - first) % step as u64 != 0 {
+        if !(self.length - first).is_multiple_of(step as u64) {
             return Some(Lack::Part("a transport packet"));
         }
         const WINDOW: u64 = 8 << 20;
