@@ -644,8 +644,6 @@ mod tests {
             waiting: vec![(9, picture(11)), (4, picture(7))],
             lost: BTreeMap::new(),
             seconds: BTreeMap::new(),
-            span: None,
-            part: 0..0,
             alive: &mut || (),
         };
         saver.search_waiting().expect("searches");

@@ -307,8 +307,8 @@ fn judged(own: &[f32], laid: &Laid) -> Option<Agreement> {
     if seen < WINDOWS {
         return None;
     }
-    let mut found = Agreement::default();
-    found.same = says.iter().filter(|s| **s == Says::Same).count();
+    let same = says.iter().filter(|s| **s == Says::Same).count();
+    let mut found = Agreement { same, ..Agreement::default() };
     for blob in blobs(&says, &alike) {
         // Windows are wider than what they hide: a rectangle reaches about half a window into them.
         let side = |(from, to): (usize, usize)| ((to - from) * STRIDE) as f64 + 1.5;

@@ -219,7 +219,8 @@ fn similarity((a, p): &Match, (b, q): &Match) -> Option<Affine> {
     let sin = (from[0] * to[1] - from[1] * to[0]) / square;
     let scale = cos.hypot(sin);
     let shift = [p[0] - cos * a[0] + sin * a[1], p[1] - sin * a[0] - cos * a[1]];
-    (SCALES[0]..=SCALES[1]).contains(&scale)
+    (SCALES[0]..=SCALES[1])
+        .contains(&scale)
         .then_some(Affine([cos, -sin, shift[0], sin, cos, shift[1]]))
 }
 

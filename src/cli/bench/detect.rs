@@ -135,7 +135,8 @@ fn write_boxes(file: File, pictures: &[PathBuf], boxes: &[Vec<FaceBox>]) -> Resu
         let name = picture.file_name().unwrap_or_default().to_string_lossy().into_owned();
         for face in boxes {
             let places = [face.x1, face.y1, face.x2, face.y2].map(|place| place.to_string());
-            let line = [std::slice::from_ref(&name), &places[..], &[face.score.to_string()]].concat();
+            let line =
+                [std::slice::from_ref(&name), &places[..], &[face.score.to_string()]].concat();
             writer.write_record(line)?;
         }
     }

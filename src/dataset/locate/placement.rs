@@ -211,8 +211,9 @@ fn solve(mut m: [[f64; UNKNOWNS + 1]; UNKNOWNS]) -> Option<[f64; UNKNOWNS]> {
         }
         for row in i + 1..UNKNOWNS {
             let factor = m[row][i] / m[i][i];
-            for column in i..=UNKNOWNS {
-                m[row][column] -= factor * m[i][column];
+            let above = m[i];
+            for (value, above) in m[row].iter_mut().zip(above).skip(i) {
+                *value -= factor * above;
             }
         }
     }

@@ -129,7 +129,7 @@ fn noise_and_flat_pictures_have_the_same_answers() {
             both.agree("noise", &picture, SEARCHES[1]);
         }
     }
-    println!("{faces} faces in noise");
+    crate::progress::message(&format!("{faces} faces in noise"));
 }
 
 /// rustface may not be asked: it reads beyond such pictures.

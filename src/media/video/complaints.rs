@@ -29,6 +29,7 @@ pub(super) fn listen() {
         // SAFETY: the last argument is a C argument list, a pointer on every platform that FFmpeg
         // runs on; it is not looked at. The callback is plain code that never unwinds.
         unsafe {
+            #[allow(clippy::missing_transmute_annotations, reason = "the type differs by platform")]
             let callback = std::mem::transmute::<Option<Callback>, _>(Some(hear as Callback));
             ffi::av_log_set_callback(callback);
         }
