@@ -88,10 +88,14 @@ test:
 test-only NAME *ARGS:
     shift; cargo test --release --locked --test it -- {{ NAME }}:: "$@"
 
-# Tests with a real browser and a real Slurm (started for the test; its part needs root), and the wheel as a user installs it
-test-system: wheel try-wheel test-python
+# Tests with a real browser and a real Slurm (started for the test; its part needs root)
+test-system:
+    scripts/test-tools.sh
     NCAERS_AXE="${NCAERS_AXE:-{{ cache }}/test-tools-1/axe.min.js}" \
       cargo test --release --locked --test it -- --ignored --test-threads=1 browser:: slurm::
+
+# The wheel, built and installed as an ordinary user would, with its demonstration
+test-wheel: wheel try-wheel
 
 # The blocks of docs/python.md, with the libraries that they name: NCAERS_PYTHON=python
 test-python:

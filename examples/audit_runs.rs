@@ -18,8 +18,9 @@ use ncaers::{
     similarity::{
         features::ThumbnailFeatures,
         images::{ImageEntry, Part, Rule},
-        near_duplicates::{crops, leak, videos},
+        near_duplicates::{altered, leak, videos},
         runs::{neighbours, runs, runs_by_chance},
+        view::{View, KEYPOINTS},
     },
 };
 use rayon::prelude::*;
@@ -65,10 +66,10 @@ fn report(known: &[&Known]) {
     let rule = Rule::default();
     let joined = found.into_iter().flat_map(|run| run.clone().map(move |i| (run.start, i)));
     let mut sets = videos(&stills, rule, joined);
-    let crops = crops(&stills, rule, &mut sets);
+    let altered = altered(&stills, rule, &mut sets);
     let part = |split| Part { set: 0, split };
     let parts = (part(Split::Test), part(Split::Train));
-    verdicts(known, &leak(&stills, parts, (rule, &crops), &mut sets, 1).verdicts);
+    verdicts(known, &leak(&stills, parts, (rule, &altered), &mut sets, 1).verdicts);
 }
 
 /// The pictures in stored order.
@@ -123,6 +124,7 @@ fn still(shot: &RgbImage, id: &str, split: Split) -> ImageEntry {
         sha256: digest::sha256_hex(&bytes),
         hash: hash_of(&shot),
         look: Some(ThumbnailFeatures::new(&thumbnail(&shot))),
+        view: Some(View::of(&planted::grey(&shot), KEYPOINTS)),
     }
 }
 

@@ -19,9 +19,11 @@ use ncaers::{
         groups,
         hash::{hash, Thumbnail},
         images::{self, ImageEntry, Part, Rule},
-        near_duplicates::{crops, leak, videos},
+        near_duplicates::{altered, leak, videos},
         pairs::links,
+        plane::Plane,
         runs::runs,
+        view::{View, KEYPOINTS},
         Member,
     },
 };
@@ -31,8 +33,9 @@ use rayon::prelude::*;
 const VIDEO: usize = 8;
 /// Sizes: 70,000 is CAER-S.
 const SIZES: [usize; 5] = [10_000, 70_000, 100_000, 300_000, 1_000_000];
-/// Cells per side of a drawn picture.
+/// Cells per side of a drawn picture, and pixels per side of a cell where corners are looked for.
 const SIDE: usize = 32;
+const PIXELS: usize = 8;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -50,7 +53,7 @@ fn main() {
 /// All sizes of hashes; pictures up to `largest`.
 fn measure_all(folder: &Path, largest: usize) {
     let mut csv = String::from(
-        "size,links,links_s,groups_s,hashes_mb,pairs,crops_s,copies_s,leaks_s,pictures_s,pictures_mb\n",
+        "size,links,links_s,groups_s,hashes_mb,pairs,altered_s,copies_s,leaks_s,pictures_s,pictures_mb\n",
     );
     for size in SIZES {
         let measure = |kind: &str| {
@@ -80,7 +83,7 @@ fn figure(csv: &str) -> String {
     };
     let lines = [
         line("pictures, all steps", 9),
-        line("of these, crops", 6),
+        line("of these, altered copies", 6),
         line("groups of clips", 3),
         line("near hashes alone", 2),
     ];
@@ -98,7 +101,12 @@ fn of_hashes(size: usize) {
     let hashes = hashes(size);
     let (links, links_s) = timed(|| links(&hashes, images::RADIUS, true).len());
     let ids: Vec<String> = (0..size.div_ceil(VIDEO)).map(|i| format!("train/{i:07}")).collect();
-    let member = |(id, signature)| Member { clip_id: id, sha256: None, signature: Some(signature) };
+    let member = |(id, signature)| Member {
+        clip_id: id,
+        sha256: None,
+        signature: Some(signature),
+        views: None,
+    };
     let members: Vec<Member> =
         ids.iter().map(String::as_str).zip(hashes.chunks(VIDEO)).map(member).collect();
     let (joined, groups_s) = timed(|| groups(&members).links.len());
@@ -130,12 +138,12 @@ fn of_pictures(size: usize) {
     let run = |run: Range<usize>| run.clone().map(move |i| (run.start, i));
     let (mut sets, copies_s) =
         timed(|| videos(&stills, rule, runs(&stills).into_iter().flat_map(run)));
-    let (crops, crops_s) = timed(|| crops(&stills, rule, &mut sets));
+    let (altered, altered_s) = timed(|| altered(&stills, rule, &mut sets));
     let part = |split| Part { set: 0, split };
     let parts = (part(Split::Test), part(Split::Train));
-    let (found, leaks_s) = timed(|| leak(&stills, parts, (rule, &crops), &mut sets, 1));
-    let all = crops_s + copies_s + leaks_s;
-    println!("{},{crops_s:.3},{copies_s:.3},{leaks_s:.3},{all:.3},{}", found.pairs, peak_mb());
+    let (found, leaks_s) = timed(|| leak(&stills, parts, (rule, &altered), &mut sets, 1));
+    let all = altered_s + copies_s + leaks_s;
+    println!("{},{altered_s:.3},{copies_s:.3},{leaks_s:.3},{all:.3},{}", found.pairs, peak_mb());
 }
 
 /// Eight pictures of a scene; of every third scene two are in test, others are in one part.
@@ -164,6 +172,7 @@ fn scene(number: usize) -> Vec<ImageEntry> {
             sha256: format!("{number:060}{i:04}"),
             hash: hash(&thumbnail),
             look: Some(ThumbnailFeatures::new(&thumbnail)),
+            view: Some(View::of(&enlarged(&cells), KEYPOINTS)),
         }
     };
     (0..VIDEO).map(picture).collect()
@@ -173,6 +182,13 @@ fn fill(cells: &mut [u8; SIDE * SIDE], (x, y): (usize, usize), (w, h): (usize, u
     for row in cells.chunks_exact_mut(SIDE).skip(y).take(h) {
         row[x..(x + w).min(SIDE)].fill(level);
     }
+}
+
+/// The cells as squares of pixels.
+fn enlarged(cells: &[u8; SIDE * SIDE]) -> Plane {
+    let at = |i: usize| cells[i / (SIDE * PIXELS) / PIXELS * SIDE + i % (SIDE * PIXELS) / PIXELS];
+    let pixels = (0..SIDE * SIDE * PIXELS * PIXELS).map(at).collect();
+    Plane::new(SIDE * PIXELS, SIDE * PIXELS, pixels).expect("fits")
 }
 
 /// Peak resident memory in MB, as Linux tells it.

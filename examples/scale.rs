@@ -14,7 +14,7 @@ use ncaers::{
     corpus::{Listing, Source},
     dataset::{self, ClipResult, Config, Configuration, DecodedFacts, Parts, SavedFrame},
     face,
-    record::{ClipStatus, Emotion, FaceBox, Segment, Split},
+    record::{ClipStatus, Damage, Emotion, FaceBox, Segment, Split},
     sampling,
     seed::Draws,
 };
@@ -91,7 +91,7 @@ fn corpus(
         clips.push(source);
     }
     clips.sort_by(|a, b| a.clip_id.cmp(&b.clip_id));
-    (Listing { corpus: "made up".into(), has_split, clips }, results)
+    (Listing { corpus: "made up".into(), has_split, clips, ..Listing::default() }, results)
 }
 
 fn source(number: usize, has_split: bool, draws: &mut Draws) -> Source {
@@ -113,6 +113,7 @@ fn source(number: usize, has_split: bool, draws: &mut Draws) -> Source {
         shown,
         refused: None,
         group: None,
+        span: None,
     }
 }
 
@@ -144,6 +145,8 @@ fn result(
         height: 400,
         face: draws.chance(0.9).then_some(FaceBox { x1: 10, y1: 20, x2: 110, y2: 140, score: 9.0 }),
         face_count: Some(1),
+        damage: Damage::None,
+        draw: 0,
     };
     let samples = drawn.into_iter().map(taken).collect();
     ClipResult {
@@ -154,7 +157,7 @@ fn result(
         reason: None,
         facts: Some(facts(frames, signature)),
         samples,
-        lost: Vec::new(),
+        lost: BTreeMap::new(),
         seconds: BTreeMap::new(),
         still: None,
     }
@@ -180,6 +183,11 @@ fn facts(frames: u64, signature: Vec<u64>) -> DecodedFacts {
         frames_header: Some(frames),
         has_b_frames: true,
         signature: Some(signature),
+        orientation: 1,
+        color_transfer: None,
+        default_stream: true,
+        part: None,
+        views: None,
     }
 }
 

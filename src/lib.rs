@@ -26,6 +26,8 @@
 //!                                                  words, draws, output folders, files, messages
 //! ```
 #![warn(missing_docs)]
+// A closed stream would end the work: `progress::message` speaks, `cli` answers.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 #[cfg(feature = "torch")]
 pub mod annotate;

@@ -276,8 +276,8 @@ fn pack_sample(
         "{} is not the picture that the manifest describes; run `ncaers verify`",
         path.display()
     );
-    let frame =
-        picture::decode_rgb(&bytes).with_context(|| format!("cannot decode {}", path.display()))?;
+    let frame = picture::decode_known(&bytes)
+        .with_context(|| format!("cannot decode {}", path.display()))?;
     ensure!(
         (frame.width(), frame.height()) == (sample.width, sample.height),
         "{} is {}x{}, the manifest says {}x{}",
@@ -315,7 +315,7 @@ fn fill_input(
             let mut masked = frame.clone();
             picture::mask(&mut masked, face, choices.mask_value);
             if let Some(quality) = choices.jpeg_round_trip {
-                masked = picture::decode_rgb(&picture::encode_jpeg(&masked, quality)?)?;
+                masked = picture::decode_known(&picture::encode_jpeg(&masked, quality)?)?;
             }
             picture::resize_chw(&masked, whole, width, height, out);
         }

@@ -141,16 +141,16 @@ impl fmt::Display for Split {
 impl FromStr for Split {
     type Err = UnknownName;
 
-    /// Accepts `validation`, `valid` and `val` alike, in any case.
+    /// Accepts `validation`, `valid`, `val` and `dev` alike, in any case.
     fn from_str(name: &str) -> Result<Self, UnknownName> {
         match name.to_ascii_lowercase().as_str() {
             "train" | "training" => Ok(Split::Train),
-            "val" | "valid" | "validation" => Ok(Split::Val),
-            "test" => Ok(Split::Test),
+            "val" | "valid" | "validation" | "dev" | "development" => Ok(Split::Val),
+            "test" | "testing" => Ok(Split::Test),
             _ => Err(UnknownName {
                 kind: "split",
                 name: name.to_owned(),
-                known: "train, validation or val, test",
+                known: "train, validation or val or dev, test",
             }),
         }
     }
@@ -257,6 +257,47 @@ impl FromStr for ClipStatus {
     }
 }
 
+/// What the decoder says of a frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Damage {
+    /// Nothing: the frame is as it was encoded.
+    #[default]
+    None,
+    /// Parts are filled up from elsewhere.
+    Concealed,
+    /// Parts are wrong: the data are broken, or what the frame is predicted from is missing.
+    Corrupt,
+}
+
+impl Damage {
+    /// `none`, `concealed` or `corrupt`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Damage::None => "none",
+            Damage::Concealed => "concealed",
+            Damage::Corrupt => "corrupt",
+        }
+    }
+}
+
+impl FromStr for Damage {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        match name {
+            "none" => Ok(Damage::None),
+            "concealed" => Ok(Damage::Concealed),
+            "corrupt" => Ok(Damage::Corrupt),
+            _ => Err(UnknownName {
+                kind: "damage",
+                name: name.to_owned(),
+                known: "none, concealed, corrupt",
+            }),
+        }
+    }
+}
+
 /// One video (or one still that stands for a clip): a row of `clips.parquet`.
 ///
 /// Facts that only decoding can tell are `None` for stills and for clips that did not open.
@@ -282,7 +323,8 @@ pub struct Clip {
     pub height: Option<u32>,
     /// Sample aspect ratio as `n:d`; recorded, not applied.
     pub sample_aspect_ratio: Option<String>,
-    /// Clockwise degrees that were applied: 0, 90, 180 or 270.
+    /// Clockwise degrees that were applied: 0, 90, 180 or 270; where `orientation` is 2, 4, 5 or 7
+    /// the picture was mirrored left to right after that.
     pub rotation: Option<i32>,
     /// YUV matrix used for RGB: `bt601` or `bt709` and so on.
     pub color_matrix: Option<String>,
@@ -308,6 +350,19 @@ pub struct Clip {
     pub group_id: String,
     /// Perceptual hashes on a fixed grid, one every 0.5 s; `None` when not computed.
     pub signature: Option<Vec<u64>>,
+    /// How the stored pictures were turned to stand upright, by EXIF's numbers 1 to 8.
+    pub orientation: Option<u8>,
+    /// Transfer characteristics that the stream states, as FFmpeg calls them, such as `smpte2084`.
+    pub color_transfer: Option<String>,
+    /// Whether the stream that was decoded is one that the file marks as default.
+    pub default_stream: Option<bool>,
+    /// First frame of the part of the file that is the clip; `None` for the whole file.
+    pub first_frame: Option<u64>,
+    /// One past the last frame of that part.
+    pub end_frame: Option<u64>,
+    /// What altered copies are recognised by, of a frame every second, packed; `None` of stills, when
+    /// not computed, and in manifests of schema version 1.
+    pub views: Option<Vec<u64>>,
 }
 
 /// One row of `samples.parquet`: a frame, its label and its face.
@@ -343,12 +398,19 @@ pub struct Sample {
     pub face_count: Option<u32>,
     /// Name and settings of the detector, `none` when there was none.
     pub detector: String,
+    /// What the decoder says of the frame.
+    pub damage: Damage,
+    /// Which draw of the segment it is: 0 for the first, above when damaged frames were drawn before
+    /// it; `None` for stills.
+    pub draw: Option<u32>,
 }
 
 /// Of what kind a thing left out was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LedgerKind {
+    /// A file or folder of the corpus that is no clip.
+    File,
     /// A whole clip.
     Clip,
     /// A segment of a clip.
@@ -360,13 +422,14 @@ pub enum LedgerKind {
 }
 
 impl LedgerKind {
-    /// `clip`, `segment`, `sample` or `split`.
+    /// `clip`, `segment`, `sample`, `split` or `file`.
     pub fn name(self) -> &'static str {
         match self {
             LedgerKind::Clip => "clip",
             LedgerKind::Segment => "segment",
             LedgerKind::Sample => "sample",
             LedgerKind::Split => "split",
+            LedgerKind::File => "file",
         }
     }
 }
@@ -380,10 +443,11 @@ impl FromStr for LedgerKind {
             "segment" => Ok(LedgerKind::Segment),
             "sample" => Ok(LedgerKind::Sample),
             "split" => Ok(LedgerKind::Split),
+            "file" => Ok(LedgerKind::File),
             _ => Err(UnknownName {
                 kind: "ledger kind",
                 name: name.to_owned(),
-                known: "clip, segment, sample, split",
+                known: "clip, segment, sample, split, file",
             }),
         }
     }
@@ -394,7 +458,7 @@ impl FromStr for LedgerKind {
 pub struct LedgerEntry {
     /// Kind of the thing.
     pub kind: LedgerKind,
-    /// Its clip_id or sample_id.
+    /// Its clip_id or sample_id; of a file its path below the corpus folder.
     pub id: String,
     /// Short reason code, such as `unreadable` or `balance`.
     pub reason: String,

@@ -45,6 +45,25 @@ pub fn frame(seed: u64, sample_id: &str, segment: &Segment) -> u64 {
     segment.start_frame + Draws::new(seed, "frame", sample_id).below(length)
 }
 
+/// The frame of a later draw from a segment, `draw` 1 and above; 0 is [`frame`]. Draws follow each
+/// other until one gives a frame that is not damaged.
+pub fn redrawn(seed: u64, sample_id: &str, segment: &Segment, draw: u32) -> u64 {
+    match draw {
+        0 => frame(seed, sample_id, segment),
+        _ => frame(seed, &format!("{sample_id}#{draw}"), segment),
+    }
+}
+
+/// As [`segments`], of the part `frames` of a file; the indexes of frames are those of the file.
+pub fn segments_of(frames: std::ops::Range<u64>, fps: f64, segment_seconds: f64) -> Vec<Segment> {
+    let mut cut = segments(frames.end.saturating_sub(frames.start), fps, segment_seconds);
+    for segment in &mut cut {
+        segment.start_frame += frames.start;
+        segment.end_frame += frames.start;
+    }
+    cut
+}
+
 /// Every segment of a clip with the frame drawn from it, in order.
 pub fn targets(seed: u64, clip_id: &str, segments: &[Segment]) -> Vec<u64> {
     segments.iter().map(|s| frame(seed, &sample_id(clip_id, s.index), s)).collect()
@@ -82,6 +101,25 @@ mod tests {
     fn golden_frames() {
         let drawn = targets(1, "train/Anger/0001", &segments(240, 24.0, 2.0));
         assert_eq!(drawn, GOLDEN);
+    }
+
+    #[test]
+    fn later_draws_are_their_own() {
+        let segment = Segment { index: 3, start_frame: 10, end_frame: 60 };
+        let draws: Vec<u64> = (0..40).map(|draw| redrawn(1, "a/003", &segment, draw)).collect();
+        assert_eq!(draws[0], frame(1, "a/003", &segment));
+        assert!(draws.iter().all(|at| (10..60).contains(at)));
+        let different: std::collections::BTreeSet<_> = draws.iter().collect();
+        assert!(different.len() > 20, "{draws:?}");
+    }
+
+    #[test]
+    fn parts_of_a_file_are_cut_like_files() {
+        let part = segments_of(100..350, 25.0, 2.0);
+        let edges: Vec<_> = part.iter().map(|s| (s.start_frame, s.end_frame)).collect();
+        assert_eq!(edges, [(100, 150), (150, 200), (200, 250), (250, 300), (300, 350)]);
+        assert_eq!(segments_of(0..96, 24.0, 2.0), segments(96, 24.0, 2.0));
+        assert!(segments_of(7..7, 25.0, 2.0).is_empty());
     }
 
     const GOLDEN: [u64; 5] = [24, 95, 96, 184, 209];

@@ -89,7 +89,13 @@ pub(super) fn run(args: &Args) -> Result<Done> {
     let files = files(&args.input)?;
     let folder = RunFolder::new(&args.run);
     folder.record()?;
-    let reader = FaceReader::open(&folder, model::device(&args.device)?)?;
+    let device = model::device(&args.device)?;
+    if args.detector != "mmod" {
+        // A frame's few faces are too little to share: a second thread spent its time waiting for
+        // the first, seven eighths of the whole.
+        tch::set_num_threads(1);
+    }
+    let reader = FaceReader::open(&folder, device)?;
     let detector = face::open(&Request::named(&args.detector))?
         .context("faces cannot be annotated without a detector; take seeta or mmod")?;
     let settings = settings(args, &folder)?;

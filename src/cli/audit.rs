@@ -39,7 +39,8 @@ pub struct Args {
     /// Bits of 64 in which pictures may differ to be compared cell by cell
     #[arg(long, default_value_t = images::RADIUS, value_parser = clap::value_parser!(u32).range(0..=12))]
     radius: u32,
-    /// Do not look for cropped copies, which takes most of the time above 100,000 pictures
+    /// Do not look for altered copies (cropped, turned, with bars, logos or subtitles), which takes
+    /// most of the time
     #[arg(long)]
     no_crops: bool,
     /// Look for wrong labels instead: held-out answers with probabilities, a file per fold, no
@@ -73,7 +74,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
     let request = Request {
         own,
         against: args.against.clone(),
-        rule: Rule { radius: args.radius, crops: !args.no_crops },
+        rule: Rule { radius: args.radius, altered: !args.no_crops },
         seed: args.seed,
     };
     let (saved, summary) = leak_audit::run(&request, &args.out)?;

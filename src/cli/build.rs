@@ -15,8 +15,8 @@ use super::{
     Done, Usage,
 };
 use crate::{
-    corpus,
-    dataset::{self, Config, ImageFormat, Options, Outcome, Shard, Summary},
+    corpus::{self, Choices},
+    dataset::{self, Clips, Config, ImageFormat, Options, Outcome, Shard, Summary},
     experiment::executor::{
         array::{self, Part},
         slurm::folder_beside,
@@ -33,8 +33,17 @@ use crate::{
 #[command(after_help = "Example: ncaers build --corpus data/CAER --out manifests/ncaers --seed 1")]
 pub struct Args {
     /// The corpus: train, validation and test folders with class folders of clips, or class folders alone
-    #[arg(long)]
-    corpus: PathBuf,
+    #[arg(long, required_unless_present = "list")]
+    corpus: Option<PathBuf>,
+    /// The clips by a list instead: path,label[,split[,group[,start_s,end_s]]], paths below --corpus or the list's folder
+    #[arg(long, value_name = "FILE")]
+    list: Option<PathBuf>,
+    /// What the labels of --list mean: a file of lines such as `4 Sad`, `-` for left out
+    #[arg(long, value_name = "FILE", requires = "list")]
+    labels: Option<PathBuf>,
+    /// What must not cross splits (show, film, person): a list path,group
+    #[arg(long, value_name = "FILE")]
+    groups: Option<PathBuf>,
     /// The folder to fill with tables, pictures and card
     #[arg(long)]
     out: PathBuf,
@@ -60,9 +69,12 @@ pub struct Args {
     /// What to do with a video that is in two splits: remove-eval, remove-train, keep or fail
     #[arg(long, default_value = "remove-eval", value_name = "POLICY")]
     on_leak: OnLeak,
-    /// Decode no further than the last wanted frame (no grouping by content, packets counted)
+    /// Decode no more than the wanted frames need, where that is certain (no grouping by content)
     #[arg(long)]
     fast: bool,
+    /// Keep frames that the decoder calls damaged, instead of drawing others
+    #[arg(long)]
+    keep_damaged: bool,
     /// Build a part of the clips only, such as 2/7; `merge` joins the parts. `auto` reads the part
     /// from the job array of Slurm, PBS, LSF, SGE, Kubernetes or AWS Batch, `auto/N` its index alone
     #[arg(long, value_name = "I/N", value_parser = shard)]
@@ -70,7 +82,7 @@ pub struct Args {
     /// Processes that decode at once; the number of cores when absent
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     workers: Option<u32>,
-    /// Seconds that decoding one clip may take before it is tried anew, then given up
+    /// Seconds of work or of waiting without a further frame or byte after which a clip is tried anew, then given up
     #[arg(long, default_value_t = 120.0, value_name = "SECONDS")]
     time_limit: f64,
     /// Say what would be done and stop
@@ -221,6 +233,7 @@ fn choices(args: &Args) -> anyhow::Result<(Config, Options)> {
     config.split = args.split.unwrap_or(config.split);
     config.on_leak = args.on_leak;
     config.fast = args.fast;
+    config.keep_damaged = args.keep_damaged;
     config.check().map_err(usage)?;
     let time_limit = Duration::try_from_secs_f64(args.time_limit)
         .ok()
@@ -228,15 +241,29 @@ fn choices(args: &Args) -> anyhow::Result<(Config, Options)> {
         .ok_or_else(|| Usage(format!("--time-limit {} is not above 0", args.time_limit)))?;
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     let workers = args.workers.map_or_else(cores, |n| n as usize);
-    let (corpus, out) = (args.corpus.clone(), args.out.clone());
-    Ok((config, Options { corpus, out, detector, workers, time_limit, shard: args.shard }))
+    let (clips, out) = (clips(args)?, args.out.clone());
+    Ok((config, Options { clips, out, detector, workers, time_limit, shard: args.shard }))
+}
+
+/// Where the clips are; a list's own folder is the corpus unless another is named.
+fn clips(args: &Args) -> anyhow::Result<Clips> {
+    let beside = |list: &PathBuf| corpus::folder_of(list);
+    let corpus = args.corpus.clone().or_else(|| args.list.as_ref().map(beside));
+    let labels = args.labels.as_deref().map(corpus::labels::read).transpose()?.unwrap_or_default();
+    Ok(Clips {
+        corpus: corpus.unwrap_or_default(),
+        list: args.list.clone(),
+        groups: args.groups.clone(),
+        choices: Choices { labels },
+    })
 }
 
 /// Shares that nothing would come of are a mistake of whoever names them.
 fn refuse_unused_split(args: &Args) -> anyhow::Result<()> {
-    if args.split.is_some() && corpus::scan(&args.corpus)?.has_split {
-        let corpus = args.corpus.display();
-        let words = format!("--split has no use: {corpus} has a split of its own");
+    let clips = clips(args)?;
+    if args.split.is_some() && clips.listing()?.has_split {
+        let named = clips.list.as_ref().unwrap_or(&clips.corpus).display();
+        let words = format!("--split has no use: {named} has a split of its own");
         return Err(Usage(words).into());
     }
     Ok(())

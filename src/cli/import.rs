@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use super::{build::done, Done, Usage};
 use crate::{
-    corpus,
+    corpus::{self, Choices},
     dataset::{self, Asked, Faces, ImportConfig},
     face::{self, boxes::Format, Choice},
     split::{holdout::ValShare, Balance, OnLeak, Shares},
@@ -53,6 +53,9 @@ pub struct Args {
     /// What to do with like pictures in two splits: remove-eval, remove-train, keep or fail
     #[arg(long, default_value = "remove-eval", value_name = "POLICY")]
     on_leak: OnLeak,
+    /// What the labels of a csv list mean: a file of lines such as `4 Sad`, `-` for left out
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
     /// Seed of the split
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -72,9 +75,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
         on_leak: args.on_leak,
         ..ImportConfig::new(args.seed, &args.layout)
     };
+    if args.labels.is_some() && args.layout != "csv" {
+        return Err(Usage("--labels is for --layout csv: folders are named by class".into()).into());
+    }
+    let labels = args.labels.as_deref().map(corpus::labels::read).transpose()?.unwrap_or_default();
+    let (choices, faces) = (Choices { labels }, faces(args).map_err(usage)?);
     let asked = Asked { split: args.split.is_some(), val_share: args.val_share };
-    let faces = faces(args).map_err(usage)?;
-    let outcome = dataset::import(&config, asked, &args.root, &faces, &args.out)?;
+    let outcome = dataset::import(&config, asked, &args.root, &choices, &faces, &args.out)?;
     Ok(done(outcome, &args.out))
 }
 

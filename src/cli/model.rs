@@ -75,6 +75,9 @@ struct Forward {
     /// Safetensors with `face`, `context` or `image`: f32 [N, 3, H, W], already normalised
     #[arg(long)]
     inputs: PathBuf,
+    /// Where in the weights file the state dict lies, such as model_ema
+    #[arg(long)]
+    key: Option<String>,
     /// The safetensors file to write
     #[arg(long)]
     out: PathBuf,
@@ -95,6 +98,9 @@ struct Import {
     /// Part of the network that the file's names belong to, such as face_encoder; may be repeated
     #[arg(long)]
     into: Vec<String>,
+    /// Where in the file the state dict lies, such as model_ema, or what its names begin with
+    #[arg(long)]
+    key: Option<String>,
     /// The safetensors file to write
     #[arg(long)]
     out: PathBuf,
@@ -261,7 +267,7 @@ fn inputs_of<'a>(pictures: &'a BTreeMap<&str, Tensor>) -> Inputs<'a> {
 fn forward(args: &Forward) -> Result<Done> {
     let config = configuration(&args.name, &args.choice)?;
     let (store, model) = built(&config)?;
-    load(&store, &config, &args.weights, false, &[])?;
+    load(&store, &config, &wanted(&args.weights, &args.key)?)?;
     let tensors = weights::read(&args.inputs)?;
     let pictures: BTreeMap<&str, Tensor> =
         tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.shallow_clone())).collect();
@@ -286,22 +292,22 @@ fn listed(shapes: &BTreeMap<String, Vec<i64>>) -> String {
     shapes.iter().map(|(name, shape)| format!("{name:16} {shape:?}\n")).collect()
 }
 
-fn load(
-    store: &VarStore,
-    config: &ModelConfig,
-    path: &Path,
-    new_head: bool,
-    into: &[String],
-) -> Result<Loaded> {
+fn load(store: &VarStore, config: &ModelConfig, wanted: &model::Weights) -> Result<Loaded> {
+    Ok(weights::load(store, config.name, wanted)?)
+}
+
+/// A weights file as an experiment names it.
+fn wanted(path: &Path, key: &Option<String>) -> Result<model::Weights> {
     let path = path.to_str().with_context(|| format!("path {path:?} is not UTF-8"))?.to_owned();
-    let wanted = model::Weights { path, new_head, into: into.to_vec() };
-    Ok(weights::load(store, config.name, &wanted)?)
+    Ok(model::Weights { path, new_head: false, into: Vec::new(), key: key.clone() })
 }
 
 fn import(args: &Import) -> Result<Done> {
     let config = configuration(&args.name, &args.choice)?;
     let (store, _) = built(&config)?;
-    let loaded = load(&store, &config, &args.file, args.new_head, &args.into)?;
+    let wanted = wanted(&args.file, &args.key)?;
+    let wanted = model::Weights { new_head: args.new_head, into: args.into.clone(), ..wanted };
+    let loaded = load(&store, &config, &wanted)?;
     // What goes below several parts is the same tensors: one copy, under the file's own names.
     let prefix = args.into.first().map_or_else(String::new, |part| format!("{part}."));
     let own = |(name, tensor): (String, Tensor)| {
@@ -319,6 +325,8 @@ fn import(args: &Import) -> Result<Done> {
         loaded.fresh.len(),
         loaded.ignored.len()
     );
+    let how = loaded.summary();
+    let text = if how.is_empty() { text } else { format!("{text}; taken: {how}") };
     let json = json!({"out": args.out, "source_sha256": digest, "loaded": loaded});
     Ok(Done { text, json, exit: 0 })
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::{caer::split_folders, folders::unsplit, is_picture_name, Candidate, Entry};
+use super::{folders::unsplit, Choices, Entry, Found, Sought, Walk};
 
 pub(super) const ENTRY: Entry = Entry {
     name: "caer-s",
@@ -16,10 +16,10 @@ pub(super) const ENTRY: Entry = Entry {
     clips,
 };
 
-fn clips(root: &Path) -> Result<Option<Vec<Candidate>>> {
-    let found = split_folders(root, &["caer-s", "caer_s", "caer"], is_picture_name)?;
-    match found {
-        Some(found) => Ok(Some(found)),
-        None => unsplit(root, is_picture_name),
+fn clips(root: &Path, _: &Choices) -> Result<Option<Found>> {
+    let mut walk = Walk::new(root, Sought::Stills);
+    if walk.splits(&["caer-s", "caer_s", "caer"], &[])? {
+        return Ok(Some(walk.into()));
     }
+    unsplit(root, Sought::Stills)
 }

@@ -3,22 +3,25 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::{class_folders, is_clip_name, subfolders, Candidate, Entry, Wanted};
+use super::{walk, Choices, Entry, Found, Sought, Walk};
 use crate::record::Emotion;
 
 pub(super) const ENTRY: Entry =
     Entry { name: "folders", about: "clips in class folders, without a split of their own", clips };
 
-fn clips(root: &Path) -> Result<Option<Vec<Candidate>>> {
-    unsplit(root, is_clip_name)
+fn clips(root: &Path, _: &Choices) -> Result<Option<Found>> {
+    unsplit(root, Sought::Clips)
 }
 
-/// The wanted files in class folders; `None` when there is no class folder.
-pub(super) fn unsplit(root: &Path, wanted: Wanted) -> Result<Option<Vec<Candidate>>> {
-    let classes = subfolders(root, Path::new(""))?;
-    let known = |name: &std::ffi::OsString| name.to_string_lossy().parse::<Emotion>().is_ok();
-    if !classes.iter().any(known) {
+/// What lies in class folders; `None` when there is no class folder.
+pub(super) fn unsplit(root: &Path, sought: Sought) -> Result<Option<Found>> {
+    let is_class = |entry: &walk::Entry| {
+        entry.is_folder && entry.name.to_string_lossy().parse::<Emotion>().is_ok()
+    };
+    if !walk::entries(root)?.iter().any(is_class) {
         return Ok(None);
     }
-    class_folders(root, Path::new(""), None, wanted).map(Some)
+    let mut walk = Walk::new(root, sought);
+    walk.classes(Path::new(""), None)?;
+    Ok(Some(walk.into()))
 }

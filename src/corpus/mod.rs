@@ -16,10 +16,20 @@ use crate::record::{Emotion, Split};
 
 mod caer;
 mod caer_s;
+mod columns;
+mod content;
 mod csv_list;
 pub mod demo;
 mod folders;
+pub mod groups;
+pub mod labels;
 pub mod ncaer_s;
+mod span;
+mod walk;
+
+pub use content::{is_litter, Content};
+pub use span::Span;
+use walk::{Sought, Walk};
 
 /// A kind of corpus that `build` or `import` can read.
 #[derive(Debug)]
@@ -28,8 +38,8 @@ pub struct Entry {
     pub name: &'static str,
     /// What it is, who made it and how one gets it.
     pub about: &'static str,
-    /// The clips below a root; `None` when the root is laid out in another way.
-    clips: fn(&Path) -> Result<Option<Vec<Candidate>>>,
+    /// What lies below a root; `None` when the root is laid out in another way.
+    clips: fn(&Path, &Choices) -> Result<Option<Found>>,
 }
 
 /// The layouts that are recognised, tried in this order.
@@ -38,11 +48,31 @@ pub const CORPORA: &[&Entry] = &[&demo::ENTRY, &caer::ENTRY, &folders::ENTRY];
 /// The layouts of stills that `import` knows by name.
 pub const STILLS: &[&Entry] = &[&caer_s::ENTRY, &ncaer_s::ENTRY, &csv_list::ENTRY];
 
-/// Endings of pictures in any case; those that cannot be decoded become rows that say so.
-const PICTURES: &[&str] = &["png", "jpg", "jpeg", "bmp", "gif", "webp", "tif", "tiff"];
+/// Containers that clips come in, by the name's ending in any case; others are known by content.
+pub const EXTENSIONS: &[&str] = walk::CLIPS;
 
-/// Containers that clips come in, by the name's ending in any case.
-pub const EXTENSIONS: &[&str] = &["avi", "mp4", "mkv", "mov", "ts", "webm"];
+/// How a list is to be read.
+#[derive(Clone, Debug, Default)]
+pub struct Choices {
+    /// What its labels mean, where they are neither names of classes nor our numbers.
+    pub labels: labels::Labels,
+}
+
+/// What a layout finds below a root.
+#[derive(Default)]
+struct Found {
+    candidates: Vec<Candidate>,
+    strays: Vec<Stray>,
+    litter: usize,
+    remarks: Vec<String>,
+}
+
+impl From<Walk<'_>> for Found {
+    fn from(walk: Walk<'_>) -> Self {
+        let Walk { candidates, strays, litter, .. } = walk;
+        Found { candidates, strays, litter, remarks: Vec::new() }
+    }
+}
 
 /// A file that is named like a clip and lies where clips lie.
 struct Candidate {
@@ -52,15 +82,28 @@ struct Candidate {
     path: PathBuf,
     /// What the identity ends in, where that is not the file's own stem.
     stem: Option<String>,
+    /// The folders below its class's, as they are in the stem.
+    nest: String,
     /// What the list says must not be torn apart.
     group: Option<String>,
+    /// The part of the file that is meant.
+    span: Option<Span>,
     /// Set when the file must not be touched.
     refused: Option<Refusal>,
 }
 
 impl Candidate {
     fn new(split: Option<Split>, emotion: Emotion, path: PathBuf) -> Self {
-        Candidate { split, emotion, path, stem: None, group: None, refused: None }
+        Candidate {
+            split,
+            emotion,
+            path,
+            stem: None,
+            nest: String::new(),
+            group: None,
+            span: None,
+            refused: None,
+        }
     }
 }
 
@@ -82,6 +125,9 @@ pub struct Source {
     /// What the corpus's own list says belongs together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// The part of the file that is the clip; `None` for the whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub span: Option<Span>,
 }
 
 /// Why a clip is not even opened.
@@ -96,7 +142,7 @@ pub struct Refusal {
 }
 
 /// What a corpus folder holds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listing {
     /// The kind of corpus.
     pub corpus: String,
@@ -104,6 +150,26 @@ pub struct Listing {
     pub has_split: bool,
     /// The clips in clip_id order.
     pub clips: Vec<Source>,
+    /// What else lies there, in the order of its paths.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub strays: Vec<Stray>,
+    /// Files and folders that operating systems leave behind, which nobody misses.
+    #[serde(default)]
+    pub litter: usize,
+    /// What a reader of the data set should know of how a list was understood.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
+}
+
+/// A file or folder in a corpus that is no clip and cannot become one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Stray {
+    /// Below the root, as [`Source::shown`].
+    pub path: String,
+    /// Reason code of the ledger.
+    pub reason: String,
+    /// The reason in words.
+    pub detail: String,
 }
 
 impl Listing {
@@ -122,22 +188,17 @@ impl Listing {
 pub fn scan(root: &Path) -> Result<Listing> {
     let found = fs::metadata(root).with_context(|| format!("no corpus at {}", root.display()))?;
     ensure!(found.is_dir(), "corpus {} is not a folder", root.display());
-    ensure!(!entries(root)?.is_empty(), "corpus folder {} is empty", root.display());
+    ensure!(!walk::entries(root)?.is_empty(), "corpus folder {} is empty", root.display());
     for entry in CORPORA {
-        let Some(candidates) = (entry.clips)(root)? else { continue };
-        if candidates.is_empty() {
+        let Some(found) = (entry.clips)(root, &Choices::default())? else { continue };
+        if found.candidates.is_empty() {
             bail!("no clip ({}) in the class folders of {}", EXTENSIONS.join(", "), root.display());
         }
-        let has_split = candidates.iter().all(|c| c.split.is_some());
-        return Ok(Listing {
-            corpus: entry.name.to_owned(),
-            has_split,
-            clips: name(root, candidates),
-        });
+        return Ok(listing(entry.name, root, found));
     }
     bail!(
         "{} is not laid out like CAER: expected train, validation and test folders with class \
-         folders such as Anger in them, or class folders alone",
+         folders such as Anger in them, or class folders alone; other corpora need a list",
         root.display()
     )
 }
@@ -147,22 +208,38 @@ pub fn scan(root: &Path) -> Result<Listing> {
 /// # Errors
 /// When nobody knows the layout, when `root` is missing or laid out in another way, or when it
 /// names a class that nobody knows.
-pub fn scan_stills(layout: &str, root: &Path) -> Result<Listing> {
+pub fn scan_stills(layout: &str, root: &Path, choices: &Choices) -> Result<Listing> {
     let known = || STILLS.iter().map(|e| e.name).collect::<Vec<_>>().join(", ");
     let entry = STILLS.iter().find(|e| e.name == layout);
     let entry = entry.with_context(|| format!("layout `{layout}` is none of {}", known()))?;
     fs::metadata(root).with_context(|| format!("no pictures at {}", root.display()))?;
-    let candidates = (entry.clips)(root)?;
-    let candidates = candidates.with_context(|| {
+    let found = (entry.clips)(root, choices)?;
+    let found = found.with_context(|| {
         format!("{} is not laid out as {layout}: {}", root.display(), entry.about)
     })?;
-    ensure!(!candidates.is_empty(), "no picture in {}", root.display());
+    ensure!(!found.candidates.is_empty(), "no picture in {}", root.display());
+    Ok(listing(layout, &folder_of(root), found))
+}
+
+/// Lists the clips that the list at `list` names below `root`: columns `path,label` and, if known,
+/// `split`, `group`, `start_s` and `end_s`.
+///
+/// # Errors
+/// When the list cannot be read or one of its lines is none of such a list.
+pub fn scan_list(list: &Path, root: &Path, choices: &Choices) -> Result<Listing> {
+    let found = csv_list::read(list, root, choices)?;
+    ensure!(!found.candidates.is_empty(), "{} names no clip", list.display());
+    Ok(listing("list", root, found))
+}
+
+fn listing(corpus: &str, root: &Path, found: Found) -> Listing {
+    let Found { candidates, mut strays, litter, remarks } = found;
+    strays.sort();
     let has_split = candidates.iter().all(|c| c.split.is_some());
-    let folder = folder_of(root);
-    let clips = name(&folder, candidates);
+    let clips = name(root, candidates);
     // Whatever is made from the synthetic stills has to say so.
-    let corpus = if demo::is_of_stills(&folder) { demo::NAME } else { layout };
-    Ok(Listing { corpus: corpus.to_owned(), has_split, clips })
+    let corpus = if demo::is_of_stills(root) { demo::NAME } else { corpus };
+    Listing { corpus: corpus.to_owned(), has_split, clips, strays, litter, remarks }
 }
 
 /// The folder that paths of a layout are relative to: `root`, or the folder of a list.
@@ -174,32 +251,39 @@ pub fn folder_of(root: &Path) -> PathBuf {
     folder.unwrap_or(Path::new(".")).to_owned()
 }
 
-/// Gives every candidate its identity; of two with the same stem the later by name is refused.
+/// Gives every candidate its identity; of two in one folder with the same stem the later by name
+/// is refused.
 fn name(root: &Path, mut candidates: Vec<Candidate>) -> Vec<Source> {
     candidates.sort_by(|a, b| {
         let key = |c: &Candidate| c.path.file_name().map(|n| n.as_bytes().to_vec());
         key(a).cmp(&key(b)).then_with(|| a.path.cmp(&b.path))
     });
-    let mut named: BTreeMap<String, Source> = BTreeMap::new();
+    let mut named: BTreeMap<String, (String, Source)> = BTreeMap::new();
     for candidate in candidates {
         let part = |name: Option<&std::ffi::OsStr>| shown(name.unwrap_or_default().as_bytes());
         let folder =
             format!("{}/{}", candidate.split.map_or("all", Split::name), candidate.emotion.name());
         let stem = candidate.stem.unwrap_or_else(|| part(candidate.path.file_stem()));
         let first = format!("{folder}/{stem}");
-        let mut refused = candidate.refused.or_else(|| irregular(&root.join(&candidate.path)));
         let mut clip_id = first.clone();
-        if let Some(earlier) = named.get(&first) {
-            refused = Some(Refusal {
-                code: "duplicate_name".into(),
-                detail: format!("same name as {}", earlier.shown),
-                partner: Some(first.clone()),
-            });
-            clip_id = format!("{folder}/{}", part(candidate.path.file_name()));
+        let mut doubled = None;
+        if let Some((nest, earlier)) = named.get(&first) {
+            // `a/b.avi` and `a__b.avi` have one stem without being one clip in two containers.
+            if *nest == candidate.nest {
+                doubled = Some(Refusal {
+                    code: "duplicate_name".into(),
+                    detail: format!("same name as {}", earlier.shown),
+                    partner: Some(first),
+                });
+                let nest = if nest.is_empty() { String::new() } else { format!("{nest}__") };
+                clip_id = format!("{folder}/{nest}{}", part(candidate.path.file_name()));
+            }
             while named.contains_key(&clip_id) {
                 clip_id.push('+');
             }
         }
+        let refused = candidate.refused.or(doubled);
+        let refused = refused.or_else(|| irregular(&root.join(&candidate.path)));
         let source = Source {
             clip_id: clip_id.clone(),
             split: candidate.split,
@@ -208,10 +292,11 @@ fn name(root: &Path, mut candidates: Vec<Candidate>) -> Vec<Source> {
             path: candidate.path.into_os_string(),
             refused,
             group: candidate.group,
+            span: candidate.span,
         };
-        named.insert(clip_id, source);
+        named.insert(clip_id, (candidate.nest, source));
     }
-    named.into_values().collect()
+    named.into_values().map(|(_, source)| source).collect()
 }
 
 /// Refuses what could hang or mislead a reader: anything but a regular file.
@@ -250,69 +335,6 @@ fn shown(name: &[u8]) -> String {
         escape(&mut out, chunk.invalid());
     }
     out
-}
-
-/// The names in a folder, sorted by bytes.
-fn entries(folder: &Path) -> Result<Vec<OsString>> {
-    let failed = || format!("cannot list {}", folder.display());
-    let mut names = Vec::new();
-    for entry in fs::read_dir(folder).with_context(failed)? {
-        names.push(entry.with_context(failed)?.file_name());
-    }
-    names.sort();
-    Ok(names)
-}
-
-/// The folders in `root/below` that are not hidden and not an archiver's.
-fn subfolders(root: &Path, below: &Path) -> Result<Vec<OsString>> {
-    let mut names = entries(&root.join(below))?;
-    names.retain(|name| {
-        let own = !name.as_bytes().starts_with(b".") && name != "__MACOSX";
-        own && root.join(below).join(name).is_dir()
-    });
-    Ok(names)
-}
-
-/// Tells files that belong to a corpus by their names.
-type Wanted = fn(&OsString) -> bool;
-
-/// Whether a name has one of the endings of clips.
-fn is_clip_name(name: &OsString) -> bool {
-    let hidden = name.as_bytes().starts_with(b".");
-    !hidden && ends_in(name, EXTENSIONS)
-}
-
-/// Whether a name has one of the endings of pictures.
-fn is_picture_name(name: &OsString) -> bool {
-    !name.as_bytes().starts_with(b".") && ends_in(name, PICTURES)
-}
-
-fn ends_in(name: &OsString, endings: &[&str]) -> bool {
-    let ending = Path::new(name).extension().and_then(|e| e.to_str());
-    ending.is_some_and(|e| endings.iter().any(|known| known.eq_ignore_ascii_case(e)))
-}
-
-/// The files with a wanted name in the class folders of `root/below`.
-///
-/// # Errors
-/// When a class folder has a name that nobody knows.
-fn class_folders(
-    root: &Path,
-    below: &Path,
-    split: Option<Split>,
-    wanted: Wanted,
-) -> Result<Vec<Candidate>> {
-    let mut found = Vec::new();
-    for class in subfolders(root, below)? {
-        let folder = below.join(&class);
-        let emotion: Emotion = class
-            .to_string_lossy()
-            .parse()
-            .with_context(|| format!("class folder {}", root.join(&folder).display()))?;
-        let names = entries(&root.join(&folder))?.into_iter().filter(wanted);
-        found.extend(names.map(|n| Candidate::new(split, emotion, folder.join(n))));
-    }
-    Ok(found)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::{caer::split_folders, is_picture_name, Candidate, Entry};
+use super::{Choices, Entry, Found, Sought, Walk};
 
 pub(super) const ENTRY: Entry = Entry {
     name: "ncaer-s",
@@ -16,8 +16,9 @@ pub(super) const ENTRY: Entry = Entry {
 /// Where the release keeps its boxes, below the root.
 const CROPS: &str = "crop";
 
-fn clips(root: &Path) -> Result<Option<Vec<Candidate>>> {
-    split_folders(root, &["images", "ncaer-s", "ncaers"], is_picture_name)
+fn clips(root: &Path, _: &Choices) -> Result<Option<Found>> {
+    let mut walk = Walk::new(root, Sought::Stills);
+    Ok(walk.splits(&["images", "ncaer-s", "ncaers"], &[CROPS])?.then(|| walk.into()))
 }
 
 /// The release's own boxes, when they are there.

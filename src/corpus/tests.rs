@@ -3,7 +3,7 @@ use std::os::unix::{ffi::OsStringExt, fs::symlink};
 use super::*;
 
 /// A folder with empty files of these names.
-fn tree(files: &[&str]) -> tempfile::TempDir {
+pub(super) fn tree(files: &[&str]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("temp dir");
     for file in files {
         put(dir.path(), Path::new(file));
@@ -134,4 +134,154 @@ fn what_is_no_corpus_is_refused_in_one_line() {
     assert!(error(&unknown).contains("unknown emotion `Contempt`"), "{}", error(&unknown));
     let bare = tree(&["train/Anger/readme.txt"]);
     assert!(error(&bare).contains("no clip"), "{}", error(&bare));
+}
+
+fn strays(listing: &Listing) -> Vec<(&str, &str)> {
+    listing.strays.iter().map(|s| (&*s.path, &*s.reason)).collect()
+}
+
+/// Folders below a class are read; a file of the same stem elsewhere is another clip, the same name
+/// in another container in one folder is not.
+#[test]
+fn folders_below_a_class_are_part_of_the_identity() {
+    let dir = tree(&[
+        "train/Sad/0001.avi",
+        "train/Sad/actor02/0001.avi",
+        "train/Sad/actor02/0001.mp4",
+        "train/Sad/actor02/take 3/0001.avi",
+        "train/Sad/actor03/0001.avi",
+        "train/Sad/actor03__0001.avi",
+        "train/Sad/empty/notes.txt",
+    ]);
+    let listing = scan(dir.path()).expect("scans");
+    let told: Vec<_> = listing.clips.iter().map(|c| (&*c.clip_id, c.refused.is_some())).collect();
+    assert_eq!(
+        told,
+        [
+            ("train/Sad/0001", false),
+            ("train/Sad/actor02__0001", false),
+            ("train/Sad/actor02__0001.mp4", true),
+            ("train/Sad/actor02__take 3__0001", false),
+            ("train/Sad/actor03__0001", false),
+            ("train/Sad/actor03__0001+", false),
+        ]
+    );
+    assert_eq!(strays(&listing), [("train/Sad/empty/notes.txt", "not_a_clip")]);
+}
+
+#[test]
+fn containers_are_known_by_content_whatever_their_names() {
+    let dir = tree(&["Fear/a.FLV", "Fear/b.m2ts", "Fear/page.txt", "Fear/none.xyz"]);
+    let put = |name: &str, head: &[u8]| {
+        fs::write(dir.path().join("Fear").join(name), head).expect("write");
+    };
+    put("noext", b"RIFF\0\0\0\0AVI LIST");
+    put("clip.dat", b"\0\0\x01\xba\x44");
+    put("clip.txt", b"\x1a\x45\xdf\xa3");
+    put("poster.jpg", b"\xff\xd8\xff\xe0");
+    put("moving", b"GIF89a");
+    let listing = scan(dir.path()).expect("scans");
+    let shown: Vec<_> = listing.clips.iter().map(|c| &*c.shown).collect();
+    let found = ["Fear/a.FLV", "Fear/b.m2ts", "Fear/clip.dat", "Fear/clip.txt", "Fear/noext"];
+    assert_eq!(shown, found);
+    assert!(listing.clips[3].refused.is_some(), "of two with one stem the later is told");
+    let told: Vec<_> = listing.strays.iter().map(|s| (&*s.path, &*s.detail)).collect();
+    let other = |name: &'static str, detail: &'static str| (name, detail);
+    assert_eq!(
+        told,
+        [
+            other("Fear/moving", "a GIF picture"),
+            other("Fear/none.xyz", "an empty file"),
+            other("Fear/page.txt", "an empty file"),
+            other("Fear/poster.jpg", "a JPEG picture"),
+        ]
+    );
+}
+
+/// Every file is a clip, a stray or litter.
+#[test]
+fn nothing_vanishes() {
+    let files = [
+        "README",
+        "train/list.txt",
+        "train/0009.avi",
+        "train/Anger/0001.avi",
+        "train/Anger/.DS_Store",
+        "train/Anger/._0001.avi",
+        "train/Anger/.hidden.avi",
+        "train/Anger/a/b/c/0002.mkv",
+        "train/Anger/@eaDir/0001.avi/thumb.jpg",
+        "notes/one.txt",
+        "notes/two/three.txt",
+        "lost+found/x",
+        "Thumbs.db",
+        "test/Sad/0001.ogv",
+        "train/notes/x.txt",
+    ];
+    let dir = tree(&files);
+    let listing = scan(dir.path()).expect("scans");
+    assert_eq!(ids(&dir), ["test/Sad/0001", "train/Anger/0001", "train/Anger/a__b__c__0002"]);
+    assert_eq!(
+        strays(&listing),
+        [
+            ("README", "not_a_clip"),
+            ("notes", "not_a_clip"),
+            ("train/0009.avi", "misplaced"),
+            ("train/Anger/.hidden.avi", "not_a_clip"),
+            ("train/list.txt", "not_a_clip"),
+            ("train/notes", "not_a_clip"),
+        ]
+    );
+    assert_eq!(listing.strays[1].detail, "a folder of 2 files, none of them a clip");
+    assert_eq!(listing.litter, 5, "two in the class, its folder, one more folder, one file");
+}
+
+#[test]
+fn folders_with_clips_that_nobody_reads_are_refused_by_name() {
+    for (files, name) in [
+        (["train/Anger/1.avi", "holdout/Anger/2.avi"], "holdout holds clips and is no split"),
+        (["train/Anger/1.avi", "train/Anger2/deep/2.avi"], "unknown emotion `Anger2`"),
+        (["Anger/1.avi", "rest/deep/2.avi"], "unknown emotion `rest`"),
+        (["CAER/train/Anger/1.avi", "more/2.avi"], "more holds clips beside `CAER`"),
+    ] {
+        let dir = tree(&files);
+        assert!(error(&dir).contains(name), "{}", error(&dir));
+    }
+    let dir = tree(&["train/Anger/1.avi", "dev/Anger/2.avi", "testing/Anger/3.avi"]);
+    assert_eq!(ids(&dir), ["test/Anger/3", "train/Anger/1", "val/Anger/2"]);
+}
+
+#[test]
+fn links_that_lead_round_in_a_circle_end() {
+    let dir = tree(&["train/Anger/a/1.avi", "elsewhere/2.txt"]);
+    symlink("..", dir.path().join("train/Anger/a/up")).expect("link");
+    let other = tree(&["3.avi"]);
+    symlink(other.path(), dir.path().join("train/Anger/b")).expect("link");
+    let listing = scan(dir.path()).expect("scans");
+    assert_eq!(ids(&dir), ["train/Anger/a__1", "train/Anger/b__3"]);
+    assert_eq!(
+        strays(&listing),
+        [("elsewhere", "not_a_clip"), ("train/Anger/a/up", "not_entered")]
+    );
+}
+
+#[test]
+fn stills_are_found_like_clips() {
+    let dir = tree(&[
+        "train/Anger/clip7/0001.png",
+        "train/Anger/0001.JFIF",
+        "train/Anger/0002.tga",
+        "train/Anger/list.txt",
+        "test/Anger/0001.ppm",
+        "@eaDir/x",
+    ]);
+    fs::write(dir.path().join("test/Anger/0002"), b"\x89PNG\r\n\x1a\n").expect("write");
+    fs::write(dir.path().join("test/Anger/0003"), b"FLV\x01").expect("write");
+    let listing = scan_stills("caer-s", dir.path(), &Choices::default()).expect("scans");
+    let ids: Vec<_> = listing.clips.iter().map(|c| &*c.clip_id).collect();
+    let found = ["0001", "0002"].map(|stem| format!("test/Anger/{stem}"));
+    assert_eq!(ids[..2], found.each_ref().map(|id| &**id));
+    assert_eq!(ids[2..], ["train/Anger/0001", "train/Anger/0002", "train/Anger/clip7__0001"]);
+    let strange = [("test/Anger/0003", "not_a_picture"), ("train/Anger/list.txt", "not_a_picture")];
+    assert_eq!((strays(&listing), listing.litter), (strange.to_vec(), 1));
 }

@@ -11,26 +11,29 @@
 //! or interruptions.
 use std::{
     collections::BTreeMap,
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
 use anyhow::{bail, ensure, Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{json, Value};
-use sha2::{Digest, Sha256};
 
 use crate::{
     corpus::{self, Listing},
-    digest,
-    face::{self, Choice},
-    folder::{self, Claim},
+    face::{self, boxes::Boxes, Choice},
+    folder::{self, Claim, OutputFolder},
     progress::Progress,
     record::{Emotion, Split},
     split::{Balance, OnLeak, Shares},
 };
 
-use super::{card, clip, journal, merge, pool, rules::Configuration};
+use super::{
+    card, clip,
+    inputs::{self, listing_digest, Clips},
+    journal, merge, pool,
+    rules::Configuration,
+};
 
 /// Everything that the bytes of a data set depend on, beside the clips.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -63,6 +66,9 @@ pub struct Config {
     pub on_leak: OnLeak,
     /// Whether clips are decoded only as far as frames are needed.
     pub fast: bool,
+    /// Whether frames that the decoder calls damaged are kept as samples.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep_damaged: bool,
 }
 
 /// Format of the saved frames.
@@ -107,6 +113,7 @@ impl Config {
             split: Shares([70, 10, 20]),
             on_leak: OnLeak::RemoveEval,
             fast: false,
+            keep_damaged: false,
         })
     }
 
@@ -162,15 +169,15 @@ impl std::fmt::Display for Shard {
 /// How to build: nothing here changes a byte of the result.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The corpus folder.
-    pub corpus: PathBuf,
+    /// The clips.
+    pub clips: Clips,
     /// The folder to fill.
     pub out: PathBuf,
     /// The detector that [`Config`] names, with what it needs.
     pub detector: face::Request,
     /// Worker processes.
     pub workers: usize,
-    /// Time that one try of one clip may take.
+    /// Processor time, or time of waiting, that a clip may take without a further frame or byte.
     pub time_limit: Duration,
     /// Build a part only, to be merged later.
     pub shard: Option<Shard>,
@@ -213,6 +220,25 @@ impl Summary {
         self.samples.values().flat_map(BTreeMap::values).sum()
     }
 
+    /// Refuses a data set without a sample; the tables in `out` are there and tell why.
+    ///
+    /// # Errors
+    /// Naming the commonest reasons.
+    pub(super) fn refuse_empty(&self, out: &OutputFolder) -> Result<()> {
+        let mut reasons: Vec<_> = self.left_out.iter().collect();
+        reasons.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
+        let reasons: Vec<_> =
+            reasons.iter().take(3).map(|(reason, count)| format!("{reason} {count}")).collect();
+        ensure!(
+            self.total() > 0,
+            "no sample is left of {} clips ({}); {} tells of each",
+            self.clips,
+            reasons.join(", "),
+            out.path().join("ledger.parquet").display()
+        );
+        Ok(())
+    }
+
     /// Samples per class and split, as a Markdown table.
     pub fn class_table(&self) -> String {
         let count = |split: Split, class: &str| {
@@ -247,8 +273,8 @@ fn record(config: &Config, listing_digest: &str, corpus: &str, shard: Option<Sha
 /// When corpus or configuration are unusable.
 pub fn identity(config: &Config, options: &Options) -> Result<Value> {
     config.check()?;
-    let listing = corpus::scan(&options.corpus)?;
-    let digest = listing_digest(&options.corpus, &listing);
+    let listing = options.clips.listing()?;
+    let digest = listing_digest(&options.clips.corpus, &listing);
     Ok(record(config, &digest, &listing.corpus, options.shard))
 }
 
@@ -259,31 +285,30 @@ pub fn shard_identity(identity: &Value, shard: Shard) -> Value {
     identity
 }
 
-/// SHA-256 over the names and sizes of all clips: another list of clips is another build.
-pub(super) fn listing_digest(root: &Path, listing: &Listing) -> String {
-    let mut digest = Sha256::new();
-    for clip in &listing.clips {
-        let size = std::fs::metadata(root.join(&clip.path)).map_or(0, |m| m.len());
-        digest.update(format!("{}\t{}\t{size}\n", clip.clip_id, clip.shown));
-    }
-    digest::hex(&digest.finalize())
-}
-
 /// What [`run`] would do, as text and JSON, without writing anything.
 ///
 /// # Errors
 /// As [`run`] before its first write.
 pub fn plan(config: &Config, options: &Options) -> Result<(String, Value)> {
     config.check()?;
-    let listing = corpus::scan(&options.corpus)?;
-    let record =
-        record(config, &listing_digest(&options.corpus, &listing), &listing.corpus, options.shard);
+    let listing = options.clips.listing()?;
+    let record = record(
+        config,
+        &listing_digest(&options.clips.corpus, &listing),
+        &listing.corpus,
+        options.shard,
+    );
     let state = folder::state(&options.out, &record)?;
     let own = share(&listing, options.shard).count();
     let refused = listing.clips.iter().filter(|c| c.refused.is_some()).count();
+    let strays = listing.strays.len();
+    let strays_too = match strays {
+        0 => String::new(),
+        n => format!("; {n} files are no clips"),
+    };
     let text = format!(
-        "{} corpus with {} clips ({refused} refused by name or kind), {own} of them in this build\n\
-         output folder {}: {}\n{}",
+        "{} corpus with {} clips ({refused} refused by name or kind), {own} of them in this \
+         build{strays_too}\noutput folder {}: {}\n{}",
         listing.corpus,
         listing.clips.len(),
         options.out.display(),
@@ -295,7 +320,7 @@ pub fn plan(config: &Config, options: &Options) -> Result<(String, Value)> {
         toml::to_string(config).context("cannot write the configuration as TOML")?
     );
     let json = json!({"corpus": listing.corpus, "clips": listing.clips.len(), "refused": refused,
-        "own": own, "state": format!("{state:?}"), "configuration": config});
+        "strays": strays, "own": own, "state": format!("{state:?}"), "configuration": config});
     Ok((text, json))
 }
 
@@ -313,9 +338,11 @@ fn share(listing: &Listing, shard: Option<Shard>) -> impl Iterator<Item = &corpu
 pub fn run(config: &Config, options: &Options) -> Result<Outcome> {
     config.check()?;
     let start = Instant::now();
-    let listing = corpus::scan(&options.corpus)?;
-    let digest = listing_digest(&options.corpus, &listing);
+    let listing = options.clips.listing()?;
+    let digest = listing_digest(&options.clips.corpus, &listing);
     let record = record(config, &digest, &listing.corpus, options.shard);
+    inputs::tell(&listing);
+    check_boxes(options, &listing)?;
     let out = match folder::claim(&options.out, &record)? {
         Claim::Done => return Ok(Outcome::AlreadyDone),
         Claim::Fresh(out) | Claim::Resume(out) => out,
@@ -338,11 +365,20 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome> {
         same_video: Vec::new(),
     };
     let mut summary = merge::write(parts, found.stage_seconds, &out)?;
+    summary.refuse_empty(&out)?;
     summary.seconds = start.elapsed().as_secs_f64();
     card::write_build_record(&out, config, options, &summary)?;
     journal.remove(&out)?;
     out.finish()?;
     Ok(Outcome::Done(Box::new(summary)))
+}
+
+/// Looks whether the list of boxes, where there is one, speaks of the clips.
+fn check_boxes(options: &Options, listing: &Listing) -> Result<()> {
+    let Some(list) = options.detector.boxes() else { return Ok(()) };
+    let boxes = Boxes::read(face::boxes::Format::Ncaers, list)?;
+    let shown: Vec<&str> = listing.clips.iter().map(|clip| &*clip.shown).collect();
+    inputs::check_boxes(&boxes, &shown, true)
 }
 
 /// Decodes what the journal lacks.

@@ -40,9 +40,12 @@ pub(super) fn write(
     text.push_str("\n## Samples\n\n");
     text.push_str(&summary.class_table());
     text.push_str("\n## Left out\n\n");
-    text.push_str(&left_out_table(summary));
+    text.push_str(&left_out_table(summary, listing));
     text.push_str("\n## How it was made\n\n");
     text.push_str(&choices);
+    for remark in &listing.remarks {
+        let _ = writeln!(text, "- list: {remark}");
+    }
     text.push_str(CITATION);
     out.write(CARD, text.as_bytes())
 }
@@ -91,16 +94,20 @@ fn intro(config: &Config, listing: &Listing, tables: &Tables, summary: &Summary)
     )
 }
 
-fn left_out_table(summary: &Summary) -> String {
+fn left_out_table(summary: &Summary, listing: &Listing) -> String {
+    let litter = match listing.litter {
+        0 => String::new(),
+        n => format!("\n{n} files and folders that systems leave behind were passed over.\n"),
+    };
     if summary.left_out.is_empty() {
-        return "Nothing.\n".into();
+        return format!("Nothing.\n{litter}");
     }
     let mut text = String::from("| what, why | count |\n|---|---:|\n");
     for (reason, count) in &summary.left_out {
         let _ = writeln!(text, "| {reason} | {count} |");
     }
     text.push_str("\nEvery one is a row of `ledger.parquet`.\n");
-    text
+    text + &litter
 }
 
 fn imported_intro(config: &ImportConfig, tables: &Tables, summary: &Summary) -> String {
@@ -160,6 +167,12 @@ fn choices(config: &Config, tables: &Tables) -> String {
     line("balance of classes in a split", config.balance.to_string());
     line("videos in two splits", config.on_leak.to_string());
     line("damaged clips of which frames are used", partial.to_string());
+    let (damaged, redrawn) = tables.damaged_and_redrawn();
+    if damaged + redrawn > 0 {
+        let words =
+            format!("{redrawn} samples drawn anew because of them, {damaged} kept as samples");
+        line("damaged frames", words);
+    }
     let frames = match config.image_format {
         ImageFormat::Jpeg => {
             format!("JPEG, quality {}, no chroma subsampling", config.jpeg_quality)
@@ -170,8 +183,8 @@ fn choices(config: &Config, tables: &Tables) -> String {
     if config.fast {
         line(
             "limit",
-            "built with --fast: clips were not decoded to their end, frame counts are packet \
-             counts, and videos were grouped by equal bytes only, not by content"
+            "built with --fast: of MPEG-4 clips whose headers prove that every packet is a frame, \
+             packets were counted, and videos were grouped by equal bytes only, not by content"
                 .into(),
         );
     }

@@ -3,8 +3,9 @@ use std::{
     collections::BTreeMap,
     ffi::OsString,
     io::{BufRead, Write},
+    ops::Range,
     path::{Path, PathBuf},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Config, ImageFormat, Options};
 use crate::{
+    corpus::Span,
     digest,
     face::{self, Detector, Luma},
     folder::{self, OutputFolder},
@@ -19,7 +21,7 @@ use crate::{
         image as still,
         video::{self, DecodedFrame, Facts, Failure, FrameSink},
     },
-    record::{ClipStatus, FaceBox, Segment},
+    record::{ClipStatus, Damage, FaceBox, Segment},
     sampling,
 };
 
@@ -44,7 +46,7 @@ impl Setup {
         if let Some(file) = &mut detector.file {
             *file = absolute(file)?.into();
         }
-        let (corpus, out) = (absolute(&options.corpus)?, absolute(&options.out)?);
+        let (corpus, out) = (absolute(&options.clips.corpus)?, absolute(&options.out)?);
         Ok(Setup { config: config.clone(), detector, corpus, out })
     }
 }
@@ -54,6 +56,7 @@ impl Setup {
 pub(super) struct Job {
     pub clip_id: String,
     pub path: OsString,
+    pub span: Option<Span>,
 }
 
 /// What a worker answers.
@@ -64,6 +67,8 @@ pub(super) enum Answer {
     Clip(Box<ClipResult>),
     /// Nothing more can be written; the build stops.
     Fatal(String),
+    /// The clip is not done, and work goes on.
+    Alive,
 }
 
 /// What came of a clip; a line of the journal.
@@ -83,8 +88,8 @@ pub struct ClipResult {
     pub facts: Option<DecodedFacts>,
     /// The saved frames, in order.
     pub samples: Vec<SavedFrame>,
-    /// Segments whose frame could not be turned into a picture, with the reason.
-    pub lost: Vec<(u32, String)>,
+    /// Segments that give no sample, by their numbers.
+    pub lost: BTreeMap<u32, Lost>,
     /// Seconds per stage.
     pub seconds: BTreeMap<String, f64>,
     /// The picture, where the clip is a still.
@@ -123,6 +128,49 @@ pub struct DecodedFacts {
     pub has_b_frames: bool,
     /// Perceptual hashes, one every 0.5 s.
     pub signature: Option<Vec<u64>>,
+    /// How pictures were turned, by EXIF's numbers.
+    pub orientation: u8,
+    /// Transfer characteristics that the stream states.
+    pub color_transfer: Option<String>,
+    /// Whether the stream is one that the file marks as default.
+    pub default_stream: bool,
+    /// The frames that are the clip, where it is a part of the file.
+    pub part: Option<(u64, u64)>,
+    /// Views of a frame every second, packed.
+    #[serde(default, with = "words")]
+    pub views: Option<Vec<u64>>,
+}
+
+/// Words as text: a third of what they take as numbers.
+mod words {
+    use base64::prelude::{Engine as _, BASE64_STANDARD};
+    use serde::{de::Error, Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        words: &Option<Vec<u64>>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        let bytes = words.as_ref().map(|w| w.iter().flat_map(|w| w.to_be_bytes()).collect());
+        bytes.map(|bytes: Vec<u8>| BASE64_STANDARD.encode(bytes)).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Vec<u64>>, D::Error> {
+        let Some(text) = Option::<String>::deserialize(from)? else { return Ok(None) };
+        let bytes = BASE64_STANDARD.decode(text).map_err(D::Error::custom)?;
+        let word = |b: &[u8]| b.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
+        Ok(Some(bytes.chunks_exact(8).map(word).collect()))
+    }
+}
+
+/// Why a segment gives no sample.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Lost {
+    /// Reason code of the ledger.
+    pub code: String,
+    /// The reason in words.
+    pub detail: String,
 }
 
 /// A still that stands for a clip.
@@ -136,12 +184,25 @@ pub struct Still {
     pub height: u32,
     /// One perceptual hash.
     pub signature: Vec<u64>,
+    /// The view of the picture, packed.
+    #[serde(default, with = "words")]
+    pub views: Option<Vec<u64>>,
     /// Relative to the output folder.
     pub image_path: String,
     /// The chosen face, clipped to the picture.
     pub face: Option<FaceBox>,
     /// Faces found; `None` when nobody looked.
     pub face_count: Option<u32>,
+    /// How the stored picture had to be turned, by EXIF's numbers.
+    #[serde(default = "upright")]
+    pub orientation: u8,
+    /// SHA-256 of the picture file where it is not the still's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_sha256: Option<String>,
+}
+
+fn upright() -> u8 {
+    1
 }
 
 /// A saved frame.
@@ -163,6 +224,12 @@ pub struct SavedFrame {
     pub face: Option<FaceBox>,
     /// Faces found; `None` when nobody looked.
     pub face_count: Option<u32>,
+    /// What the decoder says of the frame.
+    #[serde(default)]
+    pub damage: Damage,
+    /// Which draw of the segment it is, from 0.
+    #[serde(default)]
+    pub draw: u32,
 }
 
 impl ClipResult {
@@ -176,7 +243,7 @@ impl ClipResult {
             reason: Some(reason),
             facts: None,
             samples: Vec::new(),
-            lost: Vec::new(),
+            lost: BTreeMap::new(),
             seconds: BTreeMap::new(),
             still: None,
         }
@@ -196,16 +263,40 @@ pub fn serve(input: impl BufRead, mut answers: impl Write) -> Result<()> {
     let mut worker = Worker { setup, detector, out };
     for line in lines {
         let job: Job = serde_json::from_str(&line?).context("not a job")?;
-        let answer = match worker.clip(&job) {
+        let mut beat = Beat { answers: &mut answers, last: Instant::now() };
+        let answer = match worker.clip(&job, &mut beat) {
             Ok(result) => Answer::Clip(Box::new(result)),
             Err(error) => Answer::Fatal(format!("{error:#}")),
         };
-        serde_json::to_writer(&mut answers, &answer)?;
-        answers.write_all(b"\n")?;
-        answers.flush()?;
+        say(&mut answers, &answer)?;
     }
     Ok(())
 }
+
+fn say(answers: &mut impl Write, answer: &Answer) -> Result<()> {
+    serde_json::to_writer(&mut *answers, answer)?;
+    answers.write_all(b"\n")?;
+    Ok(answers.flush()?)
+}
+
+/// Says now and then that a clip is still worked on.
+struct Beat<'a, W: Write> {
+    answers: &'a mut W,
+    last: Instant,
+}
+
+impl<W: Write> Beat<'_, W> {
+    fn strike(&mut self) {
+        if self.last.elapsed() >= BEAT {
+            self.last = Instant::now();
+            // A build that no longer listens is noticed at the next answer.
+            let _ = say(self.answers, &Answer::Alive);
+        }
+    }
+}
+
+/// Time between two signs of life.
+const BEAT: Duration = Duration::from_millis(500);
 
 struct Worker {
     setup: Setup,
@@ -216,7 +307,7 @@ struct Worker {
 impl Worker {
     /// # Errors
     /// When the output folder cannot be written; whatever is wrong with the clip is a result.
-    fn clip(&mut self, job: &Job) -> Result<ClipResult> {
+    fn clip(&mut self, job: &Job, beat: &mut Beat<'_, impl Write>) -> Result<ClipResult> {
         let path = Path::new(&self.setup.corpus).join(&job.path);
         let start = Instant::now();
         let sha256 = digest::sha256_file(&path).ok();
@@ -227,15 +318,24 @@ impl Worker {
             clip_id: &job.clip_id,
             clip_path: &job.path.to_string_lossy(),
             detector: self.detector.as_deref_mut(),
+            span: job.span,
+            part: 0..0,
             targets: Vec::new(),
             taken: BTreeMap::new(),
-            lost: Vec::new(),
+            lost: BTreeMap::new(),
             seconds: BTreeMap::from([("hash".to_owned(), hashed)]),
+            alive: &mut || beat.strike(),
         };
         let decoded = video::decode(&path, self.setup.config.fast, &mut taking);
         let beside: f64 = taking.seconds.values().sum();
         taking.spent("decode", start.elapsed().as_secs_f64() - beside);
         match decoded {
+            Ok(_) if taking.part.is_empty() => {
+                let words = "its part lies behind the end of the file".to_owned();
+                let seconds = taking.seconds;
+                let rejected = ClipResult::rejected(&job.clip_id, "no_frames", words);
+                Ok(ClipResult { sha256, seconds, ..rejected })
+            }
             Ok(facts) => Ok(taking.result(sha256, facts)),
             Err(Failure::Rejected(why)) => Ok(ClipResult {
                 sha256,
@@ -255,25 +355,73 @@ struct FrameSaver<'a> {
     /// In the corpus.
     clip_path: &'a str,
     detector: Option<&'a mut (dyn Detector + 'static)>,
-    targets: Vec<(Segment, u64)>,
+    /// The part of the file that is the clip, and its frames.
+    span: Option<Span>,
+    part: Range<u64>,
+    targets: Vec<Target>,
     /// By segment.
     taken: BTreeMap<u32, SavedFrame>,
-    lost: Vec<(u32, String)>,
+    lost: BTreeMap<u32, Lost>,
     seconds: BTreeMap<String, f64>,
+    /// Says that work goes on.
+    alive: &'a mut dyn FnMut(),
+}
+
+/// A segment and the frame that is drawn from it.
+#[derive(Clone, Copy)]
+struct Target {
+    segment: Segment,
+    frame: u64,
+    draw: u32,
 }
 
 impl FrameSink for FrameSaver<'_> {
     fn targets(&mut self, frames: u64, fps: f64) -> Vec<u64> {
-        let segments = sampling::segments(frames, fps, self.config.segment_seconds);
+        self.part = self.span.map_or(0..frames, |span| span.frames(frames, fps));
+        let segments = sampling::segments_of(self.part.clone(), fps, self.config.segment_seconds);
         let drawn = sampling::targets(self.config.seed, self.clip_id, &segments);
-        self.targets = segments.into_iter().zip(drawn.iter().copied()).collect();
+        let target = |(segment, &frame)| Target { segment, frame, draw: 0 };
+        self.targets = segments.into_iter().zip(&drawn).map(target).collect();
         self.taken.clear();
         self.lost.clear();
         drawn
     }
 
+    fn redraw(&mut self, damaged: &BTreeMap<u64, Damage>) -> Vec<u64> {
+        if self.config.keep_damaged {
+            return Vec::new();
+        }
+        let mut again = Vec::new();
+        for target in &mut self.targets {
+            if !damaged.contains_key(&target.frame) {
+                continue;
+            }
+            let Segment { index, start_frame, end_frame } = target.segment;
+            self.taken.remove(&index);
+            self.lost.remove(&index);
+            let broken = damaged.range(start_frame..end_frame).count() as u64;
+            if broken == end_frame - start_frame {
+                let detail = format!("all {broken} frames of it are damaged");
+                self.lost.insert(index, Lost { code: "damaged".into(), detail });
+                continue;
+            }
+            let id = sampling::sample_id(self.clip_id, index);
+            while damaged.contains_key(&target.frame) {
+                target.draw += 1;
+                target.frame =
+                    sampling::redrawn(self.config.seed, &id, &target.segment, target.draw);
+            }
+            again.push(target.frame);
+        }
+        again
+    }
+
+    fn alive(&mut self) {
+        (self.alive)();
+    }
+
     fn keep(&mut self, frame: u64, mut shot: DecodedFrame<'_>) -> Result<()> {
-        let Some(segment) = self.segment_of(frame) else { return Ok(()) };
+        let Some(Target { segment, draw, .. }) = self.target_of(frame) else { return Ok(()) };
         let start = Instant::now();
         let detect = |detector: &mut &mut (dyn Detector + 'static)| {
             detector.next_is(self.clip_path, frame);
@@ -300,6 +448,8 @@ impl FrameSink for FrameSaver<'_> {
             height,
             face: faces.as_ref().and_then(|faces| self.chosen(faces, width, height)),
             face_count: faces.map(|f| f.len() as u32),
+            damage: shot.damage(),
+            draw,
         };
         self.taken.insert(segment.index, taken);
         self.spent("write", start.elapsed().as_secs_f64());
@@ -307,15 +457,16 @@ impl FrameSink for FrameSaver<'_> {
     }
 
     fn lost(&mut self, frame: u64, reason: String) {
-        if let Some(segment) = self.segment_of(frame) {
-            self.lost.push((segment.index, reason));
+        if let Some(target) = self.target_of(frame) {
+            let lost = Lost { code: "not_convertible".into(), detail: reason };
+            self.lost.insert(target.segment.index, lost);
         }
     }
 }
 
 impl FrameSaver<'_> {
-    fn segment_of(&self, frame: u64) -> Option<Segment> {
-        self.targets.iter().find(|(_, target)| *target == frame).map(|(segment, _)| *segment)
+    fn target_of(&self, frame: u64) -> Option<Target> {
+        self.targets.iter().find(|target| target.frame == frame).copied()
     }
 
     /// The face that the sample gets, of those that were found.
@@ -328,7 +479,11 @@ impl FrameSaver<'_> {
         *self.seconds.entry(stage.to_owned()).or_default() += seconds;
     }
 
-    fn result(self, sha256: Option<String>, facts: Facts) -> ClipResult {
+    fn result(self, sha256: Option<String>, mut facts: Facts) -> ClipResult {
+        let part = self.span.map(|_| (self.part.start, self.part.end));
+        if part.is_some() {
+            facts.keep_part(&self.part);
+        }
         let mut words = facts.damage.clone();
         words.extend(facts.remarks);
         if facts.fps_assumed {
@@ -356,6 +511,11 @@ impl FrameSaver<'_> {
                 frames_header: facts.frames_header,
                 has_b_frames: facts.has_b_frames,
                 signature: facts.signature,
+                orientation: facts.orientation.to_exif(),
+                color_transfer: facts.color_transfer,
+                default_stream: facts.default_stream,
+                part,
+                views: facts.views,
             }),
             samples: self.taken.into_values().collect(),
             lost: self.lost,
@@ -421,6 +581,8 @@ mod tests {
             height: 2,
             face: Some(FaceBox { x1: 0, y1: 0, x2: 1, y2: 1, score: 12.345_679 }),
             face_count: Some(1),
+            damage: Damage::Concealed,
+            draw: 2,
         }];
         result.facts = Some(DecodedFacts {
             codec: "mpeg4".into(),
@@ -437,6 +599,11 @@ mod tests {
             frames_header: None,
             has_b_frames: false,
             signature: Some(vec![u64::MAX]),
+            orientation: 5,
+            color_transfer: Some("bt709".into()),
+            default_stream: true,
+            part: Some((5, 90)),
+            views: Some(vec![1, u64::MAX]),
         });
         let line = serde_json::to_string(&result).expect("writes");
         assert_eq!(serde_json::from_str::<ClipResult>(&line).expect("reads"), result);

@@ -35,6 +35,8 @@ const FIELDS: &[(&str, &str, &str)] = &[
     ("face_score", "cr:Float32", "The detector's confidence, in its own unit"),
     ("face_count", "cr:Int32", "Faces found; null when none were looked for"),
     ("detector", "sc:Text", "Name and settings of the detector"),
+    ("damage", "sc:Text", "What the decoder says of the frame: none, concealed or corrupt"),
+    ("draw", "cr:Int32", "Which draw of the segment it is, from 0; above 0 after damaged frames"),
 ];
 
 /// Writes the metadata of a finished folder; the tables must be there.

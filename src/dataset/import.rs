@@ -13,16 +13,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    build::listing_digest,
     card,
     clip::{ClipResult, Still},
+    inputs::{self, listing_digest},
     journal::Journal,
     merge,
     rules::Configuration,
     Outcome,
 };
 use crate::{
-    corpus::{self, Listing, Source},
+    corpus::{self, Choices, Listing, Source},
     digest,
     face::{
         self,
@@ -30,12 +30,13 @@ use crate::{
         Choice, Detector,
     },
     folder::{self, Claim, OutputFolder},
-    media::image as picture,
+    media::{image as picture, orientation},
     progress::Progress,
     record::{ClipStatus, FaceBox, Split},
     similarity::{
-        self,
+        self, clip_views,
         hash::{self, Thumbnail},
+        plane::Plane,
     },
     split::{holdout::ValShare, Balance, OnLeak, Shares},
 };
@@ -141,15 +142,21 @@ pub fn import(
     config: &ImportConfig,
     asked: Asked,
     root: &Path,
+    choices: &Choices,
     faces: &Faces,
     out: &Path,
 ) -> Result<Outcome> {
     let start = Instant::now();
     let mut config = config.clone();
-    let listing = corpus::scan_stills(&config.layout, root)?;
+    let listing = corpus::scan_stills(&config.layout, root, choices)?;
     config.val_share = asked.val_share(&listing)?;
     let root = corpus::folder_of(root);
     let finder = Finder::open(&mut config, faces)?;
+    inputs::tell(&listing);
+    if let Finder::Boxes(boxes) = &finder {
+        let shown: Vec<&str> = listing.clips.iter().map(|clip| &*clip.shown).collect();
+        inputs::check_boxes(boxes, &shown, false)?;
+    }
     ensure!(
         !config.require_face || config.detector_settings != face::NONE,
         "--require-face needs --boxes or --detector"
@@ -176,6 +183,7 @@ pub fn import(
         same_video,
     };
     let mut summary = merge::write(parts, found.stage_seconds, &out)?;
+    summary.refuse_empty(&out)?;
     summary.seconds = start.elapsed().as_secs_f64();
     card::write_import_record(&out, &configuration, &summary)?;
     journal.remove(&out)?;
@@ -249,6 +257,7 @@ fn runs_of_frames(
             sha256: result.sha256.clone().unwrap_or_default(),
             hash: still.signature.first().copied().unwrap_or(hash::UNINFORMATIVE),
             look: thumbnail.map(|t| similarity::features::ThumbnailFeatures::new(&t)),
+            view: None,
         })
     };
     let stills: Vec<similarity::images::ImageEntry> =
@@ -316,20 +325,39 @@ impl Task<'_> {
             }
         };
         let (width, height) = rgb.dimensions();
-        let luma = hash::luma(rgb.as_raw());
-        let thumbnail = Thumbnail::of_pixels(&luma, width as usize, height as usize);
+        let grey = Plane::new(width as usize, height as usize, hash::luma(rgb.as_raw()));
+        let thumbnail =
+            grey.as_ref().and_then(|g| Thumbnail::of_pixels(&g.pixels, g.width, g.height));
         let (faces, reason) = self.faces(source, &rgb, detector)?;
         let chosen = faces.as_deref().and_then(|f| self.config.choose.of(f, width, height));
-        let image_path = image_path(&source.clip_id, codec);
-        self.out.link_or_copy(&path, || Ok(bytes.clone()), &image_path)?;
+        let turn = orientation::of_file(&bytes);
+        let turned = turn != orientation::UPRIGHT;
+        let image_path = image_path(&source.clip_id, if turned { "png" } else { codec });
+        let image_sha256 = if turned {
+            // Readers that know nothing of EXIF would find the face box on a picture on its side.
+            let upright = picture::encode_png(&rgb)?;
+            self.out.write(&image_path, &upright)?;
+            Some(digest::sha256_hex(&upright))
+        } else {
+            self.out.link_or_copy(&path, || Ok(bytes.clone()), &image_path)?;
+            None
+        };
+        let remark = turned.then(|| {
+            format!("turned upright by its EXIF orientation {}, stored as PNG", turn.to_exif())
+        });
+        let reason = [remark, reason].into_iter().flatten().collect::<Vec<_>>().join("; ");
+        let reason = Some(reason).filter(|words| !words.is_empty());
         let still = Still {
             codec: codec.to_owned(),
             width,
             height,
             signature: vec![thumbnail.map_or(hash::UNINFORMATIVE, |t| hash::hash(&t))],
+            views: grey.as_ref().map(clip_views::packed),
             image_path,
             face: chosen.and_then(|f| picture::widen(f, self.config.margin, width, height)),
             face_count: faces.map(|f| f.len() as u32),
+            orientation: turn.to_exif(),
+            image_sha256,
         };
         let status = ClipStatus::Ok;
         Ok(ClipResult {

@@ -147,6 +147,7 @@ pub fn merge_shards(folders: &[PathBuf], out: &Path) -> Result<super::Outcome> {
         same_video: Vec::new(),
     };
     let mut summary = write(parts, all.stage_seconds, &folder)?;
+    summary.refuse_empty(&folder)?;
     summary.seconds = start.elapsed().as_secs_f64();
     card::write_merge_record(&folder, &config, shards.len(), &summary)?;
     folder.finish()?;

@@ -10,8 +10,10 @@ mod clip;
 mod croissant;
 mod export;
 mod import;
+mod inputs;
 mod journal;
 mod merge;
+mod patience;
 mod pool;
 mod publication;
 mod rows;
@@ -22,9 +24,10 @@ pub mod verify;
 pub use build::{
     identity, plan, run, shard_identity, Config, ImageFormat, Options, Outcome, Shard, Summary,
 };
-pub use clip::{serve, ClipResult, DecodedFacts, SavedFrame, Still};
+pub use clip::{serve, ClipResult, DecodedFacts, Lost, SavedFrame, Still};
 pub use export::{export, Exported, LAYOUTS};
 pub use import::{import, Asked, Faces, ImportConfig};
+pub use inputs::Clips;
 pub use merge::{merge_shards, tables, Parts};
 pub use publication::Publication;
 pub use rules::{Configuration, Rules};

@@ -13,11 +13,17 @@ use std::{
 
 use anyhow::{anyhow, Context, Result};
 
-use super::clip::{Answer, ClipResult, Job, Setup};
+use super::{
+    clip::{Answer, ClipResult, Job, Setup},
+    patience::{Patience, Vitals},
+};
 use crate::{corpus::Source, progress::Progress};
 
 /// Tries of a clip before it is given up: a worker may die for a reason that is not the clip's.
 const TRIES: usize = 2;
+
+/// Time between two looks at a worker that says nothing.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// The hidden command that makes a process a worker.
 const WORKER_COMMAND: &str = "worker";
@@ -89,13 +95,15 @@ impl Pool {
                 Some(alive) => alive,
                 None => Worker::start(&self.setup)?,
             };
-            let job = Job { clip_id: clip.clip_id.clone(), path: clip.path.clone() };
+            let job =
+                Job { clip_id: clip.clip_id.clone(), path: clip.path.clone(), span: clip.span };
             match at_work.ask(&job, self.time_limit) {
                 Ok(Answer::Clip(result)) => {
                     *worker = Some(at_work);
                     return Ok(*result);
                 }
                 Ok(Answer::Fatal(message)) => return Err(anyhow!(message)),
+                Ok(Answer::Alive) => unreachable!("a sign of life is no end of a clip"),
                 Err(trouble) => {
                     let what = self.words(&trouble);
                     progress.note(&format!("{}: {what}", clip.clip_id));
@@ -114,7 +122,8 @@ impl Pool {
         match trouble {
             Trouble::Died(how) => format!("the decoding process died ({how})"),
             Trouble::Hung => {
-                format!("decoding did not end within {} s", self.time_limit.as_secs_f64())
+                let limit = self.time_limit.as_secs_f64();
+                format!("decoding came no further within {limit} s")
             }
         }
     }
@@ -175,11 +184,22 @@ impl Worker {
         if self.tell(job).is_err() {
             return Err(Trouble::Died(self.end()));
         }
-        match self.answers.recv_timeout(limit) {
-            // A line that is no answer was cut off by the end of the process.
-            Ok(line) => serde_json::from_str(&line).map_err(|_| Trouble::Died(self.end())),
-            Err(RecvTimeoutError::Timeout) => Err(Trouble::Hung),
-            Err(RecvTimeoutError::Disconnected) => Err(Trouble::Died(self.end())),
+        let mut patience = Patience::new(limit, Vitals::of(self.process.id()));
+        loop {
+            match self.answers.recv_timeout(LOOK_EVERY) {
+                Ok(line) => match serde_json::from_str(&line) {
+                    Ok(Answer::Alive) => patience.renew(Vitals::of(self.process.id())),
+                    Ok(answer) => return Ok(answer),
+                    // A line that is no answer was cut off by the end of the process.
+                    Err(_) => return Err(Trouble::Died(self.end())),
+                },
+                Err(RecvTimeoutError::Timeout) => {
+                    if patience.ends(Vitals::of(self.process.id())) {
+                        return Err(Trouble::Hung);
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => return Err(Trouble::Died(self.end())),
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 
 use super::{
-    clip::{ClipResult, SavedFrame},
+    clip::{ClipResult, Lost, SavedFrame},
     merge::Parts,
     rules::Rules,
     tables::{Drawn, Fate, Tables},
@@ -14,7 +14,12 @@ use super::{
 use crate::{
     corpus::{Listing, Source},
     record::{Clip, ClipStatus, LedgerEntry, LedgerKind, Split},
-    sampling, similarity, split,
+    sampling,
+    similarity::{
+        self,
+        groups::{Link, Reason, UnionFind},
+    },
+    split,
 };
 
 /// The data set without metadata.
@@ -63,6 +68,13 @@ fn gathered(listing: &Listing, results: BTreeMap<String, ClipResult>) -> Tables 
         first += drawn.samples() as u32;
         tables.drawn.push(drawn);
     }
+    tables.ledger.extend(listing.strays.iter().map(|stray| LedgerEntry {
+        kind: LedgerKind::File,
+        id: stray.path.clone(),
+        reason: stray.reason.clone(),
+        detail: stray.detail.clone(),
+        partner_id: None,
+    }));
     tables.fates = vec![Fate::Kept; first as usize];
     tables.order = sample_order(&tables.clips, &tables.drawn);
     tables
@@ -87,12 +99,12 @@ fn sample_order(clips: &[Clip], drawn: &[Drawn]) -> Vec<u32> {
     order
 }
 
-fn lost_segment(source: &Source, (segment, detail): (u32, String)) -> LedgerEntry {
+fn lost_segment(source: &Source, (segment, lost): (u32, Lost)) -> LedgerEntry {
     LedgerEntry {
         kind: LedgerKind::Segment,
         id: sampling::sample_id(&source.clip_id, segment),
-        reason: "not_convertible".into(),
-        detail,
+        reason: lost.code,
+        detail: lost.detail,
         partner_id: None,
     }
 }
@@ -102,6 +114,8 @@ fn clip_row(mut result: Option<&mut ClipResult>, source: &Source) -> Clip {
     let facts = result.as_mut().and_then(|r| r.facts.take());
     let fps = facts.as_ref().map(|f| f64::from_bits(f.fps_bits));
     let frames = facts.as_ref().map(|f| f.frames);
+    let part = facts.as_ref().and_then(|f| f.part);
+    let own_frames = part.map(|(first, end)| end - first).or(frames);
     let refusal = source.refused.as_ref().map(|r| r.detail.clone());
     let mut row = Clip {
         clip_id: source.clip_id.clone(),
@@ -121,12 +135,18 @@ fn clip_row(mut result: Option<&mut ClipResult>, source: &Source) -> Clip {
         fps,
         frames_decoded: frames,
         frames_header: facts.as_ref().and_then(|f| f.frames_header),
-        duration_ms: frames.zip(fps).map(|(frames, fps)| 1000.0 * frames as f64 / fps),
+        duration_ms: own_frames.zip(fps).map(|(frames, fps)| 1000.0 * frames as f64 / fps),
         has_b_frames: facts.as_ref().map(|f| f.has_b_frames),
         status: result.as_ref().map_or(ClipStatus::Rejected, |r| r.status),
         reason: None,
         group_id: source.clip_id.clone(),
         signature: None,
+        orientation: facts.as_ref().map(|f| f.orientation),
+        color_transfer: None,
+        default_stream: facts.as_ref().map(|f| f.default_stream),
+        first_frame: part.map(|(first, _)| first),
+        end_frame: part.map(|(_, end)| end),
+        views: None,
     };
     if let Some(facts) = facts {
         row.codec = Some(facts.codec);
@@ -135,11 +155,15 @@ fn clip_row(mut result: Option<&mut ClipResult>, source: &Source) -> Clip {
         row.color_matrix = Some(facts.color_matrix);
         row.color_range = Some(facts.color_range);
         row.signature = facts.signature;
+        row.color_transfer = facts.color_transfer;
+        row.views = facts.views;
     }
     if let Some(still) = result.as_mut().and_then(|r| r.still.as_mut()) {
         row.codec = Some(std::mem::take(&mut still.codec));
         (row.width, row.height) = (Some(still.width), Some(still.height));
         row.signature = Some(std::mem::take(&mut still.signature));
+        row.orientation = Some(still.orientation);
+        row.views = still.views.take();
     }
     row.sha256 = result.as_mut().and_then(|r| r.sha256.take());
     row.reason = refusal.or_else(|| result.and_then(|r| r.reason.take()));
@@ -170,30 +194,54 @@ fn group(listing: &Listing, clips: &mut [Clip]) {
         (0..clips.len()).filter(|&i| clips[i].status != ClipStatus::Rejected).collect();
     let members: Vec<similarity::Member<'_>> = usable
         .iter()
-        .map(|&i| {
-            // A given group is the truth: likeness neither adds to it nor takes from it.
-            let unknown = listing.clips[i].group.is_none();
-            similarity::Member {
-                clip_id: &clips[i].clip_id,
-                sha256: clips[i].sha256.as_deref().filter(|_| unknown),
-                signature: clips[i].signature.as_deref().filter(|_| unknown),
-            }
+        .map(|&i| similarity::Member {
+            clip_id: &clips[i].clip_id,
+            sha256: clips[i].sha256.as_deref(),
+            signature: clips[i].signature.as_deref(),
+            views: clips[i].views.as_deref(),
         })
         .collect();
-    let grouping = similarity::groups(&members);
-    let mut sets = similarity::groups::UnionFind::new(members.len());
-    grouping.first.iter().enumerate().for_each(|(k, &first)| sets.join(k, first));
-    let mut listed: BTreeMap<&str, usize> = BTreeMap::new();
-    for (k, &i) in usable.iter().enumerate() {
-        let Some(group) = listing.clips[i].group.as_deref() else { continue };
-        sets.join(*listed.entry(group).or_insert(k), k);
-    }
+    let given: Vec<Option<&str>> =
+        usable.iter().map(|&i| listing.clips[i].group.as_deref()).collect();
+    let mut sets = joined(&similarity::groups(&members).links, &given);
     // Clips stand in the listing's order: the smaller position is the smaller id.
     let ids: Vec<String> =
         (0..members.len()).map(|k| members[sets.root(k)].clip_id.to_owned()).collect();
     for (i, id) in usable.into_iter().zip(ids) {
         clips[i].group_id = id;
     }
+    // A still's picture is there to be looked at again.
+    clips.iter_mut().filter(|clip| clip.fps.is_none()).for_each(|clip| clip.views = None);
+}
+
+/// Joins what is the same by bytes or by the corpus's own list, and then what looks the same; but
+/// never two groups that the list gives by their looks alone.
+fn joined(links: &[Link], given: &[Option<&str>]) -> UnionFind {
+    let mut sets = UnionFind::new(given.len());
+    let mut listed: BTreeMap<&str, usize> = BTreeMap::new();
+    for (k, group) in given.iter().enumerate() {
+        let Some(group) = *group else { continue };
+        sets.join(*listed.entry(group).or_insert(k), k);
+    }
+    let (bytes, looks): (Vec<&Link>, Vec<&Link>) =
+        links.iter().partition(|link| link.reason == Reason::SameBytes);
+    bytes.iter().for_each(|link| sets.join(link.a, link.b));
+    let mut of: BTreeMap<usize, &str> = BTreeMap::new();
+    for (k, group) in given.iter().enumerate() {
+        let Some(group) = *group else { continue };
+        of.insert(sets.root(k), group);
+    }
+    for link in looks {
+        let (a, b) = (sets.root(link.a), sets.root(link.b));
+        let groups = (of.get(&a).copied(), of.get(&b).copied());
+        if a != b && !(groups.0.is_some() && groups.1.is_some()) {
+            sets.join(a, b);
+            if let Some(group) = groups.0.or(groups.1) {
+                of.insert(sets.root(a), group);
+            }
+        }
+    }
+    sets
 }
 
 fn assign_splits(rules: &Rules<'_>, clips: &mut [Clip]) -> Result<()> {
@@ -315,4 +363,30 @@ fn note_empty_clips(tables: &mut Tables) {
     };
     let empty: Vec<_> = (0..tables.clips.len()).filter(silent).map(entry).collect();
     tables.ledger.extend(empty);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_that_a_list_gives_are_joined_by_bytes_but_not_by_looks() {
+        let looks = |a, b| Link {
+            a,
+            b,
+            reason: Reason::NearSignature { mean_distance: 1.0, mirrored: false },
+        };
+        let bytes = |a, b| Link { a, b, reason: Reason::SameBytes };
+        let roots = |links: &[Link], given: &[Option<&str>]| {
+            let mut sets = joined(links, given);
+            (0..given.len()).map(|k| sets.root(k)).collect::<Vec<_>>()
+        };
+        let given = [Some("x"), Some("y"), None, None, Some("x"), None];
+        // 2 looks like both groups: it comes to the first and does not bring the second along.
+        let links = [looks(0, 2), looks(1, 2), looks(2, 3)];
+        assert_eq!(roots(&links, &given), [0, 1, 0, 0, 0, 5]);
+        assert_eq!(roots(&[looks(0, 1)], &given), [0, 1, 2, 3, 0, 5]);
+        assert_eq!(roots(&[bytes(0, 1)], &given), [0, 0, 2, 3, 0, 5]);
+        assert_eq!(roots(&[looks(2, 3), looks(3, 5)], &given), [0, 1, 2, 2, 0, 2]);
+    }
 }

@@ -28,6 +28,8 @@ pub struct Rules<'a> {
     pub detector: &'a str,
     /// Whether samples without a face are left out.
     pub require_face: bool,
+    /// Whether frames that the decoder calls damaged are kept.
+    pub keep_damaged: bool,
     /// Balance of classes.
     pub balance: Balance,
     /// Shares of the splits.
@@ -54,6 +56,7 @@ impl Configuration {
                 segment_seconds: Some(c.segment_seconds),
                 detector: &c.detector_settings,
                 require_face: c.require_face,
+                keep_damaged: c.keep_damaged,
                 balance: c.balance,
                 split: c.split,
                 on_leak: c.on_leak,
@@ -64,6 +67,7 @@ impl Configuration {
                 segment_seconds: None,
                 detector: &c.detector_settings,
                 require_face: c.require_face,
+                keep_damaged: true,
                 balance: c.balance,
                 split: c.split,
                 on_leak: c.on_leak,

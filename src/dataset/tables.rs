@@ -13,7 +13,7 @@ use crate::{
     digest,
     folder::OutputFolder,
     manifest::{self, Meta},
-    record::{Clip, Emotion, LedgerEntry, LedgerKind, Sample, Split},
+    record::{Clip, Damage, Emotion, LedgerEntry, LedgerKind, Sample, Split},
     sampling,
     split::Balance,
 };
@@ -126,6 +126,13 @@ impl Tables {
         self.places(true).filter(face).count()
     }
 
+    /// Samples that stay although the decoder calls them damaged, and those that were drawn anew.
+    pub(super) fn damaged_and_redrawn(&self) -> (usize, usize) {
+        let frames = || self.places(true).filter_map(|(c, k)| self.drawn[c].taken.get(k));
+        let damaged = frames().filter(|taken| taken.damage != Damage::None).count();
+        (damaged, frames().filter(|taken| taken.draw > 0).count())
+    }
+
     /// Whether the samples are stills.
     pub(super) fn are_stills(&self) -> bool {
         self.drawn.iter().any(|d| d.still.is_some())
@@ -181,6 +188,8 @@ impl Tables {
             face: taken.face.filter(|_| self.detected),
             face_count: taken.face_count.filter(|_| self.detected),
             detector: self.detector.clone(),
+            damage: taken.damage,
+            draw: Some(taken.draw),
         }
     }
 
@@ -195,12 +204,19 @@ impl Tables {
             frame_index: None,
             frame_ms: None,
             image_path: still.image_path.clone(),
-            image_sha256: clip.sha256.clone().unwrap_or_default(),
+            image_sha256: still
+                .image_sha256
+                .as_ref()
+                .or(clip.sha256.as_ref())
+                .cloned()
+                .unwrap_or_default(),
             width: still.width,
             height: still.height,
             face: still.face,
             face_count: still.face_count,
             detector: self.detector.clone(),
+            damage: Damage::None,
+            draw: None,
         }
     }
 

@@ -17,7 +17,7 @@ use crate::{
     digest, face, folder,
     manifest::{self, Manifest},
     progress::Progress,
-    record::{Clip, ClipStatus, LedgerKind, Sample, Segment, Split},
+    record::{Clip, ClipStatus, Damage, LedgerKind, Sample, Segment, Split},
     sampling,
     split::{Balance, OnLeak},
 };
@@ -195,7 +195,9 @@ fn draws(
     let mut expected = BTreeSet::new();
     for clip in clips.values().filter(|c| c.status != ClipStatus::Rejected) {
         let drawn = match (clip.frames_decoded, clip.fps, config.segment_seconds) {
-            (Some(frames), Some(fps), Some(seconds)) => sampling::segments(frames, fps, seconds),
+            (Some(frames), Some(fps), Some(seconds)) => {
+                sampling::segments_of(part(clip, frames), fps, seconds)
+            }
             (_, _, Some(_)) => continue,
             (_, _, None) => Vec::new(),
         };
@@ -215,18 +217,23 @@ fn draws(
     }
 }
 
+/// The frames of a clip that is `frames` long, in its file.
+fn part(clip: &Clip, frames: u64) -> std::ops::Range<u64> {
+    clip.first_frame.zip(clip.end_frame).map_or(0..frames, |(first, end)| first..end)
+}
+
 fn drawn(sample: &Sample, config: &Rules<'_>, clip: Option<&Clip>, report: &mut Report) {
-    let facts = clip.and_then(|c| Some((c.frames_decoded?, c.fps?)));
+    let facts = clip.and_then(|c| Some((part(c, c.frames_decoded?), c.fps?)));
     let (Some(segment), Some((frames, fps)), Some(seconds)) =
         (sample.segment, facts, config.segment_seconds)
     else {
         return;
     };
     let id = &sample.sample_id;
-    let cut = sampling::segments(frames, fps, seconds);
+    let cut = sampling::segments_of(frames, fps, seconds);
     report.check(cut.contains(&segment), || format!("{id}: {segment:?} is no cut of its clip"));
     if segment.end_frame > segment.start_frame {
-        let frame = sampling::frame(config.seed, id, &segment);
+        let frame = sampling::redrawn(config.seed, id, &segment, sample.draw.unwrap_or(0));
         report.check(sample.frame_index == Some(frame), || {
             format!("{id}: frame {:?} is not the drawn {frame}", sample.frame_index)
         });
@@ -242,6 +249,9 @@ fn rules(manifest: &Manifest, config: &Rules<'_>, report: &mut Report) {
     for sample in &manifest.samples {
         report.check(sample.detector == config.detector, || {
             format!("{}: detector is not the configured one", sample.sample_id)
+        });
+        report.check(config.keep_damaged || sample.damage == Damage::None, || {
+            format!("{}: is damaged, and such frames are not kept", sample.sample_id)
         });
         report.check(!config.require_face || sample.face.is_some(), || {
             format!("{}: has no face, and faces are required", sample.sample_id)

@@ -38,6 +38,8 @@ pub struct Predictions {
     pub has_ids: bool,
     /// The file.
     pub file: PathBuf,
+    /// Whether nothing but the file's name says what it is.
+    bare: bool,
 }
 
 /// Reads every path: a run folder of which `split` is taken, a prediction file of this program, or
@@ -67,6 +69,10 @@ pub fn read_all(paths: &[PathBuf], split: Split, reading: &Reading) -> Result<Ve
         }
     }
     for (i, name) in unique(&all).into_iter().enumerate() {
+        // Two files of one name in two folders are no seeds of one configuration.
+        if all[i].bare {
+            all[i].label.clone_from(&name);
+        }
         all[i].name = name;
     }
     Ok(all)
@@ -133,6 +139,7 @@ impl Found {
         let test_looks = if looks && of_test { self.run.test_looks()?.len() } else { 0 };
         let bare =
             || name_of(&self.path).with_context(|| format!("{} has no name", self.path.display()));
+        let is_bare = part.model.is_none() && record.is_none() && part.seed.is_none();
         let name = match (part.model, &record) {
             (Some(model), _) => model,
             (None, Some(record)) => record.label.clone(),
@@ -148,6 +155,7 @@ impl Found {
             warnings: part.warnings,
             has_ids: part.has_ids,
             file: self.file,
+            bare: is_bare,
         })
     }
 }
@@ -207,6 +215,7 @@ mod tests {
             warnings: Vec::new(),
             has_ids: true,
             file: PathBuf::new(),
+            bare: false,
         }
     }
 

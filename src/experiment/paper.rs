@@ -155,7 +155,9 @@ impl Part {
         }
         let (listing, each) = match self.role {
             Role::NcaerS => (corpus::scan(&self.source)?, SAMPLES_PER_CLIP),
-            Role::CaerS => (corpus::scan_stills("caer-s", &self.source)?, 1.0),
+            Role::CaerS => {
+                (corpus::scan_stills("caer-s", &self.source, &corpus::Choices::default())?, 1.0)
+            }
         };
         let count = |n: usize| (n as f64 * each).round() as usize;
         let train = listing.clips.iter().filter(|c| c.split == Some(Split::Train)).count();
@@ -175,7 +177,7 @@ impl Part {
 
 /// Whether stills come with a validation part of their own (or without any split).
 fn has_validation(root: &Path) -> bool {
-    corpus::scan_stills("caer-s", root)
+    corpus::scan_stills("caer-s", root, &corpus::Choices::default())
         .is_ok_and(|l| !l.has_split || l.clips.iter().any(|c| c.split == Some(Split::Val)))
 }
 

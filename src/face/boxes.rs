@@ -3,7 +3,7 @@
 //! Boxes of dlib's making carry an inclusive right and bottom and become half-open here. A picture
 //! with several faces has several lines; a picture without a line has no face.
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt, fs,
     path::{Path, PathBuf},
     str::FromStr,
@@ -117,9 +117,27 @@ impl Boxes {
         self.found.values().filter(|faces| !faces.is_empty()).count()
     }
 
+    /// The names of all pictures and clips that lines speak of.
+    pub fn names(&self) -> BTreeSet<&str> {
+        self.found.keys().map(|(name, _)| &**name).collect()
+    }
+
+    /// The name under which lines speak of the clip whose path below its root is `path`.
+    pub fn name_of_clip(&self, path: &str) -> Option<String> {
+        let name = key(path);
+        let known = self.found.range((name.clone(), None)..).next();
+        known.is_some_and(|((first, _), _)| *first == name).then_some(name)
+    }
+
     /// The faces of a still, best first, not clipped; `None` when no line speaks of it. `path` is
     /// the picture's below its root.
     pub fn of_still(&self, path: &str) -> Option<&[FaceBox]> {
+        let name = self.name_of_still(path)?;
+        self.found.get(&(name, None)).map(Vec::as_slice)
+    }
+
+    /// The name under which lines speak of the still whose path below its root is `path`.
+    pub fn name_of_still(&self, path: &str) -> Option<String> {
         let full = key(path);
         // GLAMOR's own code looks a box up by what stands before the first dot.
         let name = full.rfind('/').map_or(0, |at| at + 1);
@@ -131,7 +149,8 @@ impl Boxes {
             short.clone(),
             short.as_deref().and_then(without_split),
         ];
-        tries.into_iter().flatten().find_map(|key| self.found.get(&(key, None))).map(Vec::as_slice)
+        let known = |name: &String| self.found.contains_key(&(name.clone(), None));
+        tries.into_iter().flatten().find(known)
     }
 
     fn add(&mut self, format: Format, root: &Path, file: &Path, bytes: &[u8]) -> Result<()> {
@@ -153,13 +172,16 @@ impl Boxes {
 
     fn add_rows(&mut self, bytes: &[u8]) -> Result<()> {
         let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(bytes);
-        let headers = reader.headers()?;
+        let headers = reader.headers()?.clone();
         for column in ["path", "x1", "y1", "x2", "y2"] {
             ensure!(headers.iter().any(|h| h == column), "column `{column}` is missing");
         }
-        for (line, row) in (2..).zip(reader.deserialize()) {
+        for record in reader.records() {
+            let record = record?;
+            // Blank lines count, as they do in an editor.
+            let line = record.position().map_or(0, csv::Position::line);
             let Row { path, frame, x1, y1, x2, y2, score } =
-                row.with_context(|| format!("line {line}"))?;
+                record.deserialize(Some(&headers)).with_context(|| format!("line {line}"))?;
             ensure!(x1 < x2 && y1 < y2, "line {line}: box {x1},{y1},{x2},{y2} has no pixels");
             let score = score.unwrap_or(1.0);
             ensure!(score.is_finite(), "line {line}: score {score} is no number");

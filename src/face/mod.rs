@@ -88,6 +88,11 @@ impl Request {
             file: None,
         }
     }
+
+    /// The list of boxes, where that is the detector.
+    pub fn boxes(&self) -> Option<&std::path::Path> {
+        self.file.as_deref().filter(|_| self.detector == "boxes")
+    }
 }
 
 /// Makes a detector.

@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, ops::Range};
 
 use super::{
     gather::{Gathered, Unreadable},
-    summary::{ClassRow, Clips, Clusters, LeakRow, Runs, Summary},
+    summary::{percent, ClassRow, Clips, Clusters, LeakRow, Runs, Summary},
 };
 use crate::{
     record::{Emotion, Estimate, Split},
@@ -14,7 +14,7 @@ use crate::{
         hash::{self, UNINFORMATIVE},
         images::{Part, Rule},
         leak::Leak,
-        near_duplicates::{crops, leak, videos, NearDuplicate},
+        near_duplicates::{altered, leak, videos, NearDuplicate},
         runs::{neighbours, runs, runs_by_chance},
         Member,
     },
@@ -26,6 +26,12 @@ use crate::{
 const SUSPICIOUS: f64 = 0.05;
 /// And more than this number.
 const SUSPICIOUS_PICTURES: usize = 50;
+
+/// Share of pictures at random places of a folder that the rule of runs joins, beyond which (with
+/// 95 % confidence, and no fewer pictures than these) runs say nothing about videos: the folder
+/// shows few places, or many videos of one place.
+const MOST_AT_RANDOM: f64 = 0.05;
+const LEAST_CONTROLS: usize = 100;
 
 /// `(looked up, within)`.
 type Parts = (Part, Part);
@@ -48,19 +54,21 @@ impl Findings {
     /// Audits what was gathered.
     pub fn of(all: &Gathered, rule: Rule, seed: u64) -> Self {
         let runs = runs(&all.stills);
+        let run_summary = run_counts(all, &runs, seed);
         let clip_parts = parts(all.two_sets, all.films.iter().map(|f| f.part()));
         let clip_leaks: Vec<_> = comparisons(all.two_sets, &clip_parts)
             .into_iter()
             .map(|parts| (parts, film_leak(&all.films, parts, seed)))
             .collect();
         let moments = if all.foreign { Vec::new() } else { moments(&all.stills, &all.films) };
-        let known = known(all, &runs, &clip_leaks, &moments);
+        let trusted = if run_summary.trusted { runs.as_slice() } else { &[] };
+        let known = known(all, trusted, &clip_leaks, &moments);
         let mut sets = videos(&all.stills, rule, known);
-        let crops = crops(&all.stills, rule, &mut sets);
+        let altered = altered(&all.stills, rule, &mut sets);
         let still_parts = parts(all.two_sets, all.stills.iter().map(|s| s.part()));
         let leaks: Vec<_> = comparisons(all.two_sets, &still_parts)
             .into_iter()
-            .map(|parts| (parts, leak(&all.stills, parts, (rule, &crops), &mut sets, seed)))
+            .map(|parts| (parts, leak(&all.stills, parts, (rule, &altered), &mut sets, seed)))
             .collect();
         let cluster: Vec<usize> = (0..all.stills.len()).map(|i| sets.root(i)).collect();
         let rows = leaks.iter().map(|(parts, leak)| {
@@ -70,7 +78,7 @@ impl Findings {
         let summary = Summary {
             hash: hash::SETTINGS.into(),
             radius: rule.radius,
-            crops: rule.crops,
+            altered: rule.altered,
             pictures: named(all, &still_parts),
             unreadable: all.unreadable.len(),
             by_hash_alone: all.stills.iter().filter(|s| s.look.is_none()).count(),
@@ -78,7 +86,7 @@ impl Findings {
             worst_leak: worst(&leaks).into_iter().chain(worst(&clip_leaks)).reduce(f64::max),
             leaks: rows.collect(),
             clusters: clusters(all, &cluster),
-            runs: run_counts(all, &runs, seed),
+            runs: run_summary,
             clips: clips(all, &clip_parts, &clip_leaks, &moments),
             notes: Vec::new(),
         };
@@ -207,12 +215,16 @@ fn run_counts(all: &Gathered, runs: &[Range<usize>], seed: u64) -> Runs {
     let joined: usize = long.iter().map(|n| n - 1).sum();
     let tries = all.stills.windows(2).filter(|pair| neighbours(&pair[0], &pair[1])).count();
     let (at_random, tried) = runs_by_chance(&all.stills, seed);
+    let joined_at_random = estimate(at_random, tried);
+    // A rule that joins what stands anywhere in the folder knows the place, not the video.
+    let blind = |e: &Estimate| e.n >= LEAST_CONTROLS && e.lo > MOST_AT_RANDOM;
     Runs {
+        trusted: !joined_at_random.as_ref().is_some_and(blind),
         runs: long.len(),
         pictures: long.iter().sum(),
         longest: long.iter().copied().max().unwrap_or(0),
         joined: estimate(joined, tries),
-        joined_at_random: estimate(at_random, tried),
+        joined_at_random,
     }
 }
 
@@ -231,6 +243,7 @@ fn clips(
         clip_id: &clip.clip_id,
         sha256: clip.sha256.as_deref(),
         signature: clip.signature.as_deref(),
+        views: clip.views.as_deref(),
     });
     let found = groups(&members.collect::<Vec<_>>());
     let mut by_group: BTreeMap<usize, Vec<Part>> = BTreeMap::new();
@@ -287,6 +300,13 @@ fn notes(all: &Gathered, by_part: &BTreeMap<Part, usize>, summary: &Summary) -> 
     if let Some(clips) = summary.clips.as_ref().filter(|clips| clips.unsigned > 0) {
         let n = clips.unsigned;
         notes.push(format!("{n} clips have no signature (--fast) and are compared by bytes only"));
+    }
+    if !summary.runs.trusted {
+        notes.push(format!(
+            "runs cannot be trusted here: their rule joins {} of the pictures at random places of a \
+             folder, so they do not count as the same video",
+            percent(summary.runs.joined_at_random)
+        ));
     }
     let share = summary.clusters.largest as f64 / all.stills.len().max(1) as f64;
     if share > SUSPICIOUS && summary.clusters.largest > SUSPICIOUS_PICTURES {

@@ -10,16 +10,19 @@ use std::{
 use anyhow::{bail, Context, Result};
 use serde::Serialize;
 
-use crate::record::{Emotion, Split};
+use crate::{
+    corpus::{is_litter, Content},
+    record::{Emotion, Split},
+};
 
 /// Extensions of pictures that are read, in lower case.
 const PICTURES: [&str; 3] = ["png", "jpg", "jpeg"];
-/// Extensions of pictures that are told but not read.
+/// Extensions of pictures that are told but not read, unless they hold PNG or JPEG.
 const OTHERS: [&str; 9] = ["bmp", "gif", "jfif", "jp2", "ppm", "tga", "tif", "tiff", "webp"];
 /// Folders below the named one that are looked into for `train` and `test` (CAER-S/CAER-S/...).
 const MOST_NESTING: usize = 3;
-/// Folders below a class or split that are looked into for pictures that lie too deep.
-const MOST_DEPTH: usize = 4;
+/// Folders below a class or split that are looked into.
+const MOST_DEPTH: usize = 16;
 
 /// A picture that the audit could not look at.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -72,7 +75,10 @@ pub(super) fn scan(root: &Path, set: u8) -> Result<Scan> {
         for entry in entries(&folder)? {
             let name = text(entry.file_name());
             match name.parse::<Emotion>() {
-                Ok(emotion) if entry.is_dir() => scan.class(split, emotion, &entry)?,
+                Ok(emotion) if entry.is_dir() => {
+                    let class = Class { split, emotion, folder: &entry };
+                    scan.class(&class, &entry, MOST_DEPTH)?;
+                }
                 _ => {
                     let reason = format!("{split}/{name} is no folder of a class");
                     scan.leave(split, &folder, &entry, &reason, MOST_DEPTH)?;
@@ -86,25 +92,64 @@ pub(super) fn scan(root: &Path, set: u8) -> Result<Scan> {
     Ok(scan)
 }
 
+/// A class of a split.
+struct Class<'a> {
+    split: Split,
+    emotion: Emotion,
+    folder: &'a Path,
+}
+
+impl Class<'_> {
+    /// `split/Class/stem`, folders below that of the class as a part of the stem.
+    fn id(&self, path: &Path) -> String {
+        let below = path.strip_prefix(self.folder).unwrap_or(path).with_extension("");
+        let parts: Vec<String> = below.iter().map(|part| text(Some(part))).collect();
+        format!("{}/{}/{}", self.split, self.emotion, parts.join("__"))
+    }
+
+    /// The folder of its split.
+    fn base(&self) -> &Path {
+        self.folder.parent().unwrap_or(self.folder)
+    }
+}
+
+/// Whether a file is PNG or JPEG: by its name, or else by its first bytes.
+fn is_read(path: &Path) -> bool {
+    let by_content = || matches!(Content::of_file(path), Ok(Content::Picture("PNG" | "JPEG")));
+    has_extension(path, &PICTURES) || by_content()
+}
+
 impl Scan {
-    /// The pictures of a class, in the order of their numbers, others by name after them.
-    fn class(&mut self, split: Split, emotion: Emotion, class: &Path) -> Result<()> {
-        let mut paths = entries(class)?;
+    /// The pictures of a class, in the order of their numbers, others by name after them; folders in
+    /// it behind those, their names a part of the identity.
+    fn class(&mut self, class: &Class<'_>, folder: &Path, depth: usize) -> Result<()> {
+        let (mut folders, mut paths): (Vec<_>, Vec<_>) =
+            entries(folder)?.into_iter().partition(|path| path.is_dir());
         let number = |p: &PathBuf| text(p.file_stem()).parse::<u64>().unwrap_or(u64::MAX);
         paths.sort_by_cached_key(|p| (number(p), p.clone()));
+        folders.sort_by_cached_key(|p| (number(p), p.clone()));
         for path in paths {
-            if path.is_dir() || !has_extension(&path, &PICTURES) {
-                self.leave(split, class.parent().unwrap_or(class), &path, "", MOST_DEPTH)?;
+            if !is_read(&path) {
+                self.leave(class.split, class.base(), &path, "", 0)?;
                 continue;
             }
-            let id = format!("{split}/{emotion}/{}", text(path.file_stem()));
+            let id = class.id(&path);
             if let Some(first) = self.taken.get(&id) {
                 let [own, first] = [&path, first].map(|p| text(p.file_name()));
-                self.note(split, id, format!("{own} has the id of {first}"));
+                self.note(class.split, id, format!("{own} has the id of {first}"));
                 continue;
             }
             self.taken.insert(id.clone(), path.clone());
+            let Class { split, emotion, .. } = *class;
             self.items.push(Item { id, split, emotion, video: None, path, known: None });
+        }
+        for inner in folders {
+            // A link may lead round in a circle.
+            if depth == 0 || inner.is_symlink() {
+                self.note(class.split, class.id(&inner), "is a folder that lies too deep".into());
+            } else {
+                self.class(class, &inner, depth - 1)?;
+            }
         }
         Ok(())
     }
@@ -152,7 +197,10 @@ fn split_folders(root: &Path) -> Result<Vec<(Split, PathBuf)>> {
             folders.iter().filter_map(|p| Some((text(p.file_name()).parse().ok()?, p.clone())));
         let splits: Vec<(Split, PathBuf)> = named.collect();
         match folders.as_slice() {
-            _ if !splits.is_empty() => return Ok(splits),
+            _ if !splits.is_empty() => {
+                folders.iter().try_for_each(|path| refuse_other(path, &splits))?;
+                return Ok(splits);
+            }
             [only] => folder = only.clone(),
             _ => break,
         }
@@ -160,11 +208,40 @@ fn split_folders(root: &Path) -> Result<Vec<(Split, PathBuf)>> {
     bail!("{} holds no train, val or test folder", root.display())
 }
 
+/// Refuses a folder beside the splits that holds pictures, since nobody would look at them.
+fn refuse_other(path: &Path, splits: &[(Split, PathBuf)]) -> Result<()> {
+    let is_split = splits.iter().any(|(_, split)| split == path);
+    if !is_split && holds_pictures(path, MOST_DEPTH)? {
+        bail!(
+            "{} holds pictures and is no split (train, val or validation or dev, test); rename it, \
+             or move it away",
+            path.display()
+        );
+    }
+    Ok(())
+}
+
+fn holds_pictures(folder: &Path, depth: usize) -> Result<bool> {
+    for path in entries(folder)? {
+        let found = match path.is_dir() {
+            true if depth == 0 || path.is_symlink() => false,
+            true => holds_pictures(&path, depth - 1)?,
+            false => is_read(&path),
+        };
+        if found {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// What is in a folder but for what systems leave behind, by name.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let unreadable = || format!("cannot read folder {}", folder.display());
     let list = fs::read_dir(folder).with_context(unreadable)?;
     let mut paths: Vec<PathBuf> =
         list.map(|e| Ok(e?.path())).collect::<std::io::Result<_>>().with_context(unreadable)?;
+    paths.retain(|path| !path.file_name().is_some_and(is_litter));
     paths.sort();
     Ok(paths)
 }

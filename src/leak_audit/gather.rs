@@ -17,10 +17,13 @@ use crate::{
     progress::Progress,
     record::{Clip, Sample},
     similarity::{
+        clip_views,
         clips::ClipEntry,
         features::ThumbnailFeatures,
         hash::{self, hash, luma, Thumbnail},
         images::{ImageEntry, Part},
+        plane::Plane,
+        view::{View, KEYPOINTS},
     },
 };
 
@@ -73,16 +76,16 @@ impl Gathered {
 }
 
 /// A manifest folder or, when there is no `samples.parquet`, a bare folder.
-pub(super) fn any(path: &Path, set: u8) -> Result<Gathered> {
+pub(super) fn any(path: &Path, set: u8, altered: bool) -> Result<Gathered> {
     if manifest::folder_of(path).join("samples.parquet").exists() {
-        manifest(path, set)
+        manifest(path, set, altered)
     } else {
-        root(path, set)
+        root(path, set, altered)
     }
 }
 
 /// The pictures and clips of a manifest.
-pub(super) fn manifest(path: &Path, set: u8) -> Result<Gathered> {
+pub(super) fn manifest(path: &Path, set: u8, altered: bool) -> Result<Gathered> {
     let folder = manifest::folder_of(path);
     let Manifest { samples, clips, meta, .. } = Manifest::read(&folder)?;
     let hash_settings = meta.get("signature_settings").cloned();
@@ -103,7 +106,7 @@ pub(super) fn manifest(path: &Path, set: u8) -> Result<Gathered> {
             }),
         }
     }
-    let mut gathered = read_all(items, set);
+    let mut gathered = read_all(items, set, altered);
     gathered.unreadable.extend(outside);
     let clips = clips.into_iter().map(|clip| (set, clip)).collect();
     Ok(Gathered { films, clips, hash_settings, foreign, ..gathered })
@@ -121,6 +124,7 @@ fn films(samples: &[Sample], clips: &[Clip], set: u8) -> Vec<ClipEntry> {
         video: clip.group_id.clone(),
         sha256: clip.sha256.clone(),
         signature: clip.signature.clone().unwrap_or_default(),
+        views: clip.views.as_deref().map(clip_views::unpacked).unwrap_or_default(),
     };
     films.map(film).collect()
 }
@@ -142,18 +146,18 @@ fn item(sample: Sample, path: PathBuf, clips: &[Clip]) -> Item {
 }
 
 /// The pictures of a folder in CAER-S's layout, `{train,val,test}/Class/NNNN.png`.
-pub(super) fn root(root: &Path, set: u8) -> Result<Gathered> {
+pub(super) fn root(root: &Path, set: u8, altered: bool) -> Result<Gathered> {
     let Scan { items, left_out, .. } = scan(root, set)?;
-    let mut gathered = read_all(items, set);
+    let mut gathered = read_all(items, set, altered);
     gathered.unreadable.extend(left_out);
     gathered.hash_settings = Some(hash::SETTINGS.to_owned());
     Ok(gathered)
 }
 
-fn read_all(items: Vec<Item>, set: u8) -> Gathered {
+fn read_all(items: Vec<Item>, set: u8, altered: bool) -> Gathered {
     let progress = Progress::new("hashing", "pictures", items.len() as u64);
     let read = |item: &Item| {
-        let seen = read_image(item, set);
+        let seen = read_image(item, set, altered);
         progress.advance(1);
         seen
     };
@@ -174,6 +178,7 @@ fn read_all(items: Vec<Item>, set: u8) -> Gathered {
                 sha256,
                 hash,
                 look: None,
+                view: None,
             })
         });
         if let Ok(still) = still {
@@ -184,7 +189,7 @@ fn read_all(items: Vec<Item>, set: u8) -> Gathered {
     gathered
 }
 
-fn read_image(item: &Item, set: u8) -> Result<ImageEntry> {
+fn read_image(item: &Item, set: u8, altered: bool) -> Result<ImageEntry> {
     // Opening a pipe would wait for ever.
     if !item.path.metadata().is_ok_and(|m| m.is_file()) {
         bail!("{} is not a file", item.path.display());
@@ -194,7 +199,9 @@ fn read_image(item: &Item, set: u8) -> Result<ImageEntry> {
     let rgb = picture::decode_rgb(&bytes)
         .with_context(|| format!("cannot decode {}", item.path.display()))?;
     let (width, height) = (rgb.width() as usize, rgb.height() as usize);
-    let thumbnail = Thumbnail::of_pixels(&luma(rgb.as_raw()), width, height)
+    let grey = Plane::new(width, height, luma(rgb.as_raw()))
+        .with_context(|| format!("{} has no pixels", item.path.display()))?;
+    let thumbnail = Thumbnail::of_pixels(&grey.pixels, width, height)
         .with_context(|| format!("{} has no pixels", item.path.display()))?;
     Ok(ImageEntry {
         id: item.id.clone(),
@@ -205,5 +212,6 @@ fn read_image(item: &Item, set: u8) -> Result<ImageEntry> {
         sha256: digest::sha256_hex(&bytes),
         hash: hash(&thumbnail),
         look: Some(ThumbnailFeatures::new(&thumbnail)),
+        view: altered.then(|| View::of(&grey, KEYPOINTS)),
     })
 }

@@ -63,11 +63,12 @@ pub enum Saved {
 /// When a data set cannot be read, two were hashed with different settings, or `out` is not ours
 /// or cannot be written.
 pub fn run(request: &Request, out: &Path) -> Result<(Saved, Summary)> {
+    let altered = request.rule.altered;
     let own = match &request.own {
-        Source::Manifest(path) => gather::manifest(path, 0)?,
-        Source::Folder(path) => gather::root(path, 0)?,
+        Source::Manifest(path) => gather::manifest(path, 0, altered)?,
+        Source::Folder(path) => gather::root(path, 0, altered)?,
     };
-    let other = request.against.as_ref().map(|path| gather::any(path, 1)).transpose()?;
+    let other = request.against.as_ref().map(|path| gather::any(path, 1, altered)).transpose()?;
     if let Some(other) = &other {
         same_settings(&own, other)?;
     }
@@ -104,14 +105,19 @@ fn configuration(request: &Request, all: &Gathered) -> Value {
     let missing = all.unreadable.iter().map(|u| format!("{} {}\n", u.id, u.set));
     let clips = all.clips.iter().map(|(set, clip)| {
         let place = (set, clip.split.to_string(), clip.emotion.name(), &clip.group_id);
-        format!("{place:?} {} {:?} {:?}\n", clip.clip_id, clip.sha256, clip.signature)
+        format!(
+            "{place:?} {} {:?} {:?}\n",
+            clip.clip_id,
+            clip.sha256,
+            (&clip.signature, &clip.views)
+        )
     });
     let digest = |rows: String| digest::sha256_hex(rows.as_bytes());
     json!({
         "pictures": digest(rows.chain(missing).collect()),
         "clips": digest(clips.collect()),
         "radius": request.rule.radius,
-        "crops": request.rule.crops,
+        "altered": request.rule.altered,
         "seed": request.seed,
         "hash": hash::SETTINGS,
     })

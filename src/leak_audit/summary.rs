@@ -13,8 +13,8 @@ pub struct Summary {
     pub hash: String,
     /// Bits in which pictures may differ to be compared cell by cell.
     pub radius: u32,
-    /// Whether cropped copies were looked for.
-    pub crops: bool,
+    /// Whether altered copies were looked for: cropped, turned, with bars or something on top.
+    pub altered: bool,
     /// Pictures by part.
     pub pictures: BTreeMap<String, usize>,
     /// Pictures that could not be read.
@@ -82,6 +82,9 @@ pub struct Clusters {
 /// Runs of neighbours that are one video.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Runs {
+    /// Whether they count as one video: not where the control joins as well.
+    #[serde(default)]
+    pub trusted: bool,
     /// Of two pictures and more.
     pub runs: usize,
     /// Pictures in them.

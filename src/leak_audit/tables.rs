@@ -34,6 +34,16 @@ struct PairRow<'a> {
     verified: bool,
     /// Difference of the pictures in standard deviations, when they were compared.
     difference: Option<f64>,
+    /// How large the picture is in its partner, had neither been cropped; 1 for the same size.
+    scale: Option<f64>,
+    /// Degrees by which it is turned there, clockwise.
+    degrees: Option<f64>,
+    /// Share of the picture that the partner shows.
+    shown: Option<f64>,
+    /// Share of the partner that the picture shows.
+    partner_shown: Option<f64>,
+    /// Share of what both show that something on top hides.
+    hidden: Option<f64>,
 }
 
 /// A row of `clip-pairs.csv`.
@@ -48,6 +58,8 @@ struct ClipPairRow<'a> {
     /// Seconds by which the partner starts later.
     shift_s: f64,
     same_bytes: bool,
+    /// Whether it is an altered copy: cropped, with bars, a logo and so on.
+    altered: bool,
 }
 
 /// A row of `moments.csv`: a still that is near to a moment of a clip by hash.
@@ -114,12 +126,17 @@ fn csv<T: Serialize>(folder: &OutputFolder, name: &str, rows: &[T]) -> Result<()
     })
 }
 
+fn thousandths(n: impl Into<f64>) -> f64 {
+    n.into() / 1000.0
+}
+
 fn pairs<'a>(all: &'a Gathered, findings: &Findings) -> Vec<PairRow<'a>> {
     let twins = findings.leaks.iter().flat_map(|(_, leak)| leak.verdicts.iter());
     let mut twins: Vec<NearDuplicate> = twins.flat_map(|v| v.twins.iter().copied()).collect();
     twins.sort_unstable();
     let row = |twin: NearDuplicate| {
         let (still, partner) = (&all.stills[twin.still], &all.stills[twin.partner]);
+        let change = twin.likeness.change;
         PairRow {
             part: all.name(still.part()),
             sample_id: &still.id,
@@ -128,9 +145,14 @@ fn pairs<'a>(all: &'a Gathered, findings: &Findings) -> Vec<PairRow<'a>> {
             distance: twin.likeness.distance,
             mirrored: twin.likeness.mirrored,
             same_bytes: twin.same_bytes,
-            cropped: twin.likeness.cropped,
+            cropped: twin.likeness.cropped(),
             verified: twin.likeness.difference.is_some(),
-            difference: twin.likeness.difference.map(|d| f64::from(d) / 1000.0),
+            difference: twin.likeness.difference.map(thousandths),
+            scale: change.map(|c| thousandths(c.scale)),
+            degrees: change.map(|c| f64::from(c.turned) / 10.0),
+            shown: change.map(|c| thousandths(c.shown[0])),
+            partner_shown: change.map(|c| thousandths(c.shown[1])),
+            hidden: change.map(|c| thousandths(c.hidden)),
         }
     };
     twins.into_iter().map(row).collect()
@@ -149,6 +171,7 @@ fn clip_pairs<'a>(all: &'a Gathered, findings: &Findings) -> Vec<ClipPairRow<'a>
             mirrored: twin.mirrored,
             shift_s: twin.shift_s,
             same_bytes: twin.same_bytes,
+            altered: twin.altered,
         }
     };
     twins.flat_map(|v| v.twins.iter().map(row)).collect()

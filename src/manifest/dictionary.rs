@@ -85,6 +85,10 @@ const CLIPS: &[(&str, &str)] = &[
     ("reason", "why it is not `ok`, or a remark"),
     ("group_id", "smallest clip_id of the clips that are the same video"),
     ("signature", "perceptual hashes on a fixed grid, one every 0.5 s; null when not computed"),
+    (
+        "views",
+        "what altered copies are recognised by, of a frame every second, packed; null when not computed, of stills and in tables of version 1",
+    ),
 ];
 
 const LEDGER: &[(&str, &str)] = &[

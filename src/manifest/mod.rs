@@ -16,8 +16,15 @@ pub mod dictionary;
 mod rows;
 mod table;
 
-/// Version of the tables' columns; a file of another version is refused.
-pub const SCHEMA_VERSION: &str = "1";
+/// Version of the tables' columns that is written.
+///
+/// Version 2 added `damage` and `draw` to the samples, `orientation`, `color_transfer`,
+/// `default_stream`, `first_frame`, `end_frame` and `views` to the clips, and files to the ledger's kinds.
+pub const SCHEMA_VERSION: &str = "2";
+
+/// Versions that are read; a file of another one is refused. What an older one lacks is as if it had
+/// been looked for and not found.
+const READ_VERSIONS: [&str; 2] = ["1", SCHEMA_VERSION];
 
 /// The ways in which a manifest or prediction file can be wrong.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +60,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// The file is of another schema version.
-    #[error("{} has schema version {found}, this program reads {SCHEMA_VERSION}; rebuild it", path.display())]
+    #[error("{} has schema version {found}, this program reads {}; rebuild it", path.display(), READ_VERSIONS.join(" and "))]
     Version {
         /// The file.
         path: PathBuf,
@@ -256,7 +263,7 @@ fn open(path: &Path, wanted: &'static str) -> Result<table::Table, Error> {
     let table = table::read(path)?;
     let version = table.meta.get(VERSION_KEY);
     let version = version.ok_or_else(|| Error::Foreign { path: path.to_owned() })?;
-    if version != SCHEMA_VERSION {
+    if !READ_VERSIONS.contains(&version.as_str()) {
         return Err(Error::Version { path: path.to_owned(), found: version.clone() });
     }
     let found = table.meta.get(TABLE_KEY).cloned().unwrap_or_default();
@@ -278,7 +285,7 @@ pub fn configuration(meta: &Meta) -> anyhow::Result<serde_json::Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{ClipStatus, Emotion, FaceBox, LedgerKind, Segment, Split};
+    use crate::record::{ClipStatus, Damage, Emotion, FaceBox, LedgerKind, Segment, Split};
 
     fn sample() -> Sample {
         Sample {
@@ -297,6 +304,8 @@ mod tests {
             face: Some(FaceBox { x1: 1, y1: 2, x2: 30, y2: 40, score: 0.5 }),
             face_count: Some(1),
             detector: "seeta".into(),
+            damage: Damage::Concealed,
+            draw: Some(2),
         }
     }
 
@@ -325,15 +334,30 @@ mod tests {
             reason: Some("truncated".into()),
             group_id: "train/Anger/0001".into(),
             signature: Some(vec![1, u64::MAX]),
+            orientation: Some(6),
+            color_transfer: Some("smpte2084".into()),
+            default_stream: Some(true),
+            first_frame: Some(10),
+            end_frame: Some(58),
+            views: Some(vec![u64::MAX, 0, 1]),
         }
     }
 
     fn manifest() -> Manifest {
-        let still =
-            Sample { face: None, segment: None, frame_index: None, frame_ms: None, ..sample() };
+        let still = Sample {
+            face: None,
+            segment: None,
+            frame_index: None,
+            frame_ms: None,
+            draw: None,
+            ..sample()
+        };
         Manifest {
             samples: vec![sample(), Sample { sample_id: "z".into(), ..still }],
-            clips: vec![clip(), Clip { clip_id: "z".into(), signature: None, ..clip() }],
+            clips: vec![
+                clip(),
+                Clip { clip_id: "z".into(), signature: None, views: None, ..clip() },
+            ],
             ledger: vec![LedgerEntry {
                 kind: LedgerKind::Clip,
                 id: "x".into(),
@@ -354,6 +378,38 @@ mod tests {
         assert_eq!(back, manifest());
         back.write(&b).expect("write");
         assert_eq!(digest(&a).expect("digest"), digest(&b).expect("digest"));
+    }
+
+    /// As the program wrote them before there were the newer columns.
+    #[test]
+    fn tables_of_version_1_are_read() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let old = |name: &str| {
+            let mut meta = tagged(name, &manifest().meta);
+            meta.insert(VERSION_KEY.into(), "1".into());
+            (dir.path().join(format!("{name}.parquet")), meta)
+        };
+        let samples = |rows: &[Sample]| rows::sample_columns(rows).into_iter().take(22).collect();
+        let clips = |rows: &[Clip]| rows::clip_columns(rows).into_iter().take(23).collect();
+        let ((path, meta), now) = (old("samples"), manifest());
+        table::write(&path, &now.samples, samples, &meta).expect("write");
+        let (path, meta) = old("clips");
+        table::write(&path, &now.clips, clips, &meta).expect("write");
+        let (path, meta) = old("ledger");
+        table::write(&path, &now.ledger, rows::ledger_columns, &meta).expect("write");
+        let back = Manifest::read(dir.path()).expect("read");
+        assert_eq!((back.ledger, back.meta), (now.ledger, now.meta));
+        assert_eq!([back.samples[0].draw, back.samples[1].draw], [Some(0), None]);
+        assert_eq!(back.samples[0].damage, Damage::None);
+        let plain = Clip {
+            orientation: None,
+            color_transfer: None,
+            default_stream: None,
+            first_frame: None,
+            end_frame: None,
+            ..clip()
+        };
+        assert_eq!(back.clips[0], plain);
     }
 
     #[test]
@@ -379,6 +435,23 @@ mod tests {
         };
         write_predictions(&path, std::slice::from_ref(&row), &Meta::new()).expect("write");
         assert_eq!(read_predictions(&path).expect("read").0, vec![row]);
+    }
+
+    #[test]
+    fn clips_of_the_first_version_have_no_views() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let path = dir.path().join("clips.parquet");
+        let first = |rows: &[Clip]| {
+            let mut columns = rows::clip_columns(rows);
+            assert_eq!(columns.pop().expect("the last").name(), "views");
+            columns
+        };
+        let mut meta = tagged("clips", &Meta::new());
+        meta.insert(VERSION_KEY.into(), "1".into());
+        table::write(&path, &[clip()], first, &meta).expect("write");
+        let table = open(&path, "clips").expect("read");
+        let want = Clip { views: None, ..clip() };
+        assert_eq!(rows::clips(&path, &table).expect("valid"), [want]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::{
     Error,
 };
 use crate::record::{
-    Clip, Emotion, FaceBox, LedgerEntry, Prediction, Sample, Segment, NUM_CLASSES,
+    Clip, Damage, Emotion, FaceBox, LedgerEntry, Prediction, Sample, Segment, NUM_CLASSES,
 };
 
 /// A string column, null where `None`.
@@ -50,11 +50,14 @@ pub(super) fn sample_columns(rows: &[Sample]) -> Vec<Column> {
         values!("face_score", rows, f32, |s| face(s).map(|b| b.score)),
         values!("face_count", rows, i32, |s| s.face_count.map(|n| n as i32)),
         text("detector", rows, |s| Some(&s.detector)),
+        text("damage", rows, |s| Some(s.damage.name())),
+        values!("draw", rows, i32, |s| s.draw.map(|n| n as i32)),
     ]
 }
 
 pub(super) fn clip_columns(rows: &[Clip]) -> Vec<Column> {
     let signatures: Vec<_> = rows.iter().map(|c| c.signature.as_deref()).collect();
+    let views: Vec<_> = rows.iter().map(|c| c.views.as_deref()).collect();
     vec![
         text("clip_id", rows, |c| Some(&c.clip_id)),
         text("path", rows, |c| Some(&c.path)),
@@ -79,6 +82,12 @@ pub(super) fn clip_columns(rows: &[Clip]) -> Vec<Column> {
         text("reason", rows, |c| c.reason.as_deref()),
         text("group_id", rows, |c| Some(&c.group_id)),
         u64_list_column("signature", &signatures),
+        values!("orientation", rows, i8, |c| c.orientation.map(|v| v as i8)),
+        text("color_transfer", rows, |c| c.color_transfer.as_deref()),
+        values!("default_stream", rows, bool, |c| c.default_stream),
+        values!("first_frame", rows, i64, |c| c.first_frame.map(|v| v as i64)),
+        values!("end_frame", rows, i64, |c| c.end_frame.map(|v| v as i64)),
+        u64_list_column("views", &views),
     ]
 }
 
@@ -188,6 +197,11 @@ impl Checked<'_> {
     }
 }
 
+/// A value of a column that may be absent.
+fn at<T: Clone>(column: &Option<Vec<Option<T>>>, row: usize) -> Option<T> {
+    column.as_ref().and_then(|values| values[row].clone())
+}
+
 pub(super) fn samples(path: &Path, table: &Table) -> Result<Vec<Sample>, Error> {
     let texts = |name| table.strings(path, name);
     let i32s = |name| table.i32s(path, name);
@@ -203,6 +217,8 @@ pub(super) fn samples(path: &Path, table: &Table) -> Result<Vec<Sample>, Error> 
     let corners = [i32s("face_x1")?, i32s("face_y1")?, i32s("face_x2")?, i32s("face_y2")?];
     let scores = table.f32s(path, "face_score")?;
     let (counts, detectors) = (i32s("face_count")?, texts("detector")?);
+    let damages = table.since_2(path, "damage", Table::strings)?;
+    let draws = table.since_2(path, "draw", Table::i32s)?;
     let row = |row: usize| -> Result<Sample, Error> {
         let check = Checked { path, row };
         let word = |name, column: &[Option<String>]| check.present(name, column[row].clone());
@@ -229,6 +245,14 @@ pub(super) fn samples(path: &Path, table: &Table) -> Result<Vec<Sample>, Error> 
             face: check.face(corners.each_ref().map(|c| c[row]), scores[row])?,
             face_count: check.maybe("face_count", counts[row])?,
             detector: word("detector", &detectors)?,
+            damage: match &damages {
+                Some(damages) => check.word("damage", damages[row].as_ref())?,
+                None => Damage::None,
+            },
+            draw: match &draws {
+                Some(draws) => check.maybe("draw", draws[row])?,
+                None => segments[row].map(|_| 0),
+            },
         })
     };
     (0..ids.len()).map(row).collect()
@@ -250,6 +274,12 @@ pub(super) fn clips(path: &Path, table: &Table) -> Result<Vec<Clip>, Error> {
     let reordered = table.bools(path, "has_b_frames")?;
     let (statuses, reasons) = (texts("status")?, texts("reason")?);
     let (groups, signatures) = (texts("group_id")?, table.u64_lists(path, "signature")?);
+    let orientations = table.since_2(path, "orientation", Table::i8s)?;
+    let transfers = table.since_2(path, "color_transfer", Table::strings)?;
+    let defaults = table.since_2(path, "default_stream", Table::bools)?;
+    let firsts = table.since_2(path, "first_frame", Table::i64s)?;
+    let ends = table.since_2(path, "end_frame", Table::i64s)?;
+    let views = table.since_2(path, "views", Table::u64_lists)?;
     let row = |row: usize| -> Result<Clip, Error> {
         let check = Checked { path, row };
         let word = |name, column: &[Option<String>]| check.present(name, column[row].clone());
@@ -277,6 +307,12 @@ pub(super) fn clips(path: &Path, table: &Table) -> Result<Vec<Clip>, Error> {
             reason: reasons[row].clone(),
             group_id: word("group_id", &groups)?,
             signature: signatures[row].clone(),
+            orientation: check.maybe("orientation", at(&orientations, row))?,
+            color_transfer: at(&transfers, row),
+            default_stream: at(&defaults, row),
+            first_frame: check.maybe("first_frame", at(&firsts, row))?,
+            end_frame: check.maybe("end_frame", at(&ends, row))?,
+            views: at(&views, row),
         })
     };
     (0..ids.len()).map(row).collect()

@@ -134,6 +134,17 @@ readers! {
 }
 
 impl Table {
+    /// A column that tables of version 1 lack, read by `read`; `None` for those.
+    pub fn since_2<T>(
+        &self,
+        path: &Path,
+        name: &'static str,
+        read: fn(&Table, &Path, &'static str) -> Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        let is_old = self.meta.get(super::VERSION_KEY).is_some_and(|version| version == "1");
+        (!is_old).then(|| read(self, path, name)).transpose()
+    }
+
     /// A list-of-u64 column.
     pub fn u64_lists(
         &self,

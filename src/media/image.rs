@@ -8,31 +8,49 @@ use anyhow::{bail, ensure, Context, Result};
 use image::{ImageFormat, ImageReader, RgbImage};
 use turbojpeg::{Compressor, Image, PixelFormat, Subsamp, YuvImage};
 
+use super::{jpeg, orientation};
 use crate::record::FaceBox;
 
 /// Pictures with more pixels than this are refused before they are decoded.
 const MAX_PIXELS: u64 = 1 << 28;
 
-/// Loads a JPEG or PNG file as RGB; the format is read from the bytes, not from the name.
+/// Loads a JPEG or PNG file as RGB, upright; the format is read from the bytes, not from the name.
 ///
 /// # Errors
-/// When the file cannot be read, is no such picture, or is larger than 2^28 pixels.
+/// When the file cannot be read, or as [`decode_rgb`].
 pub fn load_rgb(path: &Path) -> Result<RgbImage> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     decode_rgb(&bytes).with_context(|| format!("cannot decode {}", path.display()))
 }
 
-/// Decodes the bytes of a JPEG or PNG file as RGB.
+/// Decodes the bytes of a JPEG or PNG file as RGB, turned upright as its EXIF data ask for.
+///
+/// # Errors
+/// When the bytes are no such picture, a part of it is missing or broken, or it is larger than 2^28
+/// pixels.
+pub fn decode_rgb(bytes: &[u8]) -> Result<RgbImage> {
+    let picture = decode_known(bytes)?;
+    if bytes.starts_with(b"\xff\xd8") {
+        if let Some(damage) = jpeg::damage(bytes) {
+            bail!("the picture is not whole: {damage}");
+        }
+    }
+    Ok(picture)
+}
+
+/// As [`decode_rgb`], without looking for missing parts: for bytes that are known to be whole, such
+/// as those of a manifest's picture whose digest was checked.
 ///
 /// # Errors
 /// When the bytes are no such picture, or it is larger than 2^28 pixels.
-pub fn decode_rgb(bytes: &[u8]) -> Result<RgbImage> {
+pub fn decode_known(bytes: &[u8]) -> Result<RgbImage> {
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
     let (width, height) = reader.into_dimensions()?;
     if u64::from(width) * u64::from(height) > MAX_PIXELS {
         bail!("{width}x{height} pixels are too many");
     }
-    Ok(image::load_from_memory(bytes)?.into_rgb8())
+    let picture = image::load_from_memory(bytes)?.into_rgb8();
+    Ok(orientation::upright(picture, orientation::of_file(bytes)))
 }
 
 /// JPEG at `quality` (1..=100) without chroma subsampling.

@@ -163,6 +163,10 @@ pub struct Weights {
     /// whole network. Everything outside these parts keeps its fresh weights.
     #[serde(default)]
     pub into: Vec<String>,
+    /// Where in the file the weights lie, such as `model_ema`, or what their names begin with; only
+    /// needed where a file holds several state dicts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// A network and its variant, every choice made.
@@ -365,7 +369,9 @@ impl TryFrom<Wire> for ModelConfig {
         take!(config, wire, preset backbone widths attention fusion branches context cls_hidden
             bn_eps bn_momentum dropout picture normalization freeze);
         config.weights = wire.weights.map(|weights| match weights {
-            WireWeights::Path(path) => Weights { path, new_head: false, into: Vec::new() },
+            WireWeights::Path(path) => {
+                Weights { path, new_head: false, into: Vec::new(), key: None }
+            }
             WireWeights::Table(weights) => weights,
         });
         config.check()?;
@@ -470,8 +476,12 @@ mod tests {
     fn what_is_written_reads_back_the_same() {
         for name in ModelName::ALL {
             let mut config = ModelConfig::of(name, Preset::Paper);
-            config.weights =
-                Some(Weights { path: "w.pth".into(), new_head: true, into: vec!["a".into()] });
+            config.weights = Some(Weights {
+                path: "w.pth".into(),
+                new_head: true,
+                into: vec!["a".into()],
+                key: None,
+            });
             config.freeze = Freeze::Backbone;
             let text = toml::to_string(&config).expect("serialises");
             assert_eq!(parse(&text).expect("reads back"), config, "{text}");
@@ -500,7 +510,7 @@ mod tests {
 
     #[test]
     fn every_known_key_is_listed() {
-        let weights = Some(Weights { path: "w".into(), new_head: false, into: vec![] });
+        let weights = Some(Weights { path: "w".into(), new_head: false, into: vec![], key: None });
         let config = ModelConfig { weights, ..ModelConfig::default() };
         let glamor = toml::Table::try_from(&config).expect("a table");
         let picture = toml::Table::try_from(ModelConfig::of(ModelName::Vgg16, Preset::Paper));

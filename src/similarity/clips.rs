@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 
 use super::{
-    align::{align, Phase},
+    align::{align, best, Phase},
+    clip_views::{altered_clips, AlteredClips},
     frames::{Frames, CANDIDATE_RADIUS},
     hash::mirrored,
     images::{ImageEntry, Part, HASH_ALONE},
     leak::{Leak, Verdict, PARTNERS},
+    view::View,
 };
 use crate::{
     record::{Emotion, Split},
@@ -35,6 +37,8 @@ pub struct ClipEntry {
     pub sha256: Option<String>,
     /// Hashes on the 0.5 s grid; empty when they were not computed.
     pub signature: Vec<u64>,
+    /// Views of its moments, one a second; empty when they were not computed.
+    pub views: Vec<View>,
 }
 
 impl ClipEntry {
@@ -59,6 +63,8 @@ pub struct NearDuplicateClip {
     pub shift_s: f64,
     /// Whether the files are byte for byte the same.
     pub same_bytes: bool,
+    /// Whether it is an altered copy: cropped, with bars, a logo and so on.
+    pub altered: bool,
 }
 
 /// Looks up every clip of one part among those of another; of clips that are not signed only
@@ -76,6 +82,7 @@ pub fn film_leak(
     for (k, &i) in reference.iter().enumerate() {
         films[i].sha256.iter().for_each(|sha256| bytes.entry(sha256).or_default().push(k));
     }
+    let altered = altered(films, &eval, &reference);
     let verdict = |&member: &usize| {
         let own = &films[member];
         let mut near = frames.partners(&own.signature, 0);
@@ -84,6 +91,11 @@ pub fn film_leak(
         near.dedup();
         let mut twins: Vec<NearDuplicateClip> =
             near.into_iter().filter_map(|k| twin(films, member, reference[k])).collect();
+        for twin in altered.get(&member).into_iter().flatten() {
+            if twins.iter().all(|known| known.partner != twin.partner) {
+                twins.push(*twin);
+            }
+        }
         twins.sort_by(|a, b| {
             let order = (!a.same_bytes).cmp(&!b.same_bytes);
             order.then(a.mean_distance.total_cmp(&b.mean_distance)).then(a.partner.cmp(&b.partner))
@@ -104,6 +116,37 @@ pub fn film_leak(
     Leak { pairs: pairs.into_iter().sum(), verdicts, chance }
 }
 
+/// By clip of the one part: those of the other of which one is an altered copy of the other.
+fn altered(
+    films: &[ClipEntry],
+    eval: &[usize],
+    reference: &[usize],
+) -> BTreeMap<usize, Vec<NearDuplicateClip>> {
+    let positions: Vec<usize> = eval.iter().chain(reference).copied().collect();
+    let views: Vec<Vec<View>> = positions.iter().map(|&i| films[i].views.clone()).collect();
+    let across = |a: usize, b: usize| (a < eval.len()) != (b < eval.len());
+    let mut found: BTreeMap<usize, Vec<NearDuplicateClip>> = BTreeMap::new();
+    for pair in altered_clips(&views, across) {
+        // Positions of the first part come first, and so does the smaller of a pair.
+        let (film, partner) = (positions[pair.a], positions[pair.b]);
+        let both = (&films[film].signature, &films[partner].signature);
+        let mean_distance =
+            best(both.0, both.1, Phase::On).map_or(f64::from(u64::BITS), |laid| laid.mean_distance);
+        let AlteredClips { mirrored, shift_s, .. } = pair;
+        let (same_bytes, altered) = (false, true);
+        found.entry(film).or_default().push(NearDuplicateClip {
+            film,
+            partner,
+            mean_distance,
+            mirrored,
+            shift_s,
+            same_bytes,
+            altered,
+        });
+    }
+    found
+}
+
 fn same_bytes(a: &ClipEntry, b: &ClipEntry) -> bool {
     a.sha256.is_some() && a.sha256 == b.sha256
 }
@@ -119,6 +162,7 @@ fn twin(films: &[ClipEntry], film: usize, partner: usize) -> Option<NearDuplicat
             mirrored,
             shift_s,
             same_bytes: true,
+            altered: false,
         });
     }
     let found = align(&own.signature, &other.signature)?;
@@ -130,6 +174,7 @@ fn twin(films: &[ClipEntry], film: usize, partner: usize) -> Option<NearDuplicat
         mirrored: found.mirrored,
         shift_s: (found.shift as f64 + half) * GRID_SECONDS,
         same_bytes: false,
+        altered: false,
     })
 }
 
@@ -194,6 +239,7 @@ mod tests {
             video: id.into(),
             sha256: sha256.map(str::to_owned),
             signature: signature.to_vec(),
+            views: Vec::new(),
         }
     }
 
@@ -225,6 +271,7 @@ mod tests {
             mirrored: false,
             shift_s: 0.0,
             same_bytes: true,
+            altered: false,
         };
         let mirror = NearDuplicateClip {
             mean_distance: 1.0,

@@ -1,9 +1,17 @@
-//! Clips that are one video: equal bytes, equal or aligned signatures, joined transitively.
+//! Clips that are one video: equal bytes, equal or aligned signatures, or moments that are altered
+//! copies of each other, joined transitively.
 use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
-use super::{align::align, frames::CANDIDATE_RADIUS, hash::UNINFORMATIVE, owners::owner_pairs};
+use super::{
+    align::align,
+    clip_views::{altered_clips, unpacked, AlteredClips},
+    frames::CANDIDATE_RADIUS,
+    hash::UNINFORMATIVE,
+    owners::owner_pairs,
+    view::View,
+};
 
 /// What grouping needs to know of a clip or still.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +22,8 @@ pub struct Member<'a> {
     pub sha256: Option<&'a str>,
     /// Its hashes on the 0.5 s grid (one hash for a still), when computed.
     pub signature: Option<&'a [u64]>,
+    /// Views of its moments as [`super::clip_views`] packs them, when computed.
+    pub views: Option<&'a [u64]>,
 }
 
 /// Why two clips are one video.
@@ -25,6 +35,15 @@ pub enum Reason {
     NearSignature {
         /// Mean differing bits per grid position, 0..=64.
         mean_distance: f64,
+        /// Whether one is the mirror image of the other.
+        mirrored: bool,
+    },
+    /// Moments are altered copies of each other: cropped, with a logo, bars and so on.
+    Altered {
+        /// Moments that are.
+        moments: usize,
+        /// Moments of the shorter.
+        of: usize,
         /// Whether one is the mirror image of the other.
         mirrored: bool,
     },
@@ -68,8 +87,10 @@ pub fn groups(members: &[Member<'_>]) -> Grouping {
     let mut sets = UnionFind::new(members.len());
     links.iter().for_each(|l| sets.join(l.a, l.b));
     links.extend(near(members, &distinct(members, &mut sets)));
-    links.sort_by_key(|l| (l.a, l.b));
     links.iter().for_each(|l| sets.join(l.a, l.b));
+    links.extend(altered(members, &mut sets));
+    links.iter().for_each(|l| sets.join(l.a, l.b));
+    links.sort_by_key(|l| (l.a, l.b));
     let mut smallest: BTreeMap<usize, usize> = BTreeMap::new();
     for i in 0..members.len() {
         let first = smallest.entry(sets.root(i)).or_insert(i);
@@ -134,6 +155,18 @@ fn near(members: &[Member<'_>], kept: &[usize]) -> Vec<Link> {
     owner_pairs(&hashes, &owners, CANDIDATE_RADIUS).into_par_iter().filter_map(aligned).collect()
 }
 
+/// Links between members that are not in one set and whose moments are altered copies.
+fn altered(members: &[Member<'_>], sets: &mut UnionFind) -> Vec<Link> {
+    let views: Vec<Vec<View>> =
+        members.par_iter().map(|m| m.views.map(unpacked).unwrap_or_default()).collect();
+    let roots: Vec<usize> = (0..members.len()).map(|i| sets.root(i)).collect();
+    let link = |AlteredClips { a, b, moments, of, mirrored, .. }: AlteredClips| {
+        let reason = Reason::Altered { moments, of, mirrored };
+        Link { a, b, reason }
+    };
+    altered_clips(&views, |a, b| roots[a] != roots[b]).into_iter().map(link).collect()
+}
+
 /// Disjoint sets of positions (union-find with path halving; the smaller root wins).
 #[derive(Debug)]
 pub struct UnionFind(Vec<usize>);
@@ -175,7 +208,8 @@ mod tests {
     fn bytes_and_signatures_join_transitively_and_the_smallest_id_names() {
         let (a, c) = (signature(1), signature(2));
         let b: Vec<u64> = a[1..].iter().map(|h| mirrored(*h) ^ 1).collect();
-        let member = |clip_id, sha256, signature| Member { clip_id, sha256, signature };
+        let member =
+            |clip_id, sha256, signature| Member { clip_id, sha256, signature, views: None };
         let members = [
             member("train/b", Some("1"), Some(&a[..])),
             member("test/z", Some("2"), Some(&b[..])),
@@ -202,7 +236,7 @@ mod tests {
         let ids: Vec<String> = (0..1000).map(|i| format!("train/{i:04}")).collect();
         let members: Vec<_> = ids
             .iter()
-            .map(|id| Member { clip_id: id, sha256: None, signature: Some(&a) })
+            .map(|id| Member { clip_id: id, sha256: None, signature: Some(&a), views: None })
             .collect();
         let found = groups(&members);
         assert!(found.first.iter().all(|f| *f == 0));
@@ -220,7 +254,7 @@ mod tests {
             let ids: Vec<String> = (0..spec.len()).map(|i| format!("train/{i:02}")).collect();
             let named = |order: &[usize]| {
                 let members: Vec<_> = order.iter()
-                    .map(|&i| Member { clip_id: &ids[i], sha256: None, signature: Some(&signatures[i]) })
+                    .map(|&i| Member { clip_id: &ids[i], sha256: None, signature: Some(&signatures[i]), views: None })
                     .collect();
                 let found = groups(&members);
                 (0..order.len())

@@ -1,19 +1,13 @@
 //! Stills as the audit sees them, and when two of them are the same picture.
-use std::cell::LazyCell;
-
 use super::{
     features::ThumbnailFeatures,
     hash::{distance, mirrored, UNINFORMATIVE},
-    windows::{self, window_difference, Sought, WINDOWS},
+    view::{Change, View},
 };
 use crate::record::{Emotion, Split};
 
 /// Bits in which hashes may differ for two pictures to be compared by their looks, which decide.
 pub const RADIUS: u32 = 10;
-/// Bits in which the hash of a window may differ from that of a picture for the two to be compared.
-pub const WINDOW_RADIUS: u32 = 6;
-/// Windows of a pair whose cells are compared, those with the nearest hashes.
-const TRIED: usize = 4;
 /// Bits in which pictures may differ that cannot be compared by their looks, and neighbours in
 /// stored order.
 pub const HASH_ALONE: u32 = 3;
@@ -21,8 +15,6 @@ pub const HASH_ALONE: u32 = 3;
 /// copies reach 0.11 and other takes of the same scene start at 0.56: the geometric mean; see
 /// `docs/measurements/audit.md`.
 pub const SAME_PICTURE: f64 = 0.25;
-/// The same for a window, whose edges were moved to where they fit best, and a picture.
-pub const SAME_WINDOW: f64 = 0.12;
 
 /// A picture as the audit sees it.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +35,8 @@ pub struct ImageEntry {
     pub hash: u64,
     /// What it looks like; `None` when only its hash is known.
     pub look: Option<ThumbnailFeatures>,
+    /// What altered copies of it are recognised by; `None` when nobody asked for them.
+    pub view: Option<View>,
 }
 
 /// A part of a data set.
@@ -66,28 +60,42 @@ impl ImageEntry {
 pub struct Rule {
     /// Bits in which hashes of whole pictures may differ, 0..=64.
     pub radius: u32,
-    /// Whether one may be a crop of the other.
-    pub crops: bool,
+    /// Whether one may be an altered copy of the other: cropped, turned, with bars, a logo,
+    /// subtitles or another picture on top.
+    pub altered: bool,
 }
 
 impl Default for Rule {
     fn default() -> Self {
-        Rule { radius: RADIUS, crops: true }
+        Rule { radius: RADIUS, altered: true }
     }
 }
 
 /// How alike two stills are that are the same picture; nearer ones are smaller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Likeness {
-    /// Whether one shows a part of the other.
-    pub cropped: bool,
-    /// Differing bits of the hashes that are nearest.
+    /// What was done to the first to make the second, beyond compression, scale and brightness;
+    /// `None` when nothing was.
+    pub change: Option<Change>,
+    /// Differing bits of the hashes.
     pub distance: u32,
     /// Whether one is the mirror image of the other.
     pub mirrored: bool,
-    /// Difference of the looks in 1/1000 standard deviations; `None` where a picture is missing,
-    /// so that hashes alone were compared.
+    /// Difference of the looks in 1/1000 standard deviations, of altered copies where nothing is
+    /// hidden; `None` where a picture is missing, so that hashes alone were compared.
     pub difference: Option<u32>,
+}
+
+impl Likeness {
+    /// Whether one shows a part of the other.
+    pub fn cropped(&self) -> bool {
+        self.change.is_some_and(|change| change.cropped())
+    }
+
+    /// The likeness of the second to the first.
+    pub(super) fn reversed(self) -> Self {
+        Likeness { change: self.change.map(Change::reversed), ..self }
+    }
 }
 
 /// A difference of looks in 1/1000 standard deviations when it is at most `most` of them.
@@ -98,22 +106,24 @@ fn within(difference: f64, most: f64) -> Option<u32> {
 impl Rule {
     /// Whether two stills are the same picture, and how.
     pub fn judge(&self, a: &ImageEntry, b: &ImageEntry) -> Option<Likeness> {
-        self.uncropped(a, b).or_else(|| {
-            let cut = |whole: &ImageEntry, part: &ImageEntry| {
-                let windows = self.windows(whole).into_iter();
-                let mut near: Vec<(u32, Query)> = windows
-                    .filter_map(|query| Some((bits(query.hash, part.hash)?, query)))
-                    .filter(|(bits, _)| *bits <= WINDOW_RADIUS)
-                    .collect();
-                near.sort_by_key(|(bits, _)| *bits);
-                shown(whole, part, near.into_iter())
-            };
-            cut(a, b).into_iter().chain(cut(b, a)).min()
-        })
+        self.unaltered(a, b).or_else(|| self.altered(a, b))
+    }
+
+    /// The likeness of an altered copy.
+    pub(super) fn altered(&self, a: &ImageEntry, b: &ImageEntry) -> Option<Likeness> {
+        let (own, other) = (a.view.as_ref()?, b.view.as_ref()?);
+        if !self.altered {
+            return None;
+        }
+        let (change, apart) = own.copy(other)?;
+        let turned = if change.mirrored { mirrored(b.hash) } else { b.hash };
+        let distance = bits(a.hash, turned).unwrap_or(u64::BITS);
+        let (mirrored, difference) = (change.mirrored, Some((1000.0 * apart).round() as u32));
+        Some(Likeness { change: Some(change), distance, mirrored, difference })
     }
 
     /// The same for whole pictures.
-    pub(super) fn uncropped(&self, a: &ImageEntry, b: &ImageEntry) -> Option<Likeness> {
+    pub(super) fn unaltered(&self, a: &ImageEntry, b: &ImageEntry) -> Option<Likeness> {
         let queries = [(a.hash, false), (mirrored(a.hash), true)].into_iter();
         queries.filter_map(|(hash, flip)| self.whole(a, b, bits(hash, b.hash)?, flip)).min()
     }
@@ -132,47 +142,8 @@ impl Rule {
             _ if distance <= HASH_ALONE => None,
             _ => return None,
         };
-        Some(Likeness { cropped: false, distance, mirrored, difference })
+        Some(Likeness { change: None, distance, mirrored, difference })
     }
-
-    /// The windows of a still, and what to search for to find pictures that show them.
-    pub(super) fn windows(&self, whole: &ImageEntry) -> Vec<Query> {
-        let look = whole.look.as_ref().filter(|_| self.crops && whole.hash != UNINFORMATIVE);
-        let hashes = look.map(windows::hashes).unwrap_or_default();
-        let both = |(window, &hash): (usize, &u64)| {
-            [(hash, false), (mirrored(hash), true)].map(|(hash, mirrored)| Query {
-                hash,
-                window,
-                mirrored,
-            })
-        };
-        hashes.iter().enumerate().flat_map(both).collect()
-    }
-}
-
-/// A window of a still as something to search for.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Query {
-    pub hash: u64,
-    window: usize,
-    mirrored: bool,
-}
-
-/// The likeness of `part` and the first window of `whole` that shows it, out of the first few of
-/// `near`: windows with the bits in which their hashes differ from the part's, nearest first.
-pub(super) fn shown(
-    whole: &ImageEntry,
-    part: &ImageEntry,
-    near: impl Iterator<Item = (u32, Query)>,
-) -> Option<Likeness> {
-    let (whole, part) = (whole.look.as_ref()?, part.look.as_ref()?);
-    let sought = [false, true].map(|mirrored| LazyCell::new(move || Sought::new(part, mirrored)));
-    near.take(TRIED).find_map(|(distance, Query { window, mirrored, .. })| {
-        let sought = &sought[usize::from(mirrored)];
-        let difference = window_difference(whole, WINDOWS[window], sought, SAME_WINDOW);
-        let difference = Some(within(difference, SAME_WINDOW)?);
-        Some(Likeness { cropped: true, distance, mirrored, difference })
-    })
 }
 
 /// Differing bits, when both say enough.
@@ -184,8 +155,10 @@ fn bits(a: u64, b: u64) -> Option<u32> {
 pub(super) mod tests {
     use super::{
         super::{
-            features::tests::{room, thumbnail},
-            hash,
+            features::tests::room,
+            hash::{self, Thumbnail},
+            plane::Plane,
+            view::KEYPOINTS,
         },
         *,
     };
@@ -196,7 +169,9 @@ pub(super) mod tests {
         split: Split,
         levels: impl Fn(usize, usize) -> u8,
     ) -> ImageEntry {
-        let thumbnail = thumbnail(levels);
+        let pixels = (0..320 * 320).map(|i| levels(i % 320, i / 320)).collect();
+        let plane = Plane::new(320, 320, pixels).expect("fits");
+        let thumbnail = Thumbnail::of_pixels(&plane.pixels, 320, 320).expect("fits");
         ImageEntry {
             id: id.into(),
             set: 0,
@@ -206,6 +181,7 @@ pub(super) mod tests {
             sha256: id.into(),
             hash: hash::hash(&thumbnail),
             look: Some(ThumbnailFeatures::new(&thumbnail)),
+            view: Some(View::of(&plane, KEYPOINTS)),
         }
     }
 
@@ -227,18 +203,19 @@ pub(super) mod tests {
         let copy = drawn("b", Split::Test, |x, y| place(1)(x, y) / 2 + 40);
         let found = rule.judge(&own, &copy).expect("a copy");
         assert_eq!(
-            (found.cropped, found.mirrored, found.difference.is_some()),
+            (found.cropped(), found.mirrored, found.difference.is_some()),
             (false, false, true)
         );
         // The same bits, another look: not the same.
         let other = ImageEntry { hash: own.hash, ..drawn("c", Split::Test, place(2)) };
         assert_eq!(rule.judge(&own, &other), None);
-        let unseen = |flips: u64| ImageEntry { hash: own.hash ^ flips, look: None, ..own.clone() };
+        let hash = |hash: u64| ImageEntry { hash, look: None, view: None, ..own.clone() };
+        let unseen = |flips: u64| hash(own.hash ^ flips);
         let alone =
-            |distance| Likeness { cropped: false, distance, mirrored: false, difference: None };
+            |distance| Likeness { change: None, distance, mirrored: false, difference: None };
         assert_eq!(rule.judge(&own, &unseen(0b111)), Some(alone(3)));
         assert_eq!(rule.judge(&unseen(0b1111), &own), None);
-        let plain = ImageEntry { hash: UNINFORMATIVE, ..own.clone() };
+        let plain = ImageEntry { look: own.look.clone(), ..hash(UNINFORMATIVE) };
         assert_eq!(rule.judge(&plain, &plain), None);
     }
 
@@ -252,8 +229,8 @@ pub(super) mod tests {
         let rule = Rule::default();
         for (a, b) in [(&whole, &part), (&part, &whole)] {
             let found = rule.judge(a, b).expect("a crop");
-            assert!(found.cropped && found.mirrored && found.difference.is_some(), "{found:?}");
-            assert_eq!(Rule { crops: false, ..rule }.judge(a, b), None);
+            assert!(found.cropped() && found.mirrored && found.difference.is_some(), "{found:?}");
+            assert_eq!(Rule { altered: false, ..rule }.judge(a, b), None);
         }
     }
 }

@@ -10,6 +10,9 @@
 //! Thresholds come from a small planted corpus of drawn clips; see `docs/measurements/audit.md` for what is
 //! missed.
 pub mod align;
+pub mod borders;
+pub mod candidates;
+pub mod clip_views;
 pub mod clips;
 pub mod distances;
 pub mod features;
@@ -17,12 +20,18 @@ pub mod frames;
 pub mod groups;
 pub mod hash;
 pub mod images;
+pub mod keypoints;
 pub mod leak;
 pub mod near_duplicates;
+pub mod overlay;
 pub mod owners;
 pub mod pairs;
+pub mod pdq;
+pub mod plane;
+pub mod registration;
 pub mod runs;
-pub mod windows;
+pub mod view;
+pub mod words;
 
 pub use align::{align, Alignment};
 pub use groups::{groups, Grouping, Link, Member, Reason};

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use rayon::prelude::*;
 
 use super::{
+    candidates::candidates,
     features::ThumbnailFeatures,
     groups::UnionFind,
     hash::{mirrored, UNINFORMATIVE},
-    images::{shown, ImageEntry, Likeness, Part, Rule, WINDOW_RADIUS},
+    images::{ImageEntry, Likeness, Part, Rule},
     leak::{Leak, Verdict, PARTNERS},
     pairs::Index,
 };
@@ -32,58 +33,44 @@ pub struct NearDuplicate {
     pub same_bytes: bool,
 }
 
-/// A still that shows a part of another.
+/// Two stills of which one is an altered copy of the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Crop {
-    /// Position of the larger view.
-    pub whole: usize,
-    /// Position of the part.
-    pub part: usize,
-    /// How alike they are.
+pub struct Altered {
+    /// The smaller position.
+    pub a: usize,
+    /// The larger.
+    pub b: usize,
+    /// How the second is like the first.
     pub likeness: Likeness,
 }
 
-/// Crops among the stills, in order of position; copies of the whole are none. Of the pairs inside
-/// one part only those are looked for that are not one video by `sets`, which learns all crops:
-/// a crowd of pictures of one scene costs little, and sets do not depend on the order.
-pub fn crops(stills: &[ImageEntry], rule: Rule, sets: &mut UnionFind) -> Vec<Crop> {
-    if !rule.crops {
+/// Altered copies among the stills, in order of position; copies of the whole are none. Of the pairs
+/// inside one part only those are looked for that are not one video by `sets`, which learns all
+/// that are found: a crowd of pictures of one scene costs little, and sets do not depend on the order.
+pub fn altered(stills: &[ImageEntry], rule: Rule, sets: &mut UnionFind) -> Vec<Altered> {
+    if !rule.altered {
         return Vec::new();
     }
-    let index = Index::new(stills.iter().map(|s| s.hash).collect(), WINDOW_RADIUS);
     let roots: Vec<usize> = (0..stills.len()).map(|i| sets.root(i)).collect();
-    let of_one = |whole: usize| {
-        let own = &stills[whole];
-        let mut hits = Vec::new();
-        for query in rule.windows(own) {
-            index.near(query.hash, 0, |part, bits| {
-                let part = part as usize;
-                let other = &stills[part];
-                let asked = roots[part] != roots[whole] || other.part() != own.part();
-                if asked && other.hash != own.hash && other.hash != mirrored(own.hash) {
-                    hits.push((part, bits, query));
-                }
-            });
+    let views: Vec<_> = stills.iter().map(|s| s.view.as_ref()).collect();
+    let pairs = candidates(&views, |a, b| {
+        (roots[a] != roots[b] || stills[a].part() != stills[b].part())
+            && stills[a].sha256 != stills[b].sha256
+    });
+    let judged = |&(a, b): &(usize, usize)| {
+        let (own, other) = (&stills[a], &stills[b]);
+        if rule.unaltered(own, other).is_some() {
+            return None;
         }
-        hits.sort_by_key(|(part, bits, _)| (*part, *bits));
-        let pairs = hits.chunk_by(|a, b| a.0 == b.0).filter_map(|hits| {
-            let part = hits[0].0;
-            let other = &stills[part];
-            if rule.uncropped(own, other).is_some() {
-                return None;
-            }
-            let near = hits.iter().map(|(_, bits, query)| (*bits, *query));
-            shown(own, other, near).map(|likeness| Crop { whole, part, likeness })
-        });
-        pairs.collect::<Vec<_>>()
+        rule.altered(own, other).map(|likeness| Altered { a, b, likeness })
     };
-    let found: Vec<Crop> = (0..stills.len()).into_par_iter().flat_map_iter(of_one).collect();
-    found.iter().for_each(|c| sets.join(c.whole, c.part));
+    let found: Vec<Altered> = pairs.par_iter().filter_map(judged).collect();
+    found.iter().for_each(|pair| sets.join(pair.a, pair.b));
     found
 }
 
 /// UnionFind of stills that are one video: near-duplicates, and what is known beforehand, which `known`
-/// adds to (pairs of positions). [`crops`] adds more.
+/// adds to (pairs of positions). [`altered`] adds more.
 pub fn videos(
     stills: &[ImageEntry],
     rule: Rule,
@@ -154,11 +141,11 @@ fn distinct(stills: &[ImageEntry], rule: Rule, sets: &mut UnionFind) -> Vec<usiz
 pub fn leak(
     stills: &[ImageEntry],
     (eval, reference): (Part, Part),
-    (rule, crops): (Rule, &[Crop]),
+    (rule, altered): (Rule, &[Altered]),
     videos: &mut UnionFind,
     seed: u64,
 ) -> Leak<NearDuplicate> {
-    let lookup = Lookup::new(stills, (eval, reference), rule, crops);
+    let lookup = Lookup::new(stills, (eval, reference), rule, altered);
     let of = |part| (0..stills.len()).filter(|&i| stills[i].part() == part).collect::<Vec<_>>();
     let eval = of(eval);
     let found: Vec<(usize, Vec<NearDuplicate>)> =
@@ -200,8 +187,8 @@ struct Lookup<'a> {
     positions: Vec<usize>,
     index: Index,
     bytes: BTreeMap<&'a str, Vec<usize>>,
-    /// By still of the other part: those of this one that are its crops or of which it is one.
-    crops: BTreeMap<usize, Vec<(usize, Likeness)>>,
+    /// By still of the other part: those of this one of which one is an altered copy of the other.
+    altered: BTreeMap<usize, Vec<(usize, Likeness)>>,
 }
 
 impl<'a> Lookup<'a> {
@@ -209,7 +196,7 @@ impl<'a> Lookup<'a> {
         stills: &'a [ImageEntry],
         (eval, within): (Part, Part),
         rule: Rule,
-        all: &[Crop],
+        all: &[Altered],
     ) -> Self {
         let positions: Vec<usize> =
             (0..stills.len()).filter(|&i| stills[i].part() == within).collect();
@@ -218,16 +205,16 @@ impl<'a> Lookup<'a> {
         for &i in &positions {
             bytes.entry(&stills[i].sha256).or_default().push(i);
         }
-        let mut crops: BTreeMap<usize, Vec<(usize, Likeness)>> = BTreeMap::new();
-        for crop in all {
-            for (own, partner) in [(crop.whole, crop.part), (crop.part, crop.whole)] {
+        let mut altered: BTreeMap<usize, Vec<(usize, Likeness)>> = BTreeMap::new();
+        for &Altered { a, b, likeness } in all {
+            for (own, partner, likeness) in [(a, b, likeness), (b, a, likeness.reversed())] {
                 if stills[own].part() == eval && stills[partner].part() == within {
-                    crops.entry(own).or_default().push((partner, crop.likeness));
+                    altered.entry(own).or_default().push((partner, likeness));
                 }
             }
         }
         let index = Index::new(hashes, rule.radius);
-        Lookup { stills, rule, positions, index, bytes, crops }
+        Lookup { stills, rule, positions, index, bytes, altered }
     }
 
     /// The number of partners of a still, and the nearest of them.
@@ -241,7 +228,7 @@ impl<'a> Lookup<'a> {
                 *best = twin;
             }
         };
-        let equal = Likeness { cropped: false, distance: 0, mirrored: false, difference: Some(0) };
+        let equal = Likeness { change: None, distance: 0, mirrored: false, difference: Some(0) };
         let same = self.bytes.get(&*own.sha256).into_iter().flatten();
         same.for_each(|&partner| note(partner, equal, true));
         for (query, mirrored) in [(own.hash, false), (mirrored(own.hash), true)] {
@@ -256,8 +243,8 @@ impl<'a> Lookup<'a> {
                 }
             });
         }
-        let crops = self.crops.get(&still).into_iter().flatten();
-        crops.for_each(|(partner, likeness)| note(*partner, *likeness, false));
+        let altered = self.altered.get(&still).into_iter().flatten();
+        altered.for_each(|(partner, likeness)| note(*partner, *likeness, false));
         let mut twins: Vec<NearDuplicate> = found.into_values().collect();
         twins.sort_unstable();
         let pairs = twins.len();
@@ -316,7 +303,7 @@ mod tests {
         let rule = Rule::default();
         let joined = runs(&all).into_iter().flat_map(|r| r.clone().map(move |i| (r.start, i)));
         let mut sets = videos(&all, rule, joined);
-        let cuts = crops(&all, rule, &mut sets);
+        let cuts = altered(&all, rule, &mut sets);
         let part = |split| Part { set: 0, split };
         let parts = (part(Split::Test), part(Split::Train));
         let found = leak(&all, parts, (rule, &cuts), &mut sets, 1);
@@ -327,7 +314,7 @@ mod tests {
             .verdicts
             .iter()
             .filter_map(|v| v.twins.first())
-            .map(|t| (t.still, t.partner, t.likeness.cropped, t.same_bytes))
+            .map(|t| (t.still, t.partner, t.likeness.cropped(), t.same_bytes))
             .collect();
         assert_eq!(nearest, [(2, 0, false, false), (6, 5, false, true), (8, 0, true, false)]);
         assert_eq!((found.pairs, found.chance.1), (3, 6));

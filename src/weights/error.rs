@@ -20,6 +20,22 @@ pub enum Error {
         /// What does not hold.
         reason: String,
     },
+    /// The file is sound and holds no weights by name.
+    #[error("weights {path} hold no state dict: {holds}")]
+    NoStateDict {
+        /// The file.
+        path: PathBuf,
+        /// What it holds instead, and what to do.
+        holds: String,
+    },
+    /// The file holds several state dicts, and which one is meant is the caller's to say.
+    #[error("weights {path} hold {}; choose one with `--key {}`", several(found), found[0].0)]
+    Several {
+        /// The file.
+        path: PathBuf,
+        /// Where each lies, and its number of tensors.
+        found: Vec<(String, usize)>,
+    },
     /// The pickle names a function that no state dict needs; it was not called.
     #[error("weights {path} name `{global}`, which would run code; do not use this file")]
     Hostile {
@@ -74,20 +90,50 @@ pub struct Mismatch {
 }
 
 impl Mismatch {
+    /// A part of the names that the network lacks that most of them begin with: what they lie
+    /// below, beside something else.
+    fn prefix(&self) -> Option<&str> {
+        let of = |name: &'_ String| name.split_once('.').map(|(first, _)| first.to_owned());
+        let first = self.unexpected.iter().find_map(|(name, _)| {
+            let prefix = of(name)?;
+            let same = |(name, _): &&(String, _)| of(name).as_ref() == Some(&prefix);
+            let count = self.unexpected.iter().filter(same).count();
+            (count >= 2 && 2 * count > self.unexpected.len()).then_some(&name[..prefix.len()])
+        })?;
+        let fits = |name: &String| {
+            let below = self.unexpected.iter().filter_map(|(n, _)| n.strip_prefix(first));
+            below.filter_map(|n| n.strip_prefix('.')).any(|n| n == name)
+        };
+        self.missing.iter().any(|(name, _)| fits(name)).then_some(first)
+    }
+
     /// Whether nothing differs.
     pub fn is_empty(&self) -> bool {
         self.missing.is_empty() && self.unexpected.is_empty() && self.misshapen.is_empty()
     }
 }
 
+/// Things that are named before the others are only counted.
+const NAMED: usize = 5;
+
+/// The first few, and how many more there are.
+pub(super) fn first_few<T>(all: &[T], words: impl Fn(&T) -> String) -> String {
+    let mut few = all.iter().take(NAMED).map(words).collect::<Vec<_>>().join(", ");
+    if all.len() > NAMED {
+        few.push_str(&format!(" and {} more", all.len() - NAMED));
+    }
+    few
+}
+
+fn several(found: &[(String, usize)]) -> String {
+    let each = first_few(found, |(key, tensors)| format!("`{key}` ({tensors} tensors)"));
+    format!("{} state dicts: {each}", found.len())
+}
+
 impl std::fmt::Display for Mismatch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let list = |tensors: &[(String, Vec<i64>)]| {
-            tensors
-                .iter()
-                .map(|(name, shape)| format!("{name} {shape:?}"))
-                .collect::<Vec<_>>()
-                .join(", ")
+            first_few(tensors, |(name, shape)| format!("{name} {shape:?}"))
         };
         let mut parts = Vec::new();
         if !self.missing.is_empty() {
@@ -100,12 +146,15 @@ impl std::fmt::Display for Mismatch {
             let each = |(name, ours, theirs): &(String, Vec<i64>, Vec<i64>)| {
                 format!("{name} needs {ours:?} but is {theirs:?}")
             };
-            let all: Vec<_> = self.misshapen.iter().map(each).collect();
-            parts.push(format!("wrong shape {}: {}", self.misshapen.len(), all.join(", ")));
+            let all = first_few(&self.misshapen, each);
+            parts.push(format!("wrong shape {}: {all}", self.misshapen.len()));
         }
         f.write_str(&parts.join("; "))?;
         if self.head_only {
             f.write_str("; only the head differs, so a new head (new_head) would do")?;
+        }
+        if let Some(prefix) = self.prefix() {
+            write!(f, "; most names begin with `{prefix}`, and `--key {prefix}` takes those")?;
         }
         Ok(())
     }

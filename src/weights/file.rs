@@ -12,44 +12,88 @@ use tch::{Device, Kind, Tensor};
 
 use super::{
     pickle::{Fault, Node, Pickle, Storage, Value, View},
-    Error,
+    state_dicts, Error,
 };
 
 /// The first number of PyTorch's older stream, as a pickled long.
 const OLD_MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
-/// Keys under which training scripts keep the state dict of the network.
-const WRAPPERS: [&str; 4] = ["state_dict", "model_state_dict", "model", "net"];
+
+/// Prefixes that wrappers of networks put before all names: data-parallel training, compiling,
+/// and the attribute under which training frameworks keep the network.
+const PREFIXES: [&str; 7] =
+    ["module.", "_orig_mod.", "model.", "net.", "network.", "_forward_module.", "ema_model."];
+
+/// The tensors of a weights file, and how they were found.
+#[derive(Debug, Default)]
+pub struct FileTensors {
+    /// By name, on the CPU: floating ones as f32, others as they are.
+    pub tensors: BTreeMap<String, Tensor>,
+    /// Where in the file they lay, such as `state_dict`; empty for all of it.
+    pub key: String,
+    /// What was taken off the front of every name.
+    pub stripped: String,
+}
 
 /// Every tensor of a weights file by name, on the CPU: floating ones as f32, others as they are.
 ///
-/// The format is recognised by content. Names lose the `module.` that data-parallel training puts
-/// in front.
+/// The format is recognised by content; see [`read_key`].
 ///
 /// # Errors
-/// [`Error::Unreadable`], [`Error::Damaged`], [`Error::Hostile`] or [`Error::Torch`].
+/// As [`read_key`].
 pub fn read(path: &Path) -> Result<BTreeMap<String, Tensor>, Error> {
-    let bytes =
-        fs::read(path).map_err(|source| Error::Unreadable { path: path.to_owned(), source })?;
-    let tensors = if bytes.starts_with(b"PK\x03\x04") {
-        from_zip(&bytes)
-    } else if bytes.len() > 15 && bytes[..2] == [0x80, 2] && bytes[4..14] == OLD_MAGIC {
-        from_stream(&bytes)
-    } else {
-        from_safetensors(&bytes)
-    };
-    let tensors = tensors.map_err(|fault| match fault {
-        Fault::Damaged(reason) => Error::Damaged { path: path.to_owned(), reason },
-        Fault::Hostile(global) => Error::Hostile { path: path.to_owned(), global },
-    })?;
-    Ok(without_wrapper(tensors))
+    read_key(path, None).map(|read| read.tensors)
 }
 
-/// Drops `module.` when every name has it.
-fn without_wrapper(tensors: BTreeMap<String, Tensor>) -> BTreeMap<String, Tensor> {
-    match tensors.keys().all(|name| name.starts_with("module.")) {
-        true => tensors.into_iter().map(|(name, t)| (name["module.".len()..].into(), t)).collect(),
-        false => tensors,
+/// The tensors of a weights file that lie at `key`: names of dictionaries with dots between, or what
+/// the names of tensors begin with. Without a key the one state dict of the file.
+///
+/// Names lose the prefixes of wrappers that all of them share.
+///
+/// # Errors
+/// Every variant of [`Error`] but those of loading.
+pub fn read_key(path: &Path, key: Option<&str>) -> Result<FileTensors, Error> {
+    let bytes =
+        fs::read(path).map_err(|source| Error::Unreadable { path: path.to_owned(), source })?;
+    let found = if bytes.starts_with(b"PK\x03\x04") {
+        from_zip(&bytes, key)
+    } else if bytes.len() > 15 && bytes[..2] == [0x80, 2] && bytes[4..14] == OLD_MAGIC {
+        from_stream(&bytes, key)
+    } else {
+        from_safetensors(&bytes).and_then(|tensors| below(tensors, key))
+    };
+    let path = || path.to_owned();
+    let mut found = found.map_err(|fault| match fault {
+        Fault::Damaged(reason) => Error::Damaged { path: path(), reason },
+        Fault::Hostile(global) => Error::Hostile { path: path(), global },
+        Fault::Without(holds) => Error::NoStateDict { path: path(), holds },
+        Fault::Several(found) => Error::Several { path: path(), found },
+    })?;
+    while let Some(prefix) = shared_prefix(&found.tensors) {
+        found.stripped.push_str(prefix);
+        let bare = |(name, tensor): (String, Tensor)| (name[prefix.len()..].to_owned(), tensor);
+        found.tensors = found.tensors.into_iter().map(bare).collect();
     }
+    Ok(found)
+}
+
+/// A wrapper's prefix that every name has.
+fn shared_prefix(tensors: &BTreeMap<String, Tensor>) -> Option<&'static str> {
+    let shared = |prefix: &&str| tensors.keys().all(|name| name.starts_with(*prefix));
+    PREFIXES.into_iter().find(shared).filter(|_| !tensors.is_empty())
+}
+
+/// The tensors whose names lie below `key`, without it.
+fn below(tensors: BTreeMap<String, Tensor>, key: Option<&str>) -> Result<FileTensors, Fault> {
+    let Some(key) = key else { return Ok(FileTensors { tensors, ..FileTensors::default() }) };
+    let prefix = format!("{}.", key.trim_end_matches('.'));
+    let all = tensors.len();
+    let own =
+        |(name, tensor): (String, Tensor)| Some((name.strip_prefix(&prefix)?.to_owned(), tensor));
+    let tensors: BTreeMap<_, _> = tensors.into_iter().filter_map(own).collect();
+    if tensors.is_empty() {
+        return Err(Fault::Without(format!("none of {all} names begins with `{prefix}`")));
+    }
+    Ok(FileTensors { tensors, key: key.to_owned(), ..FileTensors::default() })
 }
 
 fn from_safetensors(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, Fault> {
@@ -119,9 +163,16 @@ pub(super) fn first_line(message: &str) -> String {
     message.lines().next().unwrap_or_default().to_owned()
 }
 
-fn from_zip(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, Fault> {
+fn from_zip(bytes: &[u8], key: Option<&str>) -> Result<FileTensors, Fault> {
     let broken = |error: zip::result::ZipError| Fault::damaged(format!("broken zip: {error}"));
     let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).map_err(broken)?;
+    if archive.file_names().any(|name| name.contains("/code/__torch__")) {
+        return Err(Fault::Without(
+            "a TorchScript program; open it in Python with `torch.jit.load` and save its \
+             `state_dict()`"
+                .into(),
+        ));
+    }
     let main = archive.file_names().find(|name| name.ends_with("/data.pkl")).map(str::to_owned);
     let main = main.ok_or_else(|| Fault::damaged("a zip without data.pkl"))?;
     let root = main.trim_end_matches("data.pkl").to_owned();
@@ -134,7 +185,7 @@ fn from_zip(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, Fault> {
     let (pickle, _) = Pickle::read(&entry(&mut archive, &main, u64::MAX)?)?;
     // Several tensors may look at one storage; the last one read is kept.
     let mut last: Option<(Rc<str>, Rc<[u8]>)> = None;
-    tensors(&pickle, |storage| {
+    tensors(&pickle, key, |storage| {
         if let Some((_, bytes)) = last.as_ref().filter(|(key, _)| *key == storage.key) {
             return Ok(bytes.clone());
         }
@@ -165,7 +216,7 @@ fn entry(
 
 /// Pickles of a magic number, a version, the machine, the value and the storage names; then each
 /// storage as its element count and its bytes.
-fn from_stream(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, Fault> {
+fn from_stream(bytes: &[u8], key: Option<&str>) -> Result<FileTensors, Fault> {
     let mut at = 0;
     let mut next = || -> Result<Pickle, Fault> {
         let (pickle, end) = Pickle::read(&bytes[at..])?;
@@ -193,7 +244,7 @@ fn from_stream(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, Fault> {
         storages.insert(key.clone(), storage.into());
         rest = after;
     }
-    tensors(&pickle, |storage| {
+    tensors(&pickle, key, |storage| {
         let bytes = storages.get(&storage.key).cloned();
         bytes.ok_or_else(|| Fault::damaged("a storage is missing"))
     })
@@ -216,37 +267,31 @@ fn kind_of_storage(storage: &Storage) -> Result<Kind, Fault> {
 /// The state dict of a pickle, with the bytes of its storages.
 fn tensors(
     pickle: &Pickle,
+    key: Option<&str>,
     mut bytes_of: impl FnMut(&Storage) -> Result<Rc<[u8]>, Fault>,
-) -> Result<BTreeMap<String, Tensor>, Fault> {
+) -> Result<FileTensors, Fault> {
+    let all = state_dicts::of(pickle);
+    // A key that is no dictionary's may be what names begin with.
+    let (at, prefix) = match key {
+        Some(key) if all.iter().all(|found| found.key != key) => {
+            (state_dicts::chosen(pickle, &all, None)?, Some(key))
+        }
+        _ => (state_dicts::chosen(pickle, &all, key)?, None),
+    };
     let mut named = BTreeMap::new();
-    for (name, value) in state_dict(pickle)? {
+    for (name, value) in at.pairs {
         let (Value::Text(name), Some(view)) = (name, pickle.tensor(value)) else { continue };
         let kind = kind_of_storage(&view.storage)?;
         let tensor = strided(&bytes_of(&view.storage)?, view, kind)
             .map_err(|reason| Fault::damaged(format!("tensor `{name}`: {reason}")))?;
         named.insert(name.to_string(), tensor);
     }
-    Ok(named)
-}
-
-/// The dictionary whose values are tensors: the value itself, or what a training script wrapped.
-fn state_dict(pickle: &Pickle) -> Result<&[(Value, Value)], Fault> {
-    let none = || Fault::damaged("the pickle holds no state dict");
-    let dict = pickle.dict(&pickle.value).ok_or_else(none)?;
-    let has_tensors =
-        |dict: &[(Value, Value)]| dict.iter().any(|(_, value)| pickle.tensor(value).is_some());
-    for wrapper in WRAPPERS {
-        let found = dict.iter().find(|(key, _)| *key == Value::Text(wrapper.into()));
-        if let Some(inner) = found.and_then(|(_, value)| pickle.dict(value)) {
-            if has_tensors(inner) {
-                return Ok(inner);
-            }
+    match below(named, prefix) {
+        Err(Fault::Without(words)) => {
+            Err(Fault::Without(format!("{words}; it holds {}", state_dicts::keys(&all))))
         }
-    }
-    if has_tensors(dict) {
-        Ok(dict)
-    } else {
-        Err(none())
+        Ok(read) if prefix.is_none() => Ok(FileTensors { key: at.key.clone(), ..read }),
+        other => other,
     }
 }
 

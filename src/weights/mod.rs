@@ -17,9 +17,10 @@ mod error;
 mod file;
 mod names;
 mod pickle;
+mod state_dicts;
 
 pub use error::{Error, Mismatch};
-pub use file::read;
+pub use file::{read, read_key, FileTensors};
 
 /// What [`load`] did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -33,6 +34,24 @@ pub struct Loaded {
     pub ignored: Vec<String>,
     /// Whose names the file's tensors had, where they are not the network's own.
     pub dialect: Option<&'static str>,
+    /// Where in the file the tensors lay, such as `state_dict`; empty for all of it.
+    pub key: String,
+    /// What was taken off the front of every name, such as `module.`.
+    pub stripped: String,
+}
+
+impl Loaded {
+    /// Which part of the file was taken and what its names lost, in words; empty for neither.
+    pub fn summary(&self) -> String {
+        let mut words = Vec::new();
+        if !self.key.is_empty() {
+            words.push(format!("`{}` of the file", self.key));
+        }
+        if !self.stripped.is_empty() {
+            words.push(format!("names without `{}`", self.stripped));
+        }
+        words.join(", ")
+    }
 }
 
 /// Heads of torchvision's networks, which a backbone inside another network lacks.
@@ -47,9 +66,9 @@ const BACKBONE_HEADS: [&str; 2] = ["fc", "classifier"];
 /// Every variant of [`Error`].
 pub fn load(store: &VarStore, network: ModelName, wanted: &Weights) -> Result<Loaded, Error> {
     let path = Path::new(&wanted.path);
-    let theirs = read(path)?;
-    let dialect = names::dialect(network, &theirs);
-    let mut theirs = names::ours(network, theirs);
+    let FileTensors { tensors, key, stripped } = read_key(path, wanted.key.as_deref())?;
+    let dialect = names::dialect(network, &tensors);
+    let mut theirs = names::ours(network, tensors);
     let mut ignored: Vec<String> = theirs.keys().filter(|name| is_aside(name)).cloned().collect();
     theirs.retain(|name, _| !is_aside(name));
     check_finite(path, &theirs)?;
@@ -73,7 +92,7 @@ pub fn load(store: &VarStore, network: ModelName, wanted: &Weights) -> Result<Lo
     ignored.sort();
     ignored.dedup();
     copy(path, &copies)?;
-    Ok(Loaded { loaded: copies.len(), fresh, ignored, dialect })
+    Ok(Loaded { loaded: copies.len(), fresh, ignored, dialect, key, stripped })
 }
 
 /// Whether a tensor is no part of a network: PyTorch's batch counters, and what our own checkpoints

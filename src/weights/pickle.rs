@@ -14,6 +14,10 @@ pub(super) enum Fault {
     Damaged(String),
     /// It names a function that runs code.
     Hostile(String),
+    /// It is sound and holds no state dict; what it holds instead, and what to do.
+    Without(String),
+    /// It holds several that may be meant: where, and how many tensors.
+    Several(Vec<(String, usize)>),
 }
 
 impl Fault {
@@ -90,6 +94,8 @@ pub(super) enum Value {
     /// `module.name`.
     Global(Rc<str>),
     Node(usize),
+    /// An object of a class that is not known here, by the class's name.
+    Instance(Rc<str>),
     /// Anything that has no meaning for weights.
     Inert,
 }
@@ -461,10 +467,10 @@ impl<'a> Machine<'a> {
                 let view = self.view(&arguments)?;
                 self.push_node(Node::Tensor(view));
             }
-            "torch._utils._rebuild_parameter" => {
+            "torch._utils._rebuild_parameter" | "torch._utils._rebuild_parameter_with_state" => {
                 self.stack.push(arguments.into_iter().next().unwrap_or(Value::Inert));
             }
-            _ => self.stack.push(Value::Inert),
+            _ => self.stack.push(Value::Instance(name.clone())),
         }
         Ok(())
     }
@@ -597,7 +603,7 @@ mod tests {
     #[test]
     fn unknown_calls_are_inert() {
         let (pickle, _) = Pickle::read(b"c__main__\nMeter\n)R}b.").expect("reads");
-        assert_eq!(pickle.value, Value::Inert);
+        assert_eq!(pickle.value, Value::Instance("__main__.Meter".into()));
     }
 
     #[test]

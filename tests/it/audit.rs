@@ -171,26 +171,39 @@ fn pictures_that_nobody_looks_at_are_listed() {
     let dir = tempfile::tempdir().unwrap();
     let (root, out) = (dir.path().join("root"), dir.path().join("out"));
     save(&root, "train/Sad/1.png", &shot(1, 1));
-    for stray in ["train/Contempt/1.png", "train/2.png", "test/Sad/deeper/3.png"] {
+    for stray in ["train/Contempt/1.png", "train/2.png"] {
         save(&root, stray, &shot(2, 1));
     }
+    // What lies deeper, has another ending or none is looked at.
+    for (name, k) in [("take 2/3.png", 3), ("4.jfif", 4), ("5", 5)] {
+        save(&root, "train/Sad/any.png", &shot(k, 1));
+        let target = root.join("train/Sad").join(name);
+        fs::create_dir_all(target.parent().unwrap()).unwrap();
+        fs::rename(root.join("train/Sad/any.png"), target).unwrap();
+    }
+    fs::create_dir_all(root.join("train/Sad/@eaDir")).unwrap();
+    save(&root, "train/Sad/@eaDir/6.png", &shot(6, 1));
     fs::write(root.join("test/Sad/4.webp"), "of another format").unwrap();
     fs::write(root.join("test/Sad/5.png"), "broken").unwrap();
     fs::write(root.join("test/Sad/notes.txt"), "no picture").unwrap();
     let summary = json(&audit(&root, &out, &[]).success());
-    assert_eq!(summary["unreadable"], 5);
+    assert_eq!(summary["unreadable"], 4);
+    assert_eq!(summary["pictures"]["train"], 4, "{summary}");
     let mut listed = column(&out, "unreadable.csv", &[1, 2]);
     listed.sort();
     let want = [
         "test/Sad/4.webp is neither PNG nor JPEG; convert it",
         "test/Sad/5 cannot decode ",
-        "test/Sad/deeper/3.png lies below the folder of its class",
         "train/2.png train/2.png is no folder of a class",
         "train/Contempt/1.png train/Contempt is no folder of a class",
     ];
     assert!(listed.iter().zip(want).all(|(got, want)| got.starts_with(want)), "{listed:?}");
     let notes = summary["notes"].to_string();
-    assert!(notes.contains("test is empty: none of its 3 pictures can be read"), "{notes}");
+    assert!(notes.contains("test is empty: none of its 2 pictures can be read"), "{notes}");
+    save(&root, "holdout/Sad/7.png", &shot(7, 1));
+    let other = dir.path().join("other");
+    assert!(stderr(&audit(&root, &other, &[]).code(1))
+        .contains("holdout holds pictures and is no split"));
 }
 
 #[test]
@@ -259,7 +272,12 @@ fn copies_of_clips_join_and_other_takes_of_the_scene_do_not() {
     }
     let members: Vec<Member> = clips
         .iter()
-        .map(|(id, signature)| Member { clip_id: id, sha256: None, signature: Some(signature) })
+        .map(|(id, signature)| Member {
+            clip_id: id,
+            sha256: None,
+            signature: Some(signature),
+            views: None,
+        })
         .collect();
     let found = groups(&members);
     for (i, (id, _)) in clips.iter().enumerate() {

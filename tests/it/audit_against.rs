@@ -52,6 +52,8 @@ impl Set {
             face: None,
             face_count: None,
             detector: "none".into(),
+            damage: Default::default(),
+            draw: None,
         });
         self
     }
@@ -83,6 +85,12 @@ impl Set {
             reason: None,
             group_id: id.to_string(),
             signature: Some(signature.to_vec()),
+            orientation: None,
+            color_transfer: None,
+            default_stream: None,
+            first_frame: None,
+            end_frame: None,
+            views: None,
         });
         self
     }

@@ -238,7 +238,7 @@ fn a_killed_and_a_stopped_worker_cost_nothing_but_a_note() {
     build(&root, &whole).assert().success();
     for (name, more, said) in [
         ("KILL", vec![], "signal 9"),
-        ("STOP", vec!["--time-limit", "4"], "did not end within 4 s"),
+        ("STOP", vec!["--time-limit", "4"], "came no further within 4 s"),
     ] {
         // A signal that comes after the last clip costs nothing at all; then the build is made
         // again until one comes in time.

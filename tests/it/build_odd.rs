@@ -20,6 +20,7 @@ use common::ncaers;
 use ffmpeg_next::{codec::Flags, format::Pixel};
 use image::RgbImage;
 use ncaers::{
+    folder::{self, Claim},
     manifest::Manifest,
     media::{encode::ClipFormat, image::load_rgb},
     record::{
@@ -370,9 +371,11 @@ fn a_folder_that_becomes_read_only_is_one_line_and_the_build_goes_on() {
     build(&corpus, &whole).assert().success();
     // The folder of a class is there already and takes no picture.
     let words = ["build", "--detector", "none", "--seed", "5"];
-    ncaers::folder::claim(&out, &recorded(&whole)).expect("claimed");
-    let class = out.join("images/train/Fear");
-    fs::create_dir_all(&class).expect("folder");
+    let Claim::Fresh(begun) = folder::claim(&out, &recorded(&whole)).expect("claimed") else {
+        panic!("{} is not fresh", out.display())
+    };
+    let class = begun.folder("images/train/Fear").expect("folder");
+    drop(begun);
     set_mode(&class, 0o555);
     let run = without_privileges(&words, &corpus, &out).output().expect("runs");
     let text = String::from_utf8_lossy(&run.stderr);

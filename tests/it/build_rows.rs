@@ -8,7 +8,7 @@ use ncaers::{
     face,
     folder::claim_standing,
     manifest::Manifest,
-    record::{ClipStatus, Emotion, LedgerKind, Segment, Split},
+    record::{ClipStatus, Damage, Emotion, LedgerKind, Segment, Split},
     sampling,
 };
 
@@ -21,6 +21,7 @@ fn source(clip_id: &str, emotion: Emotion) -> Source {
         shown: format!("{clip_id}.avi"),
         refused: None,
         group: None,
+        span: None,
     }
 }
 
@@ -38,6 +39,8 @@ fn result(clip_id: &str, segments: u32) -> ClipResult {
         height: 96,
         face: None,
         face_count: None,
+        damage: Damage::None,
+        draw: 0,
     };
     ClipResult {
         clip_id: clip_id.into(),
@@ -60,9 +63,14 @@ fn result(clip_id: &str, segments: u32) -> ClipResult {
             frames_header: None,
             has_b_frames: false,
             signature: None,
+            views: None,
+            orientation: 1,
+            color_transfer: None,
+            default_stream: true,
+            part: None,
         }),
         samples: cut.into_iter().zip(drawn).map(taken).collect(),
-        lost: Vec::new(),
+        lost: BTreeMap::new(),
         seconds: BTreeMap::new(),
         still: None,
     }
@@ -81,7 +89,8 @@ fn rows_are_in_id_order_and_complete() {
     let clips: Vec<Source> = named.iter().map(|(id, emotion, _)| source(id, *emotion)).collect();
     let results: BTreeMap<_, _> =
         named.iter().map(|(id, _, n)| ((*id).to_owned(), result(id, *n))).collect();
-    let listing = Listing { corpus: "made up".into(), has_split: true, clips };
+    let listing =
+        Listing { corpus: "made up".into(), has_split: true, clips, ..Listing::default() };
     let drawn: usize = results.values().map(|r| r.samples.len()).sum();
     for (balance, kept) in [("none", drawn), ("equal", 80)] {
         let mut config = Config::new(1, &face::Request::named("none")).expect("config");

@@ -84,6 +84,24 @@ fn models_of_different_programs_are_compared_by_id() {
 }
 
 #[test]
+fn files_of_one_name_are_two_models_and_no_seeds() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let table = |folder: &str, off: usize| {
+        let folder = dir.path().join(folder);
+        fs::create_dir_all(&folder).expect("folder");
+        let rows: String = (0..40)
+            .map(|i| format!("{i},{},{}\n", i % 2, usize::from((i + off) % 5 < 2)))
+            .collect();
+        written(&folder, "predictions.csv", &format!("id,target,predicted\n{rows}"))
+    };
+    let value = json(&["compare", &table("mine", 0), &table("theirs", 1)]);
+    let configurations = value["pool"]["configurations"].as_array().expect("a list");
+    let labels: Vec<&str> = configurations.iter().filter_map(|c| c["label"].as_str()).collect();
+    assert_eq!(labels, ["predictions #1", "predictions #2"]);
+    assert!(value["seeds"].as_object().is_some_and(|seeds| seeds.is_empty()), "{value}");
+}
+
+#[test]
 fn csv_needs_three_columns_and_says_what_it_cannot_compute() {
     let dir = tempfile::tempdir().expect("temp dir");
     let rows: String = (0..40).map(|i| format!("f{i},{},{}\n", i % 2, (i / 3) % 2)).collect();

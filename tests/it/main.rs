@@ -39,6 +39,8 @@ mod pack;
 mod paper;
 mod predict;
 mod python;
+mod real_clips;
+mod real_lists;
 mod report;
 mod slurm;
 mod stat_properties;

@@ -284,7 +284,8 @@ fn a_frozen_backbone_stays_as_it_is() {
     for entry in MODELS {
         let mut config = ModelConfig::of(entry.name, Preset::Paper);
         config.freeze = Freeze::Backbone;
-        config.weights = Some(Weights { path: "any".into(), new_head: true, into: Vec::new() });
+        config.weights =
+            Some(Weights { path: "any".into(), new_head: true, into: Vec::new(), key: None });
         let subject = Subject::new(&config, 2);
         let trainable = subject.trainable();
         assert!(!trainable.is_empty(), "{}", entry.name);

@@ -38,6 +38,8 @@ fn manifest(folder: &Path) {
             face,
             face_count: Some(u32::from(face.is_some())),
             detector: "test".into(),
+            damage: Default::default(),
+            draw: None,
         }
     };
     let samples = vec![

@@ -22,7 +22,7 @@ fn values(tensor: &Tensor) -> Vec<f64> {
 
 fn wanted(path: &Path) -> Weights {
     let path = path.to_str().expect("UTF-8").to_owned();
-    Weights { path, new_head: false, into: Vec::new() }
+    Weights { path, new_head: false, into: Vec::new(), key: None }
 }
 
 /// A CAER-Net-S of a few thousand weights.
@@ -284,4 +284,90 @@ fn values_that_are_not_finite_are_named() {
     let error = weights::load(&store, config.name, &wanted(&path)).expect_err("refused");
     let Error::NotFinite { name, shape, count, .. } = error else { panic!("{error}") };
     assert_eq!((name.as_str(), shape, count), ("fusion_net.fc2.bias", vec![7], 7));
+}
+
+/// `keys` in a dictionary, each with the state dict of one tensor.
+fn wrapped_pickle(keys: &[&str]) -> Vec<u8> {
+    let mut pickle = b"\x80\x02}".to_vec();
+    for key in keys {
+        pickle.extend([b'X', key.len() as u8, 0, 0, 0]);
+        pickle.extend(key.as_bytes());
+        let inner = state_dict(2, 2, 0);
+        pickle.extend(&inner[2..inner.len() - 1]);
+        pickle.push(b's');
+    }
+    pickle.push(b'.');
+    pickle
+}
+
+#[test]
+fn every_wrapper_s_prefix_comes_off_and_is_said() {
+    let folder = tempfile::tempdir().expect("folder");
+    let (config, store) = narrow();
+    for prefix in ["_orig_mod.", "module._orig_mod.", "_orig_mod.module.", "model.", "net."] {
+        let all = store.variables().into_iter().map(|(name, t)| (format!("{prefix}{name}"), t));
+        let path = write(folder.path(), &all.collect());
+        let other = fresh(&config, 2);
+        let loaded = weights::load(&other, config.name, &wanted(&path)).expect(prefix);
+        assert_eq!(snapshot(&other), snapshot(&store), "{prefix}");
+        assert_eq!(loaded.stripped, prefix);
+        assert_eq!(loaded.summary(), format!("names without `{prefix}`"));
+    }
+    // Beside something else, a prefix is named and can be asked for.
+    let mut all: BTreeMap<_, _> =
+        store.variables().into_iter().map(|(name, t)| (format!("student.{name}"), t)).collect();
+    all.insert("criterion.weight".into(), Tensor::ones([7], (Kind::Float, Device::Cpu)));
+    let path = write(folder.path(), &all);
+    let other = fresh(&config, 2);
+    let error =
+        weights::load(&other, config.name, &wanted(&path)).expect_err("refused").to_string();
+    assert!(error.contains("`--key student` takes those"), "{error}");
+    assert!(error.len() < 1500, "{} characters: {error}", error.len());
+    let chosen = Weights { key: Some("student".into()), ..wanted(&path) };
+    weights::load(&other, config.name, &chosen).expect("loads");
+    assert_eq!(snapshot(&other), snapshot(&store));
+}
+
+#[test]
+fn of_several_state_dicts_one_has_to_be_chosen() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("w.pth");
+    zipped(&path, &wrapped_pickle(&["model", "model_ema"]));
+    let error = weights::read(&path).expect_err("refused");
+    assert!(matches!(error, Error::Several { .. }));
+    let error = error.to_string();
+    assert!(error.contains("`model` (1 tensors), `model_ema` (1 tensors)"), "{error}");
+    for key in ["model", "model_ema"] {
+        let found = weights::read_key(&path, Some(key)).expect("reads");
+        assert_eq!((found.key.as_str(), found.tensors.len()), (key, 1));
+    }
+    let error = weights::read_key(&path, Some("ema")).expect_err("refused").to_string();
+    assert!(error.contains("2 state dicts") || error.contains("none of"), "{error}");
+    zipped(&path, &wrapped_pickle(&["state_dict_ema"]));
+    assert_eq!(weights::read_key(&path, None).expect("the only one").key, "state_dict_ema");
+}
+
+#[test]
+fn what_holds_no_state_dict_is_said_and_not_called_damaged() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("w.pth");
+    let whole = b"\x80\x02cmodels.glamor\nGLAMOR\n)\x81}X\x08\x00\x00\x00training\x88sb.";
+    zipped(&path, whole);
+    let told = || {
+        let error = weights::read(&path).expect_err("refused");
+        assert!(matches!(error, Error::NoStateDict { .. }), "{error}");
+        error.to_string()
+    };
+    assert!(
+        told().contains("a whole pickled object of class `models.glamor.GLAMOR`"),
+        "{}",
+        told()
+    );
+    let inside = [b"\x80\x02}X\x05\x00\x00\x00model", &whole[2..whole.len() - 1], b"s."].concat();
+    zipped(&path, &inside);
+    assert!(told().contains("`model` is a whole pickled object"), "{}", told());
+    zipped(&path, b"\x80\x02}X\x05\x00\x00\x00epochK\x03s.");
+    assert!(told().contains("a dictionary of `epoch` without tensors"), "{}", told());
+    zipped(&path, b"\x80\x02]N\x61.");
+    assert!(told().contains("a list of 1 values"), "{}", told());
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::cpu::{self, Whose};
 use crate::{
     cli::Done,
-    dataset::{self, Config, Options, Outcome},
+    dataset::{self, Clips, Config, Options, Outcome},
     face,
 };
 
@@ -22,7 +22,7 @@ pub(super) struct Args {
     /// Processes that decode at once
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
     workers: u32,
-    /// Decode no further than the last wanted frame
+    /// Decode no more than the wanted frames need, where that is certain
     #[arg(long)]
     fast: bool,
 }
@@ -33,7 +33,7 @@ pub(super) fn run(args: &Args) -> Result<Done> {
     let detector = face::Request::named(&args.detector);
     let config = Config { fast: args.fast, ..Config::new(1, &detector)? };
     let options = Options {
-        corpus: args.corpus.clone(),
+        clips: Clips { corpus: args.corpus.clone(), ..Clips::default() },
         out: out.path().join("out"),
         detector,
         workers: args.workers as usize,

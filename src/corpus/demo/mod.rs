@@ -13,7 +13,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use rayon::prelude::*;
 
-use super::{caer, Candidate, Entry};
+use super::{caer, Choices, Entry, Found};
 use crate::{
     folder::OutputFolder,
     media::encode::{self, ClipFormat},
@@ -60,12 +60,16 @@ pub fn is_root(folder: &Path) -> bool {
     [TRUTH, FACES].iter().all(|name| folder.join(name).is_file())
 }
 
-fn clips(root: &Path) -> Result<Option<Vec<Candidate>>> {
-    if is_root(root) {
-        (caer::ENTRY.clips)(root)
-    } else {
-        Ok(None)
+fn clips(root: &Path, choices: &Choices) -> Result<Option<Found>> {
+    if !is_root(root) {
+        return Ok(None);
     }
+    let mut found = (caer::ENTRY.clips)(root, choices)?;
+    if let Some(found) = &mut found {
+        // What lies beside the split folders is the corpus's own truth and record.
+        found.strays.retain(|stray| stray.path.contains('/'));
+    }
+    Ok(found)
 }
 
 /// What to draw.

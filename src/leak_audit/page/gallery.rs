@@ -14,7 +14,11 @@ use crate::{
     leak_audit::{findings::Findings, gather::Gathered},
     media::image as picture,
     report::page::{Block, Section},
-    similarity::{hash::UNINFORMATIVE, near_duplicates::NearDuplicate},
+    similarity::{
+        hash::UNINFORMATIVE,
+        near_duplicates::NearDuplicate,
+        view::{Change, View},
+    },
 };
 
 /// Pairs that are shown: the nearest, and the farthest that still count.
@@ -82,27 +86,65 @@ fn section(
 }
 
 fn side_by_side(all: &Gathered, shots: &Shots, twin: &NearDuplicate) -> String {
-    let shot = |i: usize| {
+    let change = twin.likeness.change;
+    let shot = |i: usize, outline: Option<Change>| {
         let (part, id) = (all.name(all.stills[i].part()), escape_html(&all.stills[i].id));
         let class = all.stills[i].emotion.name();
+        let drawn = outline.map(|change| outline_of(change, all.stills[i].view.as_ref()));
         let shown = match shots.get(&i) {
-            Some(jpeg) => format!("<img src=\"data:image/jpeg;base64,{jpeg}\" alt=\"{id}\">"),
+            Some(jpeg) => format!(
+                "<div style=\"position:relative\"><img src=\"data:image/jpeg;base64,{jpeg}\" \
+                 alt=\"{id}\" style=\"display:block;width:100%\">{}</div>",
+                drawn.unwrap_or_default()
+            ),
             None => "<p class=\"note\">The picture cannot be read.</p>".into(),
         };
         format!("<figure>{shown}<figcaption><b>{part}, {class}</b> {id}</figcaption></figure>")
     };
     let likeness = twin.likeness;
     let apart = f64::from(likeness.difference.unwrap_or_default()) / 1000.0;
-    let facts = [
-        (twin.same_bytes, "the same bytes".into()),
-        (!twin.same_bytes, format!("{} of 64 bits differ", likeness.distance)),
-        (!twin.same_bytes && likeness.difference.is_some(), format!("pictures {apart:.3} apart")),
+    let as_it_is = !twin.same_bytes && change.is_none();
+    let mut facts = vec![
+        (twin.same_bytes, "the same bytes".to_owned()),
+        (as_it_is, format!("{} of 64 bits differ", likeness.distance)),
+        (as_it_is && likeness.difference.is_some(), format!("pictures {apart:.3} apart")),
         (likeness.mirrored, "mirrored".into()),
-        (likeness.cropped, "one is a part of the other".into()),
         (likeness.difference.is_none(), "by hash alone".into()),
     ];
+    facts.extend(change.iter().flat_map(told));
     let facts: Vec<String> = facts.into_iter().filter(|f| f.0).map(|f| f.1).collect();
-    format!("<li>{}{}<p>{}</p></li>\n", shot(twin.still), shot(twin.partner), facts.join(", "))
+    let own = shot(twin.still, change.map(Change::reversed));
+    format!("<li>{own}{}<p>{}</p></li>\n", shot(twin.partner, change), facts.join(", "))
+}
+
+/// What was done, in words.
+fn told(change: &Change) -> [(bool, String); 4] {
+    let percent = |n: i32| f64::from(n) / 10.0;
+    let [own, other] = change.shown;
+    let degrees = f64::from(change.turned) / 10.0;
+    [
+        (true, format!("scale {:.2}", f64::from(change.scale) / 1000.0)),
+        (degrees.abs() >= 0.5, format!("turned {degrees:.1} degrees")),
+        (
+            change.cropped(),
+            format!("{:.0} % of the first in {:.0} % of the second", percent(own), percent(other)),
+        ),
+        (change.hidden > 0, format!("{:.0} % hidden", percent(change.hidden))),
+    ]
+}
+
+/// The outline of the one picture where it lies in the other, whose bars are told by its view.
+fn outline_of(change: Change, view: Option<&View>) -> String {
+    let [left, top, width, height] = view.map_or([0.0, 0.0, 1.0, 1.0], |v| v.area);
+    let [a, b, c] = change.corners.map(|corner| corner.map(|v| v as f32 / 1000.0));
+    let opposite = [b[0] + c[0] - a[0], b[1] + c[1] - a[1]];
+    let place = |[x, y]: [f32; 2]| format!("{:.3},{:.3}", left + x * width, top + y * height);
+    format!(
+        "<svg viewBox=\"0 0 1 1\" preserveAspectRatio=\"none\" style=\"position:absolute;left:0;\
+         top:0;width:100%;height:100%\"><polygon points=\"{}\" fill=\"none\" stroke=\"#e0115f\" \
+         stroke-width=\"2\" vector-effect=\"non-scaling-stroke\"/></svg>",
+        [a, b, opposite, c].map(place).join(" ")
+    )
 }
 
 /// The picture as a small JPEG in base64.

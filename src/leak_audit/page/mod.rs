@@ -71,11 +71,13 @@ fn method(summary: &Summary) -> Section {
          the 8 worst of 64 blocks agree.",
         summary.radius
     )];
-    items.push(if summary.crops {
-        "Copies cropped to 97.5, 95, 92.5 and 90 % of both sides are looked for in steps of 2.5 %."
+    items.push(if summary.altered {
+        "Altered copies (cropped, turned, mirrored, with bars, a logo, subtitles or a smaller picture on \
+         top) are looked for by PDQ hashes of what is not bars and by corners that lie alike; they \
+         count when the pictures agree cell by cell where they were laid over each other."
             .into()
     } else {
-        "Cropped copies were not looked for (--no-crops).".into()
+        "Altered copies (cropped and so on) were not looked for (--no-crops).".into()
     });
     if summary.clips.is_some() {
         items.push(

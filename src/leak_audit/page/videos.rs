@@ -47,7 +47,9 @@ fn clip_table(all: &Gathered, twins: &[&NearDuplicateClip]) -> Table {
         };
         let how = match (twin.same_bytes, twin.mirrored) {
             (true, _) => "the same bytes",
+            (_, true) if twin.altered => "altered, mirrored",
             (_, true) => "mirrored",
+            _ if twin.altered => "altered",
             _ => "",
         };
         vec![

@@ -2,17 +2,24 @@
 use std::{
     ffi::CString,
     fs::{self, File},
-    io::Read,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     ptr,
 };
 
 use ffmpeg_next::{
-    codec, ffi, format::context::Input, media, Dictionary, Discard, Error, Packet, Rational,
+    codec, ffi,
+    format::{context::Input, stream::Disposition},
+    media,
+    packet::Ref as _,
+    Dictionary, Discard, Error, Packet, Rational, Stream,
 };
 
-use super::{facts_collector::aspect_words, mpeg4, route::Route, Rejected};
+use super::{
+    complaints, facts_collector::aspect_words, hidden::is_hidden, mpeg4, route::Route,
+    timing::Timing, FrameSink, Rejected,
+};
+use crate::media::orientation::{self, Orientation, Slant};
 
 /// What a clip may be inside. Playlists, image sequences and scripts are left out on purpose: they
 /// would open other files.
@@ -28,9 +35,26 @@ pub(super) struct Header {
     pub codec: String,
     pub fps: Option<f64>,
     pub frames: Option<u64>,
-    /// Clockwise degrees to apply.
-    pub rotation: i32,
+    /// How pictures have to be turned, and what cannot be done of what is asked for.
+    pub orientation: Orientation,
+    pub slant: Option<Slant>,
     pub sample_aspect_ratio: Option<String>,
+    /// Whether the stream is one that the file marks as default.
+    pub is_default: bool,
+    /// Video streams that are no cover pictures.
+    pub streams: usize,
+}
+
+impl Header {
+    /// What is odd, in words.
+    pub(super) fn remarks(&self) -> impl Iterator<Item = String> {
+        let slant = self.slant.map(|slant| format!("{slant}, which was not done"));
+        let streams = (self.streams > 1).then(|| {
+            let which = if self.is_default { "the first marked as default" } else { "the first" };
+            format!("{} video streams, {which} was read", self.streams)
+        });
+        [slant, streams].into_iter().flatten()
+    }
 }
 
 /// An open file with its video stream chosen and all others discarded.
@@ -40,6 +64,8 @@ pub(super) struct Container {
     path: PathBuf,
     /// Packets that were given out.
     arrived: i64,
+    /// Packets of the stream, empty ones too.
+    delivered: u64,
 }
 
 /// Refuses what is no regular, readable file with bytes in it before FFmpeg sees it.
@@ -55,22 +81,9 @@ pub(super) fn check_file(path: &Path) -> Result<(), Rejected> {
     File::open(path).map(drop).map_err(unreadable)
 }
 
-/// How many bytes an AVI file lacks by its own header; `None` for a whole one or another format.
-pub(super) fn shortfall(path: &Path) -> Option<u64> {
-    let mut head = [0; 12];
-    let mut file = File::open(path).ok()?;
-    file.read_exact(&mut head).ok()?;
-    if &head[..4] != b"RIFF" || &head[8..] != b"AVI " {
-        return None;
-    }
-    let claimed = u64::from(u32::from_le_bytes(head[4..8].try_into().ok()?));
-    let length = file.metadata().ok()?.len();
-    (claimed + 8).checked_sub(length).filter(|&lack| lack > 0)
-}
-
 impl Container {
     pub(super) fn open(path: &Path) -> Result<Self, Rejected> {
-        let unreadable = |e: Error| Rejected::Unreadable(e.to_string());
+        let unreadable = |e: Error| Rejected::Unreadable(complaints::words(e));
         let mut input = open_input(path).map_err(unreadable)?;
         if !header_suffices(&input) {
             // SAFETY: the context is open and ours.
@@ -89,7 +102,7 @@ impl Container {
                     if keep { Discard::Default } else { Discard::All }.into();
             }
         }
-        Ok(Container { input, stream, path: path.to_owned(), arrived: 0 })
+        Ok(Container { input, stream, path: path.to_owned(), arrived: 0, delivered: 0 })
     }
 
     pub(super) fn header(&self) -> Header {
@@ -105,12 +118,19 @@ impl Container {
                 (*parameters.as_ptr()).sample_aspect_ratio
             }
         };
+        let (orientation, slant) = match self.orientation() {
+            Ok(orientation) => (orientation, None),
+            Err(slant) => (orientation::UPRIGHT, Some(slant)),
+        };
         Header {
             codec: parameters.id().name().to_owned(),
             fps: rate(stream.avg_frame_rate()).or_else(|| rate(stream.rate())),
             frames: u64::try_from(stream.frames()).ok().filter(|&n| n > 0),
-            rotation: self.rotation(),
+            orientation,
+            slant,
             sample_aspect_ratio: aspect_words(aspect.into()),
+            is_default: stream.disposition().contains(Disposition::DEFAULT),
+            streams: videos(&self.input).count(),
         }
     }
 
@@ -118,37 +138,55 @@ impl Container {
         self.input.stream(self.stream).expect("the stream was chosen from this input")
     }
 
-    /// Clockwise quarter turns of the display matrix, in degrees.
-    fn rotation(&self) -> i32 {
+    /// What the display matrix asks for.
+    fn orientation(&self) -> Result<Orientation, Slant> {
         let stream = self.stream();
         let kind = ffi::AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX;
         // SAFETY: the side data, when it is there, holds nine 32-bit numbers and lives as long as
         // the stream.
-        let turned = unsafe {
+        let matrix = unsafe {
             let matrix = ffi::av_stream_get_side_data(stream.as_ptr(), kind, ptr::null_mut());
             if matrix.is_null() {
-                return 0;
+                return Ok(orientation::UPRIGHT);
             }
-            ffi::av_display_rotation_get(matrix.cast())
+            matrix.cast::<[i32; 9]>().read_unaligned()
         };
-        if turned.is_nan() {
-            return 0;
+        orientation::of_matrix(matrix)
+    }
+
+    /// Seconds that a unit of the stream's time stamps lasts.
+    fn time_unit(&self) -> f64 {
+        f64::from(self.stream().time_base())
+    }
+
+    /// How many pictures an MP4's index lists and the file does not give; its edit list has been
+    /// applied to the index.
+    fn missing_by_index(&self) -> Option<(u64, u64)> {
+        if !self.input.format().name().split(',').any(|name| name == "mp4") {
+            return None;
         }
-        // FFmpeg counts anticlockwise.
-        ((-turned / 90.0).round() as i32).rem_euclid(4) * 90
+        // SAFETY: the stream is alive as long as the input.
+        let listed = unsafe { ffi::avformat_index_get_entries_count(self.stream().as_ptr()) };
+        let listed = u64::try_from(listed).ok()?;
+        (listed > self.delivered).then_some((listed, self.delivered))
     }
 
     /// The next packet of the video stream that holds anything, its time stamp replaced by its
-    /// number from 0; `None` at the end, `Err` where reading breaks off. AVI marks a repeated frame
+    /// number from 0 and given beside it; `None` at the end, `Err` where reading breaks off. AVI marks a repeated frame
     /// by an empty chunk, for which no frame comes out.
-    fn next(&mut self) -> Result<Option<Packet>, Error> {
+    fn next(&mut self) -> Result<Option<(Packet, Option<i64>)>, Error> {
         loop {
             let mut packet = Packet::empty();
             match packet.read(&mut self.input) {
-                Ok(()) if packet.stream() == self.stream && packet.size() > 0 => {
+                Ok(()) if packet.stream() == self.stream => {
+                    self.delivered += 1;
+                    if packet.size() == 0 {
+                        continue;
+                    }
+                    let time = packet.pts().or(packet.dts());
                     packet.set_pts(Some(self.arrived));
                     self.arrived += 1;
-                    return Ok(Some(packet));
+                    return Ok(Some((packet, time)));
                 }
                 Ok(()) => {}
                 Err(Error::Eof) => return Ok(None),
@@ -200,13 +238,18 @@ fn header_suffices(input: &Input) -> bool {
         })
 }
 
-/// The first video stream that is not a cover picture.
+/// The first video stream that the file marks as default, or the first at all; cover pictures and
+/// thumbnails are none.
 fn video_stream(input: &Input) -> Option<usize> {
-    let cover = ffmpeg_next::format::stream::Disposition::ATTACHED_PIC;
-    input
-        .streams()
-        .find(|s| s.parameters().medium() == media::Type::Video && !s.disposition().contains(cover))
-        .map(|s| s.index())
+    let is_default = |s: &Stream<'_>| s.disposition().contains(Disposition::DEFAULT);
+    videos(input).find(is_default).or_else(|| videos(input).next()).map(|s| s.index())
+}
+
+fn videos(input: &Input) -> impl Iterator<Item = Stream<'_>> {
+    input.streams().filter(|s| {
+        s.parameters().medium() == media::Type::Video
+            && !s.disposition().contains(Disposition::ATTACHED_PIC)
+    })
 }
 
 /// The packets of a clip, counted, and as many as are reasonable in memory.
@@ -217,27 +260,42 @@ pub(super) struct Packets {
     more: bool,
     /// Packets with content: the frames to expect.
     pub frames: u64,
+    /// Those of them that an edit list takes away.
+    pub discarded: u64,
+    /// Those that are for the decoder alone.
+    pub hidden: u64,
+    timing: Timing,
     /// What went wrong while reading.
     pub damage: Vec<String>,
 }
 
 impl Packets {
     /// Reads the file to its end.
-    pub(super) fn read(container: Container) -> Self {
-        let mut packets =
-            Packets { container, kept: Vec::new(), more: false, frames: 0, damage: Vec::new() };
-        let mut bytes = 0;
-        let mut corrupt = 0u64;
+    pub(super) fn read(container: Container, plan: &mut dyn FrameSink) -> Self {
+        let mut packets = Packets {
+            container,
+            kept: Vec::new(),
+            more: false,
+            frames: 0,
+            discarded: 0,
+            hidden: 0,
+            timing: Timing::default(),
+            damage: Vec::new(),
+        };
+        let codec = packets.parameters().id();
+        let (mut bytes, mut corrupt) = (0, 0u64);
         loop {
+            plan.alive();
             match packets.container.next() {
                 Ok(None) => break,
                 Err(error) => {
-                    packets.damage.push(format!("reading broke off: {error}"));
+                    let words = complaints::words(error);
+                    packets.damage.push(format!("reading broke off: {words}"));
                     break;
                 }
-                Ok(Some(packet)) => {
+                Ok(Some((packet, time))) => {
                     corrupt += u64::from(packet.is_corrupt());
-                    packets.frames += 1;
+                    packets.count(codec, &packet, time);
                     bytes += packet.size();
                     packets.more |= bytes > KEPT_BYTES;
                     if !packets.more {
@@ -249,21 +307,42 @@ impl Packets {
         if corrupt > 0 {
             packets.damage.push(format!("{corrupt} packets cut short"));
         }
+        if let Some((listed, found)) = packets.container.missing_by_index() {
+            packets
+                .damage
+                .push(format!("the index lists {listed} pictures, the file holds {found}"));
+        }
         packets
+    }
+
+    fn count(&mut self, codec: codec::Id, packet: &Packet, time: Option<i64>) {
+        self.frames += 1;
+        self.timing.note(time);
+        // SAFETY: reading a field of our packet.
+        let flags = unsafe { (*packet.as_ptr()).flags };
+        self.discarded += u64::from(flags & ffi::AV_PKT_FLAG_DISCARD != 0);
+        self.hidden += u64::from(packet.data().is_some_and(|bytes| is_hidden(codec, bytes)));
+    }
+
+    /// Frames per second by the packets' time stamps.
+    pub(super) fn rate(&self) -> Option<f64> {
+        self.timing.rate(self.container.time_unit())
     }
 
     pub(super) fn parameters(&self) -> codec::Parameters {
         self.container.stream().parameters()
     }
 
-    pub(super) fn rotation(&self) -> i32 {
-        self.container.rotation()
+    pub(super) fn orientation(&self) -> Orientation {
+        self.container.orientation().unwrap_or(orientation::UPRIGHT)
     }
 
     /// How to reach the `wanted` frames of an MPEG-4 clip; `None` for other codecs, for clips that
-    /// are damaged or not wholly in memory, and where the headers leave anything open.
+    /// are damaged or not wholly in memory, where an edit list takes packets away, and where the
+    /// headers leave anything open.
     pub(super) fn route(&self, wanted: impl Iterator<Item = u64>) -> Option<Route> {
-        let whole = self.kept.len() as u64 == self.frames && self.damage.is_empty();
+        let whole =
+            self.kept.len() as u64 == self.frames && self.damage.is_empty() && self.discarded == 0;
         let parameters = self.parameters();
         if parameters.id() != codec::Id::MPEG4 || !whole {
             return None;
@@ -294,7 +373,7 @@ impl Packets {
         let mut rest = Container::open(&self.container.path)?;
         let mut skip = self.kept.len();
         // Where reading breaks off is known from the first time.
-        while let Ok(Some(packet)) = rest.next() {
+        while let Ok(Some((packet, _))) = rest.next() {
             if skip > 0 {
                 skip -= 1;
             } else if !step(&packet) {

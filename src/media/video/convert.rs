@@ -9,12 +9,18 @@ use std::ptr;
 
 use anyhow::{ensure, Context as _, Result};
 use ffmpeg_next::{color, ffi, format::Pixel, frame};
-use image::{imageops, RgbImage};
+use image::RgbImage;
 
 use super::planes::{self, Range};
 use crate::{
-    media::image::Ycc,
-    similarity::hash::{self, Thumbnail},
+    media::{
+        image::Ycc,
+        orientation::{self, Orientation},
+    },
+    similarity::{
+        hash::{self, Thumbnail},
+        plane::Plane,
+    },
 };
 
 /// Matrix and range of a frame.
@@ -211,25 +217,18 @@ fn row(picture: &frame::Video, plane: usize, y: usize, length: usize) -> &[u8] {
 
 /// Converts the frames of one clip; keeps its context while their kind stays.
 pub(super) struct Converter {
-    rotation: i32,
+    orientation: Orientation,
     scaler: Option<Scaler>,
 }
 
 impl Converter {
-    /// `rotation` is clockwise, in degrees: 0, 90, 180 or 270.
-    pub(super) fn new(rotation: i32) -> Self {
-        Converter { rotation, scaler: None }
+    pub(super) fn new(orientation: Orientation) -> Self {
+        Converter { orientation, scaler: None }
     }
 
     /// The upright picture.
     pub(super) fn rgb(&mut self, picture: &frame::Video) -> Result<RgbImage> {
-        let rgb = self.unturned(picture)?;
-        Ok(match self.rotation {
-            90 => imageops::rotate90(&rgb),
-            180 => imageops::rotate180(&rgb),
-            270 => imageops::rotate270(&rgb),
-            _ => rgb,
-        })
+        Ok(orientation::upright(self.unturned(picture)?, self.orientation))
     }
 
     fn unturned(&mut self, picture: &frame::Video) -> Result<RgbImage> {
@@ -248,7 +247,7 @@ impl Converter {
     /// The range of a frame that is BT.601 in 4:2:0 and upright as it is, as most are.
     pub(super) fn direct(&self, picture: &frame::Video) -> Option<Range> {
         let color = Color::of(picture);
-        let fits = self.rotation == 0
+        let fits = self.orientation == orientation::UPRIGHT
             && plain(picture.format()) == Pixel::YUV420P
             && color.matrix == Matrix::Bt601;
         fits.then_some(if color.full_range { Range::Full } else { Range::Limited })
@@ -262,6 +261,17 @@ impl Converter {
         })
     }
 
+    /// The brightness of the upright picture; `None` when it cannot be converted.
+    pub(super) fn grey(&mut self, picture: &frame::Video) -> Option<Plane> {
+        let (width, height) = (picture.width() as usize, picture.height() as usize);
+        if self.orientation == orientation::UPRIGHT && has_luma_plane(picture.format()) {
+            let pixels = (0..height).flat_map(|y| row(picture, 0, y, width)).copied().collect();
+            return Plane::new(width, height, pixels);
+        }
+        let rgb = self.rgb(picture).ok()?;
+        Plane::new(rgb.width() as usize, rgb.height() as usize, hash::luma(rgb.as_raw()))
+    }
+
     /// The brightness of a frame that is [`Self::direct`], rows without anything between them.
     pub(super) fn luma(&self, picture: &frame::Video, range: Range) -> Vec<u8> {
         let (width, height) = (picture.width() as usize, picture.height() as usize);
@@ -272,14 +282,15 @@ impl Converter {
 
     /// The perceptual hash of the upright picture.
     pub(super) fn hash(&mut self, picture: &frame::Video) -> u64 {
-        let thumbnail = if self.rotation == 0 && has_luma_plane(picture.format()) {
-            let (width, height) = (picture.width() as usize, picture.height() as usize);
-            Thumbnail::new(width, height, |y| row(picture, 0, y, width))
-        } else {
-            let Ok(rgb) = self.rgb(picture) else { return hash::UNINFORMATIVE };
-            let (width, height) = (rgb.width() as usize, rgb.height() as usize);
-            Thumbnail::of_pixels(&hash::luma(rgb.as_raw()), width, height)
-        };
+        let thumbnail =
+            if self.orientation == orientation::UPRIGHT && has_luma_plane(picture.format()) {
+                let (width, height) = (picture.width() as usize, picture.height() as usize);
+                Thumbnail::new(width, height, |y| row(picture, 0, y, width))
+            } else {
+                let Ok(rgb) = self.rgb(picture) else { return hash::UNINFORMATIVE };
+                let (width, height) = (rgb.width() as usize, rgb.height() as usize);
+                Thumbnail::of_pixels(&hash::luma(rgb.as_raw()), width, height)
+            };
         thumbnail.map_or(hash::UNINFORMATIVE, |t| hash::hash(&t))
     }
 }

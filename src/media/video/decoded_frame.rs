@@ -3,8 +3,11 @@ use anyhow::Result;
 use ffmpeg_next::frame;
 use image::RgbImage;
 
-use super::{convert::Converter, planes::Range};
-use crate::media::image::{encode_jpeg, encode_ycc};
+use super::{convert::Converter, facts_collector, planes::Range};
+use crate::{
+    media::image::{encode_jpeg, encode_ycc},
+    record::Damage,
+};
 
 /// A wanted frame, upright.
 pub struct DecodedFrame<'a> {
@@ -62,6 +65,11 @@ impl<'a> DecodedFrame<'a> {
             Some(range) => encode_ycc(&self.converter.ycc(self.picture, range), quality),
             None => encode_jpeg(self.rgb()?, quality),
         }
+    }
+
+    /// What the decoder says of it.
+    pub fn damage(&self) -> Damage {
+        facts_collector::damage_of(self.picture)
     }
 
     /// Width and height in pixels.

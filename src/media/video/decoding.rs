@@ -17,11 +17,12 @@ use super::{
     skip_mode::{self, SkipMode},
     DecodedFrame, Failure, FrameSink, Rejected,
 };
+use crate::record::Damage;
 
 /// How much of a clip to decode.
 #[derive(Clone, Copy)]
 pub(super) struct Effort {
-    /// Stop after the last target.
+    /// Do not decode more than the targets need, where that is certain.
     pub fast: bool,
     /// Do less for frames that nobody sees; nothing at all where it is fast.
     pub thrifty: bool,
@@ -35,7 +36,8 @@ pub(super) struct Reached {
     pub misjudged: bool,
 }
 
-/// Decodes from the first packet, to the end or (`fast`) to the last target.
+/// Decodes from the first packet to the end. It ends earlier, with the last target, where nobody
+/// gathers facts, and under `fast` where the headers prove that every packet is a frame.
 pub(super) fn pass(
     packets: &mut Packets,
     targets: &[u64],
@@ -47,6 +49,7 @@ pub(super) fn pass(
     let wanted = targets.iter().chain(&grid).copied();
     let route = if effort.thrifty { packets.route(wanted) } else { None };
     let leaves_out = effort.fast && route.is_some();
+    let ends_early = effort.fast && (leaves_out || gather.is_none());
     if let (Some(gather), Some(true)) = (gather.as_deref_mut(), route.as_ref().map(|r| r.b_frames))
     {
         gather.has_b_frames();
@@ -59,7 +62,7 @@ pub(super) fn pass(
         frames: 0,
         counted: packets.frames,
         targets,
-        converter: Converter::new(packets.rotation()),
+        converter: Converter::new(packets.orientation()),
         plan,
         thrift: foreseen.unwrap_or_default(),
         thrifty: effort.thrifty,
@@ -69,14 +72,14 @@ pub(super) fn pass(
     let mut failed = None;
     packets.each(|packet| {
         let step = decoding.send(packet, gather.as_deref_mut());
-        let done = effort.fast && decoding.targets.is_empty() || decoding.thrift.misjudged;
+        let done = ends_early && decoding.targets.is_empty() || decoding.thrift.misjudged;
         failed = step.err();
         failed.is_none() && !done
     })?;
     if let Some(error) = failed {
         return Err(Failure::Keep(error));
     }
-    let at_end = !(effort.fast && decoding.targets.is_empty());
+    let at_end = !(ends_early && decoding.targets.is_empty());
     if at_end && !decoding.thrift.misjudged {
         decoding.drain(gather).map_err(Failure::Keep)?;
     }
@@ -135,6 +138,7 @@ impl Decoding<'_> {
         packet: &Packet,
         mut gather: Option<&mut FactsCollector>,
     ) -> anyhow::Result<()> {
+        self.plan.alive();
         let arrival = packet.pts().unwrap_or_default();
         let care = self.care(arrival, packet, gather.as_deref());
         match care {
@@ -241,7 +245,8 @@ impl Decoding<'_> {
         let index = self.thrift.index(self.frames);
         let wanted = self.next_wanted(gather.as_deref()).is_some_and(|next| next <= index);
         self.thrift.check(self.frames, picture.pts(), wanted);
-        self.thrift.misjudged |= self.route.is_some() && facts_collector::is_damaged(picture);
+        self.thrift.misjudged |=
+            self.route.is_some() && facts_collector::damage_of(picture) != Damage::None;
         self.frames += 1;
         if self.thrift.misjudged {
             return Ok(());

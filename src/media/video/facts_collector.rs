@@ -1,15 +1,23 @@
 //! What is noted of every decoded frame.
-use ffmpeg_next::{frame, picture, Error, Rational};
+use std::{collections::BTreeMap, ffi::CStr};
+
+use ffmpeg_next::{ffi, frame, picture, Error, Rational};
 
 use super::{
+    complaints,
     convert::{Color, Converter},
     signature::Signature,
     Facts,
 };
+use crate::{
+    media::orientation::{self, Orientation},
+    record::Damage,
+    similarity::clip_views,
+};
 
 /// The facts so far.
 pub(super) struct FactsCollector {
-    rotation: i32,
+    orientation: Orientation,
     first: Option<First>,
     /// The last size and where it began.
     size: (u32, u32),
@@ -18,8 +26,10 @@ pub(super) struct FactsCollector {
     b_frames: bool,
     errors: u64,
     first_error: Option<String>,
-    concealed: u64,
+    damaged: BTreeMap<u64, Damage>,
     signature: Option<Signature>,
+    /// Views of every second hash's frame, packed.
+    views: Vec<u64>,
 }
 
 /// What the first frame looks like.
@@ -30,16 +40,20 @@ struct First {
     color: Color,
     /// As the codec's own header states it.
     sample_aspect_ratio: Option<String>,
+    transfer: Option<String>,
 }
+
+/// Transfer characteristics that an ordinary screen does not show as they are meant.
+const HIGH_DYNAMIC_RANGE: [&str; 2] = ["smpte2084", "arib-std-b67"];
 
 /// Changes of size that are named; a clip with more is odd enough.
 const NAMED_CHANGES: usize = 3;
 
 impl FactsCollector {
     /// `fps` is the rate of the signature's grid; `None` for no signature.
-    pub(super) fn new(rotation: i32, fps: Option<f64>) -> Self {
+    pub(super) fn new(orientation: Orientation, fps: Option<f64>) -> Self {
         FactsCollector {
-            rotation,
+            orientation,
             first: None,
             size: (0, 0),
             changes: Vec::new(),
@@ -47,8 +61,9 @@ impl FactsCollector {
             b_frames: false,
             errors: 0,
             first_error: None,
-            concealed: 0,
+            damaged: BTreeMap::new(),
             signature: fps.map(Signature::new),
+            views: Vec::new(),
         }
     }
 
@@ -72,7 +87,13 @@ impl FactsCollector {
 
     pub(super) fn damaged(&mut self, frame: u64, error: &Error) {
         self.errors += 1;
-        self.first_error.get_or_insert_with(|| format!("{error} before frame {frame}"));
+        let words = || format!("{} before frame {frame}", complaints::words(*error));
+        self.first_error.get_or_insert_with(words);
+    }
+
+    /// What is damaged so far, by frame.
+    pub(super) fn damaged_frames(&self) -> &BTreeMap<u64, Damage> {
+        &self.damaged
     }
 
     pub(super) fn first_damage(&self) -> String {
@@ -88,6 +109,7 @@ impl FactsCollector {
                 height: size.1,
                 color: Color::of(picture),
                 sample_aspect_ratio: aspect_words(picture.aspect_ratio()),
+                transfer: transfer_name(picture),
             });
         } else if size != self.size && self.changes.len() < NAMED_CHANGES {
             self.changes.push(format!("size becomes {}x{} at frame {index}", size.0, size.1));
@@ -95,26 +117,35 @@ impl FactsCollector {
         self.size = size;
         self.interlaced |= picture.is_interlaced();
         self.b_frames |= picture.kind() == picture::Type::B;
-        self.concealed += u64::from(is_damaged(picture));
+        match damage_of(picture) {
+            Damage::None => {}
+            damage => drop(self.damaged.insert(index, damage)),
+        }
         if let Some(signature) = self.signature.as_mut().filter(|s| s.wants(index)) {
+            if signature.on_the_second() {
+                let grey = converter.grey(picture);
+                self.views.extend(grey.iter().flat_map(clip_views::packed));
+            }
             signature.push(converter.hash(picture));
         }
     }
 
     /// Everything but what the header tells.
-    pub(super) fn facts(self, reading: &[String], shortfall: Option<u64>) -> Facts {
+    pub(super) fn facts(self, reading: &[String], shortfall: Option<String>) -> Facts {
         let mut damage = reading.to_vec();
-        if let Some(bytes) = shortfall {
-            damage.push(format!("{bytes} bytes are missing at the end"));
-        }
+        damage.extend(shortfall);
         if let Some(first) = self.first_error {
             damage.push(format!("{} packets do not decode (first: {first})", self.errors));
         }
-        if self.concealed > 0 {
-            damage.push(format!("{} frames are damaged", self.concealed));
+        if !self.damaged.is_empty() {
+            damage.push(format!("{} frames are damaged", self.damaged.len()));
         }
         let first = self.first.expect("there is a frame");
-        let sideways = self.rotation % 180 != 0;
+        let sideways = orientation::is_sideways(self.orientation);
+        let mut remarks = self.changes;
+        remarks.extend(first.transfer.as_deref().filter(|t| HIGH_DYNAMIC_RANGE.contains(t)).map(
+            |transfer| format!("high dynamic range ({transfer}), shown without tone mapping"),
+        ));
         let (width, height) =
             if sideways { (first.height, first.width) } else { (first.width, first.height) };
         Facts {
@@ -123,9 +154,12 @@ impl FactsCollector {
             width,
             height,
             sample_aspect_ratio: first.sample_aspect_ratio,
-            rotation: self.rotation,
+            rotation: 0,
+            orientation: self.orientation,
             color_matrix: first.color.matrix.name(),
             color_range: if first.color.full_range { "full" } else { "limited" },
+            color_transfer: first.transfer,
+            default_stream: false,
             interlaced: self.interlaced,
             fps: 0.0,
             fps_assumed: false,
@@ -133,15 +167,42 @@ impl FactsCollector {
             frames_header: None,
             has_b_frames: self.b_frames,
             damage,
-            remarks: self.changes,
+            remarks,
+            views: self.signature.is_some().then_some(self.views),
             signature: self.signature.map(Signature::hashes),
         }
     }
 }
 
-/// Whether the decoder filled up parts of the frame.
-pub(super) fn is_damaged(picture: &frame::Video) -> bool {
-    picture.is_corrupt() || picture.has_decode_errors()
+/// What the decoder's own flags say of the frame.
+pub(super) fn damage_of(picture: &frame::Video) -> Damage {
+    let broken = ffi::FF_DECODE_ERROR_INVALID_BITSTREAM | ffi::FF_DECODE_ERROR_MISSING_REFERENCE;
+    // SAFETY: reading a field of a live frame.
+    let flags = unsafe { (*picture.as_ptr()).decode_error_flags };
+    if picture.is_corrupt() || flags & broken != 0 {
+        Damage::Corrupt
+    } else if flags != 0 {
+        Damage::Concealed
+    } else {
+        Damage::None
+    }
+}
+
+/// The transfer characteristics that the frame states.
+fn transfer_name(picture: &frame::Video) -> Option<String> {
+    // SAFETY: reading a field of a live frame; names are static, null for what has none.
+    let name = unsafe {
+        let transfer = (*picture.as_ptr()).color_trc;
+        if transfer == ffi::AVColorTransferCharacteristic::AVCOL_TRC_UNSPECIFIED {
+            return None;
+        }
+        let name = ffi::av_color_transfer_name(transfer);
+        if name.is_null() {
+            return None;
+        }
+        CStr::from_ptr(name)
+    };
+    Some(name.to_string_lossy().into_owned())
 }
 
 /// `n:d`, or nothing where none is stated.

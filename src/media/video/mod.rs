@@ -5,20 +5,28 @@
 //! Which frames are wanted depends on how many there are, and that is known only at the end; so
 //! the packets are counted first, the frames are chosen as if every packet held one, and when the
 //! decoder disagrees (packed B-frames, damage) the clip is decoded again with the true count.
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
-use crate::sampling;
+use crate::{
+    media::orientation::{self, Orientation},
+    record::Damage,
+    sampling,
+};
 
+mod complaints;
 mod container;
 mod convert;
 mod decoded_frame;
 mod decoding;
+mod ending;
 mod facts_collector;
+mod hidden;
 mod mpeg4;
 mod planes;
 mod route;
 mod signature;
 mod skip_mode;
+mod timing;
 
 use container::{Container, Packets};
 pub use decoded_frame::DecodedFrame;
@@ -82,6 +90,16 @@ pub trait FrameSink {
 
     /// Is told of a wanted frame that was decoded but cannot be turned into a picture.
     fn lost(&mut self, frame: u64, reason: String);
+
+    /// Is told which frames are damaged when all are known, and says which others it wants now,
+    /// ascending; they are given to [`FrameSink::keep`] like the first.
+    fn redraw(&mut self, damaged: &BTreeMap<u64, Damage>) -> Vec<u64> {
+        let _ = damaged;
+        Vec::new()
+    }
+
+    /// Is told now and then, at every packet, that work goes on.
+    fn alive(&mut self) {}
 }
 
 /// What only decoding can tell of a clip.
@@ -97,12 +115,19 @@ pub struct Facts {
     pub height: u32,
     /// Sample aspect ratio as `n:d` when the stream states one; never applied.
     pub sample_aspect_ratio: Option<String>,
-    /// Clockwise degrees that were applied: 0, 90, 180 or 270.
+    /// Clockwise degrees that were applied: 0, 90, 180 or 270; the picture was mirrored after that
+    /// where `orientation` says so.
     pub rotation: i32,
+    /// How pictures were turned to stand upright.
+    pub orientation: Orientation,
     /// The YUV matrix that was used.
     pub color_matrix: &'static str,
     /// `limited` or `full`.
     pub color_range: &'static str,
+    /// Transfer characteristics that the first frame states, as FFmpeg calls them.
+    pub color_transfer: Option<String>,
+    /// Whether the decoded stream is one that the file marks as default.
+    pub default_stream: bool,
     /// Whether any frame was marked interlaced.
     pub interlaced: bool,
     /// Frames per second to reckon with.
@@ -121,43 +146,89 @@ pub struct Facts {
     pub remarks: Vec<String>,
     /// Perceptual hashes, one every 0.5 s; `None` under `fast`.
     pub signature: Option<Vec<u64>>,
+    /// Views of a frame every second, packed as [`crate::similarity::clip_views`] says; `None` without
+    /// a signature.
+    pub views: Option<Vec<u64>>,
 }
 
 /// Decodes `path`, giving every wanted frame to `plan`.
 ///
-/// With `fast` decoding stops after the last wanted frame, and where the headers of an MPEG-4 clip
-/// tell which packets the wanted frames need, no others are decoded: packets are counted instead of
-/// frames, damage is noticed only in what is decoded, and there is no signature.
+/// With `fast` there is no signature, and where the headers of an MPEG-4 clip prove that every packet
+/// is one frame and tell which packets the wanted frames need, no others are decoded: packets are
+/// counted instead of frames, and damage is noticed only in what is decoded. Every other clip is
+/// decoded to its end, since nothing else is certain to give the same frames.
 ///
 /// # Errors
 /// [`Failure::Rejected`] when the clip gives nothing, [`Failure::Keep`] when `plan` fails.
 pub fn decode(path: &Path, fast: bool, plan: &mut dyn FrameSink) -> Result<Facts, Failure> {
     // What FFmpeg would print is damage that the facts name.
-    ffmpeg_next::log::set_level(ffmpeg_next::log::Level::Quiet);
+    complaints::listen();
     container::check_file(path)?;
     let container = Container::open(path)?;
     let header = container.header();
-    let (fps, fps_assumed) = sampling::usable_fps(header.fps);
-    let mut packets = Packets::read(container);
+    let mut packets = Packets::read(container, plan);
+    packets.damage.extend(complaints::heard().iter().map(|words| (*words).to_owned()));
+    let rate = Rate::of(header.fps, packets.rate());
     let (frames, gather) = [true, false]
         .into_iter()
         .find_map(|thrifty| {
-            let gather = FactsCollector::new(header.rotation, (!fast).then_some(fps));
-            run(&mut packets, gather, fps, Effort { fast, thrifty }, plan).transpose()
+            let gather = FactsCollector::new(header.orientation, (!fast).then_some(rate.fps));
+            run(&mut packets, gather, rate.fps, Effort { fast, thrifty }, plan).transpose()
         })
         .expect("without thrift nothing is misjudged")?;
-    let seen = gather.facts(&packets.damage, container::shortfall(path));
-    let facts = Facts {
+    let seen = gather.facts(&packets.damage, ending::shortfall(path));
+    let mut remarks = seen.remarks;
+    remarks.extend(rate.remark());
+    remarks.extend(header.remarks());
+    remarks.extend(without_picture(&packets, frames, seen.interlaced));
+    Ok(Facts {
         codec: header.codec,
         // Without FFmpeg's probing only the frames tell what an AVI's MPEG-4 states.
-        sample_aspect_ratio: header.sample_aspect_ratio.or(seen.sample_aspect_ratio.clone()),
-        fps,
-        fps_assumed,
+        sample_aspect_ratio: header.sample_aspect_ratio.or(seen.sample_aspect_ratio),
+        rotation: orientation::degrees(header.orientation),
+        default_stream: header.is_default,
+        fps: rate.fps,
+        fps_assumed: rate.is_assumed,
         frames,
         frames_header: header.frames,
+        remarks,
         ..seen
-    };
-    Ok(facts)
+    })
+}
+
+/// The rate to reckon with and where it comes from.
+struct Rate {
+    fps: f64,
+    is_assumed: bool,
+    /// Whether nothing plausible was stated, and the time stamps told.
+    is_measured: bool,
+}
+
+impl Rate {
+    fn of(stated: Option<f64>, measured: Option<f64>) -> Self {
+        let (fps, is_assumed) = sampling::usable_fps(stated);
+        match sampling::usable_fps(measured) {
+            (measured, false) if is_assumed => {
+                Rate { fps: measured, is_assumed: false, is_measured: true }
+            }
+            _ => Rate { fps, is_assumed, is_measured: false },
+        }
+    }
+
+    fn remark(&self) -> Option<String> {
+        let words = || format!("frame rate {:.3} read from time stamps", self.fps);
+        self.is_measured.then(words)
+    }
+}
+
+/// Says how many packets gave no picture, where that is not explained.
+fn without_picture(packets: &Packets, frames: u64, interlaced: bool) -> Option<String> {
+    let explained = frames + packets.discarded + packets.hidden;
+    let missing = packets.frames.checked_sub(explained).filter(|&missing| missing > 0)?;
+    // Two fields make a picture and may come in packets of their own.
+    let are_fields = interlaced && 2 * frames >= packets.frames;
+    let words = || format!("{missing} of {} packets gave no picture", packets.frames);
+    (!are_fields).then(words)
 }
 
 /// The clip's frames and what was seen of them; `None` when thrift took a wrong turn and the clip
@@ -179,14 +250,27 @@ fn run(
     if frames == 0 {
         return Err(Rejected::NoFrames(gather.first_damage()).into());
     }
+    let thorough = Effort { fast: true, thrifty: false };
     if frames != counted {
         let true_targets = plan.targets(frames, fps);
         if true_targets != targets {
-            let thorough = Effort { fast: true, thrifty: false };
             pass(packets, &true_targets, thorough, plan, None)?;
         }
     }
+    let others = plan.redraw(gather.damaged_frames());
+    if !others.is_empty() {
+        pass(packets, &others, thorough, plan, None)?;
+    }
     Ok(Some((frames, gather)))
+}
+
+impl Facts {
+    /// The facts of a part of the file: its own hashes; frames are counted as in the file.
+    pub fn keep_part(&mut self, part: &std::ops::Range<u64>) {
+        if let Some(hashes) = &mut self.signature {
+            *hashes = signature::of_part(hashes, self.fps, part);
+        }
+    }
 }
 
 /// The version of the decoding library, `major << 16 | minor << 8 | micro`.

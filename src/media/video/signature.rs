@@ -29,6 +29,11 @@ impl Signature {
         index >= self.next()
     }
 
+    /// Whether the next frame on the grid lies on a whole second.
+    pub(super) fn on_the_second(&self) -> bool {
+        self.hashes.len().is_multiple_of(2)
+    }
+
     pub(super) fn push(&mut self, hash: u64) {
         self.hashes.push(hash);
     }
@@ -36,6 +41,12 @@ impl Signature {
     pub(super) fn hashes(self) -> Vec<u64> {
         self.hashes
     }
+}
+
+/// The hashes of a whole file's grid that lie on frames of a part of it.
+pub(super) fn of_part(hashes: &[u64], fps: f64, part: &std::ops::Range<u64>) -> Vec<u64> {
+    let inside = |k: &usize| part.contains(&on_grid(fps, *k));
+    (0..hashes.len()).filter(inside).map(|k| hashes[k]).collect()
 }
 
 /// The `k`-th frame on the grid.
@@ -61,5 +72,6 @@ mod tests {
             .collect();
         assert_eq!(on_grid, [0, 12, 24, 36, 48]);
         assert_eq!(signature.grid(60), on_grid);
+        assert_eq!(of_part(&[1, 2, 3, 4, 5], 24000.0 / 1001.0, &(12..48)), [2, 3, 4]);
     }
 }

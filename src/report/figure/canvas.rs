@@ -136,10 +136,10 @@ pub(super) enum Shape {
 /// A drawing under construction.
 #[derive(Clone, Debug)]
 pub struct Canvas {
-    width: u32,
-    height: u32,
-    shapes: Vec<Shape>,
-    pictures: Vec<(Point, RgbImage)>,
+    pub(super) width: u32,
+    pub(super) height: u32,
+    pub(super) shapes: Vec<Shape>,
+    pub(super) pictures: Vec<(Point, RgbImage)>,
 }
 
 impl Canvas {
@@ -246,14 +246,6 @@ impl Canvas {
         PngEncoder::new_with_quality(&mut png, CompressionType::Best, FilterType::Adaptive)
             .write_image(&small, self.width, self.height, image::ExtendedColorType::Rgb8)?;
         Ok(png)
-    }
-
-    /// The drawing as a PDF page.
-    ///
-    /// # Errors
-    /// When the font or a picture fails.
-    pub fn pdf(&self) -> Result<Vec<u8>> {
-        super::pdf::write((self.width, self.height), &self.shapes, &self.pictures)
     }
 
     fn replay<DB: DrawingBackend>(

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use image::RgbImage;
 use plotters::style::RGBColor;
 
-use super::canvas::{Anchor, Point, Shape, Text};
+use super::canvas::{Anchor, Canvas, Point, Shape, Text};
 use crate::media::image::encode_thumbnail;
 
 /// Points per unit.
@@ -15,11 +15,21 @@ const SCALE: f64 = 0.5;
 /// JPEG quality of pictures.
 const QUALITY: u8 = 90;
 
+impl Canvas {
+    /// The drawing as a PDF page.
+    ///
+    /// # Errors
+    /// When the font or a picture fails.
+    pub fn pdf(&self) -> Result<Vec<u8>> {
+        write((self.width, self.height), &self.shapes, &self.pictures)
+    }
+}
+
 /// The drawing as a PDF file of one page; the same drawing gives the same bytes.
 ///
 /// # Errors
 /// When the embedded font is damaged or a picture cannot be encoded.
-pub(super) fn write(
+fn write(
     (width, height): (u32, u32),
     shapes: &[Shape],
     pictures: &[(Point, RgbImage)],

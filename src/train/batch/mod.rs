@@ -306,6 +306,8 @@ mod tests {
                 face: Some(FaceBox { x1: 20, y1: 30, x2: 90, y2: 100, score: 1.0 }),
                 face_count: Some(1),
                 detector: "test".into(),
+                damage: Default::default(),
+                draw: None,
             });
         }
         let out = folder::claim_standing(&root.join("pack"), "pack").expect("claimed");

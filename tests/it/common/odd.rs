@@ -21,6 +21,10 @@ pub struct Odd {
     pub flags: codec::Flags,
     pub aspect: (i32, i32),
     pub b_frames: usize,
+    /// The encoder's own settings.
+    pub options: &'static [(&'static str, &'static str)],
+    /// Number of the transfer characteristics; 2 for none.
+    pub transfer: u8,
 }
 
 impl Odd {
@@ -33,6 +37,8 @@ impl Odd {
             flags: codec::Flags::empty(),
             aspect: (1, 1),
             b_frames: 0,
+            options: &[],
+            transfer: 2,
         }
     }
 
@@ -53,7 +59,18 @@ impl Odd {
         video.set_gop(12);
         video.set_max_b_frames(self.b_frames);
         video.set_bit_rate(4_000_000);
-        video.open_with(Dictionary::new()).expect("encoder opens")
+        let mut options = Dictionary::new();
+        self.options.iter().for_each(|(key, value)| options.set(key, value));
+        // SAFETY: a field of our encoder that is not yet open; 16 and 18 are the two values used.
+        unsafe {
+            use ffmpeg::ffi::AVColorTransferCharacteristic as Transfer;
+            (*video.as_mut_ptr()).color_trc = match self.transfer {
+                16 => Transfer::AVCOL_TRC_SMPTE2084,
+                18 => Transfer::AVCOL_TRC_ARIB_STD_B67,
+                _ => Transfer::AVCOL_TRC_UNSPECIFIED,
+            };
+        }
+        video.open_with(options).expect("encoder opens")
     }
 
     /// Writes `pictures`, all of one size, to `path`; the name's ending is the container.

@@ -9,7 +9,10 @@ use ncaers::{
         encode::{write_clip, ClipFormat, Codec},
         video::{self, DecodedFrame, FrameSink},
     },
-    similarity::hash::{hash, luma, Thumbnail},
+    similarity::{
+        hash::{hash, luma, Thumbnail},
+        plane::Plane,
+    },
 };
 
 /// What was done to a copy. Every copy is encoded anew.
@@ -111,6 +114,12 @@ pub fn hash_of(picture: &RgbImage) -> u64 {
 pub fn thumbnail(picture: &RgbImage) -> Thumbnail {
     let (width, height) = (picture.width() as usize, picture.height() as usize);
     Thumbnail::of_pixels(&luma(picture.as_raw()), width, height).expect("not empty")
+}
+
+/// The brightness of a picture.
+pub fn grey(picture: &RgbImage) -> Plane {
+    let (width, height) = (picture.width() as usize, picture.height() as usize);
+    Plane::new(width, height, luma(picture.as_raw())).expect("not empty")
 }
 
 /// Encodes and decodes the copy of a take; what has no frame left is `None`.

@@ -151,5 +151,7 @@ fn sample(manifest: &Path, split: Split, emotion: Emotion, i: usize) -> Sample {
         face: Some(FaceBox { x1: 60, y1: 40, x2: 110, y2: 90, score: 1.0 }),
         face_count: Some(1),
         detector: "test".into(),
+        damage: Default::default(),
+        draw: None,
     }
 }

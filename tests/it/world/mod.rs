@@ -185,6 +185,8 @@ fn sample(i: usize) -> Sample {
         face: Some(FaceBox { x1: 36, y1: 20, x2: 60, y2: 44, score: 9.0 }),
         face_count: Some(1),
         detector: "seeta".into(),
+        damage: Default::default(),
+        draw: None,
     }
 }
 
@@ -213,6 +215,12 @@ fn clip(i: usize) -> Clip {
         reason: None,
         group_id: clip_id(i),
         signature: None,
+        orientation: None,
+        color_transfer: None,
+        default_stream: None,
+        first_frame: None,
+        end_frame: None,
+        views: None,
     }
 }
 

@@ -1,0 +1,204 @@
+//! The part of a picture that shows something: bars, black, white or blurred, cut away.
+//!
+//! Letterboxing and pillarboxing put bars of one level beside the picture; films for upright
+//! screens fill them with the picture itself, enlarged and blurred. Both are smoother than what
+//! they frame: a line belongs to a bar as long as it is flat, or as long as neighbouring pixels
+//! along it differ much less than inside and a sharp edge ends the bar.
+use super::plane::{Area, Plane};
+
+/// Share of a side that all bars together may take.
+const MOST: f64 = 0.7;
+/// Least share of a side that a bar takes; less is no bar but the picture's edge.
+const LEAST: f64 = 0.015;
+/// Levels by which the pixels of a flat line may differ from its median, at most this share of
+/// them excepted.
+const FLAT: u8 = 10;
+const ODD: f64 = 0.01;
+/// Lines of one bar have one level, within this many.
+const SAME: i32 = 8;
+/// Mean step between neighbouring pixels along a line of a blurred bar, in levels, at most.
+const BLURRED: f64 = 1.3;
+/// Times that the steps inside must be larger than those of the bar.
+const SHARPER: f64 = 2.5;
+/// Mean step across the edge of a blurred bar, in levels, at least.
+const EDGE: f64 = 6.0;
+
+/// What remains of the picture when bars at its sides are cut away: the whole where there are none,
+/// or where nothing else would be left.
+pub fn content(picture: &Plane) -> Area {
+    let (top, bottom) = bars(&Lines { picture, upright: false });
+    let (left, right) = bars(&Lines { picture, upright: true });
+    let fits = |a: usize, b: usize, side: usize| (a + b) as f64 <= MOST * side as f64;
+    let (top, bottom) = if fits(top, bottom, picture.height) { (top, bottom) } else { (0, 0) };
+    let (left, right) = if fits(left, right, picture.width) { (left, right) } else { (0, 0) };
+    Area {
+        x: left,
+        y: top,
+        width: picture.width - left - right,
+        height: picture.height - top - bottom,
+    }
+}
+
+/// A picture's rows, or its columns.
+struct Lines<'a> {
+    picture: &'a Plane,
+    upright: bool,
+}
+
+impl Lines<'_> {
+    fn count(&self) -> usize {
+        if self.upright {
+            self.picture.width
+        } else {
+            self.picture.height
+        }
+    }
+
+    fn levels(&self, at: usize) -> Vec<u8> {
+        if self.upright {
+            self.picture.pixels[at..].iter().step_by(self.picture.width).copied().collect()
+        } else {
+            self.picture.row(at).to_vec()
+        }
+    }
+
+    fn line(&self, at: usize) -> Line {
+        Line::of(&self.levels(at))
+    }
+
+    /// Mean step from the line before to this one.
+    fn edge(&self, at: usize) -> f64 {
+        let (before, own) = (self.levels(at - 1), self.levels(at));
+        let steps = before.iter().zip(&own).map(|(a, b)| f64::from(a.abs_diff(*b)));
+        steps.sum::<f64>() / own.len() as f64
+    }
+}
+
+/// Lines of the bars in front and behind; most pictures have none, and then few lines are looked at.
+fn bars(lines: &Lines) -> (usize, usize) {
+    let n = lines.count();
+    let least = (LEAST * n as f64).ceil() as usize;
+    let (front, back) =
+        (flat((0..n).map(|i| lines.line(i))), flat((0..n).rev().map(|i| lines.line(i))));
+    if front + back >= n {
+        return (0, 0);
+    }
+    let blurred = if front.min(back) >= least { (0, 0) } else { blurred(lines) };
+    let bar = |flat: usize, blurred: usize| {
+        let bar = if flat >= least { flat } else { blurred };
+        if bar >= least {
+            bar
+        } else {
+            0
+        }
+    };
+    (bar(front, blurred.0), bar(back, blurred.1))
+}
+
+/// What is known of a line.
+struct Line {
+    level: u8,
+    flat: bool,
+    /// Mean step between neighbouring pixels.
+    step: f64,
+}
+
+impl Line {
+    fn of(row: &[u8]) -> Self {
+        let mut sorted: Vec<u8> = row.iter().step_by(row.len().div_ceil(256)).copied().collect();
+        let middle = sorted.len() / 2;
+        let level = *sorted.select_nth_unstable(middle).1;
+        let odd = row.iter().filter(|l| l.abs_diff(level) > FLAT).count();
+        let steps: u64 = row.windows(2).map(|w| u64::from(w[0].abs_diff(w[1]))).sum();
+        let step = steps as f64 / row.len().saturating_sub(1).max(1) as f64;
+        Line { level, flat: odd as f64 <= ODD * row.len() as f64, step }
+    }
+}
+
+/// Lines in front that are flat and of one level.
+fn flat(lines: impl Iterator<Item = Line>) -> usize {
+    let mut first = None;
+    let same = |line: &Line| {
+        let level = i32::from(line.level);
+        line.flat && (level - *first.get_or_insert(level)).abs() <= SAME
+    };
+    lines.take_while(same).count()
+}
+
+/// Lines in front and behind that are a blur of the picture between them: both have to be there.
+fn blurred(lines: &Lines) -> (usize, usize) {
+    let n = lines.count();
+    let smooth = |i: &usize| lines.line(*i).step <= BLURRED;
+    let front = (0..n).take_while(smooth).count();
+    if front == 0 || front == n {
+        return (0, 0);
+    }
+    let back = (0..n).rev().take_while(smooth).count();
+    if back == 0 {
+        return (0, 0);
+    }
+    let mean = |range: std::ops::Range<usize>| {
+        let count = range.len() as f64;
+        range.map(|i| lines.line(i).step).sum::<f64>() / count
+    };
+    let inside = mean(front..n - back);
+    let outside = mean(0..front).max(mean(n - back..n));
+    // An edge may lie one line off where codecs have smeared it.
+    let edge = |at: usize| {
+        let near = at.saturating_sub(1).max(1)..=(at + 1).min(n - 1);
+        near.map(|at| lines.edge(at)).fold(0.0, f64::max)
+    };
+    if inside >= SHARPER * outside && edge(front) >= EDGE && edge(n - back) >= EDGE {
+        (front, back)
+    } else {
+        (0, 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seed::Draws;
+
+    /// Noise in a frame of a level.
+    fn framed(level: u8, area: Area, (width, height): (usize, usize)) -> Plane {
+        let mut draws = Draws::new(1, "borders", "");
+        let mut pixels = vec![level; width * height];
+        for y in area.y..area.y + area.height {
+            for x in area.x..area.x + area.width {
+                pixels[y * width + x] = draws.below(256) as u8;
+            }
+        }
+        Plane { width, height, pixels }
+    }
+
+    #[test]
+    fn bars_of_one_level_are_cut_and_a_whole_picture_is_not() {
+        for level in [0, 16, 235, 255] {
+            let inside = Area { x: 0, y: 30, width: 200, height: 60 };
+            assert_eq!(content(&framed(level, inside, (200, 120))), inside);
+            let inside = Area { x: 25, y: 12, width: 150, height: 96 };
+            assert_eq!(content(&framed(level, inside, (200, 120))), inside);
+        }
+        let whole = Area { x: 0, y: 0, width: 200, height: 120 };
+        assert_eq!(content(&framed(0, whole, (200, 120))), whole);
+        let black = Plane { width: 20, height: 10, pixels: vec![16; 200] };
+        assert_eq!(content(&black), black.area());
+        // A speck on black is a picture of a speck, not bars around one.
+        let speck = Area { x: 98, y: 58, width: 4, height: 4 };
+        assert_eq!(content(&framed(0, speck, (200, 120))), whole);
+    }
+
+    #[test]
+    fn a_blurred_frame_is_cut() {
+        let inside = Area { x: 50, y: 0, width: 100, height: 120 };
+        let mut picture = framed(0, inside, (200, 120));
+        for (i, level) in picture.pixels.iter_mut().enumerate() {
+            let x = i % 200;
+            if !(50..150).contains(&x) {
+                *level = (120.0 + 60.0 * ((x + i / 200) as f64 / 60.0).sin()) as u8;
+            }
+        }
+        assert_eq!(content(&picture), inside);
+    }
+}

@@ -1,0 +1,191 @@
+//! Clips that are altered copies of each other by the views of their moments: one a second, what a
+//! still is recognised by, packed into words.
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+
+use super::{
+    candidates::candidates,
+    keypoints::Keypoint,
+    overlay::Cells,
+    pdq::{Hashed, Pdq},
+    plane::Plane,
+    view::View,
+};
+
+/// Seconds from one view to the next.
+pub const SECONDS: f64 = 1.0;
+/// Keypoints of a moment.
+pub const KEYPOINTS: usize = 48;
+/// Cells along a side that are kept of a moment.
+const SIDE: usize = 32;
+/// Words of a view beside its keypoints: the head, the area, two hashes and the cells.
+const FIXED: usize = 2 + 8 + SIDE * SIDE / 8;
+/// Words of a keypoint.
+const OF_KEYPOINT: usize = 5;
+/// Largest side of a picture in which keypoints lie.
+const MOST_PIXELS: usize = 4096;
+
+/// Two clips of which one is an altered copy of the other.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AlteredClips {
+    /// Position of one clip.
+    pub a: usize,
+    /// Position of the other, larger.
+    pub b: usize,
+    /// Moments of either that have their like in the other.
+    pub moments: usize,
+    /// Moments of the shorter.
+    pub of: usize,
+    /// Whether one is the mirror image of the other.
+    pub mirrored: bool,
+    /// Seconds by which the second starts later in the first.
+    pub shift_s: f64,
+}
+
+/// The view of a moment as words, to be kept with those of others of its clip.
+pub fn packed(picture: &Plane) -> Vec<u64> {
+    let view = View::of(picture, KEYPOINTS);
+    let [width, height] = view.cells.size().map(|side| side as u64);
+    let count = view.keypoints.len() as u64;
+    let quality = u64::from(view.hash.quality);
+    let share = |v: f32| u64::from((v.clamp(0.0, 1.0) * 65_535.0).round() as u16);
+    let area = view.area.iter().fold(0, |word, v| word << 16 | share(*v));
+    let mut words = vec![count << 48 | width << 32 | height << 16 | quality, area];
+    words.extend(view.hash.own.0);
+    words.extend(view.hash.mirrored.0);
+    words.extend(view.cells.smaller(SIDE).chunks_exact(8).map(word_of));
+    for k in &view.keypoints {
+        words.push(u64::from(k.x) << 16 | u64::from(k.y));
+        words.extend(k.descriptor);
+    }
+    words
+}
+
+/// The views of a clip's moments; those in front of the first that makes no sense, so that strange
+/// words are no more than fewer views.
+pub fn unpacked(mut words: &[u64]) -> Vec<View> {
+    let mut views = Vec::new();
+    while let Some((view, rest)) = first(words) {
+        views.push(view);
+        words = rest;
+    }
+    views
+}
+
+fn first(words: &[u64]) -> Option<(View, &[u64])> {
+    let head = *words.first()?;
+    let part = |shift: u32| (head >> shift) as usize & 0xFFFF;
+    let (count, width, height) = (part(48), part(32), part(16));
+    let fits = (1..=MOST_PIXELS).contains(&width) && (1..=MOST_PIXELS).contains(&height);
+    let length = FIXED + OF_KEYPOINT * count;
+    if !fits || words.len() < length {
+        return None;
+    }
+    let share = |i: u32| (words[1] >> (48 - 16 * i) & 0xFFFF) as f32 / 65_535.0;
+    let hash = |at: usize| Pdq([words[at], words[at + 1], words[at + 2], words[at + 3]]);
+    let levels = words[10..FIXED].iter().flat_map(|word| word.to_be_bytes()).collect();
+    let keypoint = |k: &[u64]| Keypoint {
+        x: (k[0] >> 16) as u16,
+        y: k[0] as u16,
+        descriptor: [k[1], k[2], k[3], k[4]],
+    };
+    let view = View {
+        area: [share(0), share(1), share(2), share(3)],
+        hash: Hashed { own: hash(2), mirrored: hash(6), quality: part(0) as u32 },
+        cells: Cells::of(&Plane::new(SIDE, SIDE, levels)?, (width, height)),
+        keypoints: words[FIXED..length].chunks_exact(OF_KEYPOINT).map(keypoint).collect(),
+    };
+    Some((view, &words[length..]))
+}
+
+fn word_of(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte))
+}
+
+/// The pairs of clips, out of those for which `asked(a, b)` says that anybody wants to know, of which
+/// at least half of the moments of the shorter have their like in the other, all mirrored or none;
+/// in order of position.
+pub fn altered_clips(
+    clips: &[Vec<View>],
+    asked: impl Fn(usize, usize) -> bool + Sync,
+) -> Vec<AlteredClips> {
+    let moments: Vec<(usize, usize)> =
+        clips.iter().enumerate().flat_map(|(c, v)| (0..v.len()).map(move |m| (c, m))).collect();
+    let views: Vec<Option<&View>> = moments.iter().map(|&(c, m)| Some(&clips[c][m])).collect();
+    let pairs = candidates(&views, |i, j| {
+        let (a, b) = (moments[i].0, moments[j].0);
+        a != b && asked(a, b)
+    });
+    let judged = |&(i, j): &(usize, usize)| {
+        let (change, _) = views[i]?.copy(views[j]?)?;
+        Some((moments[i], moments[j], change.mirrored))
+    };
+    let found: Vec<_> = pairs.par_iter().filter_map(judged).collect();
+    let mut by_clips: BTreeMap<(usize, usize, bool), Vec<(usize, usize)>> = BTreeMap::new();
+    for ((a, i), (b, j), mirrored) in found {
+        by_clips.entry((a, b, mirrored)).or_default().push((i, j));
+    }
+    let mut best: BTreeMap<(usize, usize), AlteredClips> = BTreeMap::new();
+    for ((a, b, mirrored), alike) in by_clips {
+        let of = clips[a].len().min(clips[b].len());
+        let moments = distinct(alike.iter().map(|m| m.0)).min(distinct(alike.iter().map(|m| m.1)));
+        let shifts: f64 = alike.iter().map(|(i, j)| *i as f64 - *j as f64).sum();
+        let shift_s = SECONDS * (shifts / alike.len() as f64).round();
+        let pair = AlteredClips { a, b, moments, of, mirrored, shift_s };
+        if 2 * moments >= of && best.get(&(a, b)).is_none_or(|other| other.moments < moments) {
+            best.insert((a, b), pair);
+        }
+    }
+    best.into_values().collect()
+}
+
+fn distinct(positions: impl Iterator<Item = usize>) -> usize {
+    positions.collect::<std::collections::BTreeSet<_>>().len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::view::tests::scene, *};
+
+    #[test]
+    fn views_come_back_from_words_and_strange_words_are_no_views() {
+        let pictures = [scene(1, 480, 270), scene(2, 480, 270)];
+        let words: Vec<u64> = pictures.iter().flat_map(packed).collect();
+        let views = unpacked(&words);
+        assert_eq!(views.len(), 2);
+        let whole = View::of(&pictures[1], KEYPOINTS);
+        assert_eq!((views[1].hash, &views[1].keypoints), (whole.hash, &whole.keypoints));
+        assert_eq!(views[1].area, [0.0, 0.0, 1.0, 1.0]);
+        assert_eq!(unpacked(&words[..words.len() - 1]).len(), 1);
+        for strange in [&[][..], &[0], &[u64::MAX; 300], &[1; 200]] {
+            assert!(unpacked(strange).is_empty());
+        }
+    }
+
+    #[test]
+    fn clips_join_when_half_of_their_moments_do_and_not_by_one_frame_of_many() {
+        let clip = |seeds: &[u64], mirror: bool| {
+            let picture = |seed: &u64| {
+                let own = scene(*seed, 480, 270);
+                if mirror {
+                    own.mirrored()
+                } else {
+                    own
+                }
+            };
+            unpacked(&seeds.iter().flat_map(|s| packed(&picture(s))).collect::<Vec<_>>())
+        };
+        let clips = [
+            clip(&[1, 2, 3, 4], false),
+            clip(&[2, 3, 4], true),
+            clip(&[4, 11, 12], false),
+            clip(&[], false),
+        ];
+        let found = altered_clips(&clips, |_, _| true);
+        let facts: Vec<_> = found.iter().map(|p| (p.a, p.b, p.moments, p.of, p.mirrored)).collect();
+        assert_eq!(facts, [(0, 1, 3, 3, true)]);
+        assert_eq!(found[0].shift_s, 1.0);
+        assert!(altered_clips(&clips, |_, _| false).is_empty());
+    }
+}

@@ -1,0 +1,360 @@
+//! Corners of a picture with what surrounds them: what is left of it after cropping, turning,
+//! scaling or covering a part.
+//!
+//! Corners are FAST-9 (Rosten and Drummond, "Machine learning for high-speed corner detection",
+//! 2006) on a pyramid, ranked by Harris' response and spread over the picture; each is turned by
+//! its intensity centroid and described by 256 comparisons of smoothed levels, as in ORB (Rublee
+//! et al., 2011). The comparisons come in pairs that are each other's reflection, so that the
+//! descriptor of the mirrored picture is the descriptor with its halves swapped.
+//!
+//! Whole numbers but for the direction, which is one division and root: same picture, same
+//! keypoints, on every machine.
+use std::sync::LazyLock;
+
+use super::plane::Plane;
+use crate::seed::Draws;
+
+/// Longer side of the picture in which corners are looked for, in pixels; larger ones are made
+/// smaller.
+pub const LONGEST: usize = 480;
+/// Levels of the pyramid, and from one to the next.
+const LEVELS: usize = 7;
+const STEP: f64 = 1.25;
+/// Levels by which nine neighbours on the circle must differ from the middle.
+const CONTRAST: u8 = 8;
+/// Pixels around a corner that are looked at.
+const RADIUS: usize = 15;
+/// Pixels of a side that hold no corner.
+const MARGIN: usize = RADIUS + 1;
+/// Cells along the longer side over which the corners of a level are spread.
+const SPREAD: usize = 8;
+/// Fractional bits of a position.
+const PLACE_BITS: u32 = 4;
+
+/// 256 comparisons.
+pub type Descriptor = [u64; 4];
+
+/// A corner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keypoint {
+    /// Column in 1/16 pixels of the picture with the longer side of at most [`LONGEST`].
+    pub x: u16,
+    /// Row, likewise.
+    pub y: u16,
+    /// What surrounds it.
+    pub descriptor: Descriptor,
+}
+
+impl Keypoint {
+    /// Its place in pixels of the picture in which it was found.
+    pub fn place(&self) -> [f64; 2] {
+        [self.x, self.y].map(|v| f64::from(v) / f64::from(1u32 << PLACE_BITS))
+    }
+}
+
+/// The descriptor in the mirrored picture.
+pub fn mirrored(descriptor: Descriptor) -> Descriptor {
+    let [a, b, c, d] = descriptor;
+    [c, d, a, b]
+}
+
+/// At most `most` keypoints of a picture, those of the finest level first.
+pub fn keypoints(picture: &Plane, most: usize) -> Vec<Keypoint> {
+    let mut level = picture.at_most(LONGEST);
+    let base = [level.width, level.height];
+    let mut found = Vec::with_capacity(most);
+    let shares: Vec<f64> = (0..LEVELS).map(|l| STEP.powi(-(l as i32))).collect();
+    let total: f64 = shares.iter().sum();
+    for (l, share) in shares.iter().enumerate() {
+        if l > 0 {
+            let side = |n: usize| (n as f64 / STEP.powi(l as i32)).round() as usize;
+            let [width, height] = base.map(side);
+            if width.min(height) <= 2 * MARGIN {
+                break;
+            }
+            level = level.scaled(width, height);
+        }
+        let quota = (most as f64 * share / total).round() as usize;
+        let scale = [0, 1].map(|i| base[i] as f64 / [level.width, level.height][i] as f64);
+        found.extend(of_level(&level, quota.min(most - found.len()), scale));
+    }
+    found
+}
+
+fn of_level(level: &Plane, quota: usize, scale: [f64; 2]) -> Vec<Keypoint> {
+    if level.width <= 2 * MARGIN || level.height <= 2 * MARGIN || quota == 0 {
+        return Vec::new();
+    }
+    let corners = spread(corners(level), level, quota);
+    let smooth = smoothed(level);
+    let keypoint = |(x, y): (usize, usize)| {
+        let place = |at: usize, scale: f64| {
+            ((at as f64 + 0.5) * scale * f64::from(1u32 << PLACE_BITS)).round() as u16
+        };
+        let descriptor = describe(&smooth, (x, y), direction(level, (x, y)));
+        Keypoint { x: place(x, scale[0]), y: place(y, scale[1]), descriptor }
+    };
+    corners.into_iter().map(keypoint).collect()
+}
+
+/// A corner and how clear it is.
+struct Corner {
+    x: usize,
+    y: usize,
+    clear: i64,
+}
+
+/// The corners that are the clearest among their eight neighbours, in row order.
+fn corners(level: &Plane) -> Vec<Corner> {
+    let width = level.width;
+    let mut clear = vec![0i64; level.pixels.len()];
+    let mut hits = Vec::new();
+    let mut maybe = vec![false; width];
+    for y in MARGIN..level.height - MARGIN {
+        promising(level, y, &mut maybe);
+        for x in MARGIN..width - MARGIN {
+            if maybe[x] && is_corner(level, x, y) {
+                let response = harris(level, x, y);
+                if response > 0 {
+                    clear[y * width + x] = response;
+                    hits.push((x, y));
+                }
+            }
+        }
+    }
+    let best = |&(x, y): &(usize, usize)| {
+        let own = clear[y * width + x];
+        // Of equals the first in row order stays.
+        let around = (y - 1..=y + 1).flat_map(|v| (x - 1..=x + 1).map(move |u| (u, v)));
+        around.filter(|at| *at != (x, y)).all(|(u, v)| {
+            let other = clear[v * width + u];
+            other < own || other == own && (v, u) > (y, x)
+        })
+    };
+    let clearest = hits.iter().filter(|at| best(at));
+    clearest.map(|&(x, y)| Corner { x, y, clear: clear[y * width + x] }).collect()
+}
+
+/// The circle of radius 3, clockwise from the top.
+const CIRCLE: [(isize, isize); 16] = [
+    (0, -3),
+    (1, -3),
+    (2, -2),
+    (3, -1),
+    (3, 0),
+    (3, 1),
+    (2, 2),
+    (1, 3),
+    (0, 3),
+    (-1, 3),
+    (-2, 2),
+    (-3, 1),
+    (-3, 0),
+    (-3, -1),
+    (-2, -2),
+    (-1, -3),
+];
+
+/// Nine neighbours in a row hold one of the top and bottom, and one of the left and right.
+fn promising(level: &Plane, y: usize, maybe: &mut [bool]) {
+    let width = level.width;
+    let inside = MARGIN..width - MARGIN;
+    let n = inside.len();
+    let row = |dy: isize, dx: isize| {
+        let start = (inside.start as isize + dx) as usize;
+        &level.row((y as isize + dy) as usize)[start..start + n]
+    };
+    let (own, up, down) = (row(0, 0), row(-3, 0), row(3, 0));
+    let (left, right) = (row(0, -3), row(0, 3));
+    let flags = &mut maybe[inside.clone()];
+    for i in 0..n {
+        let c = own[i];
+        let vertical = up[i].abs_diff(c).max(down[i].abs_diff(c));
+        let horizontal = left[i].abs_diff(c).max(right[i].abs_diff(c));
+        flags[i] = vertical.min(horizontal) > CONTRAST;
+    }
+}
+
+/// Whether nine neighbours in a row are all brighter or all darker.
+fn is_corner(level: &Plane, x: usize, y: usize) -> bool {
+    let own = level.pixels[y * level.width + x];
+    let (mut brighter, mut darker) = (0u32, 0u32);
+    for (i, (dx, dy)) in CIRCLE.iter().enumerate() {
+        let at = (y as isize + dy) as usize * level.width + (x as isize + dx) as usize;
+        let other = level.pixels[at];
+        brighter |= u32::from(other > own.saturating_add(CONTRAST)) << i;
+        darker |= u32::from(other < own.saturating_sub(CONTRAST)) << i;
+    }
+    nine_in_a_row(brighter) || nine_in_a_row(darker)
+}
+
+fn nine_in_a_row(ring: u32) -> bool {
+    let mut runs = ring | ring << 16;
+    // After shifts by 1, 2, 4 and 1 a bit stands for nine.
+    for shift in [1, 2, 4, 1] {
+        runs &= runs >> shift;
+    }
+    runs & 0xffff != 0
+}
+
+/// Harris' response over 7 x 7 pixels, with 0.04 as weight of the squared trace.
+fn harris(level: &Plane, x: usize, y: usize) -> i64 {
+    let (mut xx, mut yy, mut xy) = (0i64, 0i64, 0i64);
+    for v in y - 3..=y + 3 {
+        let own = &level.row(v)[x - 4..=x + 4];
+        let (up, down) = (&level.row(v - 1)[x - 3..=x + 3], &level.row(v + 1)[x - 3..=x + 3]);
+        for k in 0..7 {
+            let gx = i64::from(own[k + 2]) - i64::from(own[k]);
+            let gy = i64::from(down[k]) - i64::from(up[k]);
+            xx += gx * gx;
+            yy += gy * gy;
+            xy += gx * gy;
+        }
+    }
+    let trace = xx + yy;
+    (25 * (xx * yy - xy * xy) - trace * trace) / 25
+}
+
+/// The clearest `quota` of the corners, as evenly over the picture as they allow: first the best
+/// of every cell, then the second best, and so on.
+fn spread(mut corners: Vec<Corner>, level: &Plane, quota: usize) -> Vec<(usize, usize)> {
+    let cell = level.width.max(level.height).div_ceil(SPREAD);
+    let columns = level.width.div_ceil(cell);
+    let of = |c: &Corner| c.y / cell * columns + c.x / cell;
+    corners.sort_by_key(|c| (of(c), -c.clear, c.y, c.x));
+    let mut ranked: Vec<(usize, i64, usize, usize)> = Vec::with_capacity(corners.len());
+    for cell in corners.chunk_by(|a, b| of(a) == of(b)) {
+        ranked.extend(cell.iter().enumerate().map(|(rank, c)| (rank, -c.clear, c.y, c.x)));
+    }
+    ranked.sort_unstable();
+    ranked.into_iter().take(quota).map(|(.., y, x)| (x, y)).collect()
+}
+
+/// Half the width of each row of the disc.
+static DISC: LazyLock<[usize; 2 * RADIUS + 1]> = LazyLock::new(|| {
+    let radius = RADIUS as f64 + 0.5;
+    std::array::from_fn(|i| (radius * radius - (i as f64 - RADIUS as f64).powi(2)).sqrt() as usize)
+});
+
+/// Cosine and sine of the direction from the corner to the brightness around it.
+fn direction(level: &Plane, (x, y): (usize, usize)) -> (f32, f32) {
+    let (mut across, mut down) = (0i64, 0i64);
+    for (i, &half) in DISC.iter().enumerate() {
+        let row = &level.row(y + i - RADIUS)[x - half..=x + half];
+        let sum: i64 = row.iter().map(|l| i64::from(*l)).sum();
+        let first: i64 =
+            row.iter().enumerate().map(|(k, l)| (k as i64 - half as i64) * i64::from(*l)).sum();
+        across += first;
+        down += (i as i64 - RADIUS as i64) * sum;
+    }
+    let length = ((across * across + down * down) as f64).sqrt();
+    if length == 0.0 {
+        return (1.0, 0.0);
+    }
+    ((across as f64 / length) as f32, (down as f64 / length) as f32)
+}
+
+/// Comparisons as two points each, in pixels along and across the direction: the first half, and
+/// then the reflection of each.
+static PATTERN: LazyLock<Vec<[(f32, f32); 2]>> = LazyLock::new(|| {
+    let mut draws = Draws::new(1, "keypoint-pattern", "");
+    let mut point = || loop {
+        let (x, y) = (draws.normal() * 6.2, draws.normal() * 6.2);
+        if x.hypot(y) <= RADIUS as f64 - 1.5 {
+            return (x as f32, y as f32);
+        }
+    };
+    let mut pairs: Vec<[(f32, f32); 2]> = Vec::new();
+    while pairs.len() < 128 {
+        let (a, b) = (point(), point());
+        // Neighbours mostly say the same.
+        if (a.0 - b.0).hypot(a.1 - b.1) >= 4.0 {
+            pairs.push([a, b]);
+        }
+    }
+    let reflected: Vec<_> = pairs.iter().map(|pair| pair.map(|(x, y)| (x, -y))).collect();
+    pairs.into_iter().chain(reflected).collect()
+});
+
+fn describe(smooth: &Plane, (x, y): (usize, usize), (cos, sin): (f32, f32)) -> Descriptor {
+    let middle = (y * smooth.width + x) as isize;
+    let width = smooth.width as isize;
+    let level = |(along, across): (f32, f32)| {
+        let right = (cos * along - sin * across).round() as isize;
+        let down = (sin * along + cos * across).round() as isize;
+        smooth.pixels[(middle + down * width + right) as usize]
+    };
+    let mut words = [0; 4];
+    for (i, [a, b]) in PATTERN.iter().enumerate() {
+        words[i / 64] |= u64::from(level(*a) < level(*b)) << (i % 64);
+    }
+    words
+}
+
+/// Weights 1 4 6 4 1 along both sides; two pixels at every edge, where no corner is, stay.
+fn smoothed(level: &Plane) -> Plane {
+    let (width, height) = (level.width, level.height);
+    let mut rows = vec![0u16; level.pixels.len()];
+    for (row, out) in level.pixels.chunks_exact(width).zip(rows.chunks_exact_mut(width)) {
+        for (x, cell) in out[2..width - 2].iter_mut().enumerate() {
+            let w = &row[x..x + 5];
+            let [a, b, c, d, e] = [w[0], w[1], w[2], w[3], w[4]].map(u16::from);
+            *cell = a + e + 4 * (b + d) + 6 * c;
+        }
+    }
+    let mut pixels = level.pixels.clone();
+    for y in 2..height - 2 {
+        let line = |dy: usize| &rows[(y + dy - 2) * width + 2..(y + dy - 1) * width - 2];
+        let (a, b, c, d, e) = (line(0), line(1), line(2), line(3), line(4));
+        let out = &mut pixels[y * width + 2..(y + 1) * width - 2];
+        for i in 0..out.len() {
+            let [a, b, c, d, e] = [a[i], b[i], c[i], d[i], e[i]].map(u32::from);
+            out[i] = ((a + e + 4 * (b + d) + 6 * c + 128) >> 8) as u8;
+        }
+    }
+    Plane { width, height, pixels }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::view::tests::scene, *};
+
+    fn bits(a: Descriptor, b: Descriptor) -> u32 {
+        a.iter().zip(b).map(|(x, y)| (x ^ y).count_ones()).sum()
+    }
+
+    #[test]
+    fn nine_neighbours_in_a_row_make_a_corner_also_across_the_start() {
+        assert!(nine_in_a_row(0b1_1111_1111) && nine_in_a_row(0b1111_1000_0000_1111));
+        assert!(!nine_in_a_row(0b1111_1111) && !nine_in_a_row(0b0111_1011_1101_1110));
+    }
+
+    #[test]
+    fn a_mirrored_picture_has_the_mirrored_keypoints() {
+        let picture = scene(3, 480, 300);
+        let (own, turned) = (keypoints(&picture, 160), keypoints(&picture.mirrored(), 160));
+        assert!(own.len() > 100, "{}", own.len());
+        let found = own.iter().filter(|k| {
+            let [x, y] = k.place();
+            turned.iter().any(|t| {
+                let [u, v] = t.place();
+                (x - (480.0 - u)).hypot(y - v) < 1.0
+                    && bits(t.descriptor, mirrored(k.descriptor)) <= 8
+            })
+        });
+        let found = found.count();
+        assert!(5 * found > 3 * own.len(), "{found} of {}", own.len());
+    }
+
+    #[test]
+    fn plain_and_tiny_pictures_have_none_and_no_more_come_than_are_asked_for() {
+        for (width, height) in [(1, 1), (32, 32), (33, 400), (480, 20), (2000, 3)] {
+            let noise: Vec<u8> = (0..width * height).map(|i| (i * 7919 % 251) as u8).collect();
+            let plane = Plane::new(width, height, noise).expect("fits");
+            assert!(keypoints(&plane, 40).len() <= 40, "{width} {height}");
+        }
+        let flat = Plane::new(300, 200, vec![90; 60_000]).expect("fits");
+        assert!(keypoints(&flat, 100).is_empty());
+        assert!(keypoints(&scene(1, 300, 200), 0).is_empty());
+    }
+}
