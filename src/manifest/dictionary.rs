@@ -155,7 +155,7 @@ const CLIPS: &[(&str, &str)] = &[
 ];
 
 const LEDGER: &[(&str, &str)] = &[
-    ("kind", "`clip`, `segment`, `sample`, or `split` for a clip that was moved to another split"),
+    ("kind", "`file`, `clip`, `segment`, `sample`, or `split` for a clip that was moved to another split"),
     ("id", "its clip_id or sample_id"),
     ("reason", "short code, such as `unreadable` or `balance`"),
     ("detail", "the reason in words"),
