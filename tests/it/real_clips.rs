@@ -399,9 +399,9 @@ fn broken(path: &Path, from: usize, to: usize) {
     let data = bytes.windows(4).position(|w| w == b"movi").expect("data") + 12;
     let length = bytes.len() - data;
     let mut draws = Draws::new(3, "noise", "");
-    for at in data + length * from / 100..data + length * to / 100 {
+    for byte in &mut bytes[data + length * from / 100..data + length * to / 100] {
         if draws.below(12) == 0 {
-            bytes[at] = draws.below(256) as u8;
+            *byte = draws.below(256) as u8;
         }
     }
     fs::write(path, bytes).expect("write");
