@@ -33,6 +33,7 @@ fn main() {
 /// Every file of the folder `experiments` as an array of its path below it and its text.
 fn experiments() -> String {
     println!("cargo:rerun-if-changed=experiments");
+    println!("cargo:rerun-if-changed=experiments/recipes");
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
     let root = root.join("experiments");
     let (mut open, mut files) = (vec![root.clone()], Vec::new());

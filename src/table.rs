@@ -233,6 +233,10 @@ fn number_parts(text: &str) -> [Option<&str>; 4] {
     let ends = ends.and_then(|(inside, _)| inside.split_once(','));
     let (lo, hi) = ends.map_or((None, None), |(lo, hi)| (Some(lo.trim()), Some(hi.trim())));
     let before = text.split(['[', '(']).next().unwrap_or_default();
+    if let Some(bound) = before.trim().strip_prefix("<= ").filter(is_number) {
+        // No value is known, only that it is no larger.
+        return [None, None, Some(bound), None];
+    }
     let sd = before.split_once('±').and_then(|(_, rest)| rest.split_whitespace().next());
     let [mut value, lo, hi, sd] =
         [before.split_whitespace().next(), lo, hi, sd].map(|part| part.filter(is_number));

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::{json, Value};
 
-use super::{merge::IMAGES, tables::Tables};
+use super::{settings::IMAGES, tables::Tables};
 use crate::{
     digest,
     folder::OutputFolder,

@@ -9,7 +9,6 @@ use std::{
 
 use anyhow::{anyhow, ensure, Result};
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
@@ -18,7 +17,9 @@ use super::{
     inputs::{self, listing_digest},
     journal::Journal,
     merge,
+    rows::Parts,
     rules::Configuration,
+    settings::{ImportConfig, IMAGES},
     Outcome,
 };
 use crate::{
@@ -27,7 +28,7 @@ use crate::{
     face::{
         self,
         boxes::{Boxes, Format},
-        Choice, Detector,
+        Detector,
     },
     folder::{self, Claim, OutputFolder},
     media::{image as picture, orientation},
@@ -38,35 +39,8 @@ use crate::{
         hash::{self, Thumbnail},
         plane::Plane,
     },
-    split::{holdout::ValShare, Balance, OnLeak, Shares},
+    split::holdout::ValShare,
 };
-
-/// Everything that the bytes of an imported data set depend on, beside the stills.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ImportConfig {
-    /// Seed of the split, where the corpus has none.
-    pub seed: u64,
-    /// Layout of the stills.
-    pub layout: String,
-    /// Detector's name with settings, or the kind of box files with the digest of their bytes.
-    pub detector_settings: String,
-    /// Which of several faces a sample gets.
-    pub choose: Choice,
-    /// What is added on every side of the chosen box, as a share of its size.
-    pub margin: f64,
-    /// Whether stills without a face are left out.
-    pub require_face: bool,
-    /// Balance of classes.
-    pub balance: Balance,
-    /// Shares of the splits for corpora without one.
-    pub split: Shares,
-    /// What happens to pictures in two splits.
-    pub on_leak: OnLeak,
-    /// Share of training that becomes validation, in percent; `None` where the stills come with a
-    /// validation part or without any split.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub val_share: Option<ValShare>,
-}
 
 /// What somebody asked for by name, so that what would be ignored is refused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -103,24 +77,6 @@ impl Asked {
         );
         ensure!(nothing, "the stills have no split of their own, so --val-share would not be used; --split makes all three parts");
         Ok(None)
-    }
-}
-
-impl ImportConfig {
-    /// Stills as they are, by name of their layout: no faces, nothing cut for balance.
-    pub fn new(seed: u64, layout: &str) -> Self {
-        ImportConfig {
-            seed,
-            layout: layout.to_owned(),
-            detector_settings: face::NONE.to_owned(),
-            choose: Choice::Highest,
-            margin: 0.0,
-            require_face: false,
-            balance: Balance::None,
-            split: Shares::DEFAULT,
-            on_leak: OnLeak::RemoveEval,
-            val_share: None,
-        }
     }
 }
 
@@ -176,12 +132,8 @@ pub fn import(
         None => Vec::new(),
     };
     let configuration = Configuration::Import(config);
-    let parts = merge::Parts {
-        config: &configuration,
-        listing: &listing,
-        results: found.clips,
-        same_video,
-    };
+    let parts =
+        Parts { config: &configuration, listing: &listing, results: found.clips, same_video };
     let mut summary = merge::write(parts, found.stage_seconds, &out)?;
     summary.refuse_empty(&out)?;
     summary.seconds = start.elapsed().as_secs_f64();
@@ -424,5 +376,5 @@ fn image_path(clip_id: &str, codec: &str) -> String {
     let (split, class, stem) = (part(), part(), part());
     let hash = &digest::sha256_hex(clip_id.as_bytes())[..8];
     let ending = if codec == "png" { "png" } else { "jpg" };
-    format!("{}/{split}/{class}/{stem}_{hash}.{ending}", merge::IMAGES)
+    format!("{}/{split}/{class}/{stem}_{hash}.{ending}", IMAGES)
 }

@@ -14,8 +14,9 @@ use super::{
     clip::ClipResult,
     croissant,
     journal::{Journal, Results},
-    rows,
+    rows::{self, Parts},
     rules::Configuration,
+    settings::IMAGES,
     tables::{self, Tables},
     Config, Shard, Summary,
 };
@@ -25,23 +26,6 @@ use crate::{
     manifest::Meta,
     record::LedgerKind,
 };
-
-/// The folder of pictures inside a build's folder.
-pub(super) const IMAGES: &str = "images";
-
-/// Everything that the finished folder is made from.
-#[derive(Debug)]
-pub struct Parts<'a> {
-    /// What it was built or imported with.
-    pub config: &'a Configuration,
-    /// All clips of the corpus.
-    pub listing: &'a Listing,
-    /// What came of those that were opened, by clip_id.
-    pub results: BTreeMap<String, ClipResult>,
-    /// Clips that are one video though no group says so, by position in the listing: they stay
-    /// together when a validation part is carved out of training.
-    pub same_video: Vec<(usize, usize)>,
-}
 
 /// The tables of the data set: clips grouped, split where the corpus has no split, freed of leaks
 /// and balanced. Pure.
@@ -111,7 +95,7 @@ struct ShardFolder {
 impl ShardFolder {
     /// All clips of the corpus, this shard's and the others'.
     fn listing(&self) -> Result<Listing> {
-        let path = self.path.join(super::build::LISTING);
+        let path = self.path.join(super::settings::LISTING);
         let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         serde_json::from_slice(&text).with_context(|| format!("{} is damaged", path.display()))
     }

@@ -25,21 +25,22 @@ pub mod rebuild;
 pub mod recipe;
 mod rows;
 mod rules;
+mod settings;
 mod tables;
 pub mod verify;
 pub mod withdraw;
 mod worker;
 
-pub use build::{
-    identity, plan, run, shard_identity, Config, ImageFormat, Options, Outcome, Shard, Summary,
-};
+pub use build::{identity, plan, run, shard_identity};
 pub use clip::{ClipResult, DecodedFacts, Lost, SavedFrame, Still};
 pub use diff::{compare, diff, Comparison, KINDS as DIFFERENCES};
 pub use export::{export, Exported, LAYOUTS};
-pub use import::{import, Asked, Faces, ImportConfig};
+pub use import::{import, Asked, Faces};
 pub use inputs::Clips;
-pub use merge::{merge_shards, tables, Parts};
+pub use merge::{merge_shards, tables};
 pub use publication::Publication;
+pub use rows::Parts;
 pub use rules::{Configuration, Rules};
+pub use settings::{Config, ImageFormat, ImportConfig, Options, Outcome, Shard, Summary};
 pub use tables::Tables;
 pub use worker::serve;

@@ -7,8 +7,7 @@ use anyhow::Result;
 
 use super::{
     clip::{ClipResult, Lost, SavedFrame},
-    merge::Parts,
-    rules::Rules,
+    rules::{Configuration, Rules},
     tables::{Drawn, Fate, Tables},
 };
 use crate::{
@@ -21,6 +20,20 @@ use crate::{
     },
     split,
 };
+
+/// Everything that the finished folder is made from.
+#[derive(Debug)]
+pub struct Parts<'a> {
+    /// What it was built or imported with.
+    pub config: &'a Configuration,
+    /// All clips of the corpus.
+    pub listing: &'a Listing,
+    /// What came of those that were opened, by clip_id.
+    pub results: BTreeMap<String, ClipResult>,
+    /// Clips that are one video though no group says so, by position in the listing: they stay
+    /// together when a validation part is carved out of training.
+    pub same_video: Vec<(usize, usize)>,
+}
 
 /// The data set without metadata.
 ///

@@ -1,7 +1,7 @@
 //! What the rows of a data set depend on, whether it was built from clips or imported.
 use serde::{Deserialize, Serialize};
 
-use super::{import::ImportConfig, Config};
+use super::{Config, ImportConfig};
 use crate::{
     face,
     split::{holdout::ValShare, Balance, OnLeak, Shares},

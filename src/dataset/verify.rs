@@ -10,9 +10,9 @@ use anyhow::{Context, Result};
 use rayon::prelude::*;
 
 use super::{
-    merge::IMAGES,
     rebuild::{MISSING, REMARKS},
     rules::{Configuration, Rules},
+    settings::IMAGES,
 };
 use crate::{
     digest, face, folder,

@@ -149,7 +149,10 @@ fn few_launches_give_what_every_layer_by_itself_gives() {
             assert!((a - b).abs() < 1e-5 * a.abs(), "{train:?} {branch:?}: {a} is not {b}");
         }
         let apart = apart(&layers.network, &few.network);
-        assert!(apart < 1e-5, "{train:?} {branch:?}: {apart}");
+        // Adam divides by the size of the gradients: where they are zero but for rounding (biases in
+        // front of a normalisation), it makes steps of the size of the rate out of the last bits.
+        let most = if train.optimizer == OptimizerKind::Adam { 1e-3 } else { 1e-5 };
+        assert!(apart < most, "{train:?} {branch:?}: {apart}");
     }
 }
 

@@ -183,6 +183,7 @@ fn pictures_that_nobody_looks_at_are_listed() {
     }
     fs::create_dir_all(root.join("train/Sad/@eaDir")).unwrap();
     save(&root, "train/Sad/@eaDir/6.png", &shot(6, 1));
+    fs::create_dir_all(root.join("test/Sad")).unwrap();
     fs::write(root.join("test/Sad/4.webp"), "of another format").unwrap();
     fs::write(root.join("test/Sad/5.png"), "broken").unwrap();
     fs::write(root.join("test/Sad/notes.txt"), "no picture").unwrap();

@@ -28,7 +28,8 @@ fn corpus(root: &Path) {
 
 fn import(root: &Path, out: &Path, policy: &str) -> assert_cmd::assert::Assert {
     let mut command = ncaers();
-    command.args(["import", "--layout", "caer-s", "--on-leak", policy, "--root"]).arg(root);
+    command.args(["import", "--layout", "caer-s", "--on-leak", policy, "--val-share", "0"]);
+    command.arg("--root").arg(root);
     command.arg("--out").arg(out).assert()
 }
 

@@ -328,7 +328,9 @@ fn check_cuts(path: &Path) {
     let whole = fs::read(path).expect("read");
     let (facts, _) = all(path, 9);
     assert_eq!(facts.damage, Vec::<String>::new(), "{path:?}");
-    for percent in [50, 70, 95, 99] {
+    // A transport stream tells no length: what ends behind a whole picture is not known to be cut.
+    let most = if path.extension().is_some_and(|e| e == "ts" || e == "m2ts") { 95 } else { 99 };
+    for percent in [50, 70, 95, 99].into_iter().filter(|percent| *percent <= most) {
         fs::write(path, &whole[..whole.len() * percent / 100 - 1]).expect("write");
         let mut plan = Every { step: 9, ..Every::default() };
         if let Ok(facts) = decode(path, false, &mut plan) {

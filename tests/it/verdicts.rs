@@ -24,11 +24,12 @@ fn read(world: &World, name: &str) -> String {
     fs::read_to_string(world.out().join(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
 }
 
-/// Rows of a table as cells, without the heading.
+/// Rows of a table as the report shows them, cell by cell, without heading and bold.
 fn rows(world: &World, name: &str) -> Vec<Vec<String>> {
-    let text = read(world, &format!("tables/{name}.csv"));
-    let mut reader = csv::Reader::from_reader(text.as_bytes());
-    reader.records().map(|row| row.expect("CSV").iter().map(str::to_owned).collect()).collect()
+    let text = read(world, &format!("tables/{name}.md"));
+    let lines = text.lines().filter(|line| line.starts_with("| ")).skip(2);
+    let cell = |cell: &str| cell.replace("**", "").replace('\\', "");
+    lines.map(|line| line.trim_matches(['|', ' ']).split(" | ").map(cell).collect()).collect()
 }
 
 /// The first number of a cell such as `74.29 ± 20.72 ≈`.

@@ -181,7 +181,7 @@ fn a_missing_face_is_named() {
 #[test]
 fn what_is_no_manifest_is_one_line() {
     let dir = tempfile::tempdir().expect("temp dir");
-    assert!(complaints(dir.path()).contains("cannot read"));
+    assert!(complaints(dir.path()).contains("is not a manifest folder"));
     fs::write(dir.path().join("samples.parquet"), "not Parquet").expect("write");
     let text = complaints(dir.path());
     assert!(text.contains("not a readable Parquet file"), "{text}");

@@ -195,6 +195,9 @@ mod tests {
             assert!(plan.show.id.starts_with(plan.split.name()));
             assert!(plan.person.starts_with(&plan.show.id));
         }
+        let containers: std::collections::BTreeSet<_> =
+            plans.iter().map(|p| p.show.container).collect();
+        assert_eq!(containers.into_iter().collect::<Vec<_>>(), ["avi", "mkv", "mp4"]);
         let n = |split| plans.iter().filter(|p| p.split == split).count();
         assert_eq!(Split::ALL.map(n), [7 * 40, 7 * 9, 7 * 18]);
     }

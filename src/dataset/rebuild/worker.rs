@@ -29,6 +29,8 @@ use crate::{
     similarity::hash::{self, distance, Thumbnail, UNINFORMATIVE},
 };
 
+/// Bits of 64 in which the hashes of a copy differ on average at most, laid rightly.
+const NEAR: f64 = 12.0;
 /// JPEG quality where a recipe does not say.
 const QUALITY: u8 = 95;
 /// Bits per moment by which another offset has to fit better than none.
@@ -344,8 +346,9 @@ fn best_offset(signature: &[u64], fps: f64, frames: &[u64]) -> i64 {
     let best = all.min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)).then(a.2.cmp(&b.2)));
     match (best, mean(0)) {
         (Some((least, _, _)), Some(none)) if none <= least + CLEARLY => 0,
-        (Some((_, _, offset)), _) => offset,
-        (None, _) => 0,
+        (Some((least, _, offset)), _) if least <= NEAR => offset,
+        // Nothing looks like the clip, laid in whatever way.
+        _ => 0,
     }
 }
 
