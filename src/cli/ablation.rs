@@ -9,10 +9,13 @@ use super::{
     slurm::{self, SlurmArgs, Work},
     Done,
 };
-use crate::experiment::{
-    ablation::{Ablation, Finished},
-    executor::{slurm::folder_beside, Task},
-    Grid,
+use crate::{
+    experiment::{
+        ablation::{Ablation, Finished},
+        executor::{slurm::folder_beside, Task},
+        Grid,
+    },
+    progress,
 };
 
 /// Train and predict a grid of runs, resumable, and end in its report
@@ -89,5 +92,17 @@ fn run_on_cluster(args: &Args, ablation: &Ablation) -> Result<Done> {
         is_done: &|task| ablation.is_done(&task.name),
         result: &ablation.report,
     };
-    slurm::run(&args.slurm, resources, work)
+    let done = slurm::run(&args.slurm, resources, work)?;
+    let impossible = ablation.impossible();
+    if impossible.is_empty() {
+        return Ok(done);
+    }
+    progress::message(done.text.trim_end());
+    let why: Vec<_> = impossible.iter().map(|(run, why)| format!("{run}: {why}")).collect();
+    anyhow::bail!(
+        "{} of {} runs cannot be made ({})",
+        impossible.len(),
+        ablation.grid.runs.len(),
+        why.join("; ")
+    );
 }

@@ -185,6 +185,12 @@ impl Ablation {
         }
     }
 
+    /// The runs that cannot be made, by folder, with the reasons.
+    pub fn impossible(&self) -> BTreeMap<String, String> {
+        let why = |run: &GridRun| (run.folder.clone(), obstacles(&run.experiment).join("; "));
+        self.grid.runs.iter().map(why).filter(|(_, why)| !why.is_empty()).collect()
+    }
+
     /// Whether every run is complete or cannot be made.
     pub fn is_over(&self) -> bool {
         self.grid.runs.iter().all(|run| {

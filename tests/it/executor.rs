@@ -327,7 +327,7 @@ mod grid {
         grid(&world, false, 2);
         let message = stderr_of(&mut ablation(&world, "far", Some(&fake), &["--wait"]), 1);
         assert!(message.contains("no/such/file.safetensors"), "{message}");
-        assert!(message.contains("1 of 2 runs are not finished (none-1)"), "{message}");
+        assert!(message.contains("1 of 2 runs cannot be made (none-1: "), "{message}");
         assert!(world.path("far-report/index.html").is_file());
         grid(&world, true, 2);
         let done = ablation(&world, "far", Some(&fake), &["--wait"]).assert().success();
