@@ -98,6 +98,7 @@ impl SlurmArgs {
         }
     }
 
+    #[cfg(feature = "torch")]
     /// Whether nothing is to be begun: the flags only ask or write scripts.
     pub fn only_asks(&self) -> bool {
         self.status || self.scripts_only

@@ -27,6 +27,7 @@ mod layout;
 mod network;
 #[cfg(feature = "torch")]
 mod painter;
+#[cfg(feature = "torch")]
 mod rect;
 #[cfg(feature = "torch")]
 mod resize;
