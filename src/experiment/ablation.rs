@@ -472,7 +472,11 @@ fn execute(
     progress: &GridProgress,
     placement: Placement,
 ) -> Result<Vec<Outcome>> {
-    ctrlc::set_handler(|| STOP.store(true, Ordering::SeqCst)).context("cannot watch Ctrl-C")?;
+    match ctrlc::set_handler(|| STOP.store(true, Ordering::SeqCst)) {
+        // Of several grids the first has set it.
+        Ok(()) | Err(ctrlc::Error::MultipleHandlers) => {}
+        Err(error) => return Err(error).context("cannot watch Ctrl-C"),
+    }
     let program = std::env::current_exe().context("cannot find this program's own file")?;
     let local = Local { program, jobs, stop: &STOP, placement };
     Ok(progress.during(|| local.run(tasks, &|task, outcome| progress.ended(task, outcome))))
