@@ -96,7 +96,7 @@ pub fn figure(study: &Study, problems: &mut Vec<String>) -> Option<Section> {
     let picture =
         "<img src=\"figures/attention.png\" alt=\"Attention maps, one column per sample\" \
         loading=\"lazy\" style=\"width:100%;min-width:700px;height:auto\">\n";
-    let scrolled = scrolling("Attention maps", picture);
+    let scrolled = scrolling("One column of maps per sample", picture);
     section.blocks.push(Block::Html(format!("<figure>{scrolled}</figure>\n")));
     Some(section)
 }

@@ -231,7 +231,8 @@ fn page_data(study: &Study, scores: &Scores, thumbs: &Thumbs) -> Value {
             "name": sections::run_label(run), "predicted": predicted, "confidence": confidence,
         });
         if study.samples.len() * study.runs.len() <= MOST_PROBABILITIES {
-            models[i]["probabilities"] = answers.rows.iter().map(probabilities).collect();
+            models[i]["probabilities"] =
+                answers.rows.iter().map(probabilities).collect::<String>().into();
         }
     }
     let mut pairs = Map::new();
