@@ -171,14 +171,20 @@ fn first_foreign(out: &Path) -> Result<Option<PathBuf>> {
     for entry in fs::read_dir(out).with_context(failed)? {
         names.push(entry.with_context(failed)?.file_name());
     }
-    // A claim that was interrupted before its record was written leaves these two.
+    // A claim leaves these before its record is written, be it interrupted or just being made by
+    // another process; what that one renames between the listing and the look is gone.
+    let is_part_of = |name: &OsStr, target: &str| {
+        let part = atomic::part_path(&out.join(target));
+        part.file_name() == Some(name) && is_file(&part)
+    };
+    let is_gone = |name: &OsStr| {
+        fs::symlink_metadata(out.join(name)).is_err_and(|e| e.kind() == ErrorKind::NotFound)
+    };
     let ours = |name: &OsStr| match name.to_str() {
         Some(LOCK) => is_file(&out.join(LOCK)),
         Some(FILES) => fs::read_to_string(out.join(FILES)).is_ok_and(|t| t.starts_with(HEADER)),
-        _ => {
-            let part = atomic::part_path(&out.join(CONFIGURATION));
-            part.file_name() == Some(name) && is_file(&part)
-        }
+        Some(CONFIGURATION) => is_file(&out.join(CONFIGURATION)),
+        _ => is_part_of(name, CONFIGURATION) || is_part_of(name, FILES) || is_gone(name),
     };
     names.retain(|name| !ours(name));
     Ok(names.into_iter().min().map(PathBuf::from))

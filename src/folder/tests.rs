@@ -151,6 +151,27 @@ fn workers_see_what_others_wrote_and_the_list_is_in_order() {
 }
 
 #[test]
+fn many_processes_join_a_folder_that_one_of_them_is_making() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    for round in 0..200 {
+        let out = dir.path().join(round.to_string());
+        let start = std::sync::Barrier::new(4);
+        std::thread::scope(|scope| {
+            for writer in 0..4 {
+                let (out, start) = (&out, &start);
+                scope.spawn(move || {
+                    start.wait();
+                    let folder = claim_shared(out, "test").expect("joined");
+                    folder.write(format!("{writer}.txt"), b"x").expect("written");
+                });
+            }
+        });
+        let names = claim_shared(&out, "test").expect("joined again").names();
+        assert_eq!(names.len(), 4, "round {round}: {names:?}");
+    }
+}
+
+#[test]
 fn leftovers_of_a_killed_writer_go_and_half_a_line_is_no_name() {
     let dir = tempfile::tempdir().expect("temp dir");
     let folder = fresh(dir.path());
