@@ -58,9 +58,10 @@ impl Plane {
         let mut narrow = vec![0u16; width * self.height];
         for (row, out) in self.pixels.chunks_exact(self.width).zip(narrow.chunks_exact_mut(width)) {
             for (cell, tap) in out.iter_mut().zip(&across) {
-                let levels = &row[tap.first..tap.first + tap.weights.len()];
-                let sum: u32 =
-                    levels.iter().zip(&tap.weights).map(|(l, w)| u32::from(*l) * w).sum();
+                // Weights sum up to 1, so that nothing overflows; a check would cost a third.
+                let weighted = row[tap.first..].iter().zip(&tap.weights);
+                let sum = weighted
+                    .fold(0u32, |sum, (l, w)| sum.wrapping_add(u32::from(*l).wrapping_mul(*w)));
                 // Four fractional bits are kept for the second pass.
                 *cell = (sum >> (WEIGHT_BITS - 4)) as u16;
             }
@@ -71,7 +72,8 @@ impl Plane {
             sums.fill(1 << (WEIGHT_BITS + 3));
             for (k, weight) in tap.weights.iter().enumerate() {
                 let row = &narrow[(tap.first + k) * width..][..width];
-                sums.iter_mut().zip(row).for_each(|(s, l)| *s += u32::from(*l) * weight);
+                let weighted = |l: &u16| u32::from(*l).wrapping_mul(*weight);
+                sums.iter_mut().zip(row).for_each(|(s, l)| *s = s.wrapping_add(weighted(l)));
             }
             pixels.extend(sums.iter().map(|s| (s >> (WEIGHT_BITS + 4)).min(255) as u8));
         }
