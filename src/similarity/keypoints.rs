@@ -199,20 +199,57 @@ fn rings(level: &Plane, circle: &[usize; 16], x: usize, y: usize) -> Rings {
         square[place..].first_chunk().expect("a margin lies below")
     };
     let own = at(3 * level.width + 3);
-    let high = own.map(|own| own.saturating_add(CONTRAST));
-    let low = own.map(|own| own.saturating_sub(CONTRAST));
     let (mut brighter, mut darker) = ([[0u8; TOGETHER]; 2], [[0u8; TOGETHER]; 2]);
-    for (i, &place) in circle.iter().enumerate() {
-        let (other, bit) = (at(place), 1 << (i % 8));
-        let (brighter, darker) = (&mut brighter[i / 8], &mut darker[i / 8]);
-        for k in 0..TOGETHER {
-            brighter[k] |= if other[k] > high[k] { bit } else { 0 };
-            darker[k] |= if other[k] < low[k] { bit } else { 0 };
-        }
+    for half in [0, 1] {
+        let eight = std::array::from_fn(|i| at(circle[8 * half + i]));
+        (brighter[half], darker[half]) = differing(own, eight);
     }
     let word =
         |halves: &[[u8; TOGETHER]; 2], k: usize| u16::from_le_bytes([halves[0][k], halves[1][k]]);
     std::array::from_fn(|k| [word(&brighter, k), word(&darker, k)])
+}
+
+/// For each pixel, which of its eight others are brighter and which darker, a bit each.
+#[cfg(target_arch = "x86_64")]
+fn differing(
+    own: &[u8; TOGETHER],
+    others: [&[u8; TOGETHER]; 8],
+) -> ([u8; TOGETHER], [u8; TOGETHER]) {
+    use std::arch::x86_64::*;
+    // SAFETY: every x86-64 has SSE2, and all that is read or written has 16 bytes.
+    unsafe {
+        let load = |bytes: &[u8; TOGETHER]| _mm_loadu_si128(bytes.as_ptr().cast());
+        let (own, contrast, zero) = (load(own), _mm_set1_epi8(CONTRAST as i8), _mm_setzero_si128());
+        let (high, low) = (_mm_adds_epu8(own, contrast), _mm_subs_epu8(own, contrast));
+        let (mut brighter, mut darker) = (zero, zero);
+        for (i, other) in others.into_iter().enumerate() {
+            let (other, bit) = (load(other), _mm_set1_epi8((1u8 << i) as i8));
+            // What a byte exceeds another by is 0 where it does not.
+            let is_not_above = |a, b| _mm_cmpeq_epi8(_mm_subs_epu8(a, b), zero);
+            brighter = _mm_or_si128(brighter, _mm_andnot_si128(is_not_above(other, high), bit));
+            darker = _mm_or_si128(darker, _mm_andnot_si128(is_not_above(low, other), bit));
+        }
+        let mut bytes = ([0; TOGETHER], [0; TOGETHER]);
+        _mm_storeu_si128(bytes.0.as_mut_ptr().cast(), brighter);
+        _mm_storeu_si128(bytes.1.as_mut_ptr().cast(), darker);
+        bytes
+    }
+}
+
+/// For each pixel, which of its eight others are brighter and which darker, a bit each.
+#[cfg(not(target_arch = "x86_64"))]
+fn differing(
+    own: &[u8; TOGETHER],
+    others: [&[u8; TOGETHER]; 8],
+) -> ([u8; TOGETHER], [u8; TOGETHER]) {
+    let mut bytes = ([0; TOGETHER], [0; TOGETHER]);
+    for (i, other) in others.into_iter().enumerate() {
+        for k in 0..TOGETHER {
+            bytes.0[k] |= u8::from(other[k] > own[k].saturating_add(CONTRAST)) << i;
+            bytes.1[k] |= u8::from(other[k] < own[k].saturating_sub(CONTRAST)) << i;
+        }
+    }
+    bytes
 }
 
 /// Whether nine neighbours of a ring are set.
@@ -228,26 +265,80 @@ fn nine_in_a_row(ring: u16) -> bool {
 
 /// Harris' response over 7 x 7 pixels, with 0.04 as weight of the squared trace.
 fn harris(level: &Plane, x: usize, y: usize) -> i64 {
-    // Eight columns fill a register; the last is not of the seven. Sums fit 32 bits by far.
-    let mut sums = [[0i32; 8]; 3];
+    let mut sums = Products::default();
     for v in y - 3..=y + 3 {
         let at = |row: usize, x: usize| -> &[u8; 8] {
             level.pixels[row * level.width + x..].first_chunk().expect("a margin lies around")
         };
-        let (left, right) = (at(v, x - 4), at(v, x - 2));
-        let (up, down) = (at(v - 1, x - 3), at(v + 1, x - 3));
-        for k in 0..8 {
-            let gx = i16::from(right[k]).wrapping_sub(i16::from(left[k]));
-            let gy = i16::from(down[k]).wrapping_sub(i16::from(up[k]));
-            let (gx, gy) = (i32::from(gx), i32::from(gy));
-            sums[0][k] = sums[0][k].wrapping_add(gx.wrapping_mul(gx));
-            sums[1][k] = sums[1][k].wrapping_add(gy.wrapping_mul(gy));
-            sums[2][k] = sums[2][k].wrapping_add(gx.wrapping_mul(gy));
-        }
+        sums.add([at(v, x - 4), at(v, x - 2)], [at(v - 1, x - 3), at(v + 1, x - 3)]);
     }
-    let [xx, yy, xy] = sums.map(|sums| sums[..7].iter().map(|&sum| i64::from(sum)).sum::<i64>());
+    let [xx, yy, xy] = sums.totals();
     let trace = xx + yy;
     (25 * (xx * yy - xy * xy) - trace * trace) / 25
+}
+
+/// Sums of products of slopes over rows of seven pixels: along x, along y, and of both. All of them
+/// fit 32 bits by far.
+#[cfg(target_arch = "x86_64")]
+struct Products([std::arch::x86_64::__m128i; 3]);
+
+#[cfg(target_arch = "x86_64")]
+impl Default for Products {
+    fn default() -> Self {
+        // SAFETY: every x86-64 has SSE2.
+        Products([unsafe { std::arch::x86_64::_mm_setzero_si128() }; 3])
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Products {
+    /// A row: left and right neighbours, upper and lower ones. Eight fill a register; the last is
+    /// not counted.
+    fn add(&mut self, [left, right]: [&[u8; 8]; 2], [up, down]: [&[u8; 8]; 2]) {
+        use std::arch::x86_64::*;
+        // SAFETY: every x86-64 has SSE2, and all that is read has eight bytes.
+        unsafe {
+            let load = |bytes: &[u8; 8]| {
+                _mm_unpacklo_epi8(_mm_loadl_epi64(bytes.as_ptr().cast()), _mm_setzero_si128())
+            };
+            let seven = _mm_setr_epi16(-1, -1, -1, -1, -1, -1, -1, 0);
+            let gx = _mm_and_si128(_mm_sub_epi16(load(right), load(left)), seven);
+            let gy = _mm_and_si128(_mm_sub_epi16(load(down), load(up)), seven);
+            for (sum, (a, b)) in self.0.iter_mut().zip([(gx, gx), (gy, gy), (gx, gy)]) {
+                *sum = _mm_add_epi32(*sum, _mm_madd_epi16(a, b));
+            }
+        }
+    }
+
+    fn totals(self) -> [i64; 3] {
+        self.0.map(|sums| {
+            // SAFETY: a register is four numbers of 32 bits.
+            let four: [i32; 4] = unsafe { std::mem::transmute(sums) };
+            four.iter().map(|&sum| i64::from(sum)).sum()
+        })
+    }
+}
+
+/// Sums of products of slopes over rows of seven pixels: along x, along y, and of both.
+#[cfg(not(target_arch = "x86_64"))]
+#[derive(Default)]
+struct Products([i64; 3]);
+
+#[cfg(not(target_arch = "x86_64"))]
+impl Products {
+    /// A row: left and right neighbours, upper and lower ones; the last of eight is not counted.
+    fn add(&mut self, [left, right]: [&[u8; 8]; 2], [up, down]: [&[u8; 8]; 2]) {
+        for k in 0..7 {
+            let gx = i64::from(right[k]) - i64::from(left[k]);
+            let gy = i64::from(down[k]) - i64::from(up[k]);
+            let added = [gx * gx, gy * gy, gx * gy];
+            self.0.iter_mut().zip(added).for_each(|(sum, product)| *sum += product);
+        }
+    }
+
+    fn totals(self) -> [i64; 3] {
+        self.0
+    }
 }
 
 /// The clearest `quota` of the corners, as evenly over the picture as they allow: first the best
