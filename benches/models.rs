@@ -9,7 +9,7 @@ fn main() {}
 #[cfg(feature = "torch")]
 fn main() {
     let options = speed::Options::parse(std::env::args().skip(1));
-    ncaers::train::keep_memory();
+    ncaers::internals::train::keep_memory();
     println!("{}", speed::measure(&options));
 }
 
@@ -17,7 +17,7 @@ fn main() {
 mod speed {
     use std::{collections::BTreeMap, time::Instant};
 
-    use ncaers::model::{self, Input, Inputs, Model, ModelConfig, Pass};
+    use ncaers::internals::model::{self, Input, Inputs, Model, ModelConfig, Pass};
     use serde_json::json;
     use tch::{nn, Device, Kind, Tensor};
 

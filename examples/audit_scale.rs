@@ -11,21 +11,23 @@
 use std::{ops::Range, path::Path, process::Command, time::Instant};
 
 use ncaers::{
-    record::{Emotion, Split},
-    report::figure::{growth, Growth},
-    seed::Draws,
-    similarity::{
-        features::ThumbnailFeatures,
-        groups,
-        hash::{hash, Thumbnail},
-        images::{self, ImageEntry, Part, Rule},
-        near_duplicates::{altered, leak, videos},
-        pairs::links,
-        plane::Plane,
-        runs::runs,
-        view::{View, KEYPOINTS},
-        Member,
+    internals::{
+        report::figure::{growth, Growth},
+        seed::Draws,
+        similarity::{
+            features::ThumbnailFeatures,
+            groups,
+            hash::{hash, Thumbnail},
+            images::{self, ImageEntry, Part, Rule},
+            near_duplicates::{altered, leak, videos},
+            pairs::links,
+            plane::Plane,
+            runs::runs,
+            view::{View, KEYPOINTS},
+            Member,
+        },
     },
+    record::{Emotion, Split},
 };
 use rayon::prelude::*;
 

@@ -16,11 +16,13 @@ use anyhow::{Context, Result};
 use common::cpu_seconds;
 use image::{imageops, RgbImage};
 use ncaers::{
-    face::{
-        seeta::{Seeta, Settings},
-        Detector,
+    internals::{
+        face::{
+            seeta::{Seeta, Settings},
+            Detector,
+        },
+        media::image::load_rgb,
     },
-    media::image::load_rgb,
     record::FaceBox,
 };
 

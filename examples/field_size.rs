@@ -19,12 +19,14 @@ use std::{
 use anyhow::{Context, Result};
 use image::{imageops, Rgb, RgbImage};
 use ncaers::{
-    media::{
-        encode::{write_clip, ClipFormat, Codec},
-        image::load_rgb,
+    internals::{
+        media::{
+            encode::{write_clip, ClipFormat, Codec},
+            image::load_rgb,
+        },
+        seed::Draws,
     },
     record::Emotion,
-    seed::Draws,
 };
 
 /// CAER's number of clips.

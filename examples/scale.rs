@@ -11,12 +11,13 @@ use std::collections::BTreeMap;
 
 use common::cpu_seconds;
 use ncaers::{
-    corpus::{Listing, Source},
-    dataset::{self, ClipResult, Config, Configuration, DecodedFacts, Parts, SavedFrame},
-    face,
+    internals::{
+        corpus::{Listing, Source},
+        dataset::{self, ClipResult, Config, Configuration, DecodedFacts, Parts, SavedFrame},
+        face, sampling,
+        seed::Draws,
+    },
     record::{ClipStatus, Damage, Emotion, FaceBox, Segment, Split},
-    sampling,
-    seed::Draws,
 };
 
 /// Frames per second of every clip.
@@ -46,7 +47,7 @@ fn main() -> anyhow::Result<()> {
     let assembled = cpu_seconds() - begun;
     let folder = tempfile::tempdir()?;
     let begun = cpu_seconds();
-    tables.write(&ncaers::folder::claim_standing(folder.path(), "scale")?)?;
+    tables.write(&ncaers::internals::folder::claim_standing(folder.path(), "scale")?)?;
     let written = cpu_seconds() - begun;
     println!(
         "{drawn} rows of {} clips, {} kept\nCPU s: segment and draw {segmenting:.2}, group to \

@@ -10,14 +10,16 @@ use anyhow::{ensure, Context, Result};
 use common::cpu_seconds;
 use image::{imageops, GrayImage};
 use ncaers::{
-    face::{
-        best_first,
-        seeta::{Seeta, Settings},
-        Luma, LumaDetector,
+    internals::{
+        face::{
+            best_first,
+            seeta::{Seeta, Settings},
+            Luma, LumaDetector,
+        },
+        media::image::load_rgb,
+        seed::Draws,
     },
-    media::image::load_rgb,
     record::FaceBox,
-    seed::Draws,
 };
 use rustface::{Detector, ImageData};
 

@@ -5,20 +5,22 @@
 use std::time::Instant;
 
 use ncaers::{
-    metric::Evaluation,
-    record::{Prediction, NUM_CLASSES},
-    seed::Draws,
-    stats::{
-        answers::Answers,
-        clusters::{clustered_error, Clusters},
-        comparison::{compare, Contestant, Options},
-        interval,
-        margins::Margins,
-        mcnemar, mh,
-        signflip::SignFlip,
-        table::Table,
-        tail::PValue,
+    internals::{
+        metric::Evaluation,
+        seed::Draws,
+        stats::{
+            answers::Answers,
+            clusters::{clustered_error, Clusters},
+            comparison::{compare, Contestant, Options},
+            interval,
+            margins::Margins,
+            mcnemar, mh,
+            signflip::SignFlip,
+            table::Table,
+            tail::PValue,
+        },
     },
+    record::{Prediction, NUM_CLASSES},
 };
 
 mod verdicts;

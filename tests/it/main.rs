@@ -29,6 +29,7 @@ mod import;
 mod imported;
 mod justw;
 mod layering;
+mod library;
 mod libtorch;
 mod locate;
 mod mmod;
