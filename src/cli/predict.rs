@@ -7,6 +7,7 @@ use serde_json::json;
 use super::{manifest_arg::ManifestArg, Done};
 use crate::{
     experiment::predict_run::{predict, PredictRequest},
+    progress,
     record::Split,
 };
 
@@ -41,6 +42,9 @@ pub(super) fn run(args: &Args) -> Result<Done> {
         pack: args.pack.clone(),
         device: args.device.clone(),
     })?;
+    if predicted.knows_drawn_faces_only {
+        progress::message(&format!("note: {}", super::DEMONSTRATION));
+    }
     let what = if predicted.already_done { "already done" } else { "written" };
     let (device, path) = (&predicted.device, predicted.path.display());
     Ok(Done {

@@ -1,6 +1,6 @@
 //! The answers of a run on a split, written into its folder.
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 
 use super::{train_run::refuse_stale, Experiment};
 use crate::{
+    corpus,
     device::{ComputeDevice, Precision},
     digest,
     folder::OutputFolder,
@@ -44,6 +45,8 @@ pub struct Predicted {
     pub device: String,
     /// In which number format.
     pub precision: Precision,
+    /// Whether the network was trained on the synthetic corpus and was asked about other pictures.
+    pub knows_drawn_faces_only: bool,
     /// Whether the same answers were there before.
     pub already_done: bool,
 }
@@ -66,11 +69,13 @@ pub fn predict(request: &PredictRequest) -> Result<Predicted> {
     refuse_stale(&pack, &pack_folder, &request.manifest)?;
     let machine = ComputeDevice::open(&request.device, train::precision_of(&record)?)?;
     let meta = meta(&folder, &record, &pack, split, &machine)?;
+    let knows_drawn_faces_only = is_demonstration(&folder, &record, &request.manifest);
     let predicted = |samples, already_done| Predicted {
         path: folder.predictions_path(split),
         samples,
         device: machine.to_string(),
         precision: machine.precision(),
+        knows_drawn_faces_only,
         already_done,
     };
     if let Some(rows) = earlier(&folder, split, &meta) {
@@ -89,6 +94,14 @@ pub fn predict(request: &PredictRequest) -> Result<Predicted> {
             .add_test_look(TestLook { time: now()?, predictions: digest::sha256_file(&path)? })?;
     }
     Ok(predicted(rows.len(), false))
+}
+
+/// Whether a network that knows drawn faces only is asked about others.
+fn is_demonstration(folder: &RunFolder, record: &RunRecord, manifest: &Path) -> bool {
+    // Records of before it was written down leave it to the data set.
+    let knows_drawn = || Experiment::of_run(folder.path()).is_ok_and(|e| e.is_synthetic());
+    let is_other = !corpus::demo::is_source_of(&manifest::folder_of(manifest));
+    is_other && (record.synthetic || knows_drawn())
 }
 
 /// The pack that the run's own configuration names.

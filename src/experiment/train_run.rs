@@ -78,6 +78,7 @@ pub fn plan(experiment: &Experiment, stage1_cache: Option<PathBuf>) -> Result<Pl
         train: experiment.train.clone(),
         run_id: run_id(&identity),
         identity,
+        synthetic: experiment.is_synthetic(),
         pack: folder.to_owned(),
         stage1_cache,
         streams: false,
