@@ -10,31 +10,29 @@ mod digest;
 #[allow(dead_code)]
 mod record;
 
+#[path = "../../src/face/boxes.rs"]
 #[allow(dead_code)]
-mod face {
-    use anyhow::Result;
-    use image::RgbImage;
-
-    use crate::record::FaceBox;
-
-    #[path = "../../../src/face/boxes.rs"]
-    pub mod boxes;
-
-    pub trait Detector {
-        fn detect(&mut self, image: &RgbImage) -> Result<Vec<FaceBox>>;
-        fn next_is(&mut self, clip_path: &str, frame: u64);
-        fn name(&self) -> String;
-    }
-
-    pub fn best_first(boxes: &mut [FaceBox]) {
-        boxes.sort_by(|a, b| b.score.total_cmp(&a.score));
-    }
-}
+mod boxes;
 
 use std::{fs, path::PathBuf, sync::OnceLock};
 
-use face::boxes::{Boxes, Format};
+use anyhow::Result;
+use boxes::{Boxes, Format};
+use image::RgbImage;
 use libfuzzer_sys::fuzz_target;
+use record::FaceBox;
+
+/// As in the room around the reader.
+#[allow(dead_code)]
+pub trait Detector {
+    fn detect(&mut self, image: &RgbImage) -> Result<Vec<FaceBox>>;
+    fn next_is(&mut self, clip_path: &str, frame: u64);
+    fn name(&self) -> String;
+}
+
+fn best_first(boxes: &mut [FaceBox]) {
+    boxes.sort_by(|a, b| b.score.total_cmp(&a.score));
+}
 
 /// A file of this process in memory; its name tells a split, as one of the formats wants it.
 fn file() -> &'static PathBuf {
