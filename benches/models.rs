@@ -3,6 +3,7 @@
 //! `cargo bench --bench models -- --model glamor --batch 32 --steps 5 --windows 3 --threads 2
 //! --precision fp32 --channels-last`. `benches/compare.py --part passes` runs it beside PyTorch.
 //! `--faces N` instead measures N faces of one picture, its context encoded once and N times.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "what it prints is its result")]
 #[cfg(not(feature = "torch"))]
 fn main() {}
 

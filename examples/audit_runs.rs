@@ -8,6 +8,7 @@
 //! split by position: their first two thirds to train, the rest to test. Every other clip is first
 //! filmed through a window that swings, as by a moving camera. What is found is held against what
 //! is known, for shows of odd and even numbers apart.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "what it prints is its result")]
 use std::{collections::BTreeMap, path::Path};
 
 use image::RgbImage;

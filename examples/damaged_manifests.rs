@@ -5,6 +5,7 @@
 //! Every copy has a few bytes changed, removed, repeated or added, or ends early. A reader must answer
 //! or refuse; a panic leaves the copy in `fuzz/artifacts/manifests` and ends with status 1. Without
 //! coverage: what reads Parquet is too large to be compiled for a fuzzer each time.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "what it prints is its result")]
 use std::{
     fs, panic,
     path::{Path, PathBuf},

@@ -5,6 +5,7 @@
 //! names (`picture,x1,y1,x2,y2`, marked by eye) is scaled and cut to 712 x 400 in several ways,
 //! each also mirrored; a table of settings. Without a list: everything that any setting finds in
 //! the photographs, as a list to be judged by eye.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "what it prints is its result")]
 mod common;
 
 use std::{

@@ -4,6 +4,7 @@
 //!
 //! Draws a few pictures, imports them as a data set, checks and audits it, scores the answers of two
 //! made-up models on its test part and compares them. Everything lands below a temporary folder.
+#![allow(clippy::print_stdout, reason = "what it prints is its result")]
 use std::{fmt::Write, fs, path::Path};
 
 use anyhow::Result;

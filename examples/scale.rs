@@ -5,6 +5,7 @@
 //! of making the clips up apart, and the most memory that the process held. `split` leaves the
 //! corpus without a split of its own, so that `ncaers` makes one. Without LibTorch's libraries,
 //! which no step needs: `--no-default-features`.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "what it prints is its result")]
 mod common;
 
 use std::collections::BTreeMap;

@@ -2,6 +2,7 @@
 //! at three scales, and random noise; each face must have the same box and the same score.
 //!
 //! `cargo run --release --example seeta_oracle -- FOLDER...`
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "what it prints is its result")]
 mod common;
 
 use std::path::{Path, PathBuf};

@@ -2,6 +2,7 @@
 //! hypothesis, how often a table's best row is bold, and how long a comparison takes.
 //!
 //! `cargo run --release --example statistics -- errors`, `-- verdicts` or `-- speed`.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "what it prints is its result")]
 use std::time::Instant;
 
 use ncaers::{

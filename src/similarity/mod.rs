@@ -36,4 +36,4 @@ pub mod view;
 pub mod words;
 
 pub use align::align;
-pub use groups::{groups, Grouping, Link, Member, Reason};
+pub use groups::{groups, Member};
