@@ -18,7 +18,7 @@ use serde::Serialize;
 use super::{
     job::{Answer, Job},
     patience::{Patience, Vitals},
-    process::{take_ready, Process},
+    process::{is_worker, take_ready, Process},
 };
 use crate::progress::Progress;
 
@@ -52,6 +52,10 @@ impl<S: Serialize + Sync> Pool<S> {
         progress: &Progress,
         mut done: impl FnMut(J::Outcome) -> Result<()>,
     ) -> Result<()> {
+        anyhow::ensure!(
+            !is_worker(),
+            "this process was started to be a worker; call ncaers::become_worker first in main"
+        );
         let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
         let (sender, results) = mpsc::channel();
         let mut ready = take_ready();

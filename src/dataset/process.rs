@@ -22,8 +22,18 @@ use anyhow::{Context, Result};
 /// The hidden command that makes a process a worker.
 const WORKER_COMMAND: &str = "worker";
 
-/// One thread per clip, clips in parallel: no detector may start its own.
-const ONE_THREAD: [(&str, &str); 2] = [("RAYON_NUM_THREADS", "1"), ("OMP_NUM_THREADS", "1")];
+/// Set for every worker process, so that none starts workers of its own.
+const IS_WORKER: &str = "NCAERS_IS_WORKER";
+
+/// What a worker finds in its environment. One thread per clip, clips in parallel: no detector may
+/// start its own.
+const ENVIRONMENT: [(&str, &str); 3] =
+    [("RAYON_NUM_THREADS", "1"), ("OMP_NUM_THREADS", "1"), (IS_WORKER, "1")];
+
+/// Whether this process was started to be a worker.
+pub(super) fn is_worker() -> bool {
+    std::env::var_os(IS_WORKER).is_some()
+}
 
 /// Copies that are made in advance, at most.
 const MOST_READY: usize = 32;
@@ -92,7 +102,7 @@ fn copy(serve: fn() -> u8, others: &[Process]) -> io::Result<Process> {
 
 /// The life of a copy, which never goes back to what its parent was about.
 fn be_worker(input: PipeReader, output: PipeWriter, parent: libc::pid_t, serve: fn() -> u8) -> ! {
-    ONE_THREAD.iter().for_each(|(name, value)| std::env::set_var(name, value));
+    ENVIRONMENT.iter().for_each(|(name, value)| std::env::set_var(name, value));
     let serve = move || {
         // SAFETY: both are open; the process has one thread, so nobody else uses 0 and 1.
         let redirected = unsafe {
@@ -135,7 +145,7 @@ impl Process {
     pub(super) fn start() -> Result<Self> {
         let program = std::env::current_exe().context("cannot find the own program")?;
         let mut command = Command::new(program);
-        command.arg(WORKER_COMMAND).envs(ONE_THREAD).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.arg(WORKER_COMMAND).envs(ENVIRONMENT).stdin(Stdio::piped()).stdout(Stdio::piped());
         // SAFETY: the function is async-signal-safe.
         unsafe {
             command.pre_exec(|| {
