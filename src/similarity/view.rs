@@ -5,8 +5,9 @@
 //! cells of both decide under that transform. Stills and moments of clips climb the same ladder.
 use super::{
     borders,
+    cells::Cells,
     keypoints::{keypoints, Keypoint, LONGEST},
-    overlay::{agreement, Agreement, Cells},
+    overlay::{agreement, Agreement},
     pdq::{self, Hashed},
     plane::{Area, Plane},
     registration::{registrations, Affine},
@@ -22,6 +23,10 @@ const LEAST_INLIERS: usize = 6;
 const LEAST_SAME: usize = 24;
 /// Windows that may differ outside of what was put on top, as a share of those that are the same.
 pub const MOST_DIFFERING: f64 = 0.03;
+/// Windows that may lie beside their place, as a share of those that are the same: of a person who
+/// moved a little most do, of a copy those beside something put on top. Chosen on half 0 of the
+/// planted pictures: 95 of 100 copies have at most 0.06, 95 of 100 other takes at least 0.2.
+const MOST_DRIFTED: f64 = 0.2;
 /// Share of the common area that may be hidden by something put on top.
 pub const MOST_HIDDEN: f64 = 0.2;
 /// Share that each must show of the other, and that one of them must.
@@ -133,6 +138,7 @@ fn is_copy(transform: &Affine, found: &Agreement) -> bool {
         [found.covered[0].min(found.covered[1]), found.covered[0].max(found.covered[1])];
     found.same >= LEAST_SAME
         && found.differing as f64 <= 1.0 + MOST_DIFFERING * found.same as f64
+        && found.drifted as f64 <= 1.0 + MOST_DRIFTED * found.same as f64
         && found.hidden <= MOST_HIDDEN
         && least >= COVERED[0]
         && most >= COVERED[1]
@@ -216,7 +222,6 @@ pub(super) mod tests {
     }
 
     #[test]
-    #[ignore = "known gap: a picture put into a frame is told as cropped by a shift of a few thousandths"]
     fn what_was_done_to_a_copy_is_told() {
         let picture = scene(1, 480, 270);
         let own = view(&picture);
@@ -241,8 +246,8 @@ pub(super) mod tests {
         let cropped = told(&part);
         // The uncropped picture would be as large as the part: a third more. On so plain a scene the
         // part is laid with an error of up to a tenth of a side.
-        assert!((cropped.scale - 1309).abs() <= 70 && cropped.cropped(), "{cropped:?}");
-        assert!((cropped.shown[0] - 583).abs() <= 70 && cropped.shown[1] >= 960, "{cropped:?}");
+        assert!((cropped.scale - 1309).abs() <= 20 && cropped.cropped(), "{cropped:?}");
+        assert!((cropped.shown[0] - 583).abs() <= 20 && cropped.shown[1] >= 960, "{cropped:?}");
         let (cos, sin) = (8f64.to_radians().cos(), 8f64.to_radians().sin());
         let turn = Affine([cos, -sin, 60.0, sin, cos, 5.0]);
         let rotated = told(&warped(&picture, (400, 210), turn));
