@@ -115,7 +115,9 @@ fn both_data_sets_every_row_and_one_report() {
         let (rows, notes) = table(&report, number);
         assert!(!rows.is_empty(), "table {number}");
         for cell in rows.iter().flatten() {
-            assert!(!cell.is_empty(), "table {number} has an empty cell: {rows:?}");
+            // Table 5 is a triangle.
+            let may_be_empty = number == 5;
+            assert!(may_be_empty || !cell.is_empty(), "table {number} has an empty cell: {rows:?}");
             if let Some(mark) = cell.strip_prefix("– ") {
                 let told = notes.lines().any(|note| note.starts_with(&format!("{mark} ")));
                 assert!(told, "table {number}: {cell} has no reason in {notes}");
