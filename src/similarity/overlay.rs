@@ -41,11 +41,6 @@ impl Cells {
         self.size
     }
 
-    /// Levels `[64, 64]`.
-    pub fn levels(&self) -> &[u8] {
-        &self.levels
-    }
-
     /// Levels `[side, side]` of a smaller grid.
     pub fn smaller(&self, side: usize) -> Vec<u8> {
         let whole = Plane { width: SIDE, height: SIDE, pixels: self.levels.clone() };
