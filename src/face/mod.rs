@@ -94,6 +94,11 @@ impl Request {
         }
     }
 
+    /// Whether the detector runs on LibTorch.
+    pub fn needs_torch(&self) -> bool {
+        self.detector == "mmod"
+    }
+
     /// The list of boxes, where that is the detector.
     pub fn boxes(&self) -> Option<&std::path::Path> {
         self.file.as_deref().filter(|_| self.detector == "boxes")
