@@ -8,7 +8,7 @@ use std::{
 use anyhow::{bail, ensure, Context, Result};
 use serde_json::{json, Value};
 
-use super::Done;
+use super::{environment, Done};
 use crate::{
     atomic,
     experiment::{self, Experiment},
@@ -64,6 +64,7 @@ pub(super) fn run(args: &Args) -> Result<Done> {
         Some(label) => Experiment::of_grid(&args.experiment, label, &settings)?,
         None => Experiment::read(&args.experiment, &settings)?,
     };
+    environment::prepare(&experiment.train)?;
     let plan = plan(&experiment, args.stage1_cache.clone())?;
     if args.dry_run {
         return dry_run(&experiment, &plan);

@@ -62,7 +62,7 @@ pub use schedule::Schedule;
 pub use self::{
     checkpoint::{Best, Checkpoint, Position},
     faces::{FaceAnswer, FacePixels, FaceReader},
-    fit::{fit, Interrupted, Plan},
+    fit::{fit, Interrupted, Plan, WORKSPACE},
     memory::keep_memory,
     network::Network,
     optimizer::{Optimizer, Rule},
