@@ -122,11 +122,19 @@ fn train(precision: Precision) -> TrainConfig {
     TrainConfig { batch_size: 4, learning_rate: 0.01, precision, ..TrainConfig::default() }
 }
 
+/// The largest difference between two networks, tensor by tensor.
+fn gaps(a: &Network, b: &Network) -> Vec<(String, f64)> {
+    let b = b.tensors();
+    let gap = |(name, t): (String, tch::Tensor)| {
+        let gap = (t - &b[&name]).abs().max().double_value(&[]);
+        (name, gap)
+    };
+    a.tensors().into_iter().map(gap).collect()
+}
+
 /// The largest difference between two networks' tensors.
 fn apart(a: &Network, b: &Network) -> f64 {
-    let b = b.tensors();
-    let apart = |(name, t): (String, tch::Tensor)| (t - &b[&name]).abs().max().double_value(&[]);
-    a.tensors().into_iter().map(apart).fold(0.0, f64::max)
+    gaps(a, b).into_iter().map(|(_, gap)| gap).fold(0.0, f64::max)
 }
 
 #[test]
@@ -148,12 +156,27 @@ fn few_launches_give_what_every_layer_by_itself_gives() {
             // The rate is rounded to f32 and the running means to another last bit.
             assert!((a - b).abs() < 1e-5 * a.abs(), "{train:?} {branch:?}: {a} is not {b}");
         }
-        let apart = apart(&layers.network, &few.network);
-        // Adam divides by the size of the gradients: where they are zero but for rounding (biases in
-        // front of a normalisation), it makes steps of the size of the rate out of the last bits.
-        let most = if train.optimizer == OptimizerKind::Adam { 1e-3 } else { 1e-5 };
-        assert!(apart < most, "{train:?} {branch:?}: {apart}");
+        let moved = if train.optimizer == OptimizerKind::Adam { rates(&train, 7) } else { 1e-5 };
+        for (name, gap) in gaps(&layers.network, &few.network) {
+            let most = if follows_rounding(&name) { moved } else { 1e-5 };
+            assert!(gap < most, "{train:?} {branch:?}: {name} by {gap}");
+        }
     }
+}
+
+/// Whether a tensor's gradient is zero but for rounding, or it takes in such a one: biases in front
+/// of a normalisation by the batch's statistics, which takes them away again (few launches do not
+/// even add them), and of what a softmax compares. SGD leaves them where they are. Adam divides by
+/// the size of the gradients and makes steps of the size of the rate out of the last bits.
+fn follows_rounding(name: &str) -> bool {
+    let in_encoder = name.contains("encoder") || name.starts_with("block");
+    let shifts = name.ends_with("conv.bias") || name.ends_with("bn.running_mean");
+    (in_encoder && shifts) || name == "attention.fc2.bias"
+}
+
+/// As far as Adam can have moved a number that two networks began with, from each other.
+fn rates(train: &TrainConfig, steps: usize) -> f64 {
+    2.0 * (0..steps).map(|i| train.learning_rate / (1.0 + i as f64)).sum::<f64>()
 }
 
 #[test]
@@ -173,6 +196,7 @@ fn a_recorded_step_is_the_step() {
         assert_eq!(recorded.losses(9), expected, "{precision} {optimizer:?}");
         // Three steps warm up, and the small batch is launched by itself.
         assert_eq!(REPLAYS.get(), 5);
+        assert!(recorded.stepper.is_recorded() && !eager.stepper.is_recorded());
         assert_eq!(apart(&eager.network, &recorded.network), 0.0);
         let [a, b] = [&eager, &recorded].map(|trial| trial.stepper.optimizer.state());
         assert!(a.iter().all(|(name, tensor)| *tensor == b[name]));
@@ -231,6 +255,7 @@ fn a_step_launches_no_more_than_it_may() {
     for (precision, most) in [(Precision::Fp32, 170), (Precision::Bf16, 195)] {
         let (layers, few) = (calls_of(precision, Way::Layers), calls_of(precision, Way::Few));
         let launching = few.launching();
+        println!("{precision}: {} launching operations, {launching} with few", layers.launching());
         assert!(launching <= most, "{precision}: {launching} launching operations: {few:?}");
         assert!(launching < layers.launching());
     }
