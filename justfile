@@ -103,6 +103,6 @@ test-python:
     NCAERS_PYTHON="${NCAERS_PYTHON:-{{ cache }}/test-tools-1/python/bin/python}" \
       cargo test --release --locked --test it -- --ignored --nocapture python::
 
-# The pages of docs/ as a site in target/site (needs mdbook)
+# The pages of docs/ as a site in target/site
 site:
     mdbook build docs --dest-dir ../target/site

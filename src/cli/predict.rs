@@ -9,12 +9,14 @@ use serde_json::json;
 
 use super::{manifest_arg::ManifestArg, train::refuse_stale, Done};
 use crate::{
+    corpus,
     device::ComputeDevice,
     digest,
     experiment::Experiment,
     folder::OutputFolder,
     manifest::{self, Meta},
     pack::{self, Pack},
+    progress,
     record::Split,
     runs::{self, RunFolder, RunRecord, TestLook},
     train,
@@ -54,6 +56,10 @@ pub(super) fn run(args: &Args) -> Result<Done> {
     let pack = Pack::open(&pack::path_of(&pack_folder, args.split))?;
     refuse_stale(&pack, &pack_folder, args.manifest.path())?;
     let machine = ComputeDevice::open(&args.device, train::precision_of(&record)?)?;
+    let notice = notice(&folder, &record, args.manifest.path());
+    if let Some(notice) = notice {
+        progress::message(&format!("note: {notice}"));
+    }
     let meta = meta(&folder, &record, &pack, args.split, &machine)?;
     if let Some(rows) = earlier(&folder, args.split, &meta) {
         return Ok(summary(&folder, args.split, rows, "already done", &machine));
@@ -72,6 +78,14 @@ pub(super) fn run(args: &Args) -> Result<Done> {
             .add_test_look(TestLook { time: now()?, predictions: digest::sha256_file(&path)? })?;
     }
     Ok(summary(&folder, args.split, rows.len(), "written", &machine))
+}
+
+/// What must be said of a network that knows drawn faces only and is asked about others.
+fn notice(folder: &RunFolder, record: &RunRecord, manifest: &Path) -> Option<&'static str> {
+    // Records of before it was written down leave it to the data set.
+    let knows_drawn = || Experiment::of_run(folder.path()).is_ok_and(|e| e.is_synthetic());
+    let is_other = !corpus::demo::is_source_of(&manifest::folder_of(manifest));
+    (is_other && (record.synthetic || knows_drawn())).then_some(super::DEMONSTRATION)
 }
 
 /// The pack that the run's own configuration names.

@@ -101,6 +101,7 @@ fn plan(experiment: &Experiment, stage1_cache: Option<PathBuf>) -> Result<Plan> 
         train: experiment.train.clone(),
         run_id: experiment::run_id(&identity),
         identity,
+        synthetic: experiment.is_synthetic(),
         pack: folder.to_owned(),
         stage1_cache,
         streams: false,

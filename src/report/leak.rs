@@ -222,7 +222,9 @@ fn gain(rows: &[Row], shown: &dyn Fn(&Row) -> Vec<Option<Estimate>>) -> Option<V
         }
         _ => Cell::none(),
     });
-    Some(std::iter::once(Cell::words("GLA minus none, points")).chain(points).collect())
+    Some(
+        std::iter::once(Cell::words("GLA minus none, points").strong(true)).chain(points).collect(),
+    )
 }
 
 /// `96.1 [92.8, 97.9]`

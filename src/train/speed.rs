@@ -156,6 +156,7 @@ pub fn epoch_speed(
         train: TrainConfig { stage1_epochs: none, epochs: 2, ..train.clone() },
         identity: json!({}),
         run_id: "bench".into(),
+        synthetic: false,
         pack: folder.to_owned(),
         stage1_cache: None,
         streams,

@@ -2,7 +2,11 @@
 
 use crate::common;
 use crate::world;
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 use common::ncaers;
 use ncaers::runs::{GridRow, RunFolder, RunRecord};
@@ -353,4 +357,33 @@ fn two_data_sets_stand_in_one_report_and_are_never_compared() {
     let mut unnamed = ncaers();
     unnamed.arg("report").arg(ours.runs()).arg(theirs.runs()).arg("--out").arg(&out);
     assert!(usage(&mut unnamed).contains("NAME=FOLDER"));
+}
+
+/// The addresses on a page that name neither a place on it nor data.
+fn addresses(page: &str) -> BTreeSet<String> {
+    let after = |mark: &str| -> Vec<String> {
+        let rests = page.split(mark).skip(1);
+        rests.filter_map(|rest| rest.split('"').next()).map(str::to_owned).collect()
+    };
+    let all = after("href=\"").into_iter().chain(after("src=\""));
+    all.filter(|a| !a.starts_with('#') && !a.starts_with("data:")).collect()
+}
+
+#[test]
+fn every_address_on_the_pages_leads_to_a_file() {
+    let world = World::new();
+    world.run("gla", 1, |i| i % 20 < 12);
+    let audit = world.out().with_file_name("audit");
+    ncaers().arg("audit").arg(world.manifest()).arg("--out").arg(&audit).assert().success();
+    let mut report = ncaers();
+    report.arg("report").arg(world.runs()).arg("--manifest").arg(world.manifest());
+    report.arg("--audit").arg(&audit).arg("--out").arg(world.out()).assert().success();
+    for folder in [audit, world.out()] {
+        let page = fs::read_to_string(folder.join("index.html")).expect("page");
+        let named = addresses(&page);
+        assert!(named.len() > 3, "{named:?}");
+        for address in named {
+            assert!(folder.join(&address).is_file(), "{} lacks {address}", folder.display());
+        }
+    }
 }

@@ -149,6 +149,7 @@ impl World {
             device: "cpu".into(),
             processor: None,
             weights: None,
+            synthetic: false,
             threads: 1,
             parameters: 2_228_362,
             selected: Some(Selected { epoch: 4, val_accuracy: Some(0.55), reason: "best".into() }),
