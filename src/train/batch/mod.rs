@@ -422,8 +422,9 @@ mod tests {
         let pictures = Pictures::of_noise(8, &model, &slots, Device::Cpu).expect("noise");
         let pictures = Pictures { gathers: true, ..pictures };
         let coloured = Augment { brightness: 0.2, contrast: 0.2, ..Augment::default() };
-        // A gather, a conversion and three sums and products per source, and the labels.
-        for (augment, most) in [(Augment::default(), 11), (coloured, 31)] {
+        // A gather, a conversion and three sums and products per source, and the labels; and each
+        // list from the host, which is filled with zeros there before it is written.
+        for (augment, most) in [(Augment::default(), 11 + 1), (coloured, 29 + 3)] {
             let batch = || pictures.augmented(&[1, 5, 2], &augment, 7, "count");
             batch().expect("cuts");
             let (_, calls) = calls::counted(batch).expect("counts");
