@@ -1,4 +1,5 @@
-//! One table, filled once, written as Markdown, LaTeX (booktabs), CSV and HTML.
+//! One table, filled once, written as Markdown, LaTeX (booktabs), CSV and HTML. Own code: the forms
+//! share their cells and notes, which a crate for one form each would not.
 use std::fmt::Write;
 
 use anyhow::Result;

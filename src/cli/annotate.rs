@@ -41,7 +41,7 @@ use crate::{
 pub struct Args {
     /// A picture (.jpg, .png), a video, or a folder of both
     input: PathBuf,
-    /// The run folder whose selected checkpoint looks
+    /// The run folder whose selected checkpoint predicts
     #[arg(long)]
     run: PathBuf,
     /// Folder to write into: pictures and videos under their names, and faces.csv

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, path::PathBuf, time::Duration};
 use anyhow::Context as _;
 use serde_json::json;
 
-use super::{face::DetectorArgs, shards, slurm::SlurmArgs, Done, Usage};
+use super::{face::DetectorArgs, shards, slurm::SlurmArgs, worker, Done, Usage};
 use crate::{
     corpus::{self, Choices},
     dataset::{
@@ -73,7 +73,7 @@ pub struct Args {
     /// Processes that decode at once; the number of cores when absent
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     workers: Option<u32>,
-    /// Seconds of work or of waiting without a further frame or byte after which a clip is tried anew, then given up
+    /// Seconds without a further frame or byte, at work or waiting, after which a clip is tried anew, then given up
     #[arg(long, default_value_t = 120.0, value_name = "SECONDS")]
     time_limit: f64,
     /// Say what would be done and stop
@@ -139,6 +139,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
         let identity = dataset::identity(&config, &options)?;
         return shards::run("build", &args.slurm, args.shards, &identity, &args.out);
     }
+    worker::ready(options.workers, Some(&options.detector))?;
     ctrlc::set_handler(|| {
         progress::error("stopped; the same command goes on where it was");
         std::process::exit(INTERRUPTED);

@@ -23,9 +23,13 @@ mod keys;
 pub mod obstacles;
 #[cfg(feature = "torch")]
 pub mod paper;
+#[cfg(feature = "torch")]
+pub mod predict_run;
 pub mod shipped;
 #[cfg(feature = "torch")]
 pub mod start_weights;
+#[cfg(feature = "torch")]
+pub mod train_run;
 
 use executor::slurm::Resources;
 pub use grid::{Grid, GridRun};

@@ -14,6 +14,7 @@
 pub mod align;
 pub mod borders;
 pub mod candidates;
+pub mod cells;
 pub mod clip_views;
 pub mod clips;
 pub mod distances;
@@ -30,10 +31,11 @@ pub mod owners;
 pub mod pairs;
 pub mod pdq;
 pub mod plane;
+pub mod refine;
 pub mod registration;
 pub mod runs;
 pub mod view;
 pub mod words;
 
-pub use align::{align, Alignment};
-pub use groups::{groups, Grouping, Link, Member, Reason};
+pub use align::align;
+pub use groups::{groups, Member};

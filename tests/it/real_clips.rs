@@ -10,15 +10,17 @@ use std::{
 use ffmpeg_next::format::Pixel;
 use image::{imageops, RgbImage};
 use ncaers::{
-    manifest::Manifest,
-    media::{
-        encode::{ClipFormat, Codec},
-        image::load_rgb,
-        orientation::Orientation,
-        video::{decode, Facts},
+    internals::{
+        media::{
+            encode::{ClipFormat, Codec},
+            image::load_rgb,
+            orientation::Orientation,
+            video::{decode, Facts},
+        },
+        seed::Draws,
     },
+    manifest::Manifest,
     record::{ClipStatus, Damage, LedgerKind},
-    seed::Draws,
 };
 
 use crate::common::{

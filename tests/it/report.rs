@@ -76,7 +76,7 @@ fn every_number_is_traced_to_its_run() {
     assert_eq!(runs[0], run["record"]["run_id"]);
     assert_eq!(run["record"]["manifest_digest"], json["manifest_digest"]);
     let file = world.runs().join("gla-1/predictions-test.parquet");
-    let digest = ncaers::digest::sha256_file(&file).expect("digest");
+    let digest = ncaers::internals::digest::sha256_file(&file).expect("digest");
     assert_eq!(run["predictions_sha256"], digest.as_str());
     assert_eq!(run["test_looks"], 1);
 }
@@ -147,7 +147,8 @@ fn a_run_that_failed_without_a_folder_is_a_row_with_its_error() {
     };
     let rows = [row("gla-1", "done", None), row("ca-1", "failed", Some("no such pack"))];
     let status = serde_json::to_vec(&rows).expect("JSON");
-    ncaers::atomic::write(&world.runs().join("grid/status.json"), &status).expect("status");
+    ncaers::internals::atomic::write(&world.runs().join("grid/status.json"), &status)
+        .expect("status");
     let text = problems(&report(&world));
     assert!(text.contains("run ca-1 failed and has no results: no such pack"), "{text}");
     assert!(read(&world, "tables/runs.csv").contains("failed: no such pack"));
@@ -381,7 +382,7 @@ fn every_address_on_the_pages_leads_to_a_file() {
     for folder in [audit, world.out()] {
         let page = fs::read_to_string(folder.join("index.html")).expect("page");
         let named = addresses(&page);
-        assert!(named.len() > 3, "{named:?}");
+        assert!(named.len() >= 3, "{named:?}");
         for address in named {
             assert!(folder.join(&address).is_file(), "{} lacks {address}", folder.display());
         }

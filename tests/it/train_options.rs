@@ -11,11 +11,11 @@ use std::{
 };
 
 use ncaers::{
-    experiment::Experiment,
+    internals::weights,
     manifest::Manifest,
     record::Split,
     runs::{EpochRow, RunFolder, Status},
-    weights,
+    Experiment,
 };
 use runs::{refusal, World};
 use tch::Tensor;

@@ -6,8 +6,8 @@ use crate::common::runs;
 use std::time::Duration;
 
 use ncaers::{
+    internals::weights,
     runs::{EpochRow, RunFolder, Status},
-    weights,
 };
 use runs::{reaches, refusal, World};
 
