@@ -4,7 +4,7 @@ use std::{fmt::Write as _, path::PathBuf, time::Duration};
 use anyhow::Context as _;
 use serde_json::json;
 
-use super::{face::DetectorArgs, shards, slurm::SlurmArgs, Done, Usage};
+use super::{face::DetectorArgs, shards, slurm::SlurmArgs, worker, Done, Usage};
 use crate::{
     corpus::{self, Choices},
     dataset::{
@@ -139,6 +139,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
         let identity = dataset::identity(&config, &options)?;
         return shards::run("build", &args.slurm, args.shards, &identity, &args.out);
     }
+    worker::ready(options.workers, Some(&options.detector))?;
     ctrlc::set_handler(|| {
         progress::error("stopped; the same command goes on where it was");
         std::process::exit(INTERRUPTED);
