@@ -3,6 +3,7 @@
 //! beside it the folder from which CUDA's part is opened when it is there (the wheel's program looks
 //! beside itself instead); the bindings of LibTorch as a library that is opened when it is needed;
 //! SeetaFace's model, which comes inside the rustface crate; and the experiment files.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "what it prints is its result")]
 use std::{
     env, fs,
     path::{Path, PathBuf},

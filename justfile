@@ -58,9 +58,9 @@ report *ARGS: build
 fetch-mmod: build
     "$NCAERS" fetch-mmod
 
-# Damaged weights files for the reader of dlib's detector (needs cargo-fuzz): SECONDS=300
-fuzz-mmod *ARGS: build
-    scripts/fuzz-mmod.sh "$@"
+# Whatever bytes for a reader of other people's files (needs cargo-fuzz): mmod_weights, pickle, mpeg4_headers, box_lists, manifests; SECONDS=300
+fuzz TARGET *ARGS: build
+    scripts/fuzz.sh "$@"
 
 # Training speed on the GPU beside PyTorch, eager and compiled: PYTHON=python with torch 2.11.0 BATCHES=64,256,1024
 bench-gpu *ARGS: build
@@ -79,6 +79,15 @@ lint:
     cargo fmt --all --check
     cargo clippy --release --locked --all-targets -- -D warnings
     cargo clippy --release --locked --no-default-features -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --no-deps --lib
+
+# Licences, known vulnerabilities and sources of everything that is linked (needs cargo-deny)
+deny:
+    scripts/deny.sh
+
+# Changes to the pure modules that no test of the library notices (needs cargo-mutants; hours): FILES such as src/split.rs
+mutants *FILES:
+    scripts/mutants.sh "$@"
 
 # All tests that need no further system package
 test:
@@ -103,6 +112,6 @@ test-python:
     NCAERS_PYTHON="${NCAERS_PYTHON:-{{ cache }}/test-tools-1/python/bin/python}" \
       cargo test --release --locked --test it -- --ignored --nocapture python::
 
-# The pages of docs/ as a site in target/site (needs mdbook)
+# The pages of docs/ as a site in target/site
 site:
     mdbook build docs --dest-dir ../target/site

@@ -3,13 +3,14 @@
 //! `cargo bench --bench models -- --model glamor --batch 32 --steps 5 --windows 3 --threads 2
 //! --precision fp32 --channels-last`. `benches/compare.py --part passes` runs it beside PyTorch.
 //! `--faces N` instead measures N faces of one picture, its context encoded once and N times.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "what it prints is its result")]
 #[cfg(not(feature = "torch"))]
 fn main() {}
 
 #[cfg(feature = "torch")]
 fn main() {
     let options = speed::Options::parse(std::env::args().skip(1));
-    ncaers::train::keep_memory();
+    ncaers::internals::train::keep_memory();
     println!("{}", speed::measure(&options));
 }
 
@@ -17,7 +18,7 @@ fn main() {
 mod speed {
     use std::{collections::BTreeMap, time::Instant};
 
-    use ncaers::model::{self, Input, Inputs, Model, ModelConfig, Pass};
+    use ncaers::internals::model::{self, Input, Inputs, Model, ModelConfig, Pass};
     use serde_json::json;
     use tch::{nn, Device, Kind, Tensor};
 

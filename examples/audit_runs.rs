@@ -8,20 +8,23 @@
 //! split by position: their first two thirds to train, the rest to test. Every other clip is first
 //! filmed through a window that swings, as by a moving camera. What is found is held against what
 //! is known, for shows of odd and even numbers apart.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "what it prints is its result")]
 use std::{collections::BTreeMap, path::Path};
 
 use image::RgbImage;
 use ncaers::{
-    digest,
-    media::image::{decode_rgb, encode_jpeg},
-    record::{Emotion, Split},
-    similarity::{
-        features::ThumbnailFeatures,
-        images::{ImageEntry, Part, Rule},
-        near_duplicates::{altered, leak, videos},
-        runs::{neighbours, runs, runs_by_chance},
-        view::{View, KEYPOINTS},
+    internals::{
+        digest,
+        media::image::{decode_rgb, encode_jpeg},
+        similarity::{
+            features::ThumbnailFeatures,
+            images::{ImageEntry, Part, Rule},
+            near_duplicates::{altered, leak, videos},
+            runs::{neighbours, runs, runs_by_chance},
+            view::{View, KEYPOINTS},
+        },
     },
+    record::{Emotion, Split},
 };
 use rayon::prelude::*;
 
@@ -179,7 +182,7 @@ fn quantiles(scores: &BTreeMap<&str, Vec<(f64, f64)>>) {
 }
 
 /// How many test pictures whose clip is in train are told, and how many others.
-fn verdicts<T>(known: &[&Known], verdicts: &[ncaers::similarity::leak::Verdict<T>]) {
+fn verdicts<T>(known: &[&Known], verdicts: &[ncaers::internals::similarity::leak::Verdict<T>]) {
     let in_train: std::collections::BTreeSet<usize> =
         known.iter().filter(|k| k.still.split == Split::Train).map(|k| k.clip).collect();
     println!("\n| test pictures | of | near-duplicate | same video |\n| --- | --: | --: | --: |");
@@ -189,7 +192,7 @@ fn verdicts<T>(known: &[&Known], verdicts: &[ncaers::similarity::leak::Verdict<T
         ("clip is not in train, still camera", false, false),
         ("clip is not in train, swinging camera", false, true),
     ] {
-        let own = |v: &&ncaers::similarity::leak::Verdict<T>| {
+        let own = |v: &&ncaers::internals::similarity::leak::Verdict<T>| {
             let k = &known[v.member];
             in_train.contains(&k.clip) == leaked && k.swung == swung
         };

@@ -8,24 +8,27 @@
 //! that differ in up to three bits from their neighbour, half of them skewed as pictures' are: what
 //! all share fills some buckets of the index more than others. One size and kind per process, so
 //! that peak memory is that of the size: the program starts itself.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "what it prints is its result")]
 use std::{ops::Range, path::Path, process::Command, time::Instant};
 
 use ncaers::{
-    record::{Emotion, Split},
-    report::figure::{growth, Growth},
-    seed::Draws,
-    similarity::{
-        features::ThumbnailFeatures,
-        groups,
-        hash::{hash, Thumbnail},
-        images::{self, ImageEntry, Part, Rule},
-        near_duplicates::{altered, leak, videos},
-        pairs::links,
-        plane::Plane,
-        runs::runs,
-        view::{View, KEYPOINTS},
-        Member,
+    internals::{
+        report::figure::{growth, Growth},
+        seed::Draws,
+        similarity::{
+            features::ThumbnailFeatures,
+            groups,
+            hash::{hash, Thumbnail},
+            images::{self, ImageEntry, Part, Rule},
+            near_duplicates::{altered, leak, videos},
+            pairs::links,
+            plane::Plane,
+            runs::runs,
+            view::{View, KEYPOINTS},
+            Member,
+        },
     },
+    record::{Emotion, Split},
 };
 use rayon::prelude::*;
 

@@ -5,6 +5,7 @@
 //! names (`picture,x1,y1,x2,y2`, marked by eye) is scaled and cut to 712 x 400 in several ways,
 //! each also mirrored; a table of settings. Without a list: everything that any setting finds in
 //! the photographs, as a list to be judged by eye.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "what it prints is its result")]
 mod common;
 
 use std::{
@@ -16,11 +17,13 @@ use anyhow::{Context, Result};
 use common::cpu_seconds;
 use image::{imageops, RgbImage};
 use ncaers::{
-    face::{
-        seeta::{Seeta, Settings},
-        Detector,
+    internals::{
+        face::{
+            seeta::{Seeta, Settings},
+            Detector,
+        },
+        media::image::load_rgb,
     },
-    media::image::load_rgb,
     record::FaceBox,
 };
 

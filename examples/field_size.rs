@@ -7,6 +7,7 @@
 //! build go by, the memory of its processes follows. Where `FOLDER/photographs` has pictures
 //! (`tests/tools/face_photographs.sh` brings some with faces), the clips are the field's: every one
 //! has 712 x 400 pixels, 4.5 s of MPEG-4 with B-frames and sound, and pans over a photograph.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "what it prints is its result")]
 use std::{
     collections::BTreeMap,
     fs,
@@ -19,12 +20,14 @@ use std::{
 use anyhow::{Context, Result};
 use image::{imageops, Rgb, RgbImage};
 use ncaers::{
-    media::{
-        encode::{write_clip, ClipFormat, Codec},
-        image::load_rgb,
+    internals::{
+        media::{
+            encode::{write_clip, ClipFormat, Codec},
+            image::load_rgb,
+        },
+        seed::Draws,
     },
     record::Emotion,
-    seed::Draws,
 };
 
 /// CAER's number of clips.

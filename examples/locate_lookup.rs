@@ -6,7 +6,8 @@
 //! with one camera; half of all clips share three quarters of their bits with others, as scenes of one set
 //! do; stills are frames with up to four bits changed. Every frame is looked up with its mirror image,
 //! and 48 windows of every frame that is seven bits from the last of which windows were looked up.
-use ncaers::{dataset::locate::StillIndex, seed::Draws};
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "what it prints is its result")]
+use ncaers::internals::{dataset::locate::StillIndex, seed::Draws};
 
 mod common;
 

@@ -5,18 +5,20 @@
 //! of making the clips up apart, and the most memory that the process held. `split` leaves the
 //! corpus without a split of its own, so that `ncaers` makes one. Without LibTorch's libraries,
 //! which no step needs: `--no-default-features`.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "what it prints is its result")]
 mod common;
 
 use std::collections::BTreeMap;
 
 use common::cpu_seconds;
 use ncaers::{
-    corpus::{Listing, Source},
-    dataset::{self, ClipResult, Config, Configuration, DecodedFacts, Parts, SavedFrame},
-    face,
+    internals::{
+        corpus::{Listing, Source},
+        dataset::{self, ClipResult, Config, Configuration, DecodedFacts, Parts, SavedFrame},
+        face, sampling,
+        seed::Draws,
+    },
     record::{ClipStatus, Damage, Emotion, FaceBox, Segment, Split},
-    sampling,
-    seed::Draws,
 };
 
 /// Frames per second of every clip.
@@ -46,7 +48,7 @@ fn main() -> anyhow::Result<()> {
     let assembled = cpu_seconds() - begun;
     let folder = tempfile::tempdir()?;
     let begun = cpu_seconds();
-    tables.write(&ncaers::folder::claim_standing(folder.path(), "scale")?)?;
+    tables.write(&ncaers::internals::folder::claim_standing(folder.path(), "scale")?)?;
     let written = cpu_seconds() - begun;
     println!(
         "{drawn} rows of {} clips, {} kept\nCPU s: segment and draw {segmenting:.2}, group to \

@@ -2,6 +2,7 @@
 //! at three scales, and random noise; each face must have the same box and the same score.
 //!
 //! `cargo run --release --example seeta_oracle -- FOLDER...`
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "what it prints is its result")]
 mod common;
 
 use std::path::{Path, PathBuf};
@@ -10,14 +11,16 @@ use anyhow::{ensure, Context, Result};
 use common::cpu_seconds;
 use image::{imageops, GrayImage};
 use ncaers::{
-    face::{
-        best_first,
-        seeta::{Seeta, Settings},
-        Luma, LumaDetector,
+    internals::{
+        face::{
+            best_first,
+            seeta::{Seeta, Settings},
+            Luma, LumaDetector,
+        },
+        media::image::load_rgb,
+        seed::Draws,
     },
-    media::image::load_rgb,
     record::FaceBox,
-    seed::Draws,
 };
 use rustface::{Detector, ImageData};
 

@@ -5,18 +5,8 @@
 set -euo pipefail
 ncaers=${NCAERS:?run this through just ablation}
 GRID=${GRID:-} MANIFEST=${MANIFEST:-} PACK=${PACK:-} RUNS=${RUNS:-} OUT=${OUT:-}
-flags=()
-for word in "$@"; do
-  case $word in
-    GRID=*) GRID=${word#GRID=} ;;
-    MANIFEST=*) MANIFEST=${word#MANIFEST=} ;;
-    PACK=*) PACK=${word#PACK=} ;;
-    RUNS=*) RUNS=${word#RUNS=} ;;
-    OUT=*) OUT=${word#OUT=} ;;
-    [A-Z]*=*) echo "ablation: unknown variable ${word%%=*}; known: GRID, MANIFEST, PACK, RUNS, OUT" >&2; exit 2 ;;
-    *) flags+=("$word") ;;
-  esac
-done
+. "$(dirname "${BASH_SOURCE[0]}")/words.sh"
+read_words ablation "GRID MANIFEST PACK RUNS OUT" "$@"
 inputs=face,context_masked,context_visible
 case $GRID in *table2.toml | *table3.toml) inputs=face,context_masked,image,face_224 ;; esac
 if [ -z "$MANIFEST" ]; then

@@ -12,12 +12,8 @@ here=$(cd "$(dirname "$0")/.." && pwd)
 PYTHON=${PYTHON:-python3} DEVICE=${DEVICE:-cuda} BATCHES=${BATCHES:-4,64,256,1024} PRECISIONS=${PRECISIONS:-bf16,tf32} STEPS=${STEPS:-100} ROUNDS=${ROUNDS:-1}
 MODELS=${MODELS:-glamor} COMPILE=${COMPILE-default,reduce-overhead,max-autotune} LIMIT=${LIMIT:-90} BUDGET=${BUDGET:-570}
 PACK=${PACK:-} EXPERIMENT=${EXPERIMENT:-$here/experiments/curves.toml} SEEDS=${SEEDS:-3} OUT=${OUT:-}
-for word in "$@"; do
-  case $word in
-    PYTHON=* | DEVICE=* | BATCHES=* | PRECISIONS=* | STEPS=* | ROUNDS=* | MODELS=* | COMPILE=* | LIMIT=* | BUDGET=* | PACK=* | EXPERIMENT=* | SEEDS=* | OUT=*) declare "$word" ;;
-    *) echo "bench-gpu: unknown word $word; known: PYTHON=, DEVICE=, BATCHES=, PRECISIONS=, STEPS=, ROUNDS=, MODELS=, COMPILE=, LIMIT=, BUDGET=, PACK=, EXPERIMENT=, SEEDS=, OUT=" >&2; exit 2 ;;
-  esac
-done
+. "$(dirname "${BASH_SOURCE[0]}")/words.sh"
+read_variables bench-gpu "PYTHON DEVICE BATCHES PRECISIONS STEPS ROUNDS MODELS COMPILE LIMIT BUDGET PACK EXPERIMENT SEEDS OUT" "$@"
 "$PYTHON" -c 'import torch' 2>/dev/null ||
   { echo "bench-gpu: $PYTHON has no torch; name one that has with PYTHON=" >&2; exit 1; }
 "$ncaers" bench train --model glamor --batch 4 --steps 1 --device "$DEVICE" >/dev/null ||

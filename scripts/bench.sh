@@ -4,12 +4,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 CORPUS=data/demo/corpus
-for word in "$@"; do
-  case $word in
-    CORPUS=*) CORPUS=${word#*=} ;;
-    *) echo "bench: unknown word '$word' (known: CORPUS=folder)" >&2; exit 2 ;;
-  esac
-done
+. "scripts/words.sh"
+read_variables bench "CORPUS" "$@"
 [ -d "$CORPUS" ] || { echo "bench: no folder $CORPUS; run \`./justw demo\` once or name CORPUS=folder" >&2; exit 1; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -3,16 +3,8 @@
 set -euo pipefail
 ncaers=${NCAERS:?run this through just build-ncaers}
 CAER=${CAER:-} OUT=${OUT:-} SEED=${SEED:-1}
-flags=()
-for word in "$@"; do
-  case $word in
-    CAER=*) CAER=${word#CAER=} ;;
-    OUT=*) OUT=${word#OUT=} ;;
-    SEED=*) SEED=${word#SEED=} ;;
-    *=*) echo "build-ncaers: unknown variable ${word%%=*}; known: CAER, OUT, SEED" >&2; exit 2 ;;
-    *) flags+=("$word") ;;
-  esac
-done
+. "$(dirname "${BASH_SOURCE[0]}")/words.sh"
+read_words build-ncaers "CAER OUT SEED" "$@"
 if [ -z "$CAER" ]; then
   CAER=data/demo/corpus OUT=${OUT:-data/demo/manifest}
   echo "build-ncaers: no CAER=folder given, so the synthetic demo corpus is used; it says nothing about real data" >&2

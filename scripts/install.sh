@@ -4,12 +4,8 @@
 set -euo pipefail
 ncaers=${NCAERS:?run this through just install}
 PREFIX=${PREFIX:-$HOME/.local}
-for word in "$@"; do
-  case $word in
-    PREFIX=*) PREFIX=${word#PREFIX=} ;;
-    *) echo "install: unknown word '$word' (known: PREFIX=folder)" >&2; exit 2 ;;
-  esac
-done
+. "$(dirname "${BASH_SOURCE[0]}")/words.sh"
+read_variables install "PREFIX" "$@"
 to=$PREFIX/bin/ncaers
 if [ -e "$to" ] && ! "$to" --version 2>/dev/null | grep -q '^ncaers '; then
   echo "install: $to is there and is not ncaers; choose another PREFIX=" >&2

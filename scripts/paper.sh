@@ -3,18 +3,12 @@
 # Both data sets, every row of Tables 2, 3, 4, 6 and 7, one report.
 set -euo pipefail
 ncaers=${NCAERS:?run this through just paper}
-OUT=${OUT:-data/paper}
-flags=()
-for word in "$@"; do
-  case $word in
-    CAER=*) flags+=(--caer "${word#CAER=}") ;;
-    CAERS=*) flags+=(--caer-s "${word#CAERS=}") ;;
-    WEIGHTS=*) flags+=(--weights "${word#WEIGHTS=}") ;;
-    WILD=*) flags+=(--wild "${word#WILD=}") ;;
-    SEEDS=*) flags+=(--seeds "${word#SEEDS=}") ;;
-    OUT=*) OUT=${word#OUT=} ;;
-    [A-Z]*=*) echo "paper: unknown variable ${word%%=*}; known: CAER, CAERS, WEIGHTS, WILD, SEEDS, OUT" >&2; exit 2 ;;
-    *) flags+=("$word") ;;
-  esac
-done
+CAER=${CAER:-} CAERS=${CAERS:-} WEIGHTS=${WEIGHTS:-} WILD=${WILD:-} SEEDS=${SEEDS:-} OUT=${OUT:-data/paper}
+. "$(dirname "${BASH_SOURCE[0]}")/words.sh"
+read_words paper "CAER CAERS WEIGHTS WILD SEEDS OUT" "$@"
+[ -z "$CAER" ] || flags+=(--caer "$CAER")
+[ -z "$CAERS" ] || flags+=(--caer-s "$CAERS")
+[ -z "$WEIGHTS" ] || flags+=(--weights "$WEIGHTS")
+[ -z "$WILD" ] || flags+=(--wild "$WILD")
+[ -z "$SEEDS" ] || flags+=(--seeds "$SEEDS")
 exec "$ncaers" paper --out "$OUT" "${flags[@]}"

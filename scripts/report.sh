@@ -3,13 +3,6 @@
 set -euo pipefail
 ncaers=${NCAERS:?run this through just report}
 RUNS=${RUNS:-data/demo/runs} OUT=${OUT:-data/demo/report-clean}
-flags=()
-for word in "$@"; do
-  case $word in
-    RUNS=*) RUNS=${word#RUNS=} ;;
-    OUT=*) OUT=${word#OUT=} ;;
-    [A-Z]*=*) echo "report: unknown variable ${word%%=*}; known: RUNS, OUT" >&2; exit 2 ;;
-    *) flags+=("$word") ;;
-  esac
-done
+. "$(dirname "${BASH_SOURCE[0]}")/words.sh"
+read_words report "RUNS OUT" "$@"
 exec "$ncaers" report "$RUNS" --out "$OUT" "${flags[@]}"

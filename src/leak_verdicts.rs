@@ -3,10 +3,27 @@
 use std::{collections::BTreeMap, path::Path};
 
 use anyhow::{Context, Result};
-use serde::Deserialize;
+use serde::{de::DeserializeOwned, Deserialize};
 
 /// The file's name in an audit's folder.
 pub const FILE: &str = "clean.csv";
+
+/// The list of pairs in an audit's folder.
+const PAIRS: &str = "pairs.csv";
+
+/// Two pictures that the audit found to be near-duplicates; other columns of the list are passed
+/// over.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Pair {
+    /// The sample of validation or test.
+    pub sample_id: String,
+    /// Where its partner is: a split, or the name of another data set and a split.
+    pub partner_part: String,
+    /// The partner's sample_id.
+    pub partner_id: String,
+    /// Bits in which their hashes differ.
+    pub distance: u32,
+}
 
 /// What the audit says of a sample.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -24,12 +41,23 @@ pub struct Verdict {
 /// # Errors
 /// When the folder is no audit's or its list is damaged.
 pub fn read(folder: &Path) -> Result<BTreeMap<String, Verdict>> {
-    let path = folder.join(FILE);
+    let rows: Vec<Verdict> = rows(&folder.join(FILE))?;
+    Ok(rows.into_iter().map(|row| (row.sample_id.clone(), row)).collect())
+}
+
+/// Every pair that the audit in `folder` found, in the order of its list.
+///
+/// # Errors
+/// As [`read`].
+pub fn pairs(folder: &Path) -> Result<Vec<Pair>> {
+    rows(&folder.join(PAIRS))
+}
+
+fn rows<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
     let broken =
         || format!("cannot read {}: is it a folder that `ncaers audit` wrote?", path.display());
-    let mut reader = csv::Reader::from_path(&path).with_context(broken)?;
-    let rows: Vec<Verdict> = reader.deserialize().collect::<Result<_, _>>().with_context(broken)?;
-    Ok(rows.into_iter().map(|row| (row.sample_id.clone(), row)).collect())
+    let mut reader = csv::Reader::from_path(path).with_context(broken)?;
+    reader.deserialize().collect::<Result<_, _>>().with_context(broken)
 }
 
 /// The verdicts on `ids`, in their order.
@@ -60,6 +88,19 @@ pub fn near_duplicates<'a>(folder: &Path, ids: impl Iterator<Item = &'a str>) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pairs_are_read_past_what_else_the_list_says_and_none_are_none() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let path = dir.path().join(PAIRS);
+        std::fs::write(&path, "").expect("writes");
+        assert_eq!(pairs(dir.path()).expect("empty"), []);
+        let head = "part,sample_id,partner_part,partner_id,distance,mirrored\n";
+        std::fs::write(&path, format!("{head}test,a,train,b,3,false\n")).expect("writes");
+        let all = pairs(dir.path()).expect("reads");
+        assert_eq!((all[0].sample_id.as_str(), all[0].partner_id.as_str()), ("a", "b"));
+        assert_eq!((all[0].partner_part.as_str(), all[0].distance), ("train", 3));
+    }
 
     #[test]
     fn verdicts_come_in_the_order_that_was_asked_for() {

@@ -2,6 +2,44 @@
 //! the baselines of "Global-local attention for emotion recognition" (Le et al., Neural Computing
 //! and Applications, 2021) on LibTorch, and evaluates them with tests one can defend.
 //!
+//! The program `ncaers` is a thin layer over this library: a command takes its arguments, makes one
+//! call of those below, and prints. Whatever a command writes, a program of yours can write too.
+//!
+//! # Scoring predictions
+//!
+//! ```
+//! use ncaers::{read_predictions, Reading, Scores, Split};
+//!
+//! # fn main() -> anyhow::Result<()> {
+//! let folder = tempfile::tempdir()?;
+//! let table = folder.path().join("answers.csv");
+//! std::fs::write(&table, "id,group,target,predicted\n\
+//!     a/0,a,Happy,Happy\na/1,a,Happy,Sad\nb/0,b,Sad,Sad\nc/0,c,Sad,Sad\n")?;
+//!
+//! let answers = read_predictions(&table, Split::Test, &Reading::default())?;
+//! let scores = Scores::of(&answers, None, None)?;
+//! assert_eq!(scores.evaluation.metric("accuracy").and_then(|m| m.value), Some(0.75));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! `examples/library.rs` goes the whole way from pictures to a comparison of two models.
+//!
+//! # What is where
+//!
+//! | stage | call | settings | result |
+//! |---|---|---|---|
+//! | list and decode clips | [`build`], [`merge_shards`] | [`BuildConfig`], [`BuildOptions`] | [`BuildOutcome`] |
+//! | take stills that exist | [`import`] | [`ImportConfig`], [`Faces`] | [`BuildOutcome`] |
+//! | check, compare, hand on | [`verify`], [`diff`], [`export`] | | [`VerifyReport`], [`DataSetDiff`], [`Exported`] |
+//! | find what splits share | [`audit`] | [`AuditRequest`], [`AuditRule`] | [`AuditSummary`] |
+//! | train and predict | [`pack`](pack()), [`train`](train()), [`predict`] | [`Preprocessing`], [`Experiment`] | [`Packed`], [`Trained`], [`Predicted`] |
+//! | score, compare | [`read_predictions`], [`Scores::of`], [`ModelComparison::of`] | [`Reading`], [`ComparisonOptions`] | [`Scores`], [`ModelComparison`] |
+//! | report | [`write_report`], [`write_report_of_several`] | [`ReportRequest`] | [`ReportSummary`] |
+//!
+//! [`record`] defines the words, [`manifest`] the tables of a data set, [`runs`] the folder of a run.
+//! [`internals`] is for this project's own tests and measurements and may change at any time.
+//!
 //! # The data path
 //!
 //! One type per arrow; every stage reads a file and writes a new one.
@@ -25,42 +63,94 @@
 //! 1   record   seed   folder   atomic   digest   table   progress   escape   libtorch   device
 //!                                                  words, draws, output folders, files, messages
 //! ```
-#![warn(missing_docs)]
-// A closed stream would end the work: `progress::message` speaks, `cli` answers.
-#![deny(clippy::print_stdout, clippy::print_stderr)]
-
 #[cfg(feature = "torch")]
-pub mod annotate;
-pub mod atomic;
-pub mod cli;
-pub mod corpus;
-pub mod dataset;
-pub mod device;
-pub mod digest;
-pub mod escape;
-pub mod evaluation;
-pub mod experiment;
-pub mod face;
-pub mod folder;
-pub mod leak_audit;
-pub mod leak_verdicts;
+mod annotate;
+mod atomic;
+mod cli;
+mod corpus;
+mod dataset;
+mod device;
+mod digest;
+mod escape;
+mod evaluation;
+mod experiment;
+mod face;
+mod folder;
+pub mod internals;
+mod leak_audit;
+mod leak_verdicts;
 #[cfg(feature = "torch")]
-pub mod libtorch;
+mod libtorch;
 pub mod manifest;
-pub mod media;
-pub mod metric;
-pub mod model;
-pub mod pack;
-pub mod progress;
+mod media;
+mod metric;
+mod model;
+mod pack;
+mod progress;
 pub mod record;
-pub mod report;
+mod report;
 pub mod runs;
-pub mod sampling;
-pub mod seed;
-pub mod similarity;
-pub mod split;
-pub mod stats;
-pub mod table;
-pub mod train;
+mod sampling;
+mod seed;
+mod similarity;
+mod split;
+mod stats;
+mod table;
+mod train;
 #[cfg(feature = "torch")]
-pub mod weights;
+mod weights;
+
+/// Runs the program with the arguments of this process; `ncaers` is nothing else.
+pub use cli::main as command_line;
+
+pub use corpus::{Choices, Listing};
+pub use dataset::{
+    become_worker, diff, export, import, merge_shards, run as build, verify::verify,
+    verify::Report as VerifyReport, Asked, Clips, Comparison as DataSetDiff, Config as BuildConfig,
+    Exported, Faces, ImageFormat, ImportConfig, Options as BuildOptions, Outcome as BuildOutcome,
+    Shard, Summary as BuildSummary, LAYOUTS,
+};
+pub use evaluation::{
+    read as read_predictions, read_all as read_all_predictions, CleanAccuracy, Leaderboard,
+    ModelComparison, Named, Predictions, Reading, Saved, Scores, Targets, Units,
+};
+#[cfg(feature = "torch")]
+pub use experiment::{
+    predict_run::{predict, PredictRequest, Predicted},
+    train_run::{train, TrainOptions, Trained},
+    Experiment,
+};
+pub use face::{boxes::Format as BoxFormat, Choice as FaceChoice, Request as FaceRequest};
+pub use leak_audit::{
+    run as audit, Request as AuditRequest, Saved as AuditSaved, Source as AuditSource,
+    Summary as AuditSummary,
+};
+pub use manifest::Manifest;
+pub use metric::{Evaluation, Measured, Metric, METRICS};
+pub use model::{
+    Attention, Backbone, Branches, Context, Freeze, Fusion, ModelConfig, ModelName, Normalization,
+    Picture, Preset, Weights,
+};
+pub use pack::{pack, Pack, PackInput, Packed, Preprocessing};
+pub use record::{
+    Clip, ClipStatus, Damage, Emotion, FaceBox, LedgerEntry, LedgerKind, Prediction, Sample,
+    Segment, Split,
+};
+pub use report::{
+    several::{write as write_report_of_several, Part as ReportPart, Several as ReportOfSeveral},
+    write as write_report, ImportedRun, Request as ReportRequest, Rules as ReportRules,
+    Summary as ReportSummary,
+};
+pub use similarity::images::Rule as AuditRule;
+pub use split::{holdout::ValShare, Balance, OnLeak, Shares};
+pub use stats::{
+    answers::{Answer, Answers, ClassScores, ScoreKind},
+    comparison::Options as ComparisonOptions,
+    interval::Interval,
+};
+#[cfg(feature = "torch")]
+pub use train::Interrupted;
+pub use train::{
+    Augment, ClassWeights, Flip, LossKind, MissingClasses, OptimizerKind, Precision, Schedule,
+    Selection, StageEpochs, TrainConfig,
+};

@@ -2,5 +2,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    ncaers::cli::main()
+    ncaers::command_line()
 }

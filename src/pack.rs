@@ -10,7 +10,6 @@ use std::{
     io::Write,
     ops::Range,
     path::{Path, PathBuf},
-    str::FromStr,
 };
 
 use anyhow::{bail, ensure, Context, Result};
@@ -22,13 +21,15 @@ use safetensors::{
     Dtype, SafeTensors,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::{
     atomic, digest,
-    folder::{self, OutputFolder},
+    folder::{self, Claim, OutputFolder},
+    manifest,
     media::image as picture,
     progress::Progress,
-    record::{FaceBox, Sample, Split},
+    record::{named, FaceBox, Sample, Split},
 };
 
 /// Version of the pack's layout; part of its identity.
@@ -61,17 +62,6 @@ impl PackInput {
         PackInput::Face224,
     ];
 
-    /// The tensor's name in the file and on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            PackInput::Face => "face",
-            PackInput::ContextMasked => "context_masked",
-            PackInput::ContextVisible => "context_visible",
-            PackInput::Image => "image",
-            PackInput::Face224 => "face_224",
-        }
-    }
-
     /// Height and width in pixels.
     pub fn size(self) -> (usize, usize) {
         match self {
@@ -88,16 +78,15 @@ impl PackInput {
     }
 }
 
-impl FromStr for PackInput {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        PackInput::ALL.into_iter().find(|input| input.name() == name).ok_or_else(|| {
-            let known: Vec<_> = PackInput::ALL.iter().map(|i| i.name()).collect();
-            format!("unknown input `{name}` (known: {})", known.join(", "))
-        })
-    }
-}
+named!(
+    PackInput,
+    "input",
+    Face = "face",
+    ContextMasked = "context_masked",
+    ContextVisible = "context_visible",
+    Image = "image",
+    Face224 = "face_224",
+);
 
 /// What is done to the pictures; part of the pack's identity.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -123,12 +112,49 @@ impl Default for Preprocessing {
     }
 }
 
+/// A pack that is in its folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packed {
+    /// Samples by split.
+    pub samples: BTreeMap<Split, usize>,
+    /// Those of them without a face.
+    pub without_face: usize,
+    /// Whether the same pack was there before.
+    pub already_done: bool,
+}
+
+/// Packs the manifest folder `from` into `out`, unless the same pack is there.
+///
+/// # Errors
+/// When the manifest or a picture of it cannot be read, or `out` holds something else or cannot be
+/// written.
+pub fn pack(from: &Path, choices: &Preprocessing, out: &Path) -> Result<Packed> {
+    let (samples, _) = manifest::read_samples(&from.join("samples.parquet"))?;
+    let digest = manifest::digest(from)?;
+    let mut choices = choices.clone();
+    choices.inputs.sort();
+    choices.inputs.dedup();
+    let without_face = samples.iter().filter(|s| s.face.is_none()).count();
+    let configuration = json!({"manifest_digest": digest, "preprocessing": choices});
+    let out = match folder::claim(out, &configuration)? {
+        Claim::Done => {
+            let of = |split| (split, samples.iter().filter(|s| s.split == split).count());
+            let samples = Split::ALL.into_iter().map(of).collect();
+            return Ok(Packed { samples, without_face, already_done: true });
+        }
+        Claim::Fresh(out) | Claim::Resume(out) => out,
+    };
+    let counts = write(&samples, from, &digest, &choices, &out)?;
+    out.finish()?;
+    Ok(Packed { samples: counts, without_face, already_done: false })
+}
+
 /// Writes one pack file per split into `folder` and returns the number of samples in each.
 ///
 /// # Errors
 /// When a picture is missing, unreadable or not the one that the manifest describes, or when the
 /// folder cannot be written; no half-written file stays.
-pub fn write(
+pub(crate) fn write(
     samples: &[Sample],
     manifest_folder: &Path,
     manifest_digest: &str,

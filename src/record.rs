@@ -84,6 +84,45 @@ pub struct UnknownName {
     pub known: &'static str,
 }
 
+/// One table for the names of an enum's values: `name`, `Display` and `FromStr`, which refuses any
+/// other name by those that are known.
+macro_rules! named {
+    ($type:ident, $kind:literal, $first:ident = $first_name:literal $(, $value:ident = $name:literal)* $(,)?) => {
+        impl $type {
+            /// Its name in tables, files and on the command line.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $type::$first => $first_name,
+                    $($type::$value => $name,)*
+                }
+            }
+        }
+
+        impl ::std::fmt::Display for $type {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                f.pad(self.name())
+            }
+        }
+
+        impl ::std::str::FromStr for $type {
+            type Err = $crate::record::UnknownName;
+
+            fn from_str(name: &str) -> ::std::result::Result<Self, Self::Err> {
+                match name {
+                    $first_name => Ok($type::$first),
+                    $($name => Ok($type::$value),)*
+                    _ => Err($crate::record::UnknownName {
+                        kind: $kind,
+                        name: name.to_owned(),
+                        known: concat!($first_name $(, ", ", $name)*),
+                    }),
+                }
+            }
+        }
+    };
+}
+pub(crate) use named;
+
 impl FromStr for Emotion {
     type Err = UnknownName;
 
@@ -198,21 +237,26 @@ impl FaceBox {
 
     /// Area in pixels, 0 for an empty or inverted box.
     pub fn area(self) -> i64 {
-        i64::from((self.x2 - self.x1).max(0)) * i64::from((self.y2 - self.y1).max(0))
+        let edge = |from: i32, to: i32| (i64::from(to) - i64::from(from)).max(0);
+        // A box that nobody clipped may be as large as the numbers of a list.
+        edge(self.x1, self.x2).saturating_mul(edge(self.y1, self.y2))
     }
 
     /// Intersection over union with another box, 0..=1.
     pub fn iou(self, other: FaceBox) -> f64 {
-        let (w, h) = (
-            self.x2.min(other.x2) - self.x1.max(other.x1),
-            self.y2.min(other.y2) - self.y1.max(other.y1),
-        );
-        let inter = i64::from(w.max(0)) * i64::from(h.max(0));
-        let union = self.area() + other.area() - inter;
-        if union == 0 {
-            0.0
+        let inter = FaceBox {
+            x1: self.x1.max(other.x1),
+            y1: self.y1.max(other.y1),
+            x2: self.x2.min(other.x2),
+            y2: self.y2.min(other.y2),
+            score: 0.0,
+        };
+        let inter = inter.area() as f64;
+        let union = self.area() as f64 + other.area() as f64 - inter;
+        if union > 0.0 {
+            inter / union
         } else {
-            inter as f64 / union as f64
+            0.0
         }
     }
 }
@@ -229,33 +273,7 @@ pub enum ClipStatus {
     Rejected,
 }
 
-impl ClipStatus {
-    /// `ok`, `partial` or `rejected`.
-    pub fn name(self) -> &'static str {
-        match self {
-            ClipStatus::Ok => "ok",
-            ClipStatus::Partial => "partial",
-            ClipStatus::Rejected => "rejected",
-        }
-    }
-}
-
-impl FromStr for ClipStatus {
-    type Err = UnknownName;
-
-    fn from_str(name: &str) -> Result<Self, UnknownName> {
-        match name {
-            "ok" => Ok(ClipStatus::Ok),
-            "partial" => Ok(ClipStatus::Partial),
-            "rejected" => Ok(ClipStatus::Rejected),
-            _ => Err(UnknownName {
-                kind: "clip status",
-                name: name.to_owned(),
-                known: "ok, partial, rejected",
-            }),
-        }
-    }
-}
+named!(ClipStatus, "clip status", Ok = "ok", Partial = "partial", Rejected = "rejected");
 
 /// What the decoder says of a frame, or of one that it is predicted from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -270,33 +288,7 @@ pub enum Damage {
     Corrupt,
 }
 
-impl Damage {
-    /// `none`, `concealed` or `corrupt`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Damage::None => "none",
-            Damage::Concealed => "concealed",
-            Damage::Corrupt => "corrupt",
-        }
-    }
-}
-
-impl FromStr for Damage {
-    type Err = UnknownName;
-
-    fn from_str(name: &str) -> Result<Self, UnknownName> {
-        match name {
-            "none" => Ok(Damage::None),
-            "concealed" => Ok(Damage::Concealed),
-            "corrupt" => Ok(Damage::Corrupt),
-            _ => Err(UnknownName {
-                kind: "damage",
-                name: name.to_owned(),
-                known: "none, concealed, corrupt",
-            }),
-        }
-    }
-}
+named!(Damage, "damage", None = "none", Concealed = "concealed", Corrupt = "corrupt");
 
 /// One video (or one still that stands for a clip): a row of `clips.parquet`.
 ///
@@ -458,37 +450,15 @@ pub enum LedgerKind {
     Split,
 }
 
-impl LedgerKind {
-    /// `clip`, `segment`, `sample`, `file` or `split`.
-    pub fn name(self) -> &'static str {
-        match self {
-            LedgerKind::Clip => "clip",
-            LedgerKind::Segment => "segment",
-            LedgerKind::Sample => "sample",
-            LedgerKind::File => "file",
-            LedgerKind::Split => "split",
-        }
-    }
-}
-
-impl FromStr for LedgerKind {
-    type Err = UnknownName;
-
-    fn from_str(name: &str) -> Result<Self, UnknownName> {
-        match name {
-            "clip" => Ok(LedgerKind::Clip),
-            "segment" => Ok(LedgerKind::Segment),
-            "sample" => Ok(LedgerKind::Sample),
-            "file" => Ok(LedgerKind::File),
-            "split" => Ok(LedgerKind::Split),
-            _ => Err(UnknownName {
-                kind: "ledger kind",
-                name: name.to_owned(),
-                known: "clip, segment, sample, file, split",
-            }),
-        }
-    }
-}
+named!(
+    LedgerKind,
+    "ledger kind",
+    Clip = "clip",
+    Segment = "segment",
+    Sample = "sample",
+    File = "file",
+    Split = "split"
+);
 
 /// One thing that was left out or moved to another split, and why: a row of `ledger.parquet`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -560,6 +530,18 @@ pub struct Estimate {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn boxes_of_any_numbers_have_an_area() {
+        let (lo, hi) = (i32::MIN, i32::MAX);
+        let all = FaceBox { x1: lo, y1: lo, x2: hi, y2: hi, score: 1.0 };
+        assert_eq!(all.area(), i64::MAX);
+        assert_eq!(all.iou(all), 1.0);
+        assert_eq!(FaceBox { x1: hi, y1: hi, x2: lo, y2: lo, score: 1.0 }.area(), 0);
+        let small = FaceBox { x1: -3, y1: 2, x2: 4, y2: 5, score: 1.0 };
+        assert_eq!(small.area(), 21);
+        assert!(all.iou(small) < 1e-17);
+    }
 
     #[test]
     fn labels_follow_the_released_order() {

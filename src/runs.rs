@@ -87,6 +87,9 @@ pub struct RunRecord {
     /// The weights file that the run started from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<StartWeights>,
+    /// Whether it was trained on the synthetic corpus, as far as its data set told.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub synthetic: bool,
     /// Threads of one operation.
     pub threads: u32,
     /// Parameters of the model, BatchNorm statistics counted.

@@ -9,7 +9,7 @@ use anyhow::{bail, ensure, Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    record::{Emotion, Split},
+    record::{named, Emotion, Split},
     seed::Draws,
 };
 
@@ -74,7 +74,7 @@ macro_rules! as_text {
             type Error = anyhow::Error;
 
             fn try_from(text: String) -> Result<Self> {
-                text.parse()
+                Ok(text.parse::<$name>()?)
             }
         }
     )*};
@@ -176,30 +176,14 @@ pub enum OnLeak {
     Fail,
 }
 
-impl FromStr for OnLeak {
-    type Err = anyhow::Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        match text {
-            "remove-eval" => Ok(OnLeak::RemoveEval),
-            "remove-train" => Ok(OnLeak::RemoveTrain),
-            "keep" => Ok(OnLeak::Keep),
-            "fail" => Ok(OnLeak::Fail),
-            _ => bail!("on-leak `{text}` is none of remove-eval, remove-train, keep, fail"),
-        }
-    }
-}
-
-impl fmt::Display for OnLeak {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            OnLeak::RemoveEval => "remove-eval",
-            OnLeak::RemoveTrain => "remove-train",
-            OnLeak::Keep => "keep",
-            OnLeak::Fail => "fail",
-        })
-    }
-}
+named!(
+    OnLeak,
+    "policy for leaks",
+    RemoveEval = "remove-eval",
+    RemoveTrain = "remove-train",
+    Keep = "keep",
+    Fail = "fail",
+);
 
 /// What the grouping rule needs to know of a clip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

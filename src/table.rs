@@ -1,4 +1,5 @@
-//! One table, filled once, written as Markdown, LaTeX (booktabs), CSV and HTML.
+//! One table, filled once, written as Markdown, LaTeX (booktabs), CSV and HTML. Own code: the forms
+//! share their cells and notes, which a crate for one form each would not.
 use std::fmt::Write;
 
 use anyhow::Result;
@@ -193,10 +194,13 @@ impl Table {
             .collect()
     }
 
-    /// An HTML table whose columns the page's script can sort.
+    /// An HTML table whose columns the page's script can sort, but for a matrix, whose rows and
+    /// columns stand for the same things in the same order. Sums, rows that begin in bold, stay
+    /// below.
     pub fn html(&self) -> String {
-        let mut out =
-            format!("<table class=\"sortable\" id=\"table-{}\">", escape_html(&self.name));
+        let is_matrix = self.columns.first().is_some_and(|column| column.title.is_empty());
+        let kind = if is_matrix { "matrix" } else { "sortable" };
+        let mut out = format!("<table class=\"{kind}\" id=\"table-{}\">", escape_html(&self.name));
         let _ = write!(out, "<caption>{}</caption><thead><tr>", escape_html(&self.caption));
         for column in &self.columns {
             // A heading without words is none.
@@ -210,14 +214,26 @@ impl Table {
             );
         }
         out += "</tr></thead>\n<tbody>\n";
-        for row in &self.rows {
-            out += "<tr>";
-            for (i, (cell, column)) in row.iter().zip(&self.columns).enumerate() {
-                out += &html_cell(cell, column, i == 0);
+        let is_sum = |row: &&Vec<Cell>| row.first().is_some_and(|cell| cell.strong);
+        let sums = self.rows.iter().rev().take_while(is_sum).count();
+        let (rows, sums) = self.rows.split_at(self.rows.len() - sums);
+        let add = |out: &mut String, rows: &[Vec<Cell>]| {
+            for row in rows {
+                *out += "<tr>";
+                for (i, (cell, column)) in row.iter().zip(&self.columns).enumerate() {
+                    *out += &html_cell(cell, column, i == 0);
+                }
+                *out += "</tr>\n";
             }
-            out += "</tr>\n";
+        };
+        add(&mut out, rows);
+        out += "</tbody>";
+        if !sums.is_empty() {
+            out += "<tfoot>\n";
+            add(&mut out, sums);
+            out += "</tfoot>";
         }
-        out += "</tbody></table>\n";
+        out += "</table>\n";
         for note in &self.notes {
             let _ = writeln!(out, "<p class=\"note\">{}</p>", escape_html(note));
         }
@@ -436,6 +452,18 @@ mod tests {
         </tbody></table>
         <p class="note">n = 308 in 154 clips</p>
         "#);
+    }
+
+    #[test]
+    fn what_sorting_would_make_nonsense_of_is_not_sorted() {
+        let mut summed = table();
+        let sum = ["all", "3", "4"].map(|text| Cell::words(text).strong(true));
+        summed.rows.push(sum.to_vec());
+        let html = summed.html();
+        assert!(html.contains("</tbody><tfoot>\n<tr><th scope=\"row\"><b>all</b></th>"), "{html}");
+        let mut matrix = table();
+        matrix.columns[0].title.clear();
+        assert!(matrix.html().starts_with("<table class=\"matrix\""));
     }
 
     #[test]

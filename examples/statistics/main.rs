@@ -2,23 +2,26 @@
 //! hypothesis, how often a table's best row is bold, and how long a comparison takes.
 //!
 //! `cargo run --release --example statistics -- errors`, `-- verdicts` or `-- speed`.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "what it prints is its result")]
 use std::time::Instant;
 
 use ncaers::{
-    metric::Evaluation,
-    record::{Prediction, NUM_CLASSES},
-    seed::Draws,
-    stats::{
-        answers::Answers,
-        clusters::{clustered_error, Clusters},
-        comparison::{compare, Contestant, Options},
-        interval,
-        margins::Margins,
-        mcnemar, mh,
-        signflip::SignFlip,
-        table::Table,
-        tail::PValue,
+    internals::{
+        metric::Evaluation,
+        seed::Draws,
+        stats::{
+            answers::Answers,
+            clusters::{clustered_error, Clusters},
+            comparison::{compare, Contestant, Options},
+            interval,
+            margins::Margins,
+            mcnemar, mh,
+            signflip::SignFlip,
+            table::Table,
+            tail::PValue,
+        },
     },
+    record::{Prediction, NUM_CLASSES},
 };
 
 mod verdicts;

@@ -4,7 +4,7 @@
 //! 0: a mean, plus what the video adds for everybody, for the configuration, for the seed, for this
 //! seed on this video, and for the frame alone. Means are equal (or a stated number of points
 //! apart), so every bold row of the first kind is false.
-use ncaers::{
+use ncaers::internals::{
     seed::Draws,
     stats::{
         pooled::{Entry, Pool, Settings},
@@ -145,7 +145,7 @@ fn is_bold_by_the_old_rule(sizes: &[u64], entries: &[Entry], seed: u64) -> bool 
     let one_sided = each.iter().all(|d| *d > 0) || each.iter().all(|d| *d < 0);
     let test = SignFlip::of_differences(&gaps, || {
         let counts: Vec<i32> = gaps.iter().map(|&d| d as i32).collect();
-        let sums = ncaers::stats::resample::flip_signs(&counts, 1, FLIPS, seed);
+        let sums = ncaers::internals::stats::resample::flip_signs(&counts, 1, FLIPS, seed);
         sums.rows().map(|row| i64::from(row[0])).collect()
     });
     one_sided && test.p.p() < 0.05

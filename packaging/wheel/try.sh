@@ -76,9 +76,21 @@ grep -q "pip install 'torch==2.11" "$work/error" || die "no word about the missi
 
 as_user "$env/bin" "${pip[@]}" 'torch==2.11.*' 'nvidia-cuda-runtime==13.0.*' 'nvidia-cuda-cupti==13.0.*'
 as_user "$env/bin" ncaers --version
-as_user "$env/bin" ncaers doctor
-as_user "$env/bin" ncaers demo --quick --out demo
+as_user "$env/bin" ncaers doctor | tee "$work/doctor"
+as_user "$env/bin" ncaers demo --quick --out demo | tee "$work/told"
 [ -s "$work/home/demo/report/index.html" ] || die "the demonstration left no report"
+grep -q 'FFmpeg.*LGPL' "$work/doctor" || die "doctor does not name the licence of the FFmpeg inside"
+for key in version licence configuration; do
+  grep -q "\"$key\"" "$work/home/demo/manifest/build.json" || die "build.json does not tell the $key of FFmpeg"
+done
+
+# The commands that it ends with work as they stand.
+sed -n '/^next:/,$p' "$work/told" | grep '^ *ncaers ' >"$work/next"
+[ "$(wc -l <"$work/next")" -eq 3 ] || die "the demonstration names no three commands"
+while read -r -a words; do
+  say "${words[*]}"
+  as_user "$env/bin" "${words[@]}" </dev/null
+done <"$work/next"
 
 # A foreign LibTorch in the environment does not win, and one in another folder is found.
 mkdir "$work/foreign" && echo 'not a library' >"$work/foreign/libtorch_cpu.so"

@@ -18,8 +18,8 @@ use crate::{
     experiment::Experiment,
     face::{self, Request},
     folder::{self, OutputFolder},
-    manifest,
     media::{
+        encode::Codec,
         image::{encode_jpeg, encode_png, load_rgb},
         redraw,
     },
@@ -41,7 +41,7 @@ use crate::{
 pub struct Args {
     /// A picture (.jpg, .png), a video, or a folder of both
     input: PathBuf,
-    /// The run folder whose selected checkpoint looks
+    /// The run folder whose selected checkpoint predicts
     #[arg(long)]
     run: PathBuf,
     /// Folder to write into: pictures and videos under their names, and faces.csv
@@ -127,10 +127,6 @@ pub(super) fn run(args: &Args) -> Result<Done> {
     summary(&machine, args, &work.tally, &out.path().join(FACES))
 }
 
-/// What pictures and rows say when the network knows drawn faces only.
-const DEMONSTRATION: &str =
-    "demonstration network, trained on drawn faces: what it says here means nothing";
-
 /// How the run's pack was made, and what must be said of the run.
 ///
 /// # Errors
@@ -149,24 +145,15 @@ fn settings(args: &Args, folder: &RunFolder) -> Result<Settings> {
         (Err(_), Some(_)) => Preprocessing::default(),
         (Err(error), None) => bail!("{error}; say the pack's margin with --margin (0 for none)"),
     };
-    let is_demonstration = experiment.is_ok_and(|e| is_demonstration(&e));
+    // Records of before it was written down leave it to the data set.
+    let is_demonstration = folder.record()?.synthetic || experiment.is_ok_and(|e| e.is_synthetic());
     let on_its_own = args.input.ancestors().any(demo::is_root);
     Ok(Settings {
         every: args.every,
         attention: args.attention,
         margin: args.margin.unwrap_or(known.margin),
         mask_value: known.mask_value,
-        notice: (is_demonstration && !on_its_own).then_some(DEMONSTRATION),
-    })
-}
-
-/// Whether the run learnt from the synthetic corpus, as far as its data set is at hand.
-fn is_demonstration(experiment: &Experiment) -> bool {
-    let samples = experiment.data.manifest.as_ref().map(|folder| {
-        manifest::read_samples(&manifest::folder_of(Path::new(folder)).join("samples.parquet"))
-    });
-    samples.is_some_and(|read| {
-        read.is_ok_and(|(_, meta)| meta.get("corpus").is_some_and(|name| name == demo::NAME))
+        notice: (is_demonstration && !on_its_own).then_some(super::DEMONSTRATION),
     })
 }
 
@@ -323,6 +310,10 @@ fn summary(machine: &ComputeDevice, args: &Args, tally: &Tally, csv: &Path) -> R
     if let Some(rate) = rate {
         text += &format!("; {rate:.1} frames/s");
     }
+    let codec = (tally.videos > 0 && !args.only_csv).then(redraw::codec);
+    if let Some(codec) = codec {
+        text += &format!("; videos are {}", codec.told());
+    }
     if !tally.problems.is_empty() {
         text += &format!("; {} files left out", tally.problems.len());
     }
@@ -336,6 +327,7 @@ fn summary(machine: &ComputeDevice, args: &Args, tally: &Tally, csv: &Path) -> R
         "frames_per_s": rate,
         "problems": tally.problems,
         "csv": csv,
+        "video_codec": codec.map(Codec::name),
     });
     Ok(Done { text, json, exit: 0 })
 }

@@ -43,7 +43,7 @@ pub struct Args {
     /// most of the time
     #[arg(long)]
     no_crops: bool,
-    /// Look for wrong labels instead: held-out answers with probabilities, a file per fold, no
+    /// Look for wrong labels instead: held-out predictions with probabilities, a file per fold, no
     /// group in two folds; with a manifest its pictures are shown
     #[arg(long, value_name = "PREDICTIONS", conflicts_with_all = ["root", "against", "max_leak"])]
     labels: Vec<PathBuf>,

@@ -71,7 +71,7 @@ pub struct Args {
     /// Processes that decode at once; the number of cores when absent
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     workers: Option<u32>,
-    /// Seconds of work or of waiting without a further frame or byte after which a clip is tried anew, then given up
+    /// Seconds without a further frame or byte, at work or waiting, after which a clip is tried anew, then given up
     #[arg(long, default_value_t = 120.0, value_name = "SECONDS")]
     time_limit: f64,
     /// Say what would be done and stop

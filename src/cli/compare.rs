@@ -13,13 +13,14 @@ use crate::{
 /// Test models against each other and the truth on the same samples
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
-          ncaers compare runs/glamor runs/caer_net_s --split test --out results/compare\n  \
+          ncaers compare data/demo/runs --out results/compare\n  \
+          ncaers compare runs/glamor runs/caer_net_s --split test\n  \
           ncaers compare all.csv --columns model=name --margin-points 2\n\n\
         Seeds of one label (or model) are one configuration: claims about configurations rest on seeds and groups \
         as crossed factors, claims about single files on groups alone.\n\
         Writes comparison.json (full precision), comparison.csv, leaderboard.html and leaderboard.json.")]
 pub struct Args {
-    /// Prediction files or run folders
+    /// Prediction files, run folders, or folders of runs
     #[arg(required = true)]
     predictions: Vec<PathBuf>,
     /// Which predictions of a run folder

@@ -33,7 +33,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 50)]
     clips_per_class: u64,
     /// Draw stills of the clips in place of them, each with a split of its own as in CAER-S, so
-    /// that most test stills have a sister in train
+    /// that most test stills share their clip with a training still
     #[arg(long)]
     stills: bool,
 }
@@ -77,7 +77,7 @@ fn stills(args: &Args, configuration: &Value) -> anyhow::Result<Done> {
         json["already_done"] = json!(!prefix.is_empty());
         let text = format!(
             "{prefix}{stills} synthetic stills of {clips} clips in {}; {leaky} of {test} test stills \
-             have a sister in train\nMade so that leakage shows: nothing measured on them holds for \
+             share their clip with a training still\nMade so that leakage shows: nothing measured on them holds for \
              real data.",
             args.out.display()
         );

@@ -26,7 +26,7 @@ pub struct Args {
     /// An audit of the predicted manifest: accuracy also without what its train part holds
     #[arg(long, value_name = "AUDIT_DIR")]
     clean: Option<PathBuf>,
-    /// The same model's answers on validation, to fit a temperature [default: those of the run folder, where it has some]
+    /// The same model's predictions on validation, to fit a temperature [default: those of the run folder, where it has some]
     #[arg(long, value_name = "PREDICTIONS")]
     validation: Option<PathBuf>,
     /// A folder for metrics.json and the CSV files

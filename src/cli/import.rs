@@ -15,7 +15,7 @@ use crate::{
     after_help = "Example: ncaers import --layout caer-s --root data/CAER-S --boxes caers-annotation=train.txt --out manifests/caer-s"
 )]
 pub struct Args {
-    /// How the stills lie: caer-s, ncaer-s, or csv (samples.csv with path,label[,split[,group]])
+    /// Layout of the stills: caer-s, ncaer-s, or csv (samples.csv with path,label[,split[,group]])
     #[arg(long)]
     layout: String,
     /// The folder of the stills, or the CSV list itself
@@ -53,7 +53,7 @@ pub struct Args {
     /// [default: 10]
     #[arg(long, value_name = "PERCENT")]
     val_share: Option<ValShare>,
-    /// What to do with like pictures in two splits: remove-eval, remove-train, keep or fail
+    /// What to do with near-duplicates in two splits: remove-eval, remove-train, keep or fail
     #[arg(long, default_value = "remove-eval", value_name = "POLICY")]
     on_leak: OnLeak,
     /// What the labels of a csv list mean: a file of lines such as `4 Sad`, `-` for left out

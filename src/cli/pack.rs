@@ -5,7 +5,6 @@ use serde_json::json;
 
 use super::{Done, Usage};
 use crate::{
-    folder::{self, Claim},
     manifest,
     pack::{self, PackInput, Preprocessing},
 };
@@ -37,30 +36,19 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
     if !(0.0..=4.0).contains(&args.margin) {
         return Err(Usage(format!("--margin {} is not between 0 and 4", args.margin)).into());
     }
-    let folder = manifest::folder_of(&args.manifest);
-    let (samples, _) = manifest::read_samples(&folder.join("samples.parquet"))?;
-    let digest = manifest::digest(&folder)?;
-    let mut inputs = args.inputs.clone();
-    inputs.sort();
-    inputs.dedup();
     let choices = Preprocessing {
-        inputs,
+        inputs: args.inputs.clone(),
         mask_value: args.mask_value,
         jpeg_round_trip: args.jpeg_round_trip,
         margin: args.margin,
     };
-    let configuration = json!({"manifest_digest": digest, "preprocessing": choices});
-    let out = match folder::claim(&args.out, &configuration)? {
-        Claim::Done => {
-            let text = format!("already done: {}", args.out.display());
-            return Ok(Done { text, json: json!({"already_done": true}), exit: 0 });
-        }
-        Claim::Fresh(out) | Claim::Resume(out) => out,
-    };
-    let counts = pack::write(&samples, &folder, &digest, &choices, &out)?;
-    out.finish()?;
-    let words: Vec<_> = counts.iter().map(|(split, n)| format!("{n} {split}")).collect();
+    let packed = pack::pack(&manifest::folder_of(&args.manifest), &choices, &args.out)?;
+    if packed.already_done {
+        let text = format!("already done: {}", args.out.display());
+        return Ok(Done { text, json: json!({"already_done": true}), exit: 0 });
+    }
+    let words: Vec<_> = packed.samples.iter().map(|(split, n)| format!("{n} {split}")).collect();
     let text = format!("packed {} samples into {}", words.join(", "), args.out.display());
-    let faceless = samples.iter().filter(|s| s.face.is_none()).count();
-    Ok(Done { text, json: json!({"samples": counts, "without_face": faceless}), exit: 0 })
+    let json = json!({"samples": packed.samples, "without_face": packed.without_face});
+    Ok(Done { text, json, exit: 0 })
 }

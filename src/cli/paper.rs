@@ -50,7 +50,7 @@ pub struct Args {
     /// Seed of the data sets
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Who finds the faces: seeta or mmod
+    /// Face detector: seeta or mmod
     #[arg(long, default_value = "seeta", value_name = "NAME")]
     detector: String,
     /// Percent of CAER-S's train that become its validation part

@@ -10,7 +10,7 @@ use crate::{
     stats::planning::Plan,
 };
 
-/// Say how many videos, frames and seeds a comparison needs, or what a test set could have shown
+/// Compute how many videos, frames and seeds a comparison needs (power analysis), or what a test set could have shown
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example: ncaers plan --difference 2 --discordance 20 --icc 0.3 --rows-per-group 1.6 --seed-sd 1\n         ncaers plan --difference 2 --from runs/glamor --from runs/caer_net_s"
@@ -22,7 +22,7 @@ pub struct Args {
     /// Percent of rows on which exactly one of the two models is right [default: that of --from, else 20]
     #[arg(long, value_name = "PERCENT")]
     discordance: Option<f64>,
-    /// Correlation of that within a group (a video) [default: that of --from, else 0.3]
+    /// Intraclass correlation of that within a group (a video) [default: that of --from, else 0.3]
     #[arg(long)]
     icc: Option<f64>,
     /// Rows (frames) per group [default: that of --from, else 1]
@@ -31,16 +31,16 @@ pub struct Args {
     /// Standard deviation of accuracy over seeds, in points [default: that of --from]
     #[arg(long, value_name = "POINTS")]
     seed_sd: Option<f64>,
-    /// Two-sided level of the whole family of comparisons
+    /// Two-sided significance level of the whole family of comparisons
     #[arg(long, default_value_t = 0.05)]
     alpha: f64,
-    /// Chance of finding the difference when it is there
+    /// Power: probability of finding the difference when it is there
     #[arg(long, default_value_t = 0.8)]
     power: f64,
     /// Comparisons in the family; of k models k (k - 1) / 2
     #[arg(long, default_value_t = 1)]
     comparisons: u32,
-    /// Answers of two models on a test set like the one planned: prediction files or run folders
+    /// Predictions of two models on a test set like the one planned: prediction files or run folders
     #[arg(long, value_name = "PREDICTIONS")]
     from: Vec<PathBuf>,
     /// Which predictions of a run folder

@@ -1,26 +1,17 @@
 //! `ncaers predict --run DIR --manifest M --split val|test`
-use std::{
-    path::{Path, PathBuf},
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::json;
 
-use super::{manifest_arg::ManifestArg, train::refuse_stale, Done};
+use super::{manifest_arg::ManifestArg, Done};
 use crate::{
-    device::ComputeDevice,
-    digest,
-    experiment::Experiment,
-    folder::OutputFolder,
-    manifest::{self, Meta},
-    pack::{self, Pack},
+    experiment::predict_run::{predict, PredictRequest},
+    progress,
     record::Split,
-    runs::{self, RunFolder, RunRecord, TestLook},
-    train,
 };
 
-/// Write the selected checkpoint's answers (and attention maps) on a split into its run folder
+/// Write the selected checkpoint's predictions (and attention maps) on a split into its run folder
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example, after `ncaers demo`: ncaers predict data/demo/manifest --run data/demo/runs/GLA-1 --split test"
@@ -44,98 +35,28 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<Done> {
-    let folder = RunFolder::new(&args.run);
-    let record = folder.record()?;
-    let out = OutputFolder::reopen(&args.run)?;
-    let pack_folder = match &args.pack {
-        Some(given) => given.clone(),
-        None => trained_on(&folder)?,
-    };
-    let pack = Pack::open(&pack::path_of(&pack_folder, args.split))?;
-    refuse_stale(&pack, &pack_folder, args.manifest.path())?;
-    let machine = ComputeDevice::open(&args.device, train::precision_of(&record)?)?;
-    let meta = meta(&folder, &record, &pack, args.split, &machine)?;
-    if let Some(rows) = earlier(&folder, args.split, &meta) {
-        return Ok(summary(&folder, args.split, rows, "already done", &machine));
+    let predicted = predict(&PredictRequest {
+        run: args.run.clone(),
+        manifest: args.manifest.path().to_owned(),
+        split: args.split,
+        pack: args.pack.clone(),
+        device: args.device.clone(),
+    })?;
+    if predicted.knows_drawn_faces_only {
+        progress::message(&format!("note: {}", super::DEMONSTRATION));
     }
-    let device = machine.device();
-    train::use_threads_of(&record);
-    folder.claim_predictions(&out, args.split)?;
-    let (rows, attention) = train::predict(&folder, &pack_folder, args.split, device)?;
-    if let Some(maps) = &attention {
-        train::write_attention(&folder, args.split, maps)?;
-    }
-    let path = folder.predictions_path(args.split);
-    manifest::write_predictions(&path, &rows, &meta)?;
-    if args.split == Split::Test {
-        folder
-            .add_test_look(TestLook { time: now()?, predictions: digest::sha256_file(&path)? })?;
-    }
-    Ok(summary(&folder, args.split, rows.len(), "written", &machine))
-}
-
-/// The pack that the run's own configuration names.
-fn trained_on(folder: &RunFolder) -> Result<PathBuf> {
-    let experiment = Experiment::of_run(folder.path())?;
-    Ok(experiment.pack()?.to_owned())
-}
-
-/// What the predictions depend on.
-fn meta(
-    folder: &RunFolder,
-    record: &RunRecord,
-    pack: &Pack,
-    split: Split,
-    machine: &ComputeDevice,
-) -> Result<Meta> {
-    let checkpoint = folder.file(runs::BEST);
-    let checkpoint = match checkpoint.exists() {
-        true => digest::sha256_file(&checkpoint)?,
-        // The prediction itself says what is missing.
-        false => String::new(),
-    };
-    Ok(Meta::from([
-        ("checkpoint".to_owned(), checkpoint),
-        ("device".to_owned(), machine.kind().to_owned()),
-        ("label".to_owned(), record.label.clone()),
-        ("manifest_digest".to_owned(), pack.manifest_digest().to_owned()),
-        ("model".to_owned(), record.model.clone()),
-        ("pack_digest".to_owned(), pack.digest()),
-        ("precision".to_owned(), machine.precision().to_string()),
-        ("run_id".to_owned(), record.run_id.clone()),
-        ("seed".to_owned(), record.seed.to_string()),
-        ("split".to_owned(), split.to_string()),
-    ]))
-}
-
-/// Number of rows of a prediction file that is already what would be written.
-fn earlier(folder: &RunFolder, split: Split, meta: &Meta) -> Option<usize> {
-    let (rows, found) = folder.predictions(split).ok()?;
-    (found == *meta).then_some(rows.len())
-}
-
-fn now() -> Result<u64> {
-    Ok(SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?.as_secs())
-}
-
-fn summary(
-    folder: &RunFolder,
-    split: Split,
-    rows: usize,
-    what: &str,
-    machine: &ComputeDevice,
-) -> Done {
-    let path: &Path = &folder.predictions_path(split);
-    Done {
-        text: format!("{machine}: {}: {what}, {rows} samples", path.display()),
+    let what = if predicted.already_done { "already done" } else { "written" };
+    let (device, path) = (&predicted.device, predicted.path.display());
+    Ok(Done {
+        text: format!("{device}: {path}: {what}, {} samples", predicted.samples),
         json: json!({
             "state": what,
-            "predictions": path,
-            "samples": rows,
-            "split": split,
-            "device": machine.to_string(),
-            "precision": machine.precision(),
+            "predictions": predicted.path,
+            "samples": predicted.samples,
+            "split": args.split,
+            "device": predicted.device,
+            "precision": predicted.precision,
         }),
         exit: 0,
-    }
+    })
 }

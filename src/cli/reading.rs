@@ -25,7 +25,7 @@ pub(super) struct ReadingArgs {
     /// A table `group,unit` (or `clip,unit`, `id,unit`) of units above the groups, such as shows
     #[arg(long, value_name = "FILE")]
     groups: Option<PathBuf>,
-    /// Truths and groups from a manifest folder, or from a table with id and target
+    /// True labels and groups from a manifest folder, or from a table with id and target
     #[arg(long, value_name = "MANIFEST")]
     targets: Option<PathBuf>,
     /// What the scores are, whatever their columns are called

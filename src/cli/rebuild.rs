@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{Done, Usage};
 use crate::dataset::rebuild::{rebuild, Options, Summary};
 
-/// Make a recipe's pictures and tables again from one's own copy of the clips
+/// Make a recipe's pictures and tables again from your own copy of the clips
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example: ncaers rebuild ncaers-recipe.parquet --corpus data/CAER --out manifests/rebuilt"
@@ -14,7 +14,7 @@ use crate::dataset::rebuild::{rebuild, Options, Summary};
 pub struct Args {
     /// The recipe, .parquet or .csv
     recipe: PathBuf,
-    /// One's own copy of the clips, laid out in any way
+    /// Your copy of the clips, laid out in any way
     #[arg(long)]
     corpus: PathBuf,
     /// The folder to fill with tables and pictures

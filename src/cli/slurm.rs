@@ -58,10 +58,10 @@ pub(super) struct SlurmArgs {
     /// Tasks that may run at once
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     parallel: Option<u32>,
-    /// Stay and tell every change until the jobs have ended
+    /// Wait until the jobs have ended, and report every change
     #[arg(long)]
     wait: bool,
-    /// Only tell where every task stands
+    /// Only show the state of every task
     #[arg(long, conflicts_with = "wait")]
     status: bool,
     /// Only write the scripts, to be looked at or submitted by hand

@@ -5,19 +5,20 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use anyhow::{bail, ensure, Context, Result};
+use anyhow::{Context, Result};
 use serde_json::{json, Value};
 
 use super::Done;
 use crate::{
-    atomic,
-    experiment::{self, Experiment},
-    folder, manifest,
-    model::{entry, ModelName},
+    experiment::{
+        self,
+        train_run::{self, TrainOptions},
+        Experiment,
+    },
     pack::{self, Pack},
     record::Split,
-    runs::{RunFolder, RunRecord, Status},
-    train::{self, Plan},
+    runs::RunRecord,
+    train,
 };
 
 /// Train one run of an experiment
@@ -64,18 +65,9 @@ pub(super) fn run(args: &Args) -> Result<Done> {
         Some(label) => Experiment::of_grid(&args.experiment, label, &settings)?,
         None => Experiment::read(&args.experiment, &settings)?,
     };
-    let plan = plan(&experiment, args.stage1_cache.clone())?;
     if args.dry_run {
-        return dry_run(&experiment, &plan);
+        return dry_run(&experiment);
     }
-    let folder = RunFolder::new(&args.out);
-    let out = folder::claim_standing(&args.out, RunFolder::PURPOSE)?;
-    folder.claim_training(&out)?;
-    if let Some(done) = earlier(&folder, &plan, args.resume)? {
-        return Ok(summary(&done, &folder, "already done"));
-    }
-    let kept = experiment.clone().seen_from(&args.out).to_toml()?;
-    atomic::write(&folder.file(experiment::RUN_CONFIG), kept.as_bytes())?;
     ctrlc::set_handler(|| {
         if STOP.swap(true, Ordering::SeqCst) {
             std::process::exit(130);
@@ -83,76 +75,17 @@ pub(super) fn run(args: &Args) -> Result<Done> {
         crate::progress::message("finishing the step and saving; again to end at once");
     })
     .context("cannot watch Ctrl-C")?;
-    Ok(summary(&train::fit(&plan, &folder, &STOP)?, &folder, "finished"))
+    let options = TrainOptions {
+        out: args.out.clone(),
+        resume: args.resume,
+        stage1_cache: args.stage1_cache.clone(),
+    };
+    let trained = train_run::train(&experiment, &options, &STOP)?;
+    let what = if trained.already_done { "already done" } else { "finished" };
+    Ok(summary(&trained.record, &args.out, what))
 }
 
-/// What is to be done, with the pack's and the manifest's digests.
-fn plan(experiment: &Experiment, stage1_cache: Option<PathBuf>) -> Result<Plan> {
-    let folder = experiment.pack()?;
-    let pack = Pack::open(&pack::path_of(folder, Split::Train))?;
-    if let Some(manifest) = &experiment.data.manifest {
-        refuse_stale(&pack, folder, Path::new(manifest))?;
-    }
-    let identity = experiment.identity(&pack.digest(), pack.manifest_digest())?;
-    Ok(Plan {
-        label: experiment.label.clone().unwrap_or_else(|| default_label(experiment)),
-        model: experiment.model.clone(),
-        train: experiment.train.clone(),
-        run_id: experiment::run_id(&identity),
-        identity,
-        pack: folder.to_owned(),
-        stage1_cache,
-        streams: false,
-    })
-}
-
-/// Refuses a pack that was made from another manifest, or from another state of this one.
-pub(super) fn refuse_stale(pack: &Pack, folder: &Path, manifest: &Path) -> Result<()> {
-    ensure!(
-        pack.manifest_digest() == manifest::digest(manifest)?,
-        "pack {} was not made from the present state of {}; run `ncaers pack` again",
-        folder.display(),
-        manifest.display()
-    );
-    Ok(())
-}
-
-fn default_label(experiment: &Experiment) -> String {
-    let title = entry(experiment.model.name).title;
-    match experiment.model.name {
-        ModelName::Glamor => {
-            let attention = json!(experiment.model.attention);
-            format!("{title} ({})", attention.as_str().unwrap_or_default())
-        }
-        _ => title.to_owned(),
-    }
-}
-
-/// The record of a run that is already complete; `None` when there is something to do.
-fn earlier(folder: &RunFolder, plan: &Plan, resume: bool) -> Result<Option<RunRecord>> {
-    if !folder.exists() {
-        return Ok(None);
-    }
-    let old = folder.record()?;
-    let differing = folder::differing_keys(&old.config, &plan.identity);
-    if !differing.is_empty() {
-        bail!(
-            "{} holds a run of another configuration ({}); choose another folder or remove it",
-            folder.path().display(),
-            differing.join(", ")
-        );
-    }
-    match old.status {
-        Status::Finished => Ok(Some(old)),
-        _ if resume => Ok(None),
-        _ => bail!(
-            "{} holds an unfinished run of this configuration; add --resume to go on, or remove it",
-            folder.path().display()
-        ),
-    }
-}
-
-fn summary(record: &RunRecord, folder: &RunFolder, what: &str) -> Done {
+fn summary(record: &RunRecord, folder: &Path, what: &str) -> Done {
     let selected = record.selected.as_ref().map_or_else(String::new, |s| {
         let accuracy = s
             .val_accuracy
@@ -160,7 +93,7 @@ fn summary(record: &RunRecord, folder: &RunFolder, what: &str) -> Done {
         format!(", selected epoch {}{accuracy}: {}", s.epoch, s.reason)
     });
     let device = &record.device;
-    let mut text = format!("{device}: {}: {what}{selected}\n", folder.path().display());
+    let mut text = format!("{device}: {}: {what}{selected}\n", folder.display());
     for warning in &record.warnings {
         let _ = writeln!(text, "{device}: warning: {warning}");
     }
@@ -168,8 +101,9 @@ fn summary(record: &RunRecord, folder: &RunFolder, what: &str) -> Done {
 }
 
 /// The resolved configuration, and what a few steps on this machine let expect.
-fn dry_run(experiment: &Experiment, plan: &Plan) -> Result<Done> {
+fn dry_run(experiment: &Experiment) -> Result<Done> {
     const STEPS: u32 = 5;
+    let plan = train_run::plan(experiment, None)?;
     let speed = train::speed(&plan.model, &plan.train, STEPS)?;
     let samples = Pack::open(&pack::path_of(&plan.pack, Split::Train))?.len();
     let epochs = experiment::forecast::joint_epochs(&plan.train);

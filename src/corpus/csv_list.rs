@@ -310,6 +310,45 @@ mod tests {
     }
 
     #[test]
+    fn the_identity_ends_in_what_split_and_class_do_not_say() {
+        for (path, expected) in [
+            ("7.png", "7"),
+            ("train/7.png", "7"),
+            ("Sad/7.png", "7"),
+            ("validation/Happiness/x/7.v2.png", "x__7.v2"),
+            ("images/train/Sad/7.png", "7"),
+            ("images/Sad/7.png", "images__Sad__7"),
+            ("a/train/7.png", "a__train__7"),
+            ("train", "train"),
+            ("train/Sad", "Sad"),
+            (".\\a//b.png", "a__b"),
+        ] {
+            assert_eq!(stem(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn persons_are_known_by_any_of_their_columns() {
+        for column in PERSONS {
+            let text = format!("path,label,{column}\na.png,Sad,0\na.png,Sad,1\n");
+            let found = plain(&text).expect("reads").candidates;
+            let refusal = found[0].refused.as_ref().expect("refused");
+            assert_eq!(refusal.code, "several_persons");
+            assert_eq!(
+                refusal.detail,
+                "lines 2, 3 name it for several persons, and a sample has one face"
+            );
+        }
+    }
+
+    #[test]
+    fn names_of_classes_need_no_remark() {
+        let found = plain("path,label\na.png,Sad\nb.png,Fear\n").expect("reads");
+        assert!(found.remarks.is_empty() && found.strays.is_empty(), "{:?}", found.remarks);
+        assert_eq!(found.candidates.len(), 2);
+    }
+
+    #[test]
     fn how_labels_were_read_is_said() {
         let text = "path,label\na.png,4\nb.png,Sad\n";
         let found = plain(text).expect("reads");

@@ -30,6 +30,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// The hidden command that makes a process a worker.
 const WORKER_COMMAND: &str = "worker";
 
+/// Set for every worker process, so that none starts workers of its own.
+const IS_WORKER: &str = "NCAERS_IS_WORKER";
+
+/// Whether this process was started to be a worker.
+pub(super) fn is_worker() -> bool {
+    std::env::var_os(IS_WORKER).is_some()
+}
+
 /// How to work off a list of clips.
 pub(super) struct Pool<S> {
     pub setup: S,
@@ -54,6 +62,10 @@ impl<S: Serialize + Sync> Pool<S> {
         progress: &Progress,
         mut done: impl FnMut(J::Outcome) -> Result<()>,
     ) -> Result<()> {
+        anyhow::ensure!(
+            !is_worker(),
+            "this process was started to be a worker; call ncaers::become_worker first in main"
+        );
         let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
         let (sender, results) = mpsc::channel();
         thread::scope(|scope| {
@@ -145,6 +157,7 @@ impl Worker {
             // One thread per clip, clips in parallel: no detector may start its own.
             .env("RAYON_NUM_THREADS", "1")
             .env("OMP_NUM_THREADS", "1")
+            .env(IS_WORKER, "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
         // SAFETY: prctl is async-signal-safe and touches nothing but the new process.

@@ -1,14 +1,14 @@
 //! What is asked of a build or an import, and what it comes to.
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use anyhow::{bail, ensure, Context, Result};
+use anyhow::{ensure, Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::inputs::Clips;
 use crate::{
     face::{self, Choice},
     folder::OutputFolder,
-    record::{Emotion, Split},
+    record::{named, Emotion, Split},
     split::{holdout::ValShare, Balance, OnLeak, Shares},
 };
 
@@ -58,17 +58,7 @@ pub enum ImageFormat {
     Png,
 }
 
-impl std::str::FromStr for ImageFormat {
-    type Err = anyhow::Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        match text {
-            "jpeg" => Ok(ImageFormat::Jpeg),
-            "png" => Ok(ImageFormat::Png),
-            _ => bail!("image format `{text}` is neither jpeg nor png"),
-        }
-    }
-}
+named!(ImageFormat, "image format", Jpeg = "jpeg", Png = "png");
 
 impl Config {
     /// The contract's defaults.

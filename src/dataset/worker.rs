@@ -11,8 +11,27 @@ use serde_json::Value;
 use super::{
     clip,
     job::{Answer, Begin, Kind, Work},
-    locate, rebuild,
+    locate, pool, rebuild,
 };
+
+/// Makes a worker of a process that a build started, and ends it with its work; in any other
+/// process it does nothing.
+///
+/// [`build`](crate::build) decodes in processes of the calling program, so that a crash or a hang in
+/// a decoder costs one try of one clip. A program that calls it calls this first in its `main`.
+pub fn become_worker() {
+    if !pool::is_worker() {
+        return;
+    }
+    let status = match serve(std::io::stdin().lock(), std::io::stdout().lock()) {
+        Ok(()) => 0,
+        Err(error) => {
+            crate::progress::error(&format!("{error:#}"));
+            1
+        }
+    };
+    std::process::exit(status);
+}
 
 /// Answers jobs from `input` on `answers` until the input ends.
 ///

@@ -84,6 +84,11 @@ impl ComputeDevice {
         }
     }
 
+    /// `cpu` or `cuda:0`.
+    pub fn short(&self) -> String {
+        device_name(self.device)
+    }
+
     /// The model of the processor or GPU.
     pub fn name(&self) -> &str {
         &self.name

@@ -19,7 +19,7 @@ pub(crate) use self::{
 };
 #[cfg(feature = "torch")]
 pub use self::{
-    compute::{device_name, processor, ComputeDevice},
-    cuda::{gpus, NoCuda, Problem},
+    compute::{processor, ComputeDevice},
+    cuda::gpus,
 };
 pub use precision::Precision;

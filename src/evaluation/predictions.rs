@@ -4,7 +4,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{ensure, Context, Result};
 
 use super::{
     frame::Frame,
@@ -13,7 +13,7 @@ use super::{
 use crate::{
     digest, manifest,
     record::{Emotion, Split},
-    runs::RunFolder,
+    runs::{self, RunFolder},
     stats::{answers::Answers, warning::Warning},
 };
 
@@ -42,13 +42,18 @@ pub struct Predictions {
     bare: bool,
 }
 
-/// Reads every path: a run folder of which `split` is taken, a prediction file of this program, or
-/// anybody's table, which may hold several models and seeds.
+/// Reads every path: a run folder of which `split` is taken, a folder of them, a prediction file of
+/// this program, or anybody's table, which may hold several models and seeds.
 ///
 /// # Errors
 /// When a path is none of them, or the tables' classes do not agree.
 pub fn read_all(paths: &[PathBuf], split: Split, reading: &Reading) -> Result<Vec<Predictions>> {
-    let found = paths.iter().map(|path| find(path, split)).collect::<Result<Vec<_>>>()?;
+    let mut found = Vec::new();
+    for path in paths {
+        for path in members(path, split)? {
+            found.push(find(&path, split)?);
+        }
+    }
     let mut reading = reading.clone();
     let ours = |found: &Found| found.ours;
     if reading.classes.is_empty() && found.iter().any(ours) {
@@ -84,7 +89,7 @@ pub fn read_all(paths: &[PathBuf], split: Split, reading: &Reading) -> Result<Ve
 /// Also when it holds several.
 pub fn read(path: &Path, split: Split, reading: &Reading) -> Result<Predictions> {
     let mut all = read_all(&[path.to_owned()], split, reading)?;
-    anyhow::ensure!(
+    ensure!(
         all.len() == 1,
         "{} holds {} models or seeds ({}, ...); give it to `ncaers compare`, or one of them alone",
         path.display(),
@@ -107,10 +112,25 @@ struct Found {
     split: Split,
 }
 
+/// The runs of a folder of runs in name order; anything else alone.
+fn members(path: &Path, split: Split) -> Result<Vec<PathBuf>> {
+    let run = RunFolder::new(path);
+    if !path.is_dir() || run.exists() || run.predictions_path(split).exists() {
+        return Ok(vec![path.to_owned()]);
+    }
+    Ok(runs::find(path)?.iter().map(|run| run.path().to_owned()).collect())
+}
+
 fn find(path: &Path, split: Split) -> Result<Found> {
     let (file, run) = if path.is_dir() {
         let run = RunFolder::new(path);
-        (run.predictions_path(split), run)
+        let file = run.predictions_path(split);
+        ensure!(
+            file.exists(),
+            "{path} has no predictions of {split}; run `ncaers predict --run {path} --split {split}`",
+            path = path.display()
+        );
+        (file, run)
     } else {
         (path.to_owned(), RunFolder::new(path.parent().unwrap_or(Path::new("."))))
     };

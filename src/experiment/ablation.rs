@@ -24,7 +24,7 @@ use crate::{
     record::Split,
     report,
     runs::{self, GridRow, RunFolder, Status},
-    train,
+    train::{self, TrainConfig},
 };
 
 /// Set by the first Ctrl-C: running runs save and end, no other starts.
@@ -398,15 +398,28 @@ fn forecast(runs: &[GridRun], statuses: &[RunStatus]) -> Forecast {
 
 /// Seconds of a run, judged by a few steps on noise, and bytes of its checkpoints.
 fn measure(run: &GridRun, samples: Option<usize>) -> Result<(f64, u64)> {
-    const STEPS: u32 = 5;
     let experiment = &run.experiment;
     let samples = match samples {
         Some(samples) => samples,
         None => Pack::open(&pack::path_of(experiment.pack()?, Split::Train))?.len(),
     };
-    let speed = train::speed(&experiment.model, &experiment.train, STEPS)?;
+    let (probe, steps) = probe(&experiment.train);
+    let speed = train::speed(&experiment.model, &probe, steps)?;
     let seconds = forecast::joint_epochs(&experiment.train) * samples as f64 / speed.images_per_s;
     Ok((seconds, forecast::checkpoint_bytes(&experiment.train, speed.parameters)))
+}
+
+/// What is tried, and how many steps of it. Smaller batches where only a processor trains: samples
+/// per second hardly depend on them there, and a few steps of a published recipe (128 pictures of
+/// 224 x 224) take minutes.
+fn probe(train: &TrainConfig) -> (TrainConfig, u32) {
+    const BATCH: u32 = 8;
+    let on_gpu = train.device.starts_with("cuda")
+        || (train.device == "auto" && device::gpus().is_ok_and(|names| !names.is_empty()));
+    match on_gpu {
+        true => (train.clone(), 5),
+        false => (TrainConfig { batch_size: train.batch_size.min(BATCH), ..train.clone() }, 2),
+    }
 }
 
 /// Writes the configuration of a run and returns where.

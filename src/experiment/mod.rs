@@ -9,7 +9,7 @@ use anyhow::{bail, ensure, Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{json, Value};
 
-use crate::{digest, model::ModelConfig, train::TrainConfig};
+use crate::{corpus, digest, manifest, model::ModelConfig, train::TrainConfig};
 
 #[cfg(feature = "torch")]
 pub mod ablation;
@@ -23,9 +23,13 @@ mod keys;
 pub mod obstacles;
 #[cfg(feature = "torch")]
 pub mod paper;
+#[cfg(feature = "torch")]
+pub mod predict_run;
 pub mod shipped;
 #[cfg(feature = "torch")]
 pub mod start_weights;
+#[cfg(feature = "torch")]
+pub mod train_run;
 
 use executor::slurm::Resources;
 pub use grid::{Grid, GridRun};
@@ -165,6 +169,12 @@ impl Experiment {
             }
         }
         self
+    }
+
+    /// Whether the data set was made from the synthetic corpus, as far as it is at hand.
+    pub fn is_synthetic(&self) -> bool {
+        let folder = self.data.manifest.as_ref().map(|path| manifest::folder_of(Path::new(path)));
+        folder.is_some_and(|folder| corpus::demo::is_source_of(&folder))
     }
 
     /// The resolved configuration as TOML, as kept in `config.toml`.

@@ -2,13 +2,13 @@
 //!
 //! Boxes are half-open pixels of the picture, clipped to it, best first. A detector's settings are
 //! part of its name, since the name is what the manifest records.
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::path::PathBuf;
 
 use anyhow::{bail, Result};
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
-use crate::record::FaceBox;
+use crate::record::{named, FaceBox};
 
 pub mod boxes;
 pub mod mmod;
@@ -167,10 +167,10 @@ impl Choice {
     /// The chosen one of the faces in a picture of `width` x `height`, which stand best first; of
     /// equals the better one.
     pub fn of(self, faces: &[FaceBox], width: u32, height: u32) -> Option<FaceBox> {
-        // Twice the distance, squared.
+        // Twice the distance, squared; of a box that nobody clipped it may be beyond 64 bits.
         let off_centre = |face: &FaceBox| {
-            let dx = i64::from(face.x1) + i64::from(face.x2) - i64::from(width);
-            let dy = i64::from(face.y1) + i64::from(face.y2) - i64::from(height);
+            let dx = i128::from(face.x1) + i128::from(face.x2) - i128::from(width);
+            let dy = i128::from(face.y1) + i128::from(face.y2) - i128::from(height);
             dx * dx + dy * dy
         };
         match self {
@@ -182,28 +182,7 @@ impl Choice {
     }
 }
 
-impl fmt::Display for Choice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Choice::Highest => "highest",
-            Choice::Largest => "largest",
-            Choice::Central => "central",
-        })
-    }
-}
-
-impl FromStr for Choice {
-    type Err = anyhow::Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        match name {
-            "highest" => Ok(Choice::Highest),
-            "largest" => Ok(Choice::Largest),
-            "central" => Ok(Choice::Central),
-            _ => bail!("choice of face `{name}` is none of highest, largest, central"),
-        }
-    }
-}
+named!(Choice, "choice of face", Highest = "highest", Largest = "largest", Central = "central");
 
 /// Sorts boxes best first; equal scores by position, so that the order never depends on chance.
 pub fn best_first(boxes: &mut [FaceBox]) {

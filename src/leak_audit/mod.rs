@@ -21,7 +21,6 @@ mod tables;
 use findings::Findings;
 use gather::Gathered;
 pub use summary::Summary;
-pub use tables::CLEAN;
 
 /// What a machine reads.
 const SUMMARY: &str = "audit.json";

@@ -1,12 +1,12 @@
 //! `located.parquet`: which frame of which clip every still is.
-use std::{path::Path, str::FromStr};
+use std::path::Path;
 
 use super::{
     open,
     rows::{text, values, Checked},
     table, tagged, untagged, Error, Meta,
 };
-use crate::record::{Emotion, Split, UnknownName};
+use crate::record::{named, Emotion, Split};
 
 /// Whether a still was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,30 +17,7 @@ pub enum LocatedStatus {
     NotFound,
 }
 
-impl LocatedStatus {
-    /// `found` or `not_found`.
-    pub fn name(self) -> &'static str {
-        match self {
-            LocatedStatus::Found => "found",
-            LocatedStatus::NotFound => "not_found",
-        }
-    }
-}
-
-impl FromStr for LocatedStatus {
-    type Err = UnknownName;
-
-    fn from_str(name: &str) -> Result<Self, UnknownName> {
-        [LocatedStatus::Found, LocatedStatus::NotFound]
-            .into_iter()
-            .find(|status| status.name() == name)
-            .ok_or_else(|| UnknownName {
-                kind: "status",
-                name: name.to_owned(),
-                known: "found, not_found",
-            })
-    }
-}
+named!(LocatedStatus, "status", Found = "found", NotFound = "not_found");
 
 /// One still and where it comes from.
 #[derive(Clone, Debug, PartialEq)]

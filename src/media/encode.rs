@@ -44,6 +44,24 @@ pub enum Codec {
 }
 
 impl Codec {
+    /// Its short name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Codec::Mpeg4 => "mpeg4",
+            Codec::H264 => "h264",
+            Codec::Ffv1 => "ffv1",
+        }
+    }
+
+    /// Its name for people, with what matters to them.
+    pub fn told(self) -> &'static str {
+        match self {
+            Codec::Mpeg4 => "MPEG-4, which players show and browsers do not (`ncaers doctor`)",
+            Codec::H264 => "H.264, which browsers play",
+            Codec::Ffv1 => "FFV1",
+        }
+    }
+
     /// The encoder's name in FFmpeg.
     pub fn encoder(self) -> &'static str {
         match self {

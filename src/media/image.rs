@@ -331,6 +331,31 @@ mod tests {
         assert!(encode_jpeg(&RgbImage::new(65_500, 1), 95).is_ok());
     }
 
+    /// A PNG of that size as far as its header goes.
+    fn header_of_png(width: u32, height: u32) -> Vec<u8> {
+        let mut chunk = b"IHDR".to_vec();
+        chunk.extend(width.to_be_bytes().into_iter().chain(height.to_be_bytes()));
+        chunk.extend([8, 2, 0, 0, 0]);
+        let crc = chunk.iter().fold(u32::MAX, |crc, byte| {
+            (0..8).fold(crc ^ u32::from(*byte), |c, _| c >> 1 ^ (c & 1).wrapping_mul(0xedb8_8320))
+        });
+        let length = (chunk.len() as u32 - 4).to_be_bytes();
+        [&b"\x89PNG\r\n\x1a\n"[..], &length, &chunk, &(!crc).to_be_bytes()].concat()
+    }
+
+    #[test]
+    fn pictures_of_more_than_2_to_the_28_pixels_are_refused_by_their_header() {
+        let refusal = |width, height| {
+            decode_known(&header_of_png(width, height)).expect_err("has no pixels").to_string()
+        };
+        assert_eq!(refusal(16_385, 16_384), "16385x16384 pixels are too many");
+        assert_eq!(refusal(1 << 28, 2), "268435456x2 pixels are too many");
+        for (width, height) in [(16_384, 16_384), (3, 5)] {
+            let other = refusal(width, height);
+            assert!(!other.contains("too many"), "{other}");
+        }
+    }
+
     #[test]
     fn rubbish_is_refused() {
         assert!(decode_rgb(b"not a picture").is_err());

@@ -114,9 +114,17 @@ impl Redrawn {
     }
 }
 
+/// What videos are written with: H.264 where this FFmpeg has an encoder for it, else MPEG-4.
+pub fn codec() -> Codec {
+    match encoder::find_by_name(Codec::H264.encoder()) {
+        Some(_) => Codec::H264,
+        None => Codec::Mpeg4,
+    }
+}
+
 fn clip_format((width, height): (u32, u32), fps: f64) -> ClipFormat {
-    let h264 = encoder::find_by_name(Codec::H264.encoder()).is_some();
-    let (codec, quality) = if h264 { (Codec::H264, CRF) } else { (Codec::Mpeg4, QUANTISER) };
+    let codec = codec();
+    let quality = if codec == Codec::H264 { CRF } else { QUANTISER };
     let even = |side: u32| side.max(16).next_multiple_of(2);
     let (width, height) = (even(width), even(height));
     ClipFormat {

@@ -24,11 +24,11 @@ mod top2;
 
 pub use calibration::{reliability, Bin};
 pub use clips::{by_clip, ClipScore, ClipScores};
-pub use confusion::{Confusion, MATRIX_CLASSES};
+pub use confusion::Confusion;
 pub use evaluation::{Evaluation, Measured};
 pub use macro_f1::{macro_f1, Absent};
-pub use per_class::{class_ratios, per_class, ClassMetrics, ClassRatios};
-pub use tally::{Row, Tally, BINS};
+pub use per_class::{class_ratios, per_class, ClassMetrics};
+pub use tally::{Row, Tally};
 
 /// A metric: its name, how to read it, and its definition.
 #[derive(Clone, Copy, Debug)]

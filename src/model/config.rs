@@ -238,6 +238,12 @@ impl ModelConfig {
         "freeze",
     ];
 
+    /// The network of a run by the configuration that the run records; `None` when it is none of
+    /// this version's.
+    pub fn of_run(config: &serde_json::Value) -> Option<Self> {
+        Self::deserialize(config.get("model")?).ok()
+    }
+
     /// The defaults of a network.
     pub fn of(name: ModelName, preset: Preset) -> Self {
         let released = preset == Preset::Released;

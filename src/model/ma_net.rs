@@ -27,7 +27,7 @@ pub(super) const ENTRY: Entry = Entry {
 };
 
 /// Share of the local path in loss and logits.
-const LOCAL: f64 = 0.6;
+pub(crate) const LOCAL_SHARE: f64 = 0.6;
 /// Corner (row, column) of the patches 1 to 4.
 const PATCHES: [(i64, i64); 4] = [(0, 0), (0, 1), (1, 0), (1, 1)];
 /// Reduction inside CBAM's channel gate.
@@ -102,13 +102,17 @@ impl Model for MaNet {
         let whole = average(through(&self.whole, &x, pass)?)?;
         let local = float(&self.local_head.forward(&local, pass)?)?;
         let global = float(&self.global_head.forward(&whole, pass)?)?;
-        let logits = local.f_mul_scalar(LOCAL)?.f_add(&global.f_mul_scalar(1.0 - LOCAL)?)?;
+        let logits =
+            local.f_mul_scalar(LOCAL_SHARE)?.f_add(&global.f_mul_scalar(1.0 - LOCAL_SHARE)?)?;
         let named = vec![("logits_local", local), ("logits_global", global)];
         Ok(Outputs { named, ..Outputs::plain(logits) })
     }
 
     fn losses<'a>(&self, outputs: &'a Outputs) -> Vec<(f64, &'a Tensor)> {
-        [LOCAL, 1.0 - LOCAL].into_iter().zip(outputs.named.iter().map(|(_, head)| head)).collect()
+        [LOCAL_SHARE, 1.0 - LOCAL_SHARE]
+            .into_iter()
+            .zip(outputs.named.iter().map(|(_, head)| head))
+            .collect()
     }
 }
 

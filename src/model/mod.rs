@@ -43,12 +43,15 @@ mod resnet;
 mod vgg;
 
 #[cfg(feature = "torch")]
-pub(crate) use self::pass::{Prepared, Shift};
-#[cfg(feature = "torch")]
 pub use self::{
     error::InputError,
     interface::{build, entry, Branch, Entry, Input, Inputs, Model, Outputs, Slot},
     pass::{Layer, Pass},
+};
+#[cfg(feature = "torch")]
+pub(crate) use self::{
+    ma_net::LOCAL_SHARE,
+    pass::{Prepared, Shift},
 };
 
 /// Every network, in the order of the paper's tables.

@@ -48,7 +48,8 @@ impl Thumbs {
         let mut seen = std::collections::BTreeSet::new();
         wanted.retain(|i| seen.insert(*i));
         wanted.truncate(if study.data.is_some() { most } else { 0 });
-        let made: Vec<_> = wanted.par_iter().map(|&i| (i, thumb(study, &samples, i))).collect();
+        let made: Vec<_> =
+            wanted.par_iter().map(|&i| (i, thumb(study, &samples, &study.samples[i].0))).collect();
         let mut files = BTreeMap::new();
         let mut missing = Vec::new();
         for (i, made) in made {
@@ -62,6 +63,11 @@ impl Thumbs {
             problems.push(format!("{} pictures are not shown; the first: {first}", missing.len()));
         }
         Thumbs { files, grid }
+    }
+
+    /// Names and bytes of the files.
+    pub fn files(&self) -> impl Iterator<Item = (String, &[u8])> {
+        self.files.iter().map(|(&index, bytes)| (Self::path(index), bytes.as_slice()))
     }
 
     /// File name of a thumbnail below the report.
@@ -97,8 +103,12 @@ pub fn picture(study: &Study, samples: &BTreeMap<&str, &Sample>, id: &str) -> Re
     load_rgb(&folder::below(&data.folder, &sample.image_path)?)
 }
 
-fn thumb(study: &Study, samples: &BTreeMap<&str, &Sample>, index: usize) -> Result<Vec<u8>> {
-    let picture = picture(study, samples, &study.samples[index].0)?;
+/// The thumbnail of a sample as JPEG.
+///
+/// # Errors
+/// As [`picture`].
+pub fn thumb(study: &Study, samples: &BTreeMap<&str, &Sample>, id: &str) -> Result<Vec<u8>> {
+    let picture = picture(study, samples, id)?;
     let (w, h) = picture.dimensions();
     let height = (u64::from(THUMB_WIDTH) * u64::from(h) / u64::from(w.max(1))).clamp(1, 400);
     encode_thumbnail(&imageops::thumbnail(&picture, THUMB_WIDTH, height as u32), THUMB_QUALITY)

@@ -57,6 +57,7 @@ impl ImportedRun {
             device: String::new(),
             processor: None,
             weights: None,
+            synthetic: false,
             threads: 0,
             parameters: 0,
             selected: None,

@@ -93,14 +93,19 @@ impl Leak {
 /// configurations of the same kind stand beside it.
 pub fn section(name: &str, study: &Study, leak: &Leak, clean: Option<(&str, &Study)>) -> Section {
     let mut section = Section::new("leak", "What leakage adds");
-    section.text(introduction(name, leak));
+    section.text(
+        "The same runs are scored on the test samples whose video also gives training samples, on \
+         the others, and on what the audit lets pass: what a model gains on the leaky samples alone \
+         it has remembered, not learned.",
+    );
     let rows = rows(study, leak, clean.map(|(_, study)| study));
     section.blocks.push(Block::Table(table(&rows, name, leak, clean.map(|(name, _)| name))));
     section.blocks.push(Block::Figure(figure(&rows, name, clean.map(|(name, _)| name))));
     section
 }
 
-fn introduction(name: &str, leak: &Leak) -> String {
+/// How much leaks, and how much of it the audit found.
+fn shares(name: &str, leak: &Leak) -> String {
     let truth = leak.share(Part::Leaky).unwrap_or_default();
     let found = match leak.share(Part::Clean) {
         Some(clean) => {
@@ -110,8 +115,7 @@ fn introduction(name: &str, leak: &Leak) -> String {
     };
     format!(
         "Of the {} test samples of {name}, {truth:.1} % come from a video that also gives training \
-         samples{found}. The same runs are scored on them, on the others, and on what the audit \
-         lets pass: what a model gains on the leaky samples alone it has remembered, not learned.",
+         samples{found}.",
         leak.in_train.len()
     )
 }
@@ -205,7 +209,7 @@ fn table(rows: &[Row], name: &str, leak: &Leak, clean: Option<&str>) -> Table {
         caption: format!("Accuracy in percent of the same runs on parts of the test set of {name}"),
         columns,
         rows: body,
-        notes: notes(rows, leak),
+        notes: notes(rows, name, leak),
     }
 }
 
@@ -222,7 +226,9 @@ fn gain(rows: &[Row], shown: &dyn Fn(&Row) -> Vec<Option<Estimate>>) -> Option<V
         }
         _ => Cell::none(),
     });
-    Some(std::iter::once(Cell::words("GLA minus none, points")).chain(points).collect())
+    Some(
+        std::iter::once(Cell::words("GLA minus none, points").strong(true)).chain(points).collect(),
+    )
 }
 
 /// `96.1 [92.8, 97.9]`
@@ -237,8 +243,9 @@ fn cell(estimate: Option<Estimate>) -> Cell {
     })
 }
 
-fn notes(rows: &[Row], leak: &Leak) -> Vec<String> {
+fn notes(rows: &[Row], name: &str, leak: &Leak) -> Vec<String> {
     let mut notes = vec![
+        shares(name, leak),
         "In brackets: 95 % intervals with videos as units. The columns are parts of one test set \
          (and, in the last, another data set), not competitors: nothing is tested across them."
             .to_owned(),

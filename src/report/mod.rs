@@ -8,6 +8,7 @@ pub mod figure;
 mod gallery;
 mod imported;
 mod leak;
+mod neighbours;
 pub mod page;
 pub mod paper;
 mod paper_tables;
@@ -36,6 +37,7 @@ use crate::{
     record::Prediction,
 };
 use gallery::Thumbs;
+use neighbours::Neighbours;
 use page::{Block, Page, Section};
 use scores::Scores;
 
@@ -85,12 +87,13 @@ pub fn write(request: &Request, out: &Path) -> Result<Summary> {
     let scores = Scores::of(&study, &request.rules)?;
     let mut problems = std::mem::take(&mut study.problems);
     let thumbs = Thumbs::make(&study, request.max_thumbs, &mut problems);
+    let neighbours = Neighbours::of(&study, request)?;
     let maps = attention::figure(&study, &mut problems);
     study.problems = problems;
     let leak = leak::Leak::of(&study, request.audit.as_deref())?;
     let leak = leak.map(|leak| leak::section("this data set", &study, &leak, None));
     let page = page(&study, &scores, &thumbs, maps, leak);
-    write_study(&out_folder, &study, &scores, &thumbs, &page)?;
+    write_study(&out_folder, &study, &scores, (&thumbs, &neighbours), &page)?;
     Ok(Summary {
         runs: study.runs.len(),
         tables: page.tables().count(),
@@ -104,21 +107,24 @@ fn write_study(
     out: &OutputFolder,
     study: &Study,
     scores: &Scores,
-    thumbs: &Thumbs,
+    (thumbs, neighbours): (&Thumbs, &Neighbours),
     page: &Page,
 ) -> Result<()> {
-    write_page(out, page, thumbs, &page_data(study, scores, thumbs), &trace(study, scores, page))
+    let pictures: Vec<_> = thumbs.files().chain(neighbours.files()).collect();
+    let mut data = page_data(study, scores, thumbs);
+    data["neighbours"] = neighbours.data();
+    write_page(out, page, &pictures, &data, &trace(study, scores, page))
 }
 
-/// Writes a page, its tables, figures and thumbnails, and removes what an earlier report left.
+/// Writes a page, its tables, figures and `pictures`, and removes what an earlier report left.
 fn write_page(
     out: &OutputFolder,
     page: &Page,
-    thumbs: &Thumbs,
+    pictures: &[(String, &[u8])],
     data: &Value,
     trace: &Value,
 ) -> Result<()> {
-    let mut kept = write_files(out, page, thumbs)?;
+    let mut kept = write_files(out, page, pictures)?;
     out.write("report.md", page.markdown().as_bytes())?;
     out.write_json("report.json", trace)?;
     out.write("index.html", page.html(data)?.as_bytes())?;
@@ -187,8 +193,12 @@ fn two_models(study: &Study) -> Section {
     section
 }
 
-/// Writes tables, figures and thumbnails; returns their names.
-fn write_files(out: &OutputFolder, page: &Page, thumbs: &Thumbs) -> Result<BTreeSet<PathBuf>> {
+/// Writes tables, figures and pictures; returns their names.
+fn write_files(
+    out: &OutputFolder,
+    page: &Page,
+    pictures: &[(String, &[u8])],
+) -> Result<BTreeSet<PathBuf>> {
     let mut kept = BTreeSet::new();
     let mut put = |name: String, bytes: &[u8]| {
         out.write(&name, bytes)?;
@@ -210,8 +220,8 @@ fn write_files(out: &OutputFolder, page: &Page, thumbs: &Thumbs) -> Result<BTree
         progress.advance(1);
     }
     progress.finish();
-    for (&index, bytes) in &thumbs.files {
-        put(Thumbs::path(index), bytes)?;
+    for (name, bytes) in pictures {
+        put(name.clone(), bytes)?;
     }
     Ok(kept)
 }

@@ -164,7 +164,7 @@ fn section_html(out: &mut String, section: &Section) -> Result<()> {
                 let items = items.iter().map(|i| format!("<li>{}</li>\n", escape_html(i)));
                 let _ = writeln!(out, "<ul>\n{}</ul>", items.collect::<String>());
             }
-            Block::Table(table) => *out += &scrolling(&table.caption, &table.html()),
+            Block::Table(table) => *out += &table_html(table),
             Block::Figure(figure) => *out += &figure_html(figure)?,
             Block::Row(figures) => {
                 *out += "<div class=\"row\">\n";
@@ -179,6 +179,18 @@ fn section_html(out: &mut String, section: &Section) -> Result<()> {
     }
     *out += "</section>\n";
     Ok(())
+}
+
+/// Rows beyond which a table is folded.
+const LONG: usize = 40;
+
+fn table_html(table: &Table) -> String {
+    let html = scrolling(&table.caption, &table.html());
+    if table.rows.len() <= LONG {
+        return html;
+    }
+    let (caption, rows) = (escape_html(&table.caption), table.rows.len());
+    format!("<details>\n<summary>{caption} ({rows} rows)</summary>\n{html}</details>\n")
 }
 
 /// A box that scrolls sideways on narrow screens and can be reached by keyboard.
@@ -283,6 +295,20 @@ mod tests {
         assert!(html.contains("<h1>A &lt;title&gt;</h1>") && html.contains("<p>a &lt; b</p>"));
         assert!(html.contains("<\\/script><b>"), "the data ends its element");
         assert_eq!(html.matches("</script>").count(), 2);
+    }
+
+    #[test]
+    fn long_tables_are_folded() {
+        use crate::table::{Cell, Column};
+        let mut table = Table {
+            caption: "pairs".into(),
+            columns: vec![Column::words("a")],
+            rows: vec![vec![Cell::words("x")]; LONG],
+            ..Table::default()
+        };
+        assert!(!table_html(&table).contains("<details>"));
+        table.rows.push(vec![Cell::words("y")]);
+        assert!(table_html(&table).contains("<summary>pairs (41 rows)</summary>"));
     }
 
     #[test]

@@ -3,7 +3,13 @@
 //! always stand in a column of their own.
 use serde_json::Value;
 
-use crate::{model::ModelConfig, record::NUM_CLASSES};
+use crate::{
+    model::{
+        Attention, Backbone, Branches, Context, Freeze, Fusion, ModelConfig,
+        ModelName::{self, *},
+    },
+    record::NUM_CLASSES,
+};
 
 /// Table 1: samples per class of NCAER-S's training set, in label order.
 pub const TABLE_1: [u64; NUM_CLASSES] = [2272, 3004, 2902, 1905, 3202, 3084, 2186];
@@ -56,27 +62,49 @@ pub struct PaperRow {
     pub caer_s: Option<f64>,
     /// Accuracy on NCAER-S in percent.
     pub ncaer_s: Option<f64>,
-    /// Keys of `[model]` that a run must have to stand in this row.
-    keys: &'static [(&'static str, &'static str)],
+    /// What the network of a run must be to stand in this row.
+    network: Network,
 }
 
 impl PaperRow {
     /// Whether a run of this network belongs into the row.
     pub fn is_model(&self, model: &ModelConfig) -> bool {
-        self.holds(&serde_json::json!({ "model": model }))
+        self.network.is(model)
     }
 
     /// Whether a run with this resolved configuration belongs into the row.
     pub fn holds(&self, config: &Value) -> bool {
-        self.keys.iter().all(|(key, wanted)| {
-            let found = config.pointer(&format!("/model/{key}"));
-            let found = found.filter(|v| !v.is_null());
-            match (*key, found) {
-                ("weights", found) => found.is_some() == (*wanted == "given"),
-                (_, Some(Value::String(found))) => found == wanted,
-                _ => false,
-            }
-        })
+        ModelConfig::of_run(config).is_some_and(|model| self.is_model(&model))
+    }
+}
+
+/// What rows tell networks apart by; `None` where they do not.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Network {
+    name: ModelName,
+    backbone: Option<Backbone>,
+    branches: Option<Branches>,
+    context: Option<Context>,
+    attention: Option<Attention>,
+    fusion: Option<Fusion>,
+    freeze: Option<Freeze>,
+    /// Whether training starts from given weights.
+    has_weights: Option<bool>,
+}
+
+impl Network {
+    fn is(&self, model: &ModelConfig) -> bool {
+        fn fits<T: PartialEq>(wanted: Option<T>, found: T) -> bool {
+            wanted.is_none_or(|wanted| wanted == found)
+        }
+        self.name == model.name
+            && fits(self.backbone, model.backbone)
+            && fits(self.branches, model.branches)
+            && fits(self.context, model.context)
+            && fits(self.attention, model.attention)
+            && fits(self.fusion, model.fusion)
+            && fits(self.freeze, model.freeze)
+            && fits(self.has_weights, model.weights.is_some())
     }
 }
 
@@ -115,9 +143,9 @@ const fn row(
     variant: &'static str,
     caer_s: Option<f64>,
     ncaer_s: Option<f64>,
-    keys: &'static [(&'static str, &'static str)],
+    network: Network,
 ) -> PaperRow {
-    PaperRow { setting, variant, caer_s, ncaer_s, keys }
+    PaperRow { setting, variant, caer_s, ncaer_s, network }
 }
 
 /// Table 2: systems on CAER-S.
@@ -130,27 +158,29 @@ pub const SYSTEMS_CAER_S: PaperTable = PaperTable {
     note: "Rows without a run here are the paper's alone; most of them it quotes from others. \
            GRERN's design is inferred here from its abstract.",
     rows: &[
-        row("AlexNet", "ImageNet, frozen", Some(47.36), None, FROZEN_ALEXNET),
-        row("VGG16", "ImageNet, frozen", Some(49.89), None, FROZEN_VGG),
-        row("ResNet", "ImageNet, frozen", Some(57.33), None, FROZEN_RESNET),
-        row("AlexNet", "fine-tuned", Some(61.73), None, TUNED_ALEXNET),
-        row("VGG16", "fine-tuned", Some(64.85), None, TUNED_VGG),
-        row("ResNet-50", "fine-tuned", Some(68.46), None, TUNED_RESNET),
-        row("CAER-Net-S", "scratch", Some(73.52), None, CAER_NET_S),
-        row("GRERN", "scratch", Some(81.31), None, &[("name", "grern")]),
-        row("EfficientFace", "scratch", Some(81.48), None, &[("name", "efficientface")]),
-        row("MA-Net", "scratch", Some(88.42), None, &[("name", "ma_net")]),
-        row("GLAMOR-Net (original)", "scratch", Some(77.90), None, GLAMOR),
-        row("GLAMOR-Net (ResNet-18)", "scratch", Some(89.88), None, GLAMOR_RESNET),
+        row("AlexNet", "ImageNet, frozen", Some(47.36), None, frozen(Alexnet)),
+        row("VGG16", "ImageNet, frozen", Some(49.89), None, frozen(Vgg16)),
+        row("ResNet", "ImageNet, frozen", Some(57.33), None, frozen(Resnet50)),
+        row("AlexNet", "fine-tuned", Some(61.73), None, tuned(Alexnet)),
+        row("VGG16", "fine-tuned", Some(64.85), None, tuned(Vgg16)),
+        row("ResNet-50", "fine-tuned", Some(68.46), None, tuned(Resnet50)),
+        row("CAER-Net-S", "scratch", Some(73.52), None, any(CaerNetS)),
+        row("GRERN", "scratch", Some(81.31), None, any(Grern)),
+        row("EfficientFace", "scratch", Some(81.48), None, any(Efficientface)),
+        row("MA-Net", "scratch", Some(88.42), None, any(MaNet)),
+        row("GLAMOR-Net (original)", "scratch", Some(77.90), None, backbone(Backbone::Original)),
+        row("GLAMOR-Net (ResNet-18)", "scratch", Some(89.88), None, backbone(Backbone::Resnet18)),
     ],
 };
 
 /// CAER-Net-S in Table 3.
-pub const CAER_NET_S_ROW: PaperRow = row("CAER-Net-S", "scratch", None, Some(44.14), CAER_NET_S);
+pub const CAER_NET_S_ROW: PaperRow = row("CAER-Net-S", "scratch", None, Some(44.14), any(CaerNetS));
 /// CAER-Net-S's attention in setting (iv) of Table 4.
-pub const SETTING_IV_CA: PaperRow = row("(iv) F + mC", "CA", None, Some(44.14), &both("ca"));
+pub const SETTING_IV_CA: PaperRow =
+    row("(iv) F + mC", "CA", None, Some(44.14), both(Attention::Ca));
 /// GLAMOR-Net in setting (iv) of Table 4.
-pub const SETTING_IV_GLA: PaperRow = row("(iv) F + mC", "GLA", None, Some(46.91), &both("gla"));
+pub const SETTING_IV_GLA: PaperRow =
+    row("(iv) F + mC", "GLA", None, Some(46.91), both(Attention::Gla));
 
 /// Table 3: systems on NCAER-S.
 pub const SYSTEMS: PaperTable = PaperTable {
@@ -161,10 +191,10 @@ pub const SYSTEMS: PaperTable = PaperTable {
     set: Set::NcaerS,
     note: "Rows without a run here are the paper's alone.",
     rows: &[
-        row("VGG16", "VGG-Face, fine-tuned", None, Some(42.85), TUNED_VGG),
-        row("ResNet-50", "ImageNet, fine-tuned", None, Some(41.41), TUNED_RESNET),
+        row("VGG16", "VGG-Face, fine-tuned", None, Some(42.85), tuned(Vgg16)),
+        row("ResNet-50", "ImageNet, fine-tuned", None, Some(41.41), tuned(Resnet50)),
         CAER_NET_S_ROW,
-        row("GLAMOR-Net (original)", "scratch", None, Some(46.91), GLAMOR),
+        row("GLAMOR-Net (original)", "scratch", None, Some(46.91), backbone(Backbone::Original)),
     ],
 };
 
@@ -173,8 +203,9 @@ pub const TABLES: [&PaperTable; 5] = [&ABLATION, &FUSION, &BACKBONES, &SYSTEMS, 
 
 /// Where a configuration stands in the order of [`TABLES`], rows from the top; last when in none.
 pub fn position(config: &Value) -> usize {
+    let Some(model) = ModelConfig::of_run(config) else { return usize::MAX };
     let mut rows = TABLES.iter().flat_map(|table| table.rows);
-    rows.position(|row| row.holds(config)).unwrap_or(usize::MAX)
+    rows.position(|row| row.is_model(&model)).unwrap_or(usize::MAX)
 }
 
 /// Table 4: what the inputs and the attention contribute.
@@ -188,13 +219,13 @@ pub const ABLATION: PaperTable = PaperTable {
            attention of CAER-Net-S; GLA: global-local attention. In (ii) and (iii) with GLA the \
            face guides the attention only.",
     rows: &[
-        row("(i) F", "–", None, Some(42.58), &[GLAMOR_NET, ("branches", "face")]),
-        row("(ii) mC", "none", None, Some(41.18), &context("masked", "none")),
-        row("(ii) mC", "CA", None, Some(41.27), &context("masked", "ca")),
-        row("(ii) mC", "GLA", None, Some(42.24), &context("masked", "gla")),
-        row("(iii) fC", "CA", None, Some(41.94), &context("visible", "ca")),
-        row("(iii) fC", "GLA", None, Some(42.66), &context("visible", "gla")),
-        row("(iv) F + mC", "none", None, Some(43.19), &both("none")),
+        row("(i) F", "–", None, Some(42.58), FACE),
+        row("(ii) mC", "none", None, Some(41.18), context(Context::Masked, Attention::None)),
+        row("(ii) mC", "CA", None, Some(41.27), context(Context::Masked, Attention::Ca)),
+        row("(ii) mC", "GLA", None, Some(42.24), context(Context::Masked, Attention::Gla)),
+        row("(iii) fC", "CA", None, Some(41.94), context(Context::Visible, Attention::Ca)),
+        row("(iii) fC", "GLA", None, Some(42.66), context(Context::Visible, Attention::Gla)),
+        row("(iv) F + mC", "none", None, Some(43.19), both(Attention::None)),
         SETTING_IV_CA,
         SETTING_IV_GLA,
     ],
@@ -209,10 +240,10 @@ pub const FUSION: PaperTable = PaperTable {
     set: Set::NcaerS,
     note: "The method of Dubey et al. is rebuilt from its description, so its design is inferred.",
     rows: &[
-        row("Add", "sum", None, Some(44.33), &fused("add")),
-        row("Max", "elementwise maximum", None, Some(45.62), &fused("max")),
-        row("Dubey et al.", "ReLU-max (inferred)", None, Some(46.26), &fused("dubey")),
-        row("Fusion Net", "learned weights", None, Some(46.91), &fused("net")),
+        row("Add", "sum", None, Some(44.33), fused(Fusion::Add)),
+        row("Max", "elementwise maximum", None, Some(45.62), fused(Fusion::Max)),
+        row("Dubey et al.", "ReLU-max (inferred)", None, Some(46.26), fused(Fusion::Dubey)),
+        row("Fusion Net", "learned weights", None, Some(46.91), fused(Fusion::Net)),
     ],
 };
 
@@ -225,65 +256,73 @@ pub const BACKBONES: PaperTable = PaperTable {
     set: Set::Both,
     note: "Parameters counts weights, biases and the statistics of batch normalisation.",
     rows: &[
-        row("original", "2.23 M", Some(77.90), Some(46.91), &backbone("original")),
-        row("MobileNetV2", "5.83 M", Some(85.44), Some(47.52), &backbone("mobilenet_v2")),
-        row("ResNet-18", "22.90 M", Some(89.88), Some(48.40), &backbone("resnet18")),
+        row("original", "2.23 M", Some(77.90), Some(46.91), backbone(Backbone::Original)),
+        row("MobileNetV2", "5.83 M", Some(85.44), Some(47.52), backbone(Backbone::MobilenetV2)),
+        row("ResNet-18", "22.90 M", Some(89.88), Some(48.40), backbone(Backbone::Resnet18)),
     ],
 };
 
-type Key = (&'static str, &'static str);
-
-const GLAMOR_NET: Key = ("name", "glamor");
-const CAER_NET_S: &[Key] = &[("name", "caer_net_s")];
-const FROZEN_ALEXNET: &[Key] = &[("name", "alexnet"), ("freeze", "backbone")];
-const FROZEN_VGG: &[Key] = &[("name", "vgg16"), ("freeze", "backbone")];
-const FROZEN_RESNET: &[Key] = &[("name", "resnet50"), ("freeze", "backbone")];
-const TUNED_ALEXNET: &[Key] = &[("name", "alexnet"), ("weights", "given"), ("freeze", "none")];
-const TUNED_VGG: &[Key] = &[("name", "vgg16"), ("weights", "given"), ("freeze", "none")];
-const TUNED_RESNET: &[Key] = &[("name", "resnet50"), ("weights", "given"), ("freeze", "none")];
-const GLAMOR: &[Key] = &backbone("original");
-const GLAMOR_RESNET: &[Key] = &backbone("resnet18");
-
-const fn context(context: &'static str, attention: &'static str) -> [Key; 5] {
-    [
-        GLAMOR_NET,
-        ("backbone", "original"),
-        ("branches", "context"),
-        ("context", context),
-        ("attention", attention),
-    ]
+/// A network of that name, however it is trained.
+const fn any(name: ModelName) -> Network {
+    Network {
+        name,
+        backbone: None,
+        branches: None,
+        context: None,
+        attention: None,
+        fusion: None,
+        freeze: None,
+        has_weights: None,
+    }
 }
 
-const fn both_branches(
-    attention: &'static str,
-    fusion: &'static str,
-    net: &'static str,
-) -> [Key; 6] {
-    [
-        GLAMOR_NET,
-        ("backbone", net),
-        ("branches", "both"),
-        ("context", "masked"),
-        ("attention", attention),
-        ("fusion", fusion),
-    ]
+const fn frozen(name: ModelName) -> Network {
+    Network { freeze: Some(Freeze::Backbone), has_weights: Some(true), ..any(name) }
 }
 
-const fn both(attention: &'static str) -> [Key; 6] {
-    both_branches(attention, "net", "original")
+const fn tuned(name: ModelName) -> Network {
+    Network { freeze: Some(Freeze::None), has_weights: Some(true), ..any(name) }
 }
 
-const fn fused(fusion: &'static str) -> [Key; 6] {
-    both_branches("gla", fusion, "original")
+const FACE: Network = Network { branches: Some(Branches::Face), ..any(Glamor) };
+
+const fn context(context: Context, attention: Attention) -> Network {
+    Network {
+        backbone: Some(Backbone::Original),
+        branches: Some(Branches::Context),
+        context: Some(context),
+        attention: Some(attention),
+        ..any(Glamor)
+    }
 }
 
-const fn backbone(name: &'static str) -> [Key; 6] {
-    both_branches("gla", "net", name)
+const fn both_branches(attention: Attention, fusion: Fusion, backbone: Backbone) -> Network {
+    Network {
+        backbone: Some(backbone),
+        branches: Some(Branches::Both),
+        context: Some(Context::Masked),
+        attention: Some(attention),
+        fusion: Some(fusion),
+        ..any(Glamor)
+    }
+}
+
+const fn both(attention: Attention) -> Network {
+    both_branches(attention, Fusion::Net, Backbone::Original)
+}
+
+const fn fused(fusion: Fusion) -> Network {
+    both_branches(Attention::Gla, fusion, Backbone::Original)
+}
+
+const fn backbone(backbone: Backbone) -> Network {
+    both_branches(Attention::Gla, Fusion::Net, backbone)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Preset, Weights};
     use serde_json::json;
 
     #[test]
@@ -291,20 +330,34 @@ mod tests {
         assert_eq!(TABLE_1.iter().sum::<u64>(), 18_555);
     }
 
+    /// A network that stands in `row`.
+    fn model_of(row: &PaperRow) -> ModelConfig {
+        let (wanted, mut model) = (row.network, ModelConfig::of(row.network.name, Preset::Paper));
+        model.backbone = wanted.backbone.unwrap_or(model.backbone);
+        model.branches = wanted.branches.unwrap_or(model.branches);
+        model.context = wanted.context.unwrap_or(model.context);
+        model.attention = wanted.attention.unwrap_or(model.attention);
+        model.fusion = wanted.fusion.unwrap_or(model.fusion);
+        model.freeze = wanted.freeze.unwrap_or(model.freeze);
+        model.weights = wanted.has_weights.filter(|given| *given).map(|_| Weights {
+            path: "x".into(),
+            new_head: false,
+            into: Vec::new(),
+            key: None,
+        });
+        model
+    }
+
     #[test]
-    fn every_row_is_told_apart() {
+    fn every_row_is_told_apart_in_what_a_run_records() {
         for table in TABLES {
             for row in table.rows {
-                let mut model = serde_json::Map::new();
-                for (key, value) in row.keys {
-                    let value = if *key == "weights" { json!({"path": "x"}) } else { json!(value) };
-                    model.insert((*key).into(), value);
-                }
-                let config = json!({ "model": model });
-                let holding = table.rows.iter().filter(|r| r.holds(&config)).count();
-                assert_eq!(holding, 1, "{} {}", row.setting, row.variant);
+                let config = json!({ "model": model_of(row), "train": {"seed": 1} });
+                let holding: Vec<_> = table.rows.iter().filter(|r| r.holds(&config)).collect();
+                assert_eq!(holding, [row], "{config}");
             }
         }
         assert!(!ABLATION.rows.iter().any(|r| r.holds(&json!({"model": {"name": "vgg16"}}))));
+        assert!(!ABLATION.rows.iter().any(|r| r.holds(&json!({"model": {"name": "unheard of"}}))));
     }
 }

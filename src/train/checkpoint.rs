@@ -1,4 +1,5 @@
-//! Checkpoints: weights, optimizer, position and configuration in one safetensors file.
+//! Checkpoints: weights, position and configuration in one safetensors file, and in the newest, from
+//! which a run goes on, the optimizer.
 //!
 //! No clock, path or thread count goes in, so that the same run gives the same bytes however often
 //! it was interrupted. Everything random is a function of seed and position, which is why there is
@@ -111,7 +112,8 @@ pub struct Checkpoint {
     pub weights: BTreeMap<String, Tensor>,
     /// The stage-1 head, by name; empty in the joint stage.
     pub head: BTreeMap<String, Tensor>,
-    /// The optimizer's tensors by name.
+    /// The optimizer's tensors by name; none in the selected checkpoint (older programs wrote them
+    /// there too, and they are passed over).
     pub optimizer: BTreeMap<String, Tensor>,
 }
 

@@ -3,7 +3,8 @@
 //! Format: TFRecord (length as u64, masked CRC-32C of it, bytes, masked CRC-32C of them, all
 //! little-endian) around `Event` protocol buffers with `wall_time` = 1, `step` = 2,
 //! `file_version` = 3 and `summary` = 5, whose `value` = 1 holds `tag` = 1 and
-//! `simple_value` = 2.
+//! `simple_value` = 2. Own code: the format is frozen and this is all of it that is needed, where a
+//! crate would bring a compiler of protocol buffers.
 use std::{fs::File, io::Write, path::PathBuf};
 
 use anyhow::{Context, Result};

@@ -2,7 +2,13 @@
 use anyhow::{ensure, Result};
 use tch::{Device, Kind, Tensor};
 
-use super::{evaluate::first_maximum, inputs::pack_inputs, predict::selected, Network};
+use super::{
+    batch::{CENTRE, WINDOW},
+    evaluate::first_maximum,
+    inputs::pack_inputs,
+    predict::selected,
+    Network,
+};
 use crate::{
     model::{Context, Input, Inputs, ModelConfig, Outputs, Picture},
     pack::PackInput,
@@ -12,8 +18,6 @@ use crate::{
 
 /// Faces of one batch; more are taken in turns.
 const BATCH: usize = 64;
-/// The central window of a context picture: rows from 8, columns from 29, 112 x 112.
-const WINDOW: (i64, i64, i64) = (8, 29, 112);
 
 /// The pixels of a picture and its faces, u8, channel by channel.
 #[derive(Clone, Debug, Default)]
@@ -104,8 +108,7 @@ impl FaceReader {
             self.network.model().forward(&inputs, false)?
         } else {
             let context = self.tensor(&pixels.context, &[1, 3, 128, 171])?;
-            let (top, left, side) = WINDOW;
-            let context = context.f_narrow(2, top, side)?.f_narrow(3, left, side)?;
+            let context = context.f_narrow(2, CENTRE.0, WINDOW)?.f_narrow(3, CENTRE.1, WINDOW)?;
             self.network.model().forward_faces(&context, &crops)?
         };
         answers(&outputs, faces.len())

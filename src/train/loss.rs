@@ -7,12 +7,9 @@ use super::{
     network::Network,
 };
 use crate::{
-    model::{Inputs, Outputs, Pass},
+    model::{Inputs, Outputs, Pass, LOCAL_SHARE},
     record::NUM_CLASSES,
 };
-
-/// Share of the local head in MA-Net's loss and logits.
-const LOCAL_SHARE: f64 = 0.6;
 
 /// A loss with everything that it needs beside the batch.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! Memory: what a step gives back is kept for the next one, and how much there is.
 use std::sync::Once;
 
-/// Tells the allocator to keep what is freed, and LibTorch to ask for huge pages.
+/// Disables malloc trimming, and lets LibTorch ask for huge pages.
 ///
 /// Every step allocates and frees the same few hundred megabytes. By default the C library returns
 /// the large pieces to the kernel, which hands them out again zeroed, 4 KiB at a time: a fifth of

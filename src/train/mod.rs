@@ -60,12 +60,11 @@ pub use schedule::Schedule;
 
 #[cfg(feature = "torch")]
 pub use self::{
-    checkpoint::{Best, Checkpoint, Position},
     faces::{FaceAnswer, FacePixels, FaceReader},
     fit::{fit, Interrupted, Plan},
     memory::keep_memory,
     network::Network,
     optimizer::{Optimizer, Rule},
-    predict::{precision_of, predict, selected, use_threads_of, write_attention},
-    speed::{epoch_speed, speed, EpochSpeed, Speed},
+    predict::{precision_of, predict, use_threads_of, write_attention},
+    speed::{epoch_speed, speed},
 };

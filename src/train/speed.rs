@@ -27,9 +27,9 @@ use crate::{
 
 /// Resident pictures, as in the comparison with PyTorch.
 const RESIDENT: usize = 256;
-/// Steps before the clock starts.
+/// Steps before the clock starts, at most as many as are measured.
 const WARM_UP: u32 = 5;
-/// Windows over which the median is taken.
+/// Windows over which the median is taken, at most one per step.
 const WINDOWS: u32 = 5;
 
 /// What was measured.
@@ -79,17 +79,18 @@ pub fn speed(model: &ModelConfig, train: &TrainConfig, steps: u32) -> Result<Spe
     let batch = bench.batch()?;
     let step = || bench.stepper.step(&bench.network, &batch, train.learning_rate);
     let (_, calls) = calls::counted(step)?;
-    (0..WARM_UP).try_for_each(|_| bench.step())?;
-    let per_window = steps.div_ceil(WINDOWS);
+    (0..WARM_UP.min(steps)).try_for_each(|_| bench.step())?;
+    let windows = WINDOWS.min(steps.max(1));
+    let per_window = steps.max(1).div_ceil(windows);
     let batch = f64::from(train.batch_size);
     let (cpu, mut rates) = (cpu_seconds(), Vec::new());
-    for _ in 0..WINDOWS {
+    for _ in 0..windows {
         let start = Instant::now();
         (0..per_window).try_for_each(|_| bench.step())?;
         wait_for(device);
         rates.push(f64::from(per_window) * batch / start.elapsed().as_secs_f64());
     }
-    let cpu_s_per_step = (cpu_seconds() - cpu) / f64::from(WINDOWS * per_window);
+    let cpu_s_per_step = (cpu_seconds() - cpu) / f64::from(windows * per_window);
     let start = Instant::now();
     (0..per_window).try_for_each(|_| bench.batch().map(drop))?;
     wait_for(device);
@@ -149,6 +150,7 @@ pub fn epoch_speed(
         train: TrainConfig { stage1_epochs: none, epochs: 2, ..train.clone() },
         identity: json!({}),
         run_id: "bench".into(),
+        synthetic: false,
         pack: folder.to_owned(),
         stage1_cache: None,
         streams,

@@ -4,7 +4,7 @@
 //! Here only the four functions that put tensors and dictionaries together are understood. Every
 //! other call of an unknown name yields an inert value, and names from modules that run code are
 //! refused outright. Containers live in one list and refer to each other by index, so that neither
-//! cycles nor deep nesting can harm.
+//! cycles nor deep nesting can harm. Own code, because a refusal must say what the file holds instead.
 use std::{collections::BTreeMap, rc::Rc};
 
 /// Why a pickle was not read.

@@ -6,7 +6,7 @@ use crate::common::runs;
 use std::{fs, path::Path};
 
 use common::ncaers;
-use ncaers::{digest, runs::RunFolder};
+use ncaers::{internals::digest, runs::RunFolder};
 use runs::World;
 
 /// A grid of two runs; the second one's weights exist only when `good`.

@@ -8,16 +8,18 @@ use std::{fs, path::Path, sync::OnceLock};
 use common::ncaers;
 use image::{imageops, Rgb, RgbImage};
 use ncaers::{
-    annotate::{pixels, Settings},
-    manifest::Manifest,
-    media::{
-        encode::{write_clip, ClipFormat},
-        image::load_rgb,
-        video,
+    internals::{
+        annotate::{pixels, Settings},
+        media::{
+            encode::{write_clip, ClipFormat},
+            image::load_rgb,
+            video,
+        },
+        train::FaceReader,
     },
+    manifest::Manifest,
     record::{FaceBox, Split},
     runs::RunFolder,
-    train::FaceReader,
 };
 use runs::{refusal, World};
 use serde_json::Value;

@@ -7,7 +7,7 @@ use std::{fs, path::Path};
 
 use common::ncaers;
 use image::{imageops, Rgb, RgbImage};
-use ncaers::{
+use ncaers::internals::{
     media::{
         encode::{write_clip, ClipFormat},
         image as picture,

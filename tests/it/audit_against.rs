@@ -7,10 +7,12 @@ use std::{fs, path::Path};
 use common::ncaers;
 use image::{imageops, RgbImage};
 use ncaers::{
+    internals::{
+        seed::Draws,
+        similarity::hash::{hash, luma, Thumbnail, SETTINGS},
+    },
     manifest::{Manifest, Meta},
     record::{Clip, Sample},
-    seed::Draws,
-    similarity::hash::{hash, luma, Thumbnail, SETTINGS},
 };
 use rooms::{column, json, room, save, shot, stderr};
 use serde_json::Value;

@@ -96,7 +96,7 @@ fn every_policy_does_what_it_says_and_every_removal_names_its_partner() {
     assert!(text.contains("train/Sad/0000") && text.contains("test/Fear/0000"), "{text}");
     assert!(!out.join("samples.parquet").exists());
     let unknown = stderr(&import(&root, &dir.path().join("x"), "perhaps").code(2));
-    assert!(unknown.contains("`perhaps` is none of remove-eval, remove-train, keep, fail"));
+    assert!(unknown.contains("`perhaps` (known: remove-eval, remove-train, keep, fail)"));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::common;
 use crate::common::clips;
 use clips::{burned_index, picture, write};
 use common::ncaers;
-use ncaers::media::encode::ClipFormat;
+use ncaers::internals::media::encode::ClipFormat;
 use serde_json::Value;
 
 fn json_of(args: &[&str], folder: &std::path::Path) -> Value {

@@ -2,7 +2,10 @@
 
 use crate::common;
 use crate::world;
-use std::{path::Path, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use common::ncaers;
 use world::World;
@@ -171,6 +174,69 @@ fn the_page_has_no_fault_of_accessibility() {
     for script in [light, dark, opened, cell] {
         assert_eq!(faults(&world.out(), script), Vec::<String>::new(), "after {script}");
     }
+}
+
+/// An audit of the manifest, in which a picture of test also lies in train.
+fn audit(world: &World) -> PathBuf {
+    let out = world.out().with_file_name("audit");
+    ncaers().arg("audit").arg(world.manifest()).arg("--out").arg(&out).assert().success();
+    out
+}
+
+#[test]
+#[ignore = "needs chromium; run by `just test-system`"]
+fn neither_have_the_audit_and_the_report_on_two_data_sets() {
+    let world = World::new();
+    world.run("gla", 1, |i| i % 20 < 12);
+    world.run("none", 1, |i| i % 20 < 5);
+    let audit = audit(&world);
+    let of = |part: &str, path: &Path| format!("{part}={}", path.display());
+    ncaers()
+        .arg("report")
+        .args(["CAER-S", "NCAER-S"].map(|part| of(part, &world.runs())))
+        .args(["--manifest", &of("CAER-S", &world.manifest())])
+        .args(["--audit", &of("CAER-S", &audit), "--out"])
+        .arg(world.out())
+        .assert()
+        .success();
+    for folder in [&audit, &world.out(), &world.out().join("caer-s")] {
+        for theme in ["light", "dark"] {
+            let script = format!("document.documentElement.dataset.theme = '{theme}'");
+            assert_eq!(
+                faults(folder, &script),
+                Vec::<String>::new(),
+                "{} {theme}",
+                folder.display()
+            );
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs chromium; run by `just test-system`"]
+fn a_sample_that_leaks_is_shown_beside_its_copy_in_train() {
+    let world = World::new();
+    world.run("gla", 1, |i| i % 20 < 12);
+    let audit = audit(&world);
+    let mut command = ncaers();
+    command.arg("report").arg(world.runs()).arg("--manifest").arg(world.manifest());
+    command.arg("--audit").arg(&audit).arg("--out").arg(world.out()).assert().success();
+    let look = |id: &str| {
+        let script = format!(
+            "const set = (id, v) => {{ const e = document.getElementById(id); e.value = v; e.dispatchEvent(new Event('input')); e.dispatchEvent(new Event('change')); }};\
+             set('samples-kind', 'all'); set('samples-text', '{id}'); document.querySelector('#samples-panel .open').click();\
+             document.title = [...document.querySelectorAll('dialog h4')].map((h) => h.textContent).join('|') + '|' + \
+             [...document.querySelectorAll('dialog img')].filter((i) => i.src.includes('train-')).length"
+        );
+        let (dom, console) = visit(&world.out(), 1280, &script);
+        assert_eq!(console, "");
+        (title(&dom).to_owned(), dom)
+    };
+    let (told, dom) = look("test/Anger/0000/000");
+    assert!(told.contains("in train, as the audit found (1)") && told.ends_with("|1"), "{told}");
+    assert!(dom.contains("train/Anger/0001/000"));
+    assert!(world.out().join("thumbs/train-00000.jpg").is_file());
+    assert!(!look("test/Sad/0003/001").0.contains("in train"));
 }
 
 #[test]

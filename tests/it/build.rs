@@ -17,8 +17,8 @@ use builds::{assert_same, build, corpus, promised, small, stderr_of};
 use clips::{burned_index, write};
 use common::ncaers;
 use ncaers::{
+    internals::media::image::load_rgb,
     manifest::Manifest,
-    media::image::load_rgb,
     record::{ClipStatus, LedgerKind, Split},
 };
 

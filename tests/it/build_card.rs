@@ -6,7 +6,7 @@ use std::{fs, path::Path};
 
 use builds::{build, corpus};
 use ncaers::{
-    digest::sha256_file,
+    internals::digest::sha256_file,
     manifest::Manifest,
     record::{Emotion, Split},
 };

@@ -16,8 +16,8 @@ use builds::{assert_same, build, corpus, small, stderr_of};
 use clips::{burned_index, write};
 use common::ncaers;
 use ncaers::{
+    internals::media::{encode::ClipFormat, image::load_rgb},
     manifest::Manifest,
-    media::{encode::ClipFormat, image::load_rgb},
     record::ClipStatus,
 };
 

@@ -8,7 +8,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use ncaers::media::encode::ClipFormat;
+use ncaers::internals::media::encode::ClipFormat;
 
 const CLIPS: usize = 240;
 

@@ -20,14 +20,16 @@ use common::ncaers;
 use ffmpeg_next::{codec::Flags, format::Pixel};
 use image::RgbImage;
 use ncaers::{
-    folder::{self, Claim},
+    internals::{
+        folder::{self, Claim},
+        media::{encode::ClipFormat, image::load_rgb},
+        seed::Draws,
+    },
     manifest::Manifest,
-    media::{encode::ClipFormat, image::load_rgb},
     record::{
         Clip,
         ClipStatus::{self, Ok, Partial, Rejected},
     },
-    seed::Draws,
 };
 use odd::Odd;
 
@@ -358,7 +360,7 @@ fn clips_without_read_permission_are_rows_and_a_closed_output_is_one_line() {
 
 /// The configuration that a build was begun with.
 fn recorded(folder: &Path) -> serde_json::Value {
-    ncaers::folder::configuration(folder).expect("readable").expect("a record")
+    ncaers::internals::folder::configuration(folder).expect("readable").expect("a record")
 }
 
 /// Rights that are lost in the middle: one line, and the build goes on when they are back.

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use ncaers::{
-    corpus::{Listing, Source},
-    dataset::{self, ClipResult, Config, Configuration, DecodedFacts, Parts, SavedFrame},
-    face,
-    folder::claim_standing,
+    internals::{
+        corpus::{Listing, Source},
+        dataset::{self, ClipResult, Config, Configuration, DecodedFacts, Parts, SavedFrame},
+        face,
+        folder::claim_standing,
+        sampling,
+    },
     manifest::Manifest,
     record::{ClipStatus, Damage, Emotion, LedgerKind, Segment, Split},
-    sampling,
 };
 
 fn source(clip_id: &str, emotion: Emotion) -> Source {

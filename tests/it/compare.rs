@@ -47,6 +47,7 @@ fn run_folder(folder: &Path, label: &str, seed: u64, looks: u64, rows: &[Predict
         device: "cpu".into(),
         processor: None,
         weights: None,
+        synthetic: false,
         threads: 1,
         parameters: 1,
         selected: None,
@@ -178,4 +179,22 @@ fn same_seed_same_result_whatever_the_threads() {
         output(&mut command, 0).0
     };
     assert_eq!(run("1"), run("3"));
+}
+
+#[test]
+fn a_folder_of_runs_is_all_of_its_runs() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let runs = dir.path().join("runs");
+    for label in ["a", "b", "c"] {
+        run_folder(&runs.join(label), label, 1, 1, &answers::rows(label, 20, 0.5));
+    }
+    let each = ["a", "b", "c"].map(|label| runs.join(label));
+    let both = [compared(&[runs.clone()]), compared(&each)];
+    assert_eq!(both[0], both[1]);
+    fs::remove_file(runs.join("b/predictions-test.parquet")).expect("was there");
+    let said = output(common::ncaers().arg("compare").arg(&runs), 1).1;
+    let fix = format!("run `ncaers predict --run {} --split test`", runs.join("b").display());
+    assert!(said.contains(&fix), "{said}");
+    let said = output(common::ncaers().arg("compare").arg(dir.path()), 1).1;
+    assert!(said.contains("holds no run folder"), "{said}");
 }

@@ -12,13 +12,15 @@ use ffmpeg_next::{
 };
 use image::RgbImage;
 use ncaers::{
-    manifest::Manifest,
-    media::{
-        image::load_rgb,
-        video::{decode, DecodedFrame, FrameSink},
+    internals::{
+        media::{
+            image::load_rgb,
+            video::{decode, DecodedFrame, FrameSink},
+        },
+        seed::Draws,
     },
+    manifest::Manifest,
     record::{Damage, LedgerKind},
-    seed::Draws,
 };
 
 use crate::common::{

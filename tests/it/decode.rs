@@ -7,7 +7,7 @@ use std::{fs, ops::Range, path::Path};
 
 use clips::{burned_index, write};
 use image::RgbImage;
-use ncaers::media::{
+use ncaers::internals::media::{
     encode::{ClipFormat, Codec},
     image::{decode_rgb, encode_jpeg},
     video::{decode, DecodedFrame, FrameSink, Rejected},
@@ -189,7 +189,7 @@ fn pixels_are_rgb_and_lossless_ones_exact() {
     let lossy = dir.path().join("b.avi");
     let red = std::iter::repeat_n(RgbImage::from_pixel(160, 96, image::Rgb([220, 30, 40])), 3);
     let format = ClipFormat { width: 160, height: 96, ..ClipFormat::default() };
-    ncaers::media::encode::write_clip(&lossy, &format, red).expect("clip is written");
+    ncaers::internals::media::encode::write_clip(&lossy, &format, red).expect("clip is written");
     let (facts, plan) = all(&lossy, 1);
     assert_eq!((facts.color_matrix, facts.color_range), ("bt601", "limited"));
     for (got, want) in plan.pictures[&1].get_pixel(80, 48).0.iter().zip([220i32, 30, 40]) {
@@ -286,7 +286,7 @@ fn overwritten_bytes_leave_a_partial_clip() {
     let mut damaged = 0;
     for round in 0..25 {
         let mut bytes = whole.clone();
-        let mut draws = ncaers::seed::Draws::new(round, "noise", "");
+        let mut draws = ncaers::internals::seed::Draws::new(round, "noise", "");
         for _ in 0..40 {
             let at = first + draws.below((bytes.len() - first) as u64) as usize;
             bytes[at] = draws.below(256) as u8;

@@ -6,7 +6,7 @@ use common::ncaers;
 use ffmpeg_next::{self as ffmpeg, format::Pixel, frame, media::Type, software::scaling};
 use image::RgbImage;
 use ncaers::{
-    face::{seeta::Seeta, Detector},
+    internals::face::{seeta::Seeta, Detector},
     manifest::Manifest,
     record::{FaceBox, Split},
 };

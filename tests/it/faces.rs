@@ -10,12 +10,14 @@ use common::ncaers;
 use drawn::drawn;
 use image::{Rgb, RgbImage};
 use ncaers::{
-    manifest::{configuration, read_samples},
-    media::{
-        encode::{write_clip, ClipFormat},
-        image as picture,
+    internals::{
+        media::{
+            encode::{write_clip, ClipFormat},
+            image as picture,
+        },
+        pack::{Pack, PackInput},
     },
-    pack::{Pack, PackInput},
+    manifest::{configuration, read_samples},
     record::{Emotion, FaceBox, Sample},
 };
 use serde_json::Value;

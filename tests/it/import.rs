@@ -11,10 +11,12 @@ use std::{
 use common::ncaers;
 use image::{Rgb, RgbImage};
 use ncaers::{
+    internals::{
+        media::image::{encode_jpeg, encode_png},
+        seed::Draws,
+    },
     manifest::Manifest,
-    media::image::{encode_jpeg, encode_png},
     record::{FaceBox, LedgerKind, Sample, Split},
-    seed::Draws,
 };
 
 /// A picture of rectangles that no other seed's resembles.

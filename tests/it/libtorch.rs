@@ -2,7 +2,7 @@
 use std::{fs, path::Path};
 
 use image::{Rgb, RgbImage};
-use ncaers::media::encode::{write_clip, ClipFormat};
+use ncaers::internals::media::encode::{write_clip, ClipFormat};
 
 use crate::common::ncaers;
 

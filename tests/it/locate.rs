@@ -14,11 +14,11 @@ use crate::common::{
 };
 use image::{imageops, RgbImage};
 use ncaers::{
-    manifest::{read_located, LocatedRow, LocatedStatus},
-    media::{
+    internals::media::{
         encode::{ClipFormat, Codec},
         image::{encode_jpeg, encode_png},
     },
+    manifest::{read_located, LocatedRow, LocatedStatus},
 };
 
 struct Place {
@@ -134,7 +134,7 @@ fn stills_are_found_whatever_was_done_to_them() {
     assert_eq!(samples.len(), 6);
     for sample in samples {
         let path = place.at("rebuilt").join(&sample.image_path);
-        let picture = ncaers::media::image::load_rgb(&path).expect("loads");
+        let picture = ncaers::internals::media::image::load_rgb(&path).expect("loads");
         assert_eq!(Some(u64::from(burned_index(&picture))), sample.frame_index);
     }
 }

@@ -1,5 +1,6 @@
 //! Every integration test, in one binary, so that the program is linked once. A file is a topic:
 //! `just test-only NAME` runs it.
+#![allow(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used, reason = "tests")]
 mod ablation;
 mod annotate;
 mod audit;
@@ -30,6 +31,7 @@ mod import;
 mod imported;
 mod justw;
 mod layering;
+mod library;
 mod libtorch;
 mod locate;
 mod mmod;

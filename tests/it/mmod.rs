@@ -16,17 +16,19 @@ use common::ncaers;
 use drawn::drawn;
 use image::{imageops, Rgb, RgbImage};
 use ncaers::{
-    digest::sha256_hex,
-    face::{
-        mmod::{ChannelOrder, Mmod, Settings},
-        seeta::Seeta,
-        Detector,
+    internals::{
+        digest::sha256_hex,
+        face::{
+            mmod::{ChannelOrder, Mmod, Settings},
+            seeta::Seeta,
+            Detector,
+        },
+        media::{
+            encode::{write_clip, ClipFormat},
+            image::{load_rgb, resize_bilinear},
+        },
     },
     manifest::{configuration, read_samples},
-    media::{
-        encode::{write_clip, ClipFormat},
-        image::{load_rgb, resize_bilinear},
-    },
     record::FaceBox,
 };
 use published::weights;
@@ -330,8 +332,8 @@ fn face_options_that_make_no_sense_are_wrong_usage() {
     let device = refusal(&["--detector", "mmod", "--device", "gpu"]);
     assert!(device.contains("`gpu` must be auto, cpu, cuda or cuda:N"), "{device}");
     assert!(refusal(&["--detector", "mmod", "--upsample", "3"]).contains("3 is not in 0..=2"));
-    assert!(refusal(&["--channel-order", "gbr"]).contains("`gbr` is neither rgb nor bgr"));
-    assert!(refusal(&["--choose", "best"]).contains("`best` is none of highest"));
+    assert!(refusal(&["--channel-order", "gbr"]).contains("`gbr` (known: rgb, bgr)"));
+    assert!(refusal(&["--choose", "best"]).contains("`best` (known: highest"));
     assert!(refusal(&["--margin", "5"]).contains("--margin 5 is not between 0 and 4"));
     let missing = refusal(&["--detector", "mmod", "--mmod-weights", "none.dat"]);
     assert!(missing.starts_with("error: cannot read none.dat (`ncaers fetch-mmod` fetches it)"));

@@ -5,7 +5,7 @@ use crate::common::allocations;
 use std::io::{self, Write as _};
 
 use allocations::most_during;
-use ncaers::face::mmod::{default_weights, Error, Weights};
+use ncaers::internals::face::mmod::{default_weights, Error, Weights};
 
 /// What a message may need beside the numbers of the file.
 const MESSAGE: usize = 4096;

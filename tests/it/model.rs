@@ -5,7 +5,7 @@ use crate::common::rebuilt;
 use std::collections::BTreeMap;
 
 use common::ncaers;
-use ncaers::weights;
+use ncaers::internals::weights;
 use serde_json::Value;
 use tch::{Kind, Tensor};
 
@@ -58,10 +58,10 @@ fn wrong_names_and_keys_are_told_the_nearest() {
 
 /// Rebuilt weights of CAER-Net-S in a file, and its pictures in another.
 fn prepared(folder: &std::path::Path) -> [String; 3] {
-    let config: ncaers::model::ModelConfig =
+    let config: ncaers::internals::model::ModelConfig =
         serde_json::from_value(serde_json::json!({"name": "caer_net_s"})).expect("valid");
     let store = tch::nn::VarStore::new(tch::Device::Cpu);
-    ncaers::model::build(&store.root(), &config).expect("builds");
+    ncaers::internals::model::build(&store.root(), &config).expect("builds");
     rebuilt::fill(&store, 1.0);
     let path = |name: &str| folder.join(name).to_str().expect("UTF-8").to_owned();
     let none = serde_json::json!({});

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ncaers::{
+use ncaers::internals::{
     model::{self, Inputs, Model, ModelConfig, Outputs},
     train::{Optimizer, OptimizerKind, Rule},
 };

@@ -3,7 +3,7 @@
 use crate::common::{alone, rebuilt};
 use std::collections::BTreeMap;
 
-use ncaers::model::{
+use ncaers::internals::model::{
     self, Attention, Backbone, Branch, Branches, Entry, Freeze, Fusion, Input, InputError, Inputs,
     Model, ModelConfig, ModelName, Outputs, Pass, Preset, Weights, MODELS,
 };

@@ -9,7 +9,7 @@ use std::fs;
 use clips::{burned_index, picture, write};
 use ffmpeg_next::{codec::Flags, format::Pixel};
 use image::RgbImage;
-use ncaers::media::{
+use ncaers::internals::media::{
     encode::ClipFormat,
     video::{Facts, Rejected},
 };
@@ -190,7 +190,7 @@ fn a_lost_or_spoilt_index_changes_nothing() {
     let size = (index as u32 - 8).to_le_bytes();
     without[4..8].copy_from_slice(&size);
     let mut spoilt = whole.clone();
-    let mut draws = ncaers::seed::Draws::new(1, "noise", "");
+    let mut draws = ncaers::internals::seed::Draws::new(1, "noise", "");
     spoilt[index + 8..].iter_mut().for_each(|b| *b = draws.below(256) as u8);
     for (kind, bytes) in [("without", without), ("spoilt", spoilt)] {
         fs::write(&path, bytes).expect("write");

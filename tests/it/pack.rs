@@ -6,10 +6,12 @@ use std::path::Path;
 use common::ncaers;
 use image::{Rgb, RgbImage};
 use ncaers::{
-    atomic, digest,
+    internals::{
+        atomic, digest,
+        media::image as picture,
+        pack::{Pack, PackInput},
+    },
     manifest::{self, Manifest, Meta},
-    media::image as picture,
-    pack::{Pack, PackInput},
     record::{Emotion, FaceBox, Sample, Split},
 };
 

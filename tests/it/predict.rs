@@ -2,7 +2,7 @@
 #![cfg(feature = "torch")]
 
 use crate::common::runs;
-use ncaers::{record::Split, runs::RunFolder};
+use ncaers::{manifest::Manifest, record::Split, runs::RunFolder};
 use runs::{refusal, World};
 
 #[test]
@@ -81,4 +81,54 @@ fn what_cannot_answer_is_refused_in_one_line() {
     let message = refusal(&mut world.predict("a", "val"));
     assert!(message.contains("has no best.safetensors"), "{message}");
     assert!(!world.path("a/predictions-val.parquet").exists());
+}
+
+#[test]
+fn the_selected_checkpoint_holds_weights_alone_and_older_ones_with_more_are_read() {
+    let world = World::new();
+    world.train("r", &["--set", "train.epochs=1"]).assert().success();
+    let names = |file: &str| {
+        let bytes = world.bytes(&format!("r/{file}"));
+        let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        file.names().iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()
+    };
+    let is_aside = |name: &&String| name.starts_with("optimizer.") || name.contains("head");
+    assert_eq!(names("best.safetensors").iter().find(is_aside), None);
+    assert!(names("last.safetensors").iter().any(|name| name.starts_with("optimizer.")));
+    world.predict("r", "val").assert().success();
+    let answers = || RunFolder::new(&world.path("r")).predictions(Split::Val).unwrap().0;
+    let before = answers();
+    // Programs before wrote the optimizer's tensors into the selected checkpoint as well.
+    std::fs::copy(world.path("r/last.safetensors"), world.path("r/best.safetensors")).unwrap();
+    std::fs::remove_file(world.path("r/predictions-val.parquet")).unwrap();
+    world.predict("r", "val").assert().success();
+    assert_eq!(answers(), before);
+}
+
+#[test]
+fn a_network_that_knows_drawn_faces_says_so_of_other_pictures() {
+    let world = World::new();
+    let mut drawn = Manifest::read(&world.path("m")).unwrap();
+    drawn.meta.insert("corpus".into(), "demo".into());
+    std::fs::rename(world.path("m"), world.path("other")).unwrap();
+    std::fs::rename(world.path("p"), world.path("other-pack")).unwrap();
+    std::fs::create_dir(world.path("m")).unwrap();
+    drawn.write(&world.path("m")).unwrap();
+    std::fs::rename(world.path("other/images"), world.path("m/images")).unwrap();
+    world.pack();
+    let short = ["--set", "train.epochs=1", "--set", "train.stage1_epochs=0"];
+    world.train("r", &short).assert().success();
+    assert!(RunFolder::new(&world.path("r")).record().unwrap().synthetic);
+    let said = |command: &mut assert_cmd::Command| {
+        let out = command.assert().success();
+        String::from_utf8_lossy(&out.get_output().stderr).into_owned()
+    };
+    assert!(!said(&mut world.predict("r", "val")).contains("demonstration"));
+    // The data set need not be at hand any more.
+    std::fs::rename(world.path("m"), world.path("gone")).unwrap();
+    let mut other = crate::common::ncaers();
+    other.arg("predict").arg(world.path("other")).args(["--split", "test", "--pack"]);
+    other.arg(world.path("other-pack")).arg("--run").arg(world.path("r"));
+    let said = said(&mut other);
+    assert!(said.contains("note: demonstration network"), "{said}");
 }

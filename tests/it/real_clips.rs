@@ -10,12 +10,12 @@ use std::{
 use ffmpeg_next::format::Pixel;
 use image::{imageops, RgbImage};
 use ncaers::{
-    manifest::Manifest,
-    media::{
+    internals::media::{
         encode::{ClipFormat, Codec},
         orientation::Orientation,
         video::{decode, Facts},
     },
+    manifest::Manifest,
     record::{ClipStatus, LedgerKind},
 };
 

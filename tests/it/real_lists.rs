@@ -4,10 +4,12 @@ use std::{fs, path::Path};
 
 use image::{Rgb, RgbImage};
 use ncaers::{
+    internals::{
+        media::image::{encode_jpeg, encode_png, load_rgb},
+        seed::Draws,
+    },
     manifest::Manifest,
-    media::image::{encode_jpeg, encode_png, load_rgb},
     record::{Emotion, LedgerKind},
-    seed::Draws,
 };
 
 use crate::common::{

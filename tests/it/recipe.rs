@@ -14,8 +14,8 @@ use crate::common::{
     ncaers,
 };
 use ncaers::{
+    internals::media::encode::ClipFormat,
     manifest::{self, Manifest},
-    media::encode::ClipFormat,
     record::LedgerKind,
 };
 

@@ -2,7 +2,11 @@
 
 use crate::common;
 use crate::world;
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 use common::ncaers;
 use ncaers::runs::{GridRow, RunFolder, RunRecord};
@@ -72,7 +76,7 @@ fn every_number_is_traced_to_its_run() {
     assert_eq!(runs[0], run["record"]["run_id"]);
     assert_eq!(run["record"]["manifest_digest"], json["manifest_digest"]);
     let file = world.runs().join("gla-1/predictions-test.parquet");
-    let digest = ncaers::digest::sha256_file(&file).expect("digest");
+    let digest = ncaers::internals::digest::sha256_file(&file).expect("digest");
     assert_eq!(run["predictions_sha256"], digest.as_str());
     assert_eq!(run["test_looks"], 1);
 }
@@ -143,7 +147,8 @@ fn a_run_that_failed_without_a_folder_is_a_row_with_its_error() {
     };
     let rows = [row("gla-1", "done", None), row("ca-1", "failed", Some("no such pack"))];
     let status = serde_json::to_vec(&rows).expect("JSON");
-    ncaers::atomic::write(&world.runs().join("grid/status.json"), &status).expect("status");
+    ncaers::internals::atomic::write(&world.runs().join("grid/status.json"), &status)
+        .expect("status");
     let text = problems(&report(&world));
     assert!(text.contains("run ca-1 failed and has no results: no such pack"), "{text}");
     assert!(read(&world, "tables/runs.csv").contains("failed: no such pack"));
@@ -353,4 +358,33 @@ fn two_data_sets_stand_in_one_report_and_are_never_compared() {
     let mut unnamed = ncaers();
     unnamed.arg("report").arg(ours.runs()).arg(theirs.runs()).arg("--out").arg(&out);
     assert!(usage(&mut unnamed).contains("NAME=FOLDER"));
+}
+
+/// The addresses on a page that name neither a place on it nor data.
+fn addresses(page: &str) -> BTreeSet<String> {
+    let after = |mark: &str| -> Vec<String> {
+        let rests = page.split(mark).skip(1);
+        rests.filter_map(|rest| rest.split('"').next()).map(str::to_owned).collect()
+    };
+    let all = after("href=\"").into_iter().chain(after("src=\""));
+    all.filter(|a| !a.starts_with('#') && !a.starts_with("data:")).collect()
+}
+
+#[test]
+fn every_address_on_the_pages_leads_to_a_file() {
+    let world = World::new();
+    world.run("gla", 1, |i| i % 20 < 12);
+    let audit = world.out().with_file_name("audit");
+    ncaers().arg("audit").arg(world.manifest()).arg("--out").arg(&audit).assert().success();
+    let mut report = ncaers();
+    report.arg("report").arg(world.runs()).arg("--manifest").arg(world.manifest());
+    report.arg("--audit").arg(&audit).arg("--out").arg(world.out()).assert().success();
+    for folder in [audit, world.out()] {
+        let page = fs::read_to_string(folder.join("index.html")).expect("page");
+        let named = addresses(&page);
+        assert!(named.len() > 3, "{named:?}");
+        for address in named {
+            assert!(folder.join(&address).is_file(), "{} lacks {address}", folder.display());
+        }
+    }
 }

@@ -1,5 +1,5 @@
 //! What must hold for every table, beyond known answers.
-use ncaers::{
+use ncaers::internals::{
     seed::Draws,
     stats::{
         clusters::Clusters, margins::Margins, mcnemar, mh, multiplicity, signflip::SignFlip,

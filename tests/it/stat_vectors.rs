@@ -3,7 +3,7 @@
 //! Unknown fields are skipped; a family of vectors that is not checked here fails.
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
-use ncaers::{
+use ncaers::internals::{
     metric::{self, Absent, Confusion, Row, Tally, METRICS},
     stats::{
         clusters::{clustered_error, Clusters},

@@ -6,8 +6,8 @@ use crate::common::runs;
 use std::time::Duration;
 
 use ncaers::{
+    internals::weights,
     runs::{EpochRow, RunFolder, Status},
-    weights,
 };
 use runs::{reaches, refusal, World};
 
@@ -67,7 +67,7 @@ fn a_kill_at_any_moment_on_two_threads_changes_no_byte() {
     // it is saved, so that only the one before is certain.
     loop {
         let (mut child, mut lines) = world.start("hunted", &resumed(&more));
-        let goes_on = reaches(&mut lines, " accuracy ") && reaches(&mut lines, " accuracy ");
+        let goes_on = reaches(&mut lines, " train ") && reaches(&mut lines, " train ");
         child.kill().unwrap();
         let ended = child.wait().unwrap();
         if !goes_on {

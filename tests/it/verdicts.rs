@@ -195,7 +195,7 @@ fn answers_of_other_programs_are_rows_of_their_own() {
     let results = rows(&world, "results");
     let theirs = results.iter().find(|row| row[0] == "theirs (imported)").expect("a row");
     assert!(theirs[1].starts_with("66.79") && theirs.iter().any(|c| c == "2"), "{theirs:?}");
-    let digest = ncaers::digest::sha256_file(&file).expect("digest");
+    let digest = ncaers::internals::digest::sha256_file(&file).expect("digest");
     let listed = rows(&world, "runs");
     let last = listed.iter().find(|row| row[2] == "theirs (imported)").expect("a row");
     assert!(last.last().is_some_and(|cell| digest.starts_with(cell.as_str())), "{last:?}");

@@ -6,8 +6,8 @@ use std::{fs, path::Path};
 
 use common::ncaers;
 use ncaers::{
+    internals::media::encode::ClipFormat,
     manifest::Manifest,
-    media::encode::ClipFormat,
     record::{Clip, ClipStatus, Emotion, FaceBox, LedgerEntry, LedgerKind, Sample, Split},
 };
 
@@ -38,7 +38,7 @@ fn every_broken_promise_is_named() {
     let out = finished(dir.path());
     ncaers().arg("verify").arg(&out).assert().success();
     let sound = Manifest::read(&out).expect("reads");
-    let first = ncaers::media::image::load_rgb(&out.join(&sound.samples[0].image_path));
+    let first = ncaers::internals::media::image::load_rgb(&out.join(&sound.samples[0].image_path));
     let burned = clips::burned_index(&first.expect("loads"));
     assert_eq!(Some(u64::from(burned)), sound.samples[0].frame_index);
     let check = |said: &str, spoil: &dyn Fn(&mut Manifest)| {
@@ -161,7 +161,7 @@ fn every_broken_promise_is_named() {
 fn not_a_picture(out: &Path, sound: &Manifest, picture: &Path) {
     fs::write(picture, "text").expect("write");
     let mut renamed = sound.clone();
-    renamed.samples[0].image_sha256 = ncaers::digest::sha256_hex(b"text");
+    renamed.samples[0].image_sha256 = ncaers::internals::digest::sha256_hex(b"text");
     renamed.write(out).expect("write");
     assert!(complaints(out).contains("is no picture"), "{}", complaints(out));
 }

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ncaers::{
+use ncaers::internals::{
     model::{self, Backbone, ModelConfig, ModelName, Preset, Weights},
     weights::{self, Error},
 };

@@ -25,7 +25,7 @@ enum Part {
     /// A face detector over pictures: CPU milliseconds per picture
     #[command(after_help = "Example: ncaers bench detect manifests/demo/images --detector seeta")]
     Detect(detect::Args),
-    /// Joint training steps on resident pictures of noise: images per second
+    /// Joint training steps on random pictures held in memory: images per second
     #[cfg(feature = "torch")]
     #[command(after_help = "Example: ncaers bench train --model glamor --batch 32 --steps 40")]
     Train(train::Args),

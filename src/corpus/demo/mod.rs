@@ -16,6 +16,7 @@ use rayon::prelude::*;
 use super::{caer, Choices, Entry, Found};
 use crate::{
     folder::OutputFolder,
+    manifest,
     media::encode::{self, ClipFormat},
     progress::Progress,
     record::{Emotion, Split},
@@ -53,6 +54,12 @@ pub const NAME: &str = "demo";
 /// Whether a folder holds the stills of `ncaers demo-corpus --stills`.
 pub fn is_of_stills(root: &Path) -> bool {
     root.join(stills::TRUTH).is_file()
+}
+
+/// Whether a manifest was made from the synthetic corpus; one that cannot be read was not.
+pub fn is_source_of(manifest: &Path) -> bool {
+    let read = manifest::read_samples(&manifest.join("samples.parquet"));
+    read.is_ok_and(|(_, meta)| meta.get("corpus").is_some_and(|name| name == NAME))
 }
 
 /// Whether a folder is the root of a synthetic corpus.

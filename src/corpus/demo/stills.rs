@@ -1,7 +1,7 @@
 //! CAER-S's twin: stills of the corpus's clips, each with a split drawn for itself.
 //!
 //! Some six stills of every clip go to train, validation or test one by one, as the stills of
-//! CAER-S do, so that nearly every test still has a sister from its own clip in train. As many test
+//! CAER-S do, so that nearly every test still shares its clip with a training still. As many test
 //! stills again come from clips that give nothing else: the same world without the leak, so that
 //! one test part shows what the leak adds.
 use std::collections::BTreeMap;

@@ -123,7 +123,7 @@ fn image_format(meta: &Meta) -> Result<ImageFormat> {
     let Some(text) = meta.get("configuration") else { return Ok(ImageFormat::Jpeg) };
     let value: Value = serde_json::from_str(text).context("its configuration is not JSON")?;
     match value.get("image_format").and_then(Value::as_str) {
-        Some(name) => name.parse(),
+        Some(name) => Ok(name.parse()?),
         None => bail!("its configuration names no image format"),
     }
 }

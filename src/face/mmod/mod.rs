@@ -5,15 +5,15 @@
 //! `mmod_human_face_detector.dat` (`ncaers fetch-mmod`). A picture is enlarged 0, 1 or 2 times, put
 //! on a canvas as a pyramid, scored by seven convolutions, and every place above 0 becomes a box.
 use std::{
-    env, fmt,
+    env,
     path::{Path, PathBuf},
-    str::FromStr,
 };
 
 use anyhow::{bail, Result};
 use serde::{Deserialize, Serialize};
 
 use super::Detector;
+use crate::record::named;
 
 #[cfg(feature = "torch")]
 mod boxes;
@@ -48,26 +48,7 @@ pub enum ChannelOrder {
     Bgr,
 }
 
-impl fmt::Display for ChannelOrder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            ChannelOrder::Rgb => "rgb",
-            ChannelOrder::Bgr => "bgr",
-        })
-    }
-}
-
-impl FromStr for ChannelOrder {
-    type Err = anyhow::Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        match name {
-            "rgb" => Ok(ChannelOrder::Rgb),
-            "bgr" => Ok(ChannelOrder::Bgr),
-            _ => bail!("channel order `{name}` is neither rgb nor bgr"),
-        }
-    }
-}
+named!(ChannelOrder, "channel order", Rgb = "rgb", Bgr = "bgr");
 
 /// The most often that a picture may be enlarged; every time costs four times as much.
 pub const MAX_UPSAMPLE: u32 = 2;

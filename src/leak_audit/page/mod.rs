@@ -44,6 +44,7 @@ pub(super) fn write(out: &OutputFolder, all: &Gathered, findings: &Findings) -> 
         let path = format!("figures/{}", figure.name);
         out.write(format!("{path}.svg"), figure.canvas.svg()?.as_bytes())?;
         out.write(format!("{path}.png"), &figure.canvas.png()?)?;
+        out.write(format!("{path}.pdf"), &figure.canvas.pdf()?)?;
     }
     // The script looks for a report's predictions.
     let none = json!({"ids": [], "target": "", "models": [], "classes": []});

@@ -28,6 +28,7 @@ mod raw_frame;
 mod route;
 mod signature;
 mod skip_mode;
+mod start_codes;
 mod timing;
 
 use container::{Container, Packets};

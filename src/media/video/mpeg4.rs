@@ -1,6 +1,6 @@
 //! What the headers of MPEG-4 Visual (ISO/IEC 14496-2, 6.2) say of a clip's pictures, read without
 //! decoding any. Whatever is unusual gives no answer, so that nobody builds on it.
-use super::skip_mode::start_codes;
+use super::start_codes::start_codes;
 
 const GROUP: u8 = 0xb3;
 const VOP: u8 = 0xb6;

@@ -1,4 +1,4 @@
-//! Not doing what nobody will see, without a change in any frame that somebody does.
+//! Skips decoding work for frames that are never output, without a change in any frame that is.
 //!
 //! Where a clip's headers tell all ([`super::route`]), every packet that no wanted frame needs is
 //! finished coarsely, or under `fast` left out. Elsewhere a picture that no other is predicted from (a
@@ -9,6 +9,8 @@
 use std::collections::BTreeSet;
 
 use ffmpeg_next::codec::Id;
+
+use super::start_codes::start_codes;
 
 /// Whether no other picture depends on the one in `packet`; false where that is not certain.
 pub(super) fn is_disposable(codec: Id, packet: &[u8]) -> bool {
@@ -39,35 +41,6 @@ fn is_unreferenced_slice(packet: &[u8]) -> bool {
     start_codes(packet)
         .find(|(header, _)| matches!(header & 0x1f, 1..=5))
         .is_some_and(|(header, _)| header >> 5 & 3 == 0)
-}
-
-/// The byte after each `00 00 01`, and what follows it.
-pub(super) fn start_codes(bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
-    let mut rest = bytes;
-    std::iter::from_fn(move || {
-        rest = &rest[prefix(rest)? + 3..];
-        let (code, behind) = rest.split_first()?;
-        Some((*code, behind))
-    })
-}
-
-/// Where the next `00 00 01` begins. Most bytes of a packet are looked at here and nowhere else
-/// outside the decoder, hence the C library's search.
-fn prefix(bytes: &[u8]) -> Option<usize> {
-    let mut from = 2;
-    loop {
-        let rest = bytes.get(from..)?;
-        // SAFETY: the search stays within `rest`.
-        let found = unsafe { libc::memchr(rest.as_ptr().cast(), 1, rest.len()) };
-        if found.is_null() {
-            return None;
-        }
-        let at = found as usize - bytes.as_ptr() as usize;
-        if bytes[at - 2..at] == [0, 0] {
-            return Some(at - 2);
-        }
-        from = at + 1;
-    }
 }
 
 /// What is foreseen of a clip, and whether it held.
@@ -131,17 +104,6 @@ mod tests {
         assert!(!h264(&[0, 0, 0, 1, 0x41, 9]), "ref 2");
         assert!(!h264(&[0, 0, 0, 9, 0x01, 9]), "lengths, no start codes");
         assert!(!is_disposable(Id::MPEG2VIDEO, &[0, 0, 1, 0xb6, 0x90]));
-    }
-
-    #[test]
-    fn start_codes_are_found_wherever_they_are() {
-        let codes =
-            |bytes: &[u8]| start_codes(bytes).map(|(c, r)| (c, r.len())).collect::<Vec<_>>();
-        assert_eq!(codes(&[0, 0, 1, 5, 1, 0, 0, 0, 1, 1, 0, 0, 1, 9]), [(5, 10), (1, 4), (9, 0)]);
-        assert_eq!(codes(&[0, 0, 1, 0, 0, 1, 7]), [(0, 3), (7, 0)]);
-        assert!([&[][..], &[0, 0], &[0, 0, 1], &[1, 0, 1, 5], &[0, 1, 5]]
-            .iter()
-            .all(|b| codes(b).is_empty()));
     }
 
     #[test]

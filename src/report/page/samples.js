@@ -72,10 +72,17 @@ const samplesOf = (data) => {
     return [element("h4", {}, `Other frames of this clip (${others.length})`), row];
   };
   const neighbours = (i) => {
-    const near = (data.neighbours || {})[ids[i]];
-    if (!near) return [];
-    const row = element("ul", {}, ...near.map((text) => element("li", {}, text)));
-    return [element("h4", {}, "Like pictures in train"), row];
+    const found = (data.neighbours ? data.neighbours.of[i] : null) || [];
+    if (!found.length) return [];
+    const row = element("ul", { class: "samples" });
+    for (const at of found) {
+      const [id, thumb] = data.neighbours.stills[at];
+      const shown = thumb
+        ? element("img", { src: thumb, alt: "picture of train", loading: "lazy" })
+        : element("span", { class: "absent" }, "no picture here");
+      row.append(element("li", {}, shown, element("span", {}, id)));
+    }
+    return [element("h4", {}, `Like it in train, as the audit found (${found.length})`), row];
   };
   const button = (text, label, act) => {
     const b = element("button", { type: "button", class: "plain", "aria-label": label }, text);

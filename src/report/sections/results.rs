@@ -1,6 +1,7 @@
 //! Accuracy with intervals, and the paper's tables with our numbers beside the cited ones.
 use crate::table::{Cell, Column, Table};
 use crate::{
+    model::{Freeze, ModelConfig},
     record::NUM_CLASSES,
     report::{
         figure::{self, AccuracyRow, Figure},
@@ -87,8 +88,7 @@ pub(in crate::report) fn loaded(study: &Study, group: &Group) -> Option<String> 
     let weights = record.weights.as_ref()?;
     let digest = weights.sha256.get(..8).unwrap_or(&weights.sha256);
     let origin = weights.origin.clone().unwrap_or_else(|| format!("{} ({digest})", weights.file));
-    let frozen =
-        record.config.pointer("/model/freeze").and_then(|f| f.as_str()) == Some("backbone");
+    let frozen = ModelConfig::of_run(&record.config).is_some_and(|m| m.freeze == Freeze::Backbone);
     Some(format!("{origin}, {}", if frozen { "frozen" } else { "fine-tuned" }))
 }
 

@@ -30,10 +30,12 @@ pub fn section(study: &Study) -> Section {
     };
     section.blocks.push(Block::Html(format!(
         "<p class=\"screen\">Choose a sample to see it with every model's answer; the arrow keys go \
-         through the list.</p>\n<div class=\"controls\">\n{}{}{}\
+         through the list. These are the samples of {}; <code>ncaers report --split</code> shows \
+         another split.</p>\n<div class=\"controls\">\n{}{}{}\
          <label for=\"samples-text\">name holds<input id=\"samples-text\" type=\"search\"></label>\n</div>\n\
          <div id=\"samples-panel\" aria-live=\"polite\"></div>\n\
          <noscript><p>The lists need JavaScript.</p></noscript>\n",
+        study.split,
         select("kind", "show", lists.collect()),
         select("model", "model", models.collect()),
         select("class", "true class", option("", "all") + &classes.collect::<String>()),

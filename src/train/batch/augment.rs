@@ -5,10 +5,13 @@ use crate::{
     seed::Draws,
 };
 
-/// Where a window of 112 x 112 stands when it is central in 128 x 171: the released code's choice.
-const CENTRE: (i64, i64) = (8, 29);
-/// The last place of that window.
-const LAST: (i64, i64) = (16, 59);
+/// Edge of the window of a context picture that a network sees, in pixels.
+pub(in crate::train) const WINDOW: i64 = 112;
+/// Upper left corner (row, column) of that window when it is central in 128 x 171: the released
+/// code's choice.
+pub(in crate::train) const CENTRE: (i64, i64) = (8, 29);
+/// The last corner at which it lies inside.
+const LAST: (i64, i64) = (128 - WINDOW, 171 - WINDOW);
 
 /// Narrowest and widest rectangle of a random resized crop, width over height: torchvision's.
 const ASPECT: (f64, f64) = (3.0 / 4.0, 4.0 / 3.0);

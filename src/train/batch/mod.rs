@@ -19,7 +19,7 @@ use crate::{
 mod augment;
 mod source;
 
-pub(super) use augment::{AugmentParams, Crop};
+pub(super) use augment::{AugmentParams, Crop, CENTRE, WINDOW};
 use source::{Geometry, Scale, Source};
 
 /// One split of a pack, as one network wants to see it.

@@ -185,7 +185,8 @@ impl Run<'_> {
         (position.epoch, position.step, position.seen) = (row.epoch, 0, 0);
         (position.loss_sum, position.correct, position.optimizer_steps) =
             (0.0, 0, work.stepper.optimizer.steps());
-        self.note(&line(&row, work.epochs));
+        let (device, label) = (self.machine.short(), self.plan.label.as_str());
+        self.progress.note(&fitted(&device, label, &line(&row, work.epochs)));
         for warning in collapses(std::slice::from_ref(&row)) {
             self.note(&format!("warning: {warning}"));
         }
@@ -217,7 +218,8 @@ impl Run<'_> {
         }
         let epoch = row.epoch;
         self.position.best = Some(Best { epoch, val_accuracy, val_loss });
-        self.save(BEST, Some(work))
+        // Weights alone: nothing goes on from here, and what does stands in the newest checkpoint.
+        self.save(BEST, None)
     }
 }
 
@@ -251,16 +253,30 @@ pub(super) fn collapses(rows: &[EpochRow]) -> Vec<String> {
         .collect()
 }
 
-/// An epoch in one line.
-/// One epoch in at most 80 columns, with samples per second; the weight is the face's share of the fusion.
+/// Columns of a terminal.
+const COLUMNS: usize = 80;
+
+/// A line that begins with the device and the run's name, of which as much is left out as does not
+/// fit a terminal.
+fn fitted(device: &str, label: &str, line: &str) -> String {
+    let taken = device.len() + " : ".len() + line.chars().count();
+    let room = COLUMNS.saturating_sub(taken).max(1);
+    let label = match label.chars().count() <= room {
+        true => label.to_owned(),
+        false => label.chars().take(room - 1).chain(['…']).collect(),
+    };
+    format!("{device} {label}: {line}")
+}
+
+/// An epoch with samples per second; the weight is the face's share of the fusion.
 fn line(row: &EpochRow, epochs: u32) -> String {
-    let face = row.w_face.map_or_else(String::new, |face| format!("  face {face:.2}"));
+    let face = row.w_face.map_or_else(String::new, |face| format!(" face {face:.2}"));
     let val = match (row.val_loss, row.val_accuracy) {
-        (Some(loss), Some(accuracy)) => format!("  val {loss:.3} {:.1} %", 100.0 * accuracy),
+        (Some(loss), Some(accuracy)) => format!(" val {loss:.3} {:.1}%", 100.0 * accuracy),
         _ => String::new(),
     };
     format!(
-        "{} {}/{epochs}  train {:.3} {:.1} %{val}{face}  {:.0}/s",
+        "{} {}/{epochs} train {:.3} {:.1}%{val}{face} {:.0}/s",
         row.stage,
         row.epoch,
         row.train_loss,
@@ -289,11 +305,16 @@ mod tests {
             w_context: Some(0.5),
         };
         let text = line(&row, 100);
+        assert_eq!(text, "context 100/100 train 1.946 100.0% val 12.346 100.0% face 0.50 12345/s");
+        let row = EpochRow { stage: "joint".into(), epoch: 36, images_per_s: 1064.0, ..row };
+        let text = fitted("cpu", "GLAMOR-Net (gla), 3 % of the data", &line(&row, 36));
         assert_eq!(
             text,
-            "context 100/100  train 1.946 100.0 %  val 12.346 100.0 %  face 0.50  12345/s"
+            "cpu GLAMOR-N…: joint 36/36 train 1.946 100.0% val 12.346 100.0% face 0.50 1064/s"
         );
-        assert!(text.len() <= 80, "{}", text.len());
+        assert_eq!(text.chars().count(), 80);
+        let text = fitted("cuda:0", "GLA", &line(&row, 36));
+        assert!(text.starts_with("cuda:0 GLA: joint 36/36 train "), "{text}");
     }
 
     #[test]

@@ -66,6 +66,8 @@ pub struct Plan {
     pub identity: Value,
     /// Digest of `identity`.
     pub run_id: String,
+    /// Whether the data set was made from the synthetic corpus.
+    pub synthetic: bool,
     /// Folder of the pack.
     pub pack: PathBuf,
     /// Folder in which the runs of a grid share their stage-1 encoders.
@@ -197,6 +199,8 @@ impl<'a> Run<'a> {
         run.progress = Progress::new(&name, "samples", run.samples_to_do());
         if let Some(why) = run.machine.why_not_cuda() {
             run.note(&format!("trains on the CPU: {why}"));
+        } else {
+            run.note("trains");
         }
         run.events = Some(Events::start(folder, &run.rows, now())?);
         run.write_record()?;
@@ -454,6 +458,7 @@ fn new_record(plan: &Plan, network: &Network, pack: &Pack, machine: &ComputeDevi
         device: machine.to_string(),
         processor: processor::name(),
         weights: None,
+        synthetic: plan.synthetic,
         threads: tch::get_num_threads() as u32,
         parameters: network.parameters(),
         selected: None,

@@ -2,9 +2,9 @@
 use std::path::{Path, PathBuf};
 
 use ncaers::{
+    internals::seed::Draws,
     manifest::{self, Meta},
     record::Prediction,
-    seed::Draws,
 };
 
 /// `clips` clips of five rows, of which a model of this `skill` (0..=1) gets a share right, whole

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ncaers::media::encode::{ClipFormat, Codec};
+use ncaers::internals::media::encode::{ClipFormat, Codec};
 
 use crate::common::{clips::write, ncaers};
 

@@ -2,7 +2,7 @@
 use std::path::Path;
 
 use image::{Rgb, RgbImage};
-use ncaers::media::encode::{write_clip, ClipFormat};
+use ncaers::internals::media::encode::{write_clip, ClipFormat};
 
 /// Edge of one burned bit in pixels; two macroblocks would be 32, one survives any quantiser here.
 const BIT: u32 = 16;

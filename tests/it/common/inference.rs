@@ -1,6 +1,6 @@
 //! Vectors of the second round: seeds and clusters, equivalence, intervals of classes and shares,
 //! temperature, planning, effect sizes, verdicts. Each file states its definition and tolerance.
-use ncaers::{
+use ncaers::internals::{
     metric::{self, temperature, Row},
     stats::{
         answers::{Answer, Answers, ClassScores, ScoreKind},
@@ -215,7 +215,7 @@ fn temperatures(report: &mut Report, v: &Value, tolerance: f64) {
         clip_id: None,
         group_id: format!("{i:06}"),
         target: target as u16,
-        predicted: ncaers::stats::answers::first_maximum(&rows[i]).expect("finite"),
+        predicted: ncaers::internals::stats::answers::first_maximum(&rows[i]).expect("finite"),
     };
     let answers = Answers {
         classes: (0..classes).map(|c| c.to_string()).collect(),

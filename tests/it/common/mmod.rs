@@ -4,7 +4,7 @@ use std::{
     path::PathBuf,
 };
 
-use ncaers::face::mmod;
+use ncaers::internals::face::mmod;
 
 /// The weights, or a loud word.
 pub fn weights() -> Option<PathBuf> {

@@ -139,7 +139,7 @@ fn mark_interlaced(picture: &mut frame::Video) {
 /// 128 kbit/s, 44.1 kHz, mono).
 pub fn song(cover: &RgbImage) -> Vec<u8> {
     let mut body = b"\0image/jpeg\0\x03\0".to_vec();
-    body.extend(ncaers::media::image::encode_jpeg(cover, 90).expect("encodes"));
+    body.extend(ncaers::internals::media::image::encode_jpeg(cover, 90).expect("encodes"));
     let mut frame = b"APIC".to_vec();
     frame.extend((body.len() as u32).to_be_bytes());
     frame.extend([0, 0]);

@@ -2,7 +2,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use image::RgbImage;
-use ncaers::media::video::{decode, DecodedFrame, Facts, Failure, FrameSink, Rejected};
+use ncaers::internals::media::video::{decode, DecodedFrame, Facts, Failure, FrameSink, Rejected};
 
 /// Wants every `step`-th frame and remembers what came.
 #[derive(Default)]

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use image::{imageops, Rgb, RgbImage};
-use ncaers::{
+use ncaers::internals::{
     media::{
         encode::{write_clip, ClipFormat, Codec},
         video::{self, DecodedFrame, FrameSink},

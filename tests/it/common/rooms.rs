@@ -2,7 +2,7 @@
 use std::{fs, path::Path};
 
 use image::{Rgb, RgbImage};
-use ncaers::{media::image as picture, seed::Draws};
+use ncaers::internals::{media::image as picture, seed::Draws};
 use serde_json::Value;
 
 /// A room of grey rectangles; its colours follow from its number alone.

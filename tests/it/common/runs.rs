@@ -8,9 +8,8 @@ use std::{
 
 use image::{Rgb, RgbImage};
 use ncaers::{
-    atomic, digest,
+    internals::{atomic, digest, media::image as picture},
     manifest::{Manifest, Meta},
-    media::image as picture,
     record::{Emotion, FaceBox, Sample, Split},
 };
 

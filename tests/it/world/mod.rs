@@ -2,11 +2,10 @@
 use std::path::{Path, PathBuf};
 
 use ncaers::{
-    atomic, digest,
+    internals::{atomic, digest, seed::Draws},
     manifest::{self, Manifest, Meta},
     record::{Clip, Emotion, FaceBox, LedgerEntry, LedgerKind, Prediction, Sample, Split},
     runs::{EpochRow, RunFolder, RunRecord, Selected, Status, TestLook},
-    seed::Draws,
 };
 use serde_json::json;
 
@@ -147,6 +146,7 @@ impl World {
             device: "cpu".into(),
             processor: None,
             weights: None,
+            synthetic: false,
             threads: 1,
             parameters: 2_228_362,
             selected: Some(Selected { epoch: 4, val_accuracy: Some(0.55), reason: "best".into() }),
@@ -198,7 +198,7 @@ fn jpeg(i: usize) -> Vec<u8> {
     let picture = image::RgbImage::from_fn(96, 72, |x, y| {
         image::Rgb([(i * 37 % 256) as u8, (2 * x) as u8, (3 * y) as u8])
     });
-    ncaers::media::image::encode_jpeg(&picture, 90).expect("jpeg")
+    ncaers::internals::media::image::encode_jpeg(&picture, 90).expect("jpeg")
 }
 
 fn answer(i: usize, seed: u64, right: bool) -> Prediction {

@@ -1,4 +1,4 @@
-//! Words of a shell script.
+//! Words of a shell script. Own code: the rule is one line, and what no script should carry is refused.
 use std::{ffi::OsStr, path::Path};
 
 use anyhow::{bail, Context, Result};
