@@ -83,7 +83,7 @@ impl Progress {
             "rate",
             |state: &ProgressState, out: &mut dyn std::fmt::Write| {
                 // A bar that cannot be written has nobody to tell.
-                let _ = write!(out, "{:.1}/s", state.per_sec());
+                let _ = out.write_str(&per_time(state.per_sec()));
             },
         ));
         bar.set_message(name.to_owned());
@@ -135,13 +135,22 @@ impl Progress {
         let seconds = self.start.elapsed().as_secs_f64();
         let own = done.saturating_sub(self.before.load(Ordering::Relaxed));
         let rate = own as f64 / seconds.max(1e-9);
-        let eta = (total.saturating_sub(done)) as f64 / rate.max(1e-9);
-        format!(
-            "{}: {done}/{total} {} {rate:.1}/s ETA {}",
-            self.name,
-            self.unit,
-            indicatif::HumanDuration(Duration::from_secs_f64(eta.min(1e9)))
-        )
+        let begun = format!("{}: {done}/{total} {}", self.name, self.unit);
+        // Nothing can be told of what has not begun.
+        if own == 0 {
+            return begun;
+        }
+        let eta = Duration::from_secs_f64((total.saturating_sub(done) as f64 / rate).min(1e9));
+        format!("{begun} {} ETA {}", per_time(rate), indicatif::HumanDuration(eta))
+    }
+}
+
+/// Steps a second, or a minute where they take longer.
+fn per_time(rate: f64) -> String {
+    if rate < 1.0 {
+        format!("{:.1}/min", 60.0 * rate)
+    } else {
+        format!("{rate:.1}/s")
     }
 }
 
@@ -153,6 +162,12 @@ mod tests {
     fn what_an_earlier_run_did_makes_no_rate() {
         let progress = Progress::new("build", "clips", 1000);
         progress.skip(900);
-        assert!(progress.line().starts_with("build: 900/1000 clips 0.0/s"), "{}", progress.line());
+        assert_eq!(progress.line(), "build: 900/1000 clips");
+    }
+
+    #[test]
+    fn slow_work_is_told_in_steps_a_minute() {
+        assert_eq!(per_time(0.05), "3.0/min");
+        assert_eq!(per_time(12.34), "12.3/s");
     }
 }

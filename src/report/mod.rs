@@ -19,7 +19,7 @@ pub mod several;
 mod study;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -259,9 +259,21 @@ fn page_data(study: &Study, scores: &Scores, thumbs: &Thumbs) -> Value {
         "target": study.samples.iter().map(|(_, t)| digit(*t)).collect::<String>(),
         "thumbs": thumbs.flags(study.samples.len()),
         "boxes": boxes(study, thumbs),
+        "groups": groups(study),
         "models": models,
         "pairs": pairs,
     })
+}
+
+/// A number per sample, the same for those of one video.
+fn groups(study: &Study) -> Vec<usize> {
+    let Some((_, _, answers)) = study.scored().next() else { return Vec::new() };
+    let mut numbers = BTreeMap::new();
+    let of = |row: &Prediction| {
+        let next = numbers.len();
+        *numbers.entry(row.group_id.clone()).or_insert(next)
+    };
+    answers.rows.iter().map(of).collect()
 }
 
 /// The probabilities of a sample's classes, as [`base36`] writes them.

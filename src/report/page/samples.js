@@ -17,7 +17,6 @@ const samplesOf = (data) => {
     model.probabilities ? classes.map((_, k) => base36(model.probabilities, classes.length * i + k)) : null;
   const percent = (share) => `${(100 * share).toFixed(0)} %`;
   const isRight = (model, i) => model.predicted[i] === target[i];
-  const clipOf = (i) => ids[i].slice(0, ids[i].lastIndexOf("/"));
 
   // The picture with the face's box over it, or a word in its place.
   const picture = (i, boxed) => {
@@ -65,11 +64,11 @@ const samplesOf = (data) => {
   };
   const frames = (i) => {
     const others = [];
-    for (let k = 0; k < ids.length; k++) if (k !== i && clipOf(k) === clipOf(i)) others.push(k);
+    for (let k = 0; k < ids.length; k++) if (k !== i && data.groups[k] === data.groups[i]) others.push(k);
     if (!others.length) return [];
     const row = element("ul", { class: "samples" });
     row.append(...others.slice(0, 12).map((k) => card(k, null, others)));
-    return [element("h4", {}, `Other frames of this clip (${others.length})`), row];
+    return [element("h4", {}, `Other frames of this video (${others.length})`), row];
   };
   const neighbours = (i) => {
     const found = (data.neighbours ? data.neighbours.of[i] : null) || [];
