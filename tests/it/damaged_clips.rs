@@ -104,16 +104,12 @@ fn whatever_shows_damage_is_told() {
         ("b.avi", "mpeg4", 2),
         ("plain.mp4", "mpeg4", 0),
         ("h264.avi", "libx264", 0),
-        ("b.mkv", "libx264", 3),
         ("ms.avi", "msmpeg4", 0),
-        ("wm.wmv", "wmv2", 0),
         ("sorenson.flv", "flv", 0),
-        ("motion.avi", "mjpeg", 0),
     ] {
         let path = dir.path().join(name);
-        let pixel = if encoder == "mjpeg" { Pixel::YUVJ420P } else { Pixel::YUV420P };
         let scene: Vec<_> = (0..FRAMES).map(|i| picture(160, 96, i, 3)).collect();
-        Odd { b_frames, ..Odd::new(encoder, pixel) }.write(&path, &scene);
+        Odd { b_frames, ..Odd::new(encoder, Pixel::YUV420P) }.write(&path, &scene);
         let sound = all(&path, 1).1.pictures;
         spoil(&path, |packet| packet >= 15 && packet < 40 && packet % 9 == 0);
         let mut told = Told::default();

@@ -141,7 +141,7 @@ impl<P: Grey> Laying<'_, P> {
         let find = self.find(&scored)?;
         let at = scored.best()?.0;
         let moved = self.refined(at, place, 2, Effort { steps: 3, stride: 3 });
-        let exact = moved.is_some_and(|(m, _)| m.apart(&place, self.size()) < STILL_WHOLE);
+        let exact = moved.is_none_or(|(m, _)| m.apart(&place, self.size()) < STILL_WHOLE);
         Some((find, exact))
     }
 

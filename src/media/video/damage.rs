@@ -10,7 +10,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ffmpeg_next::{codec::Id, ffi, frame, picture};
 
-use super::skip_mode;
 use crate::record::Damage;
 
 /// What was seen of a clip's packets and frames.
@@ -20,9 +19,7 @@ pub(super) struct DamageLog {
     frames: Vec<Seen>,
     /// Packets, by arrival, at which the decoder complained.
     complaints: BTreeSet<i64>,
-    /// Packets that should each give a frame.
-    sent: BTreeSet<i64>,
-    /// Packets that no picture is predicted from, as far as they matter.
+    /// Those of them that no picture is predicted from.
     disposable: BTreeSet<i64>,
 }
 
@@ -42,16 +39,6 @@ impl DamageLog {
         self.complaints.insert(arrival);
         if is_disposable {
             self.disposable.insert(arrival);
-        }
-    }
-
-    /// Notes a packet that goes to the decoder; `bytes` are what it holds.
-    pub(super) fn sent(&mut self, codec: Id, arrival: i64, bytes: &[u8]) {
-        if gives_a_frame(codec, bytes) {
-            self.sent.insert(arrival);
-            if skip_mode::is_disposable(codec, bytes) {
-                self.disposable.insert(arrival);
-            }
         }
     }
 
@@ -103,8 +90,7 @@ impl DamageLog {
             }
         }
         let shown: BTreeSet<i64> = self.frames.iter().map(|frame| frame.arrival).collect();
-        let all = self.complaints.union(&self.sent);
-        let lost = all.filter(|arrival| !shown.contains(arrival));
+        let lost = self.complaints.iter().filter(|arrival| !shown.contains(arrival));
         sources.extend(
             lost.filter(|arrival| !self.disposable.contains(arrival))
                 .map(|arrival| (*arrival, Damage::Corrupt)),
@@ -126,16 +112,6 @@ fn sets_flags(codec: Id) -> bool {
     use Id::*;
     matches!(codec, MPEG1VIDEO | MPEG2VIDEO | MPEG4 | H263 | H263P | H264 | FLV1 | WMV3 | VC1)
         || reads_on_behind_errors(codec)
-}
-
-/// Bytes of a packet up to which it may say no more than that nothing changes.
-const LEAST_PICTURE: usize = 32;
-
-/// Whether every packet of the codec is a picture, unless it is next to empty; in others a picture may
-/// take two packets.
-fn gives_a_frame(codec: Id, bytes: &[u8]) -> bool {
-    let one_each = matches!(codec, Id::MPEG4 | Id::H263 | Id::H263P | Id::FLV1);
-    (one_each || reads_on_behind_errors(codec)) && bytes.len() > LEAST_PICTURE
 }
 
 /// Whether the decoder takes bits that mean nothing for the end of a block, unless it is told to
@@ -229,12 +205,6 @@ mod tests {
         assert_eq!(marks(&log(&frames, &[2]), Id::MPEG4), "..x..", "the third packet is lost");
         assert_eq!(marks(&log(&frames, &[1]), Id::MPEG4), ".....", "it patched nothing");
         assert_eq!(marks(&log(&frames, &[1]), Id::HEVC), ".xx..");
-        let mut silent = log(&frames, &[]);
-        (0..6).for_each(|arrival| silent.sent(Id::MPEG4, arrival, &[0; 99]));
-        assert_eq!(marks(&silent, Id::MPEG4), "..x..", "nobody complained");
-        let mut empty = log(&frames, &[]);
-        (0..6).for_each(|arrival| empty.sent(Id::MPEG4, arrival, &[0; 9]));
-        assert_eq!(marks(&empty, Id::MPEG4), ".....", "there was no picture");
         let mut unseen = log(&frames, &[2]);
         unseen.disposable.insert(2);
         assert_eq!(marks(&unseen, Id::MPEG4), ".....", "nothing is predicted from it");

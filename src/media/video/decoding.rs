@@ -6,9 +6,7 @@ use ffmpeg_next::{
         self,
         AVDiscard::{self, AVDISCARD_ALL, AVDISCARD_DEFAULT, AVDISCARD_NONREF},
     },
-    frame,
-    packet::Ref as _,
-    Error, Packet,
+    frame, Error, Packet,
 };
 
 use super::{
@@ -163,11 +161,6 @@ impl Decoding<'_> {
             Care::Unseen => AVDISCARD_ALL,
             _ => AVDISCARD_DEFAULT,
         });
-        // SAFETY: reading a field of our packet. What an edit list takes away is decoded and not shown.
-        let is_shown = unsafe { (*packet.as_ptr()).flags } & ffi::AV_PKT_FLAG_DISCARD == 0;
-        if let Some(gather) = gather.as_deref_mut().filter(|_| is_shown) {
-            gather.sent(arrival, packet.data().unwrap_or_default());
-        }
         let errors = complaints::errors();
         if let Err(error) = self.decoder.send_packet(packet) {
             self.damaged(&error, gather.as_deref_mut());

@@ -101,11 +101,6 @@ impl FactsCollector {
         self.log.complained(arrival, is_disposable);
     }
 
-    /// Notes a packet that goes to the decoder.
-    pub(super) fn sent(&mut self, arrival: i64, bytes: &[u8]) {
-        self.log.sent(self.codec, arrival, bytes);
-    }
-
     /// Notes that all frames came out.
     pub(super) fn ended(&mut self) {
         self.damaged = self.log.damaged(self.codec);
