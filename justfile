@@ -38,7 +38,7 @@ try-wheel *ARGS:
 build-ncaers *ARGS: build
     scripts/build-ncaers.sh "$@"
 
-# Train Tables 4, 6 and 7 and end in the report with its tests: MANIFEST=folder PACK=folder GRID=file OUT=folder
+# Train Tables 4, 6 and 7 (without a manifest: 4 and 6 on the demo corpus) and end in the report with its tests: MANIFEST=folder PACK=folder GRID=file OUT=folder
 ablation *ARGS: build
     scripts/ablation.sh "$@"
 

@@ -8,7 +8,7 @@ use super::{
     face::DetectorArgs,
     shards::{self, ShardArgs},
     slurm::SlurmArgs,
-    Done, Usage,
+    worker, Done, Usage,
 };
 use crate::{
     corpus::{self, Choices},
@@ -136,6 +136,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
         let identity = dataset::identity(&config, &options)?;
         return shards::run("build", &args.slurm, args.shards, &identity, &args.out);
     }
+    worker::ready(options.workers, Some(&options.detector))?;
     ctrlc::set_handler(|| {
         progress::error("stopped; the same command goes on where it was");
         std::process::exit(INTERRUPTED);

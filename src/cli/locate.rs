@@ -52,6 +52,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
         let identity = locate::identity(&options)?;
         return shards::run("locate", &args.slurm, args.shards, &identity, &args.out);
     }
+    super::worker::ready(options.workers, None)?;
     Ok(done(locate::run(&options)?, &args.out))
 }
 
