@@ -117,4 +117,4 @@ test-python:
 
 # The pages of docs/ as a site in target/site
 site:
-    mdbook build docs --dest-dir ../target/site
+    mdbook build docs --dest-dir "{{ justfile_directory() }}/target/site"
