@@ -4,7 +4,9 @@ on, and what only looks like one.
     python benches/audit_planted.py --clips CORPUS --out FOLDER [--most 40] [--seed 1]
 
 CORPUS is a folder as `ncaers demo-corpus` writes it (it may be left out: photographs alone).
-Photographs are those that scikit-image and scikit-learn ship. FOLDER gets
+Photographs are those that scikit-image and scikit-learn ship. `--footage DIR` adds films and
+photographs of your own: up to ten pictures of a film, two seconds apart, are takes of one scene
+(the same person before the same wall). FOLDER gets
 
     stills/{train,test}/Neutral/NNNN.(png|jpg)   originals and hard negatives; copies
     stills.csv                                  id, half, kind, origin, scene
@@ -26,6 +28,7 @@ import numpy as np
 
 cv2.setNumThreads(1)
 WIDTH, HEIGHT = 712, 400
+FILMS, PHOTOGRAPHS = {".mp4", ".avi", ".mkv", ".webm"}, {".jpg", ".jpeg", ".png"}
 
 
 # What is done to a picture -------------------------------------------------------------------
@@ -292,9 +295,22 @@ def drawn(corpus, most):
     return [(r["person"], corpus / r["path"]) for takes in order for r in takes][:most]
 
 
-def scenes(corpus, most, rng):
+def footage(folder, takes=10, seconds=2.0):
+    """(half, scene, pictures) of the films and photographs below a folder."""
+    paths = [p for p in sorted(folder.rglob("*")) if p.suffix in FILMS | PHOTOGRAPHS]
+    for number, path in enumerate(paths):
+        if path.suffix in PHOTOGRAPHS:
+            pictures = [cv2.imread(str(path))]
+        else:
+            fps, frames = read_clip(path)
+            pictures = frames[::max(1, round(seconds * fps))][:takes]
+        if pictures and pictures[0] is not None:
+            yield number % 2, f"footage {path.stem}", [frame(a) for a in pictures]
+
+
+def scenes(corpus, own, most, rng):
     """(half, scene, pictures): the pictures of a scene are takes of it."""
-    found, photos = [], photographs()
+    found, photos = list(footage(own)) if own else [], photographs()
     cast = actors()
     for i, (name, room) in enumerate(photos.items()):
         found.append((i % 2, f"photo {name}", [room]))
@@ -311,7 +327,7 @@ def scenes(corpus, most, rng):
     return found
 
 
-def write_stills(out, corpus, most, rng):
+def write_stills(out, corpus, own, most, rng):
     rows, number = [], {"train": 0, "test": 0}
     def save(split, a, quality, **known):
         folder = out / "stills" / split / "Neutral"
@@ -322,7 +338,7 @@ def write_stills(out, corpus, most, rng):
         cv2.imwrite(str(folder / f"{name}.{'png' if quality is None else 'jpg'}"), a, options)
         rows.append({"id": f"{split}/Neutral/{name}", **known})
         return rows[-1]["id"]
-    all_scenes = scenes(corpus, most, rng)
+    all_scenes = scenes(corpus, own, most, rng)
     kinds = list(STILLS.items())
     for s, (half, scene, pictures) in enumerate(all_scenes):
         other = all_scenes[(s + 7) % len(all_scenes)][2][0]
@@ -387,13 +403,14 @@ def table(path, rows):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--clips", type=Path)
+    parser.add_argument("--footage", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--most", type=int, default=40)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--no-films", action="store_true", help="stills alone")
     args = parser.parse_args()
     args.out.mkdir(parents=True)
-    write_stills(args.out, args.clips, args.most, np.random.default_rng(args.seed))
+    write_stills(args.out, args.clips, args.footage, args.most, np.random.default_rng(args.seed))
     if args.clips and not args.no_films:
         write_clips(args.out, args.clips, args.most)
 

@@ -1,10 +1,10 @@
 //! The figures of `docs/measurements/scaling.md` on a corpus of CAER's size: 13,201 clips in its layout, a few
-//! hundred encoded ones under other names, built by two workers whose memory is looked at twice a
-//! second.
+//! hundred encoded ones under other names, built by workers whose memory is looked at twice a second.
 //!
-//! `cargo run --release --example field_size -- FOLDER [CLIPS [WORDS OF BUILD ...]]` makes
-//! `FOLDER/corpus` when it is missing and builds it into `FOLDER/out`; progress and summary of the
-//! build go by, the memory of its processes follows. Where `FOLDER/photographs` has pictures
+//! `cargo run --release --example field_size -- FOLDER [CLIPS [WORKERS,... [WORDS OF BUILD ...]]]` makes
+//! `FOLDER/corpus` when it is missing and builds it with each number of workers (2 unless told) into
+//! `FOLDER/out-WORKERS`; progress goes by, the memory of the processes and a table of the times follow.
+//! Of two numbers of workers the part that is done one by one is told, and what 16 would take. Where `FOLDER/photographs` has pictures
 //! (`tests/tools/face_photographs.sh` brings some with faces), the clips are the field's: every one
 //! has 712 x 400 pixels, 4.5 s of MPEG-4 with B-frames and sound, and pans over a photograph.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "what it prints is its result")]
@@ -12,7 +12,7 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    process::{Child, Command},
+    process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -51,19 +51,92 @@ fn main() -> Result<()> {
     if !corpus.exists() {
         make(&corpus, clips)?;
     }
+    let counts = words.next().unwrap_or_else(|| "2".into());
+    let counts: Vec<u32> = counts.split(',').map(str::parse).collect::<Result<_, _>>()?;
+    let words: Vec<String> = words.collect();
+    let runs = counts.iter().map(|&workers| build(&folder, workers, &words));
+    tell_times(&runs.collect::<Result<Vec<_>>>()?);
+    Ok(())
+}
+
+/// What a build took.
+struct Run {
+    workers: u32,
+    /// By the clock.
+    seconds: f64,
+    /// Of all its processes.
+    cpu_seconds: f64,
+    clips: u64,
+    /// Seconds in all workers together, by stage.
+    stages: BTreeMap<String, f64>,
+}
+
+/// Builds the corpus, and tells of the memory.
+fn build(folder: &Path, workers: u32, words: &[String]) -> Result<Run> {
     let program = std::env::current_exe()?;
     let program = program.ancestors().nth(2).context("no folder of programs")?.join("ncaers");
+    let (start, before) = (Instant::now(), cpu_seconds_of_children());
     let mut build = Command::new(program)
-        .args(["build", "--seed", "1", "--workers", "2", "--on-leak", "keep", "--corpus"])
-        .arg(&corpus)
+        .args(["build", "--json", "--seed", "1", "--on-leak", "keep", "--workers"])
+        .arg(workers.to_string())
+        .arg("--corpus")
+        .arg(folder.join("corpus"))
         .arg("--out")
-        .arg(folder.join("out"))
+        .arg(folder.join(format!("out-{workers}")))
         .args(words)
+        .stdout(Stdio::piped())
         .spawn()
         .context("cannot start `ncaers`; build it first")?;
     let looks = watch(&mut build)?;
+    let seconds = start.elapsed().as_secs_f64();
+    let cpu_seconds = cpu_seconds_of_children() - before;
     tell(&looks, build.id());
-    Ok(())
+    let summary: serde_json::Value =
+        serde_json::from_reader(build.stdout.take().context("no output")?)
+            .context("the build gave no summary; is it done already?")?;
+    let stages = serde_json::from_value(summary["stage_seconds"].clone())?;
+    let clips = summary["clips"].as_u64().context("a summary without clips")?;
+    Ok(Run { workers, seconds, cpu_seconds, clips, stages })
+}
+
+/// CPU seconds of all processes that ended and were waited for, and of theirs.
+fn cpu_seconds_of_children() -> f64 {
+    // SAFETY: getrusage fills the whole struct; zeros are a valid one should it fail.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        libc::getrusage(libc::RUSAGE_CHILDREN, &mut usage);
+        usage
+    };
+    let seconds = |t: libc::timeval| t.tv_sec as f64 + t.tv_usec as f64 * 1e-6;
+    seconds(usage.ru_utime) + seconds(usage.ru_stime)
+}
+
+/// A table of all runs, and what follows of two.
+fn tell_times(runs: &[Run]) {
+    println!("\n| workers | clips | s by the clock | CPU s | CPU ms per clip | stages, s in all workers |");
+    println!("|---:|---:|---:|---:|---:|---|");
+    for run in runs {
+        let stages: Vec<_> = run.stages.iter().map(|(name, s)| format!("{name} {s:.1}")).collect();
+        println!(
+            "| {} | {} | {:.1} | {:.1} | {:.1} | {} |",
+            run.workers,
+            run.clips,
+            run.seconds,
+            run.cpu_seconds,
+            1e3 * run.cpu_seconds / run.clips as f64,
+            stages.join(", ")
+        );
+    }
+    let [few, .., many] = runs else { return };
+    // The clock shows the part that is done one by one and a worker's share of the rest.
+    let shares = |run: &Run| 1.0 / f64::from(run.workers);
+    let shared = (few.seconds - many.seconds) / (shares(few) - shares(many));
+    let alone = many.seconds - shared * shares(many);
+    println!(
+        "\n{alone:.1} s one by one, {shared:.1} s shared among workers; 16 would take {:.1} s if they \
+         were as fast as these",
+        alone + shared / 16.0
+    );
 }
 
 /// Split and class folders with about CAER's shares.

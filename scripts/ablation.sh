@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # just ablation [GRID=file] [MANIFEST=folder] [PACK=folder] [RUNS=folder] [OUT=folder] [flags of `ncaers ablation`]
-# Tables 4, 6 and 7 with Table 5's tests: on a manifest of one's own at the paper's size, without
-# one on the synthetic demo corpus, made first when it is missing, at a size for two CPU cores.
+# Tables 4, 6 and 7 with Table 5's tests on a manifest of one's own at the paper's size; without one
+# Tables 4 and 6 on the synthetic demo corpus, made first when it is missing, at a size for two CPU
+# cores.
 set -euo pipefail
 ncaers=${NCAERS:?run this through just ablation}
 GRID=${GRID:-} MANIFEST=${MANIFEST:-} PACK=${PACK:-} RUNS=${RUNS:-} OUT=${OUT:-}

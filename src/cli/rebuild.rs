@@ -47,6 +47,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
         workers: super::workers(args.workers),
         time_limit: time_limit(args.time_limit)?,
     };
+    super::worker::ready(options.workers, None)?;
     let summary = rebuild(&options)?;
     let allowed = summary.is_allowed(&options);
     let exit = if allowed { 0 } else { NOT_ALL };

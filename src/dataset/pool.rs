@@ -1,8 +1,8 @@
 //! Worker processes: long-lived, one clip at a time each, replaced when they die or hang.
 use std::{
     io::{BufRead, BufReader, Write},
-    os::unix::process::{CommandExt, ExitStatusExt},
-    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
+    os::unix::process::ExitStatusExt,
+    process::ExitStatus,
     sync::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
         mpsc::{self, Receiver, RecvTimeoutError},
@@ -18,6 +18,7 @@ use serde::Serialize;
 use super::{
     job::{Answer, Job},
     patience::{Patience, Vitals},
+    process::{is_worker, take_ready, Process},
 };
 use crate::progress::Progress;
 
@@ -26,17 +27,6 @@ const TRIES: usize = 2;
 
 /// Time between two looks at a worker that says nothing.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-
-/// The hidden command that makes a process a worker.
-const WORKER_COMMAND: &str = "worker";
-
-/// Set for every worker process, so that none starts workers of its own.
-const IS_WORKER: &str = "NCAERS_IS_WORKER";
-
-/// Whether this process was started to be a worker.
-pub(super) fn is_worker() -> bool {
-    std::env::var_os(IS_WORKER).is_some()
-}
 
 /// How to work off a list of clips.
 pub(super) struct Pool<S> {
@@ -68,11 +58,13 @@ impl<S: Serialize + Sync> Pool<S> {
         );
         let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
         let (sender, results) = mpsc::channel();
+        let mut ready = take_ready();
+        ready.truncate(self.workers);
         thread::scope(|scope| {
             for _ in 0..self.workers {
                 let (sender, next, stop) = (sender.clone(), &next, &stop);
+                let mut worker = ready.pop().map(|process| Worker::begin(process, &self.setup));
                 scope.spawn(move || {
-                    let mut worker = None;
                     while !stop.load(Ordering::Relaxed) {
                         let at = next.fetch_add(1, Ordering::Relaxed);
                         let Some(job) = todo.get(at) else { break };
@@ -141,55 +133,38 @@ impl<S: Serialize + Sync> Pool<S> {
     }
 }
 
-/// A running worker process; killed when dropped.
+/// A worker process at work; killed when dropped.
 struct Worker {
-    process: Child,
-    input: Option<ChildStdin>,
+    process: Process,
     answers: Receiver<String>,
 }
 
 impl Worker {
     fn start(setup: &impl Serialize) -> Result<Self> {
-        let program = std::env::current_exe().context("cannot find the own program")?;
-        let mut command = Command::new(program);
-        command
-            .arg(WORKER_COMMAND)
-            // One thread per clip, clips in parallel: no detector may start its own.
-            .env("RAYON_NUM_THREADS", "1")
-            .env("OMP_NUM_THREADS", "1")
-            .env(IS_WORKER, "1")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped());
-        // SAFETY: prctl is async-signal-safe and touches nothing but the new process.
-        unsafe {
-            command.pre_exec(|| {
-                // A worker never outlives the build, however that ends.
-                #[cfg(target_os = "linux")]
-                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-                Ok(())
-            });
-        }
-        let mut process = command.spawn().context("cannot start a worker process")?;
-        let input = process.stdin.take();
-        let output = process.stdout.take().context("a worker has no output")?;
+        Ok(Self::begin(Process::start()?, setup))
+    }
+
+    fn begin(mut process: Process, setup: &impl Serialize) -> Self {
+        let output = process.output.take();
         let (sender, answers) = mpsc::channel();
         thread::spawn(move || {
-            for line in BufReader::new(output).lines().map_while(std::io::Result::ok) {
+            let lines = output.into_iter().flat_map(|output| BufReader::new(output).lines());
+            for line in lines.map_while(std::io::Result::ok) {
                 if sender.send(line).is_err() {
                     break;
                 }
             }
         });
-        let mut worker = Worker { process, input, answers };
+        let mut worker = Worker { process, answers };
         // A worker that dies at once is noticed when it is asked.
         let _ = worker.tell(setup);
-        Ok(worker)
+        worker
     }
 
     fn tell(&mut self, line: &impl serde::Serialize) -> Result<()> {
         let mut text = serde_json::to_string(line)?;
         text.push('\n');
-        let input = self.input.as_mut().context("a worker has no input")?;
+        let input = self.process.input.as_mut().context("a worker has no input")?;
         Ok(input.write_all(text.as_bytes())?)
     }
 
@@ -230,14 +205,5 @@ fn end_words(status: ExitStatus) -> String {
         (Some(signal), _) => format!("signal {signal}"),
         (None, Some(code)) => format!("exit status {code}"),
         (None, None) => "unknown end".into(),
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        // An idle worker ends with its input; one that hangs or is stopped has to be killed.
-        self.input = None;
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{
     clip,
     job::{Answer, Begin, Kind, Work},
-    locate, pool, rebuild,
+    locate, process, rebuild,
 };
 
 /// Makes a worker of a process that a build started, and ends it with its work; in any other
@@ -20,7 +20,7 @@ use super::{
 /// [`build`](crate::build) decodes in processes of the calling program, so that a crash or a hang in
 /// a decoder costs one try of one clip. A program that calls it calls this first in its `main`.
 pub fn become_worker() {
-    if !pool::is_worker() {
+    if !process::is_worker() {
         return;
     }
     let status = match serve(std::io::stdin().lock(), std::io::stdout().lock()) {

@@ -23,6 +23,27 @@ use crate::{
 /// How far a row of probabilities may be from 1 in sum.
 const SUM: f64 = 1e-3;
 
+/// Whether the rows of `values`, `[rows, width]`, that are finite are probabilities, and there is one.
+pub(super) fn all_sum_to_one(values: &[f64], width: usize) -> bool {
+    let finite = |row: &&[f64]| row.iter().all(|p| p.is_finite());
+    let mut rows = values.chunks_exact(width.max(1)).filter(finite).peekable();
+    rows.peek().is_some() && rows.all(sums_to_one)
+}
+
+fn sums_to_one(row: &[f64]) -> bool {
+    row.iter().all(|&p| (-SUM..=1.0 + SUM).contains(&p))
+        && (row.iter().sum::<f64>() - 1.0).abs() <= SUM
+}
+
+/// What is said of logits that are none.
+pub(super) fn taken_for_probabilities(path: &str) -> Warning {
+    let message = format!(
+        "{path}: every row of the logits is between 0 and 1 and adds up to 1, so they are taken \
+         for probabilities; --scores logits takes them as they are called"
+    );
+    Warning::new(Code::Probabilities, message)
+}
+
 /// What the user says about the tables.
 #[derive(Clone, Debug, Default)]
 pub struct Reading {
@@ -287,10 +308,6 @@ impl Raw {
     /// Probabilities must be some; logits that all are some were misnamed.
     fn check_scores(&mut self, reading: &Reading) -> Result<()> {
         let Some(scores) = &mut self.scores else { return Ok(()) };
-        let sums_to_one = |row: &[f64]| {
-            row.iter().all(|&p| (-SUM..=1.0 + SUM).contains(&p))
-                && (row.iter().sum::<f64>() - 1.0).abs() <= SUM
-        };
         let width = scores.width.max(1);
         let finite = |row: &&[f64]| row.iter().all(|p| p.is_finite());
         if scores.kind == ScoreKind::Probabilities {
@@ -305,16 +322,9 @@ impl Raw {
             }
             return Ok(());
         }
-        let mut rows = scores.values.chunks_exact(width).filter(finite).peekable();
-        let any = rows.peek().is_some();
-        if reading.scores.is_none() && any && rows.all(sums_to_one) {
+        if reading.scores.is_none() && all_sum_to_one(&scores.values, width) {
             scores.kind = ScoreKind::Probabilities;
-            let message = format!(
-                "{}: every row of the logits is between 0 and 1 and adds up to 1, so they are taken \
-                 for probabilities; --scores logits takes them as they are called",
-                self.path
-            );
-            self.warnings.push(Warning::new(Code::Probabilities, message));
+            self.warnings.push(taken_for_probabilities(&self.path));
         }
         Ok(())
     }

@@ -14,7 +14,10 @@ use crate::{
     digest, manifest,
     record::{Emotion, Split},
     runs::{self, RunFolder},
-    stats::{answers::Answers, warning::Warning},
+    stats::{
+        answers::{Answers, ScoreKind},
+        warning::Warning,
+    },
 };
 
 /// One model and seed, read.
@@ -65,7 +68,10 @@ pub fn read_all(paths: &[PathBuf], split: Split, reading: &Reading) -> Result<Ve
     let mut all = Vec::new();
     for found in found {
         match found.own.clone() {
-            Some(answers) => all.push(found.predictions(own(answers, &reading)?)?),
+            Some(answers) => {
+                let part = own(&found.file, answers, &reading)?;
+                all.push(found.predictions(part)?);
+            }
             None => {
                 for part in tables.next().unwrap_or_default() {
                     all.push(found.clone().predictions(part)?);
@@ -142,13 +148,20 @@ fn find(path: &Path, split: Split) -> Result<Found> {
     Ok(Found { path: path.to_owned(), file, run, own, ours, split })
 }
 
-/// Rows of this program as if they came from a table.
-fn own(answers: Answers, reading: &Reading) -> Result<Imported> {
-    let answers = match &reading.units {
+/// Rows of this program, or with its name on them, as if they came from a table.
+fn own(file: &Path, answers: Answers, reading: &Reading) -> Result<Imported> {
+    let mut answers = match &reading.units {
         Some(units) => units.applied(&answers)?,
         None => answers,
     };
-    Ok(Imported { model: None, seed: None, answers, warnings: Vec::new(), has_ids: true })
+    let mut warnings = Vec::new();
+    if let Some(scores) = answers.scores.as_mut().filter(|_| reading.scores.is_none()) {
+        if imported::all_sum_to_one(&scores.values, answers.classes.len()) {
+            scores.kind = ScoreKind::Probabilities;
+            warnings.push(imported::taken_for_probabilities(&file.display().to_string()));
+        }
+    }
+    Ok(Imported { model: None, seed: None, answers, warnings, has_ids: true })
 }
 
 impl Found {

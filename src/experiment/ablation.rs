@@ -91,9 +91,7 @@ impl Ablation {
         let out = self.claim()?;
         let runs = &self.grid.runs;
         let statuses = self.statuses();
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = (cores / jobs).max(1) as u32;
-        let (tasks, impossible) = self.begin(&out, &statuses, threads)?;
+        let (tasks, impossible) = self.begin(&out, &statuses, threads_each(jobs))?;
         let missing = open(runs, &statuses).map(|(run, _)| run);
         let can_be_made = missing.filter(|run| !impossible.contains_key(&run.folder));
         let placement = placement(runs);
@@ -324,7 +322,7 @@ fn listing(
         if bytes_of.contains_key(run.label.as_str()) {
             continue;
         }
-        if let Ok((seconds, bytes)) = measure(run, samples) {
+        if let Ok((seconds, bytes)) = measure(run, samples, threads_each(jobs)) {
             bytes_of.insert(&run.label, bytes);
             if !forecast.is_known(&run.label) {
                 forecast.learn(&run.label, seconds);
@@ -396,14 +394,24 @@ fn forecast(runs: &[GridRun], statuses: &[RunStatus]) -> Forecast {
     forecast
 }
 
-/// Seconds of a run, judged by a few steps on noise, and bytes of its checkpoints.
-fn measure(run: &GridRun, samples: Option<usize>) -> Result<(f64, u64)> {
+/// The cores of each of `jobs` runs at a time.
+fn threads_each(jobs: usize) -> u32 {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    (cores / jobs).max(1) as u32
+}
+
+/// Seconds of a run with `threads` cores, judged by a few steps on noise, and bytes of its
+/// checkpoints.
+fn measure(run: &GridRun, samples: Option<usize>, threads: u32) -> Result<(f64, u64)> {
     let experiment = &run.experiment;
     let samples = match samples {
         Some(samples) => samples,
         None => Pack::open(&pack::path_of(experiment.pack()?, Split::Train))?.len(),
     };
-    let (probe, steps) = probe(&experiment.train);
+    let (mut probe, steps) = probe(&experiment.train);
+    if probe.threads == 0 {
+        probe.threads = threads;
+    }
     let speed = train::speed(&experiment.model, &probe, steps)?;
     let seconds = forecast::joint_epochs(&experiment.train) * samples as f64 / speed.images_per_s;
     Ok((seconds, forecast::checkpoint_bytes(&experiment.train, speed.parameters)))

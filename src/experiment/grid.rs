@@ -389,8 +389,11 @@ mod tests {
         for label in ["F + mC, none", "F + mC, CA", "F + mC, GLA"] {
             assert_eq!(runs.iter().filter(|r| r.label == label).count(), 3, "{label}");
         }
-        let paper: std::collections::BTreeSet<_> =
-            shipped("ablation.toml").runs.into_iter().map(|r| r.label).collect();
+        let paper: std::collections::BTreeSet<_> = ["table4.toml", "table6.toml"]
+            .iter()
+            .flat_map(|n| shipped(n).runs)
+            .map(|r| r.label)
+            .collect();
         assert!(paper.iter().all(|label| runs.iter().any(|r| r.label == *label)));
     }
 

@@ -23,9 +23,33 @@ const SHARPER: f64 = 2.5;
 /// Mean step across the edge of a blurred bar, in levels, at least.
 const EDGE: f64 = 6.0;
 
-/// What remains of the picture when bars at its sides are cut away: the whole where there are none,
-/// or where nothing else would be left.
+/// Bars within bars that are cut away: a plain wall at the edge of a picture is one, and must be
+/// one in its letterboxed copy too.
+const LAYERS: usize = 3;
+
+/// What remains of the picture when bars at its sides are cut away, and bars within those: the whole
+/// where there are none, or where nothing else would be left.
 pub fn content(picture: &Plane) -> Area {
+    let mut area = inside_bars(picture);
+    for _ in 1..LAYERS {
+        if area == picture.area() {
+            break;
+        }
+        let inner = inside_bars(&picture.cut(area));
+        let left = |inner: usize, side: usize| inner as f64 >= (1.0 - MOST) * side as f64;
+        if !left(inner.width, picture.width) || !left(inner.height, picture.height) {
+            break;
+        }
+        let next = Area { x: area.x + inner.x, y: area.y + inner.y, ..inner };
+        if next == area {
+            break;
+        }
+        area = next;
+    }
+    area
+}
+
+fn inside_bars(picture: &Plane) -> Area {
     let (top, bottom) = bars(&Lines { picture, upright: false });
     let (left, right) = bars(&Lines { picture, upright: true });
     let fits = |a: usize, b: usize, side: usize| (a + b) as f64 <= MOST * side as f64;
@@ -187,6 +211,18 @@ mod tests {
         // A speck on black is a picture of a speck, not bars around one.
         let speck = Area { x: 98, y: 58, width: 4, height: 4 };
         assert_eq!(content(&framed(0, speck, (200, 120))), whole);
+    }
+
+    #[test]
+    fn bars_around_a_plain_edge_are_cut_with_it() {
+        let inside = Area { x: 20, y: 40, width: 160, height: 40 };
+        let mut picture = framed(110, inside, (200, 120));
+        for (i, level) in picture.pixels.iter_mut().enumerate() {
+            if !(20..100).contains(&(i / 200)) {
+                *level = 0;
+            }
+        }
+        assert_eq!(content(&picture), inside);
     }
 
     #[test]

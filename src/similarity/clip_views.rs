@@ -6,8 +6,8 @@ use rayon::prelude::*;
 
 use super::{
     candidates::candidates,
+    cells::Cells,
     keypoints::Keypoint,
-    overlay::Cells,
     pdq::{Hashed, Pdq},
     plane::Plane,
     view::View,

@@ -24,6 +24,9 @@ const STEP: f64 = 1.25;
 const CONTRAST: u8 = 8;
 /// Pixels around a corner that are looked at.
 const RADIUS: usize = 15;
+/// Pixels from a corner to the farthest that is compared, and those of the patch around it.
+const REACH: usize = RADIUS - 1;
+const PATCH: usize = 2 * REACH + 1;
 /// Pixels of a side that hold no corner.
 const MARGIN: usize = RADIUS + 1;
 /// Cells along the longer side over which the corners of a level are spread.
@@ -85,13 +88,12 @@ fn of_level(level: &Plane, quota: usize, scale: [f64; 2]) -> Vec<Keypoint> {
     if level.width <= 2 * MARGIN || level.height <= 2 * MARGIN || quota == 0 {
         return Vec::new();
     }
-    let corners = spread(corners(level), level, quota);
-    let smooth = smoothed(level);
+    let corners = spread(&corners(level), level, quota);
     let keypoint = |(x, y): (usize, usize)| {
         let place = |at: usize, scale: f64| {
             ((at as f64 + 0.5) * scale * f64::from(1u32 << PLACE_BITS)).round() as u16
         };
-        let descriptor = describe(&smooth, (x, y), direction(level, (x, y)));
+        let descriptor = describe(&smoothed(level, (x, y)), direction(level, (x, y)));
         Keypoint { x: place(x, scale[0]), y: place(y, scale[1]), descriptor }
     };
     corners.into_iter().map(keypoint).collect()
@@ -110,11 +112,20 @@ fn corners(level: &Plane) -> Vec<Corner> {
     let mut clear = vec![0i64; level.pixels.len()];
     let mut hits = Vec::new();
     let mut maybe = vec![false; width];
+    let circle = CIRCLE.map(|(dx, dy)| (dy + 3) as usize * width + (dx + 3) as usize);
     for y in MARGIN..level.height - MARGIN {
         promising(level, y, &mut maybe);
-        for x in MARGIN..width - MARGIN {
-            if maybe[x] && is_corner(level, x, y) {
-                let response = harris(level, x, y);
+        for first in (MARGIN..width - MARGIN).step_by(TOGETHER) {
+            let maybe = &maybe[first..(first + TOGETHER).min(width - MARGIN)];
+            if !maybe.contains(&true) {
+                continue;
+            }
+            let rings = rings(level, &circle, first, y);
+            let is_corner =
+                |[brighter, darker]: [u16; 2]| nine_in_a_row(brighter) || nine_in_a_row(darker);
+            for (k, _) in maybe.iter().enumerate().filter(|(_, maybe)| **maybe) {
+                let x = first + k;
+                let response = if is_corner(rings[k]) { harris(level, x, y) } else { 0 };
                 if response > 0 {
                     clear[y * width + x] = response;
                     hits.push((x, y));
@@ -123,13 +134,11 @@ fn corners(level: &Plane) -> Vec<Corner> {
         }
     }
     let best = |&(x, y): &(usize, usize)| {
-        let own = clear[y * width + x];
+        let three = |y: usize| [0, 1, 2].map(|k| clear[y * width + x - 1 + k]);
+        let (above, [left, own, right], below) = (three(y - 1), three(y), three(y + 1));
         // Of equals the first in row order stays.
-        let around = (y - 1..=y + 1).flat_map(|v| (x - 1..=x + 1).map(move |u| (u, v)));
-        around.filter(|at| *at != (x, y)).all(|(u, v)| {
-            let other = clear[v * width + u];
-            other < own || other == own && (v, u) > (y, x)
-        })
+        let before = above.iter().all(|other| *other < own) && left < own;
+        before && right <= own && below.iter().all(|other| *other <= own)
     };
     let clearest = hits.iter().filter(|at| best(at));
     clearest.map(|&(x, y)| Corner { x, y, clear: clear[y * width + x] }).collect()
@@ -175,20 +184,77 @@ fn promising(level: &Plane, y: usize, maybe: &mut [bool]) {
     }
 }
 
-/// Whether nine neighbours in a row are all brighter or all darker.
-fn is_corner(level: &Plane, x: usize, y: usize) -> bool {
-    let own = level.pixels[y * level.width + x];
-    let (mut brighter, mut darker) = (0u32, 0u32);
-    for (i, (dx, dy)) in CIRCLE.iter().enumerate() {
-        let at = (y as isize + dy) as usize * level.width + (x as isize + dx) as usize;
-        let other = level.pixels[at];
-        brighter |= u32::from(other > own.saturating_add(CONTRAST)) << i;
-        darker |= u32::from(other < own.saturating_sub(CONTRAST)) << i;
+/// Pixels whose circles are looked at together.
+const TOGETHER: usize = 16;
+
+/// Which pixels of a circle are brighter, and which darker, than its middle, a bit each.
+type Rings = [[u16; 2]; TOGETHER];
+
+/// The rings of [`TOGETHER`] pixels from `x` on; `circle` are the places of a ring's pixels behind
+/// the upper left corner of the square around it, which is 3 pixels away.
+fn rings(level: &Plane, circle: &[usize; 16], x: usize, y: usize) -> Rings {
+    let square = &level.pixels[(y - 3) * level.width + x - 3..];
+    // Below the row lies a margin, so that a few pixels beyond its end can be read.
+    let at = |place: usize| -> &[u8; TOGETHER] {
+        square[place..].first_chunk().expect("a margin lies below")
+    };
+    let own = at(3 * level.width + 3);
+    let (mut brighter, mut darker) = ([[0u8; TOGETHER]; 2], [[0u8; TOGETHER]; 2]);
+    for half in [0, 1] {
+        let eight = std::array::from_fn(|i| at(circle[8 * half + i]));
+        (brighter[half], darker[half]) = differing(own, eight);
     }
-    nine_in_a_row(brighter) || nine_in_a_row(darker)
+    let word =
+        |halves: &[[u8; TOGETHER]; 2], k: usize| u16::from_le_bytes([halves[0][k], halves[1][k]]);
+    std::array::from_fn(|k| [word(&brighter, k), word(&darker, k)])
 }
 
-fn nine_in_a_row(ring: u32) -> bool {
+/// For each pixel, which of its eight others are brighter and which darker, a bit each.
+#[cfg(target_arch = "x86_64")]
+fn differing(
+    own: &[u8; TOGETHER],
+    others: [&[u8; TOGETHER]; 8],
+) -> ([u8; TOGETHER], [u8; TOGETHER]) {
+    use std::arch::x86_64::*;
+    // SAFETY: every x86-64 has SSE2, and all that is read or written has 16 bytes.
+    unsafe {
+        let load = |bytes: &[u8; TOGETHER]| _mm_loadu_si128(bytes.as_ptr().cast());
+        let (own, contrast, zero) = (load(own), _mm_set1_epi8(CONTRAST as i8), _mm_setzero_si128());
+        let (high, low) = (_mm_adds_epu8(own, contrast), _mm_subs_epu8(own, contrast));
+        let (mut brighter, mut darker) = (zero, zero);
+        for (i, other) in others.into_iter().enumerate() {
+            let (other, bit) = (load(other), _mm_set1_epi8((1u8 << i) as i8));
+            // What a byte exceeds another by is 0 where it does not.
+            let is_not_above = |a, b| _mm_cmpeq_epi8(_mm_subs_epu8(a, b), zero);
+            brighter = _mm_or_si128(brighter, _mm_andnot_si128(is_not_above(other, high), bit));
+            darker = _mm_or_si128(darker, _mm_andnot_si128(is_not_above(low, other), bit));
+        }
+        let mut bytes = ([0; TOGETHER], [0; TOGETHER]);
+        _mm_storeu_si128(bytes.0.as_mut_ptr().cast(), brighter);
+        _mm_storeu_si128(bytes.1.as_mut_ptr().cast(), darker);
+        bytes
+    }
+}
+
+/// For each pixel, which of its eight others are brighter and which darker, a bit each.
+#[cfg(not(target_arch = "x86_64"))]
+fn differing(
+    own: &[u8; TOGETHER],
+    others: [&[u8; TOGETHER]; 8],
+) -> ([u8; TOGETHER], [u8; TOGETHER]) {
+    let mut bytes = ([0; TOGETHER], [0; TOGETHER]);
+    for (i, other) in others.into_iter().enumerate() {
+        for k in 0..TOGETHER {
+            bytes.0[k] |= u8::from(other[k] > own[k].saturating_add(CONTRAST)) << i;
+            bytes.1[k] |= u8::from(other[k] < own[k].saturating_sub(CONTRAST)) << i;
+        }
+    }
+    bytes
+}
+
+/// Whether nine neighbours of a ring are set.
+fn nine_in_a_row(ring: u16) -> bool {
+    let ring = u32::from(ring);
     let mut runs = ring | ring << 16;
     // After shifts by 1, 2, 4 and 1 a bit stands for nine.
     for shift in [1, 2, 4, 1] {
@@ -199,32 +265,99 @@ fn nine_in_a_row(ring: u32) -> bool {
 
 /// Harris' response over 7 x 7 pixels, with 0.04 as weight of the squared trace.
 fn harris(level: &Plane, x: usize, y: usize) -> i64 {
-    let (mut xx, mut yy, mut xy) = (0i64, 0i64, 0i64);
+    let mut sums = Products::default();
     for v in y - 3..=y + 3 {
-        let own = &level.row(v)[x - 4..=x + 4];
-        let (up, down) = (&level.row(v - 1)[x - 3..=x + 3], &level.row(v + 1)[x - 3..=x + 3]);
-        for (k, (above, below)) in up.iter().zip(down).enumerate() {
-            let gx = i64::from(own[k + 2]) - i64::from(own[k]);
-            let gy = i64::from(*below) - i64::from(*above);
-            xx += gx * gx;
-            yy += gy * gy;
-            xy += gx * gy;
-        }
+        let at = |row: usize, x: usize| -> &[u8; 8] {
+            level.pixels[row * level.width + x..].first_chunk().expect("a margin lies around")
+        };
+        sums.add([at(v, x - 4), at(v, x - 2)], [at(v - 1, x - 3), at(v + 1, x - 3)]);
     }
+    let [xx, yy, xy] = sums.totals();
     let trace = xx + yy;
     (25 * (xx * yy - xy * xy) - trace * trace) / 25
 }
 
+/// Sums of products of slopes over rows of seven pixels: along x, along y, and of both. All of them
+/// fit 32 bits by far.
+#[cfg(target_arch = "x86_64")]
+struct Products([std::arch::x86_64::__m128i; 3]);
+
+#[cfg(target_arch = "x86_64")]
+impl Default for Products {
+    fn default() -> Self {
+        // SAFETY: every x86-64 has SSE2.
+        Products([unsafe { std::arch::x86_64::_mm_setzero_si128() }; 3])
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Products {
+    /// A row: left and right neighbours, upper and lower ones. Eight fill a register; the last is
+    /// not counted.
+    fn add(&mut self, [left, right]: [&[u8; 8]; 2], [up, down]: [&[u8; 8]; 2]) {
+        use std::arch::x86_64::*;
+        // SAFETY: every x86-64 has SSE2, and all that is read has eight bytes.
+        unsafe {
+            let load = |bytes: &[u8; 8]| {
+                _mm_unpacklo_epi8(_mm_loadl_epi64(bytes.as_ptr().cast()), _mm_setzero_si128())
+            };
+            let seven = _mm_setr_epi16(-1, -1, -1, -1, -1, -1, -1, 0);
+            let gx = _mm_and_si128(_mm_sub_epi16(load(right), load(left)), seven);
+            let gy = _mm_and_si128(_mm_sub_epi16(load(down), load(up)), seven);
+            for (sum, (a, b)) in self.0.iter_mut().zip([(gx, gx), (gy, gy), (gx, gy)]) {
+                *sum = _mm_add_epi32(*sum, _mm_madd_epi16(a, b));
+            }
+        }
+    }
+
+    fn totals(self) -> [i64; 3] {
+        self.0.map(|sums| {
+            // SAFETY: a register is four numbers of 32 bits.
+            let four: [i32; 4] = unsafe { std::mem::transmute(sums) };
+            four.iter().map(|&sum| i64::from(sum)).sum()
+        })
+    }
+}
+
+/// Sums of products of slopes over rows of seven pixels: along x, along y, and of both.
+#[cfg(not(target_arch = "x86_64"))]
+#[derive(Default)]
+struct Products([i64; 3]);
+
+#[cfg(not(target_arch = "x86_64"))]
+impl Products {
+    /// A row: left and right neighbours, upper and lower ones; the last of eight is not counted.
+    fn add(&mut self, [left, right]: [&[u8; 8]; 2], [up, down]: [&[u8; 8]; 2]) {
+        for k in 0..7 {
+            let gx = i64::from(right[k]) - i64::from(left[k]);
+            let gy = i64::from(down[k]) - i64::from(up[k]);
+            let added = [gx * gx, gy * gy, gx * gy];
+            self.0.iter_mut().zip(added).for_each(|(sum, product)| *sum += product);
+        }
+    }
+
+    fn totals(self) -> [i64; 3] {
+        self.0
+    }
+}
+
 /// The clearest `quota` of the corners, as evenly over the picture as they allow: first the best
 /// of every cell, then the second best, and so on.
-fn spread(mut corners: Vec<Corner>, level: &Plane, quota: usize) -> Vec<(usize, usize)> {
+fn spread(corners: &[Corner], level: &Plane, quota: usize) -> Vec<(usize, usize)> {
     let cell = level.width.max(level.height).div_ceil(SPREAD);
     let columns = level.width.div_ceil(cell);
     let of = |c: &Corner| c.y / cell * columns + c.x / cell;
-    corners.sort_by_key(|c| (of(c), -c.clear, c.y, c.x));
-    let mut ranked: Vec<(usize, i64, usize, usize)> = Vec::with_capacity(corners.len());
-    for cell in corners.chunk_by(|a, b| of(a) == of(b)) {
-        ranked.extend(cell.iter().enumerate().map(|(rank, c)| (rank, -c.clear, c.y, c.x)));
+    let mut cells = vec![Vec::new(); columns * level.height.div_ceil(cell)];
+    corners.iter().for_each(|c| cells[of(c)].push((-c.clear, c.y, c.x)));
+    let mut ranked: Vec<(usize, i64, usize, usize)> = Vec::new();
+    for cell in &mut cells {
+        // Whatever comes behind the quota in its own cell does so among all.
+        if cell.len() > quota {
+            cell.select_nth_unstable(quota);
+            cell.truncate(quota);
+        }
+        cell.sort_unstable();
+        ranked.extend(cell.iter().enumerate().map(|(rank, &(clear, y, x))| (rank, clear, y, x)));
     }
     ranked.sort_unstable();
     ranked.into_iter().take(quota).map(|(.., y, x)| (x, y)).collect()
@@ -276,13 +409,12 @@ static PATTERN: LazyLock<Vec<[(f32, f32); 2]>> = LazyLock::new(|| {
     pairs.into_iter().chain(reflected).collect()
 });
 
-fn describe(smooth: &Plane, (x, y): (usize, usize), (cos, sin): (f32, f32)) -> Descriptor {
-    let middle = (y * smooth.width + x) as isize;
-    let width = smooth.width as isize;
+fn describe(smooth: &[[u8; PATCH]; PATCH], (cos, sin): (f32, f32)) -> Descriptor {
+    let middle = REACH as f32;
     let level = |(along, across): (f32, f32)| {
-        let right = (cos * along - sin * across).round() as isize;
-        let down = (sin * along + cos * across).round() as isize;
-        smooth.pixels[(middle + down * width + right) as usize]
+        let right = (cos * along - sin * across).round() + middle;
+        let down = (sin * along + cos * across).round() + middle;
+        smooth[down as usize][right as usize]
     };
     let mut words = [0; 4];
     for (i, [a, b]) in PATTERN.iter().enumerate() {
@@ -291,28 +423,29 @@ fn describe(smooth: &Plane, (x, y): (usize, usize), (cos, sin): (f32, f32)) -> D
     words
 }
 
-/// Weights 1 4 6 4 1 along both sides; two pixels at every edge, where no corner is, stay.
-fn smoothed(level: &Plane) -> Plane {
-    let (width, height) = (level.width, level.height);
-    let mut rows = vec![0u16; level.pixels.len()];
-    for (row, out) in level.pixels.chunks_exact(width).zip(rows.chunks_exact_mut(width)) {
-        for (x, cell) in out[2..width - 2].iter_mut().enumerate() {
-            let w = &row[x..x + 5];
-            let [a, b, c, d, e] = [w[0], w[1], w[2], w[3], w[4]].map(u16::from);
-            *cell = a + e + 4 * (b + d) + 6 * c;
+/// The smoothed levels around a corner: weights 1 4 6 4 1 along both sides.
+fn smoothed(level: &Plane, (x, y): (usize, usize)) -> [[u8; PATCH]; PATCH] {
+    // Sums of weights stay far below what wraps; a check would keep many from being made at once.
+    let weighted = |levels: [u16; 5]| {
+        let [a, b, c, d, e] = levels;
+        let (outer, inner) = (a.wrapping_add(e), b.wrapping_add(d).wrapping_mul(4));
+        outer.wrapping_add(inner).wrapping_add(c.wrapping_mul(6))
+    };
+    let mut rows = [[0u16; PATCH]; PATCH + 4];
+    for (k, out) in rows.iter_mut().enumerate() {
+        let row = &level.row(y + k - REACH - 2)[x - REACH - 2..][..PATCH + 4];
+        for (i, cell) in out.iter_mut().enumerate() {
+            *cell = weighted(std::array::from_fn(|j| u16::from(row[i + j])));
         }
     }
-    let mut pixels = level.pixels.clone();
-    for y in 2..height - 2 {
-        let line = |dy: usize| &rows[(y + dy - 2) * width + 2..(y + dy - 1) * width - 2];
-        let (a, b, c, d, e) = (line(0), line(1), line(2), line(3), line(4));
-        let out = &mut pixels[y * width + 2..(y + 1) * width - 2];
-        for (i, out) in out.iter_mut().enumerate() {
-            let [a, b, c, d, e] = [a[i], b[i], c[i], d[i], e[i]].map(u32::from);
-            *out = ((a + e + 4 * (b + d) + 6 * c + 128) >> 8) as u8;
+    let mut patch = [[0; PATCH]; PATCH];
+    for (out, rows) in patch.iter_mut().zip(rows.windows(5)) {
+        for (i, level) in out.iter_mut().enumerate() {
+            let sum = weighted(std::array::from_fn(|j| rows[j][i]));
+            *level = (sum.wrapping_add(128) >> 8) as u8;
         }
     }
-    Plane { width, height, pixels }
+    patch
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@
 pub mod align;
 pub mod borders;
 pub mod candidates;
+pub mod cells;
 pub mod clip_views;
 pub mod clips;
 pub mod distances;
@@ -30,6 +31,7 @@ pub mod owners;
 pub mod pairs;
 pub mod pdq;
 pub mod plane;
+pub mod refine;
 pub mod registration;
 pub mod runs;
 pub mod view;

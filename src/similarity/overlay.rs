@@ -5,69 +5,24 @@
 //! normalised correlation, which brightness, contrast and gamma leave alone. A logo, a line of
 //! subtitles or an inset hides a compact rectangle and nothing else; somebody who moved changes
 //! his outline wherever that is, and all that he did.
-use super::{plane::Plane, registration::Affine};
+use super::{
+    cells::{blurred, Cells, Laid, PLAIN, SIDE, STRIDE, WINDOW, WINDOWS},
+    refine::{corner, drift, refined},
+    registration::Affine,
+};
 
-/// Cells along each side.
-pub const SIDE: usize = 64;
-/// Cells along a window, and from one to the next.
-const WINDOW: usize = 8;
-const STRIDE: usize = 4;
-/// Windows along a side.
-pub const WINDOWS: usize = (SIDE - WINDOW) / STRIDE + 1;
-/// Standard deviation in levels below which a window is too plain to tell.
-const PLAIN: f64 = 4.0;
 /// Correlation from which on two windows show the same.
 pub const SAME: f64 = 0.94;
-/// Steps by which the transform is refined on the cells at most, and what the last must have gained
-/// for another.
-const REFINEMENTS: usize = 10;
-const LEAST_GAIN: f64 = 0.98;
-
-/// A picture at 64 x 64 cells, with the size of the picture in which its keypoints lie.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Cells {
-    levels: Vec<u8>,
-    size: [f64; 2],
-}
-
-impl Cells {
-    /// The cells of a picture whose keypoints lie in one of `width` x `height` pixels.
-    pub fn of(picture: &Plane, (width, height): (usize, usize)) -> Self {
-        Cells { levels: picture.scaled(SIDE, SIDE).pixels, size: [width as f64, height as f64] }
-    }
-
-    /// Pixels of the picture in which keypoints lie.
-    pub fn size(&self) -> [f64; 2] {
-        self.size
-    }
-
-    /// Levels `[64, 64]`.
-    pub fn levels(&self) -> &[u8] {
-        &self.levels
-    }
-
-    /// Levels `[side, side]` of a smaller grid.
-    pub fn smaller(&self, side: usize) -> Vec<u8> {
-        let whole = Plane { width: SIDE, height: SIDE, pixels: self.levels.clone() };
-        whole.scaled(side, side).pixels
-    }
-
-    fn mirrored(&self) -> Cells {
-        let rows = self.levels.chunks_exact(SIDE);
-        Cells { levels: rows.flat_map(|r| r.iter().rev().copied()).collect(), size: self.size }
-    }
-
-    /// From cells to pixels.
-    fn grid(&self) -> Affine {
-        Affine::stretch(self.size[0] / SIDE as f64, self.size[1] / SIDE as f64)
-    }
-}
+/// Cells by which a window lies beside its place at least for having moved.
+const MOVED: f64 = 0.2;
 
 /// What came of laying two pictures over each other.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Agreement {
     /// Windows that show the same.
     pub same: usize,
+    /// Windows out of these that lie beside their place all the same.
+    pub drifted: usize,
     /// Windows that differ outside of what was put on top.
     pub differing: usize,
     /// Share of the common area that compact rectangles hide.
@@ -97,22 +52,9 @@ pub fn agreement(
     let map = b.grid().inverse()?.after(&transform).after(&a.grid());
     let swap = map.determinant().abs() < 1.0;
     let (coarse, fine) = if swap { (b, a) } else { (a, b) };
-    let mut map = if swap { map.inverse()? } else { map };
-    let own = blurred(&coarse.levels.iter().map(|l| f32::from(*l)).collect::<Vec<_>>());
-    let mut laid = Laid::new(fine, &map);
-    for _ in 0..REFINEMENTS {
-        let Some(step) = refinement(&own, &laid) else { break };
-        let next = map.after(&step);
-        let better = Laid::new(fine, &next);
-        let (before, after) = (laid.error(&own), better.error(&own));
-        if after >= before {
-            break;
-        }
-        (map, laid) = (next, better);
-        if after > LEAST_GAIN * before {
-            break;
-        }
-    }
+    let map = if swap { map.inverse()? } else { map };
+    let own = blurred(&coarse.levels().iter().map(|l| f32::from(*l)).collect::<Vec<_>>());
+    let (map, laid) = refined(&own, fine, map);
     let mut found = judged(&own, &laid)?;
     let share = laid.inside.iter().filter(|i| **i).count() as f64 / (SIDE * SIDE) as f64;
     found.covered = [share, (share * map.determinant().abs()).min(1.0)];
@@ -123,160 +65,6 @@ pub fn agreement(
         map
     };
     Some((b.grid().after(&map).after(&a.grid().inverse()?), found))
-}
-
-/// The finer picture on the coarser one's cells.
-struct Laid {
-    levels: Vec<f32>,
-    /// Whether the finer picture has that cell.
-    inside: Vec<bool>,
-}
-
-impl Laid {
-    fn new(fine: &Cells, map: &Affine) -> Self {
-        // As many points of a cell as it is fine cells long.
-        let points = (map.determinant().abs().sqrt().round() as usize).clamp(1, 6);
-        let mut levels = Vec::with_capacity(SIDE * SIDE);
-        let mut inside = Vec::with_capacity(SIDE * SIDE);
-        for i in 0..SIDE * SIDE {
-            let (x, y) = ((i % SIDE) as f64, (i / SIDE) as f64);
-            let (mut sum, mut all) = (0.0, true);
-            for k in 0..points * points {
-                let at = |k: usize| (k as f64 + 0.5) / points as f64;
-                let [u, v] = map.apply([x + at(k % points), y + at(k / points)]);
-                let side = SIDE as f64;
-                all &= u >= 0.0 && v >= 0.0 && u <= side && v <= side;
-                sum += bilinear(&fine.levels, u, v);
-            }
-            levels.push(sum / (points * points) as f32);
-            inside.push(all);
-        }
-        Laid { levels: blurred(&levels), inside }
-    }
-
-    /// Mean square difference where both are, once brightness and contrast are the same.
-    fn error(&self, own: &[f32]) -> f64 {
-        let Some((gain, offset)) = self.fit(own) else { return f64::INFINITY };
-        let cells = self.cells(own);
-        let (n, sum) = cells.fold((0.0, 0.0), |(n, sum), (own, other)| {
-            // Something on top must not lead the rest astray.
-            (n + 1.0, sum + (own - gain * other - offset).powi(2).min(900.0))
-        });
-        sum / n
-    }
-
-    fn cells<'a>(&'a self, own: &'a [f32]) -> impl Iterator<Item = (f64, f64)> + 'a {
-        let pairs = own.iter().zip(&self.levels).zip(&self.inside);
-        pairs.filter(|(_, inside)| **inside).map(|((a, b), _)| (f64::from(*a), f64::from(*b)))
-    }
-
-    /// Gain and offset that make the levels like `own`.
-    fn fit(&self, own: &[f32]) -> Option<(f64, f64)> {
-        let [mut n, mut a, mut b, mut ab, mut bb] = [0.0; 5];
-        for (x, y) in self.cells(own) {
-            n += 1.0;
-            a += x;
-            b += y;
-            ab += x * y;
-            bb += y * y;
-        }
-        let spread = bb - b * b / n;
-        (n >= 64.0 && spread > n).then(|| {
-            let gain = (ab - a * b / n) / spread;
-            (gain, (a - gain * b) / n)
-        })
-    }
-}
-
-fn bilinear(levels: &[u8], x: f64, y: f64) -> f32 {
-    let most = (SIDE - 1) as f64;
-    let (x, y) = ((x - 0.5).clamp(0.0, most), (y - 0.5).clamp(0.0, most));
-    let (left, top) = (x as usize, y as usize);
-    let (right, low) = ((left + 1).min(SIDE - 1), (top + 1).min(SIDE - 1));
-    let (u, v) = ((x - left as f64) as f32, (y - top as f64) as f32);
-    let at = |x: usize, y: usize| f32::from(levels[y * SIDE + x]);
-    let upper = at(left, top) * (1.0 - u) + at(right, top) * u;
-    let lower = at(left, low) * (1.0 - u) + at(right, low) * u;
-    upper * (1.0 - v) + lower * v
-}
-
-/// Weights 1 2 1 along both sides; the border counts on beyond itself.
-fn blurred(cells: &[f32]) -> Vec<f32> {
-    let mut rows = vec![0.0; SIDE * SIDE];
-    for (row, out) in cells.chunks_exact(SIDE).zip(rows.chunks_exact_mut(SIDE)) {
-        for (x, cell) in out.iter_mut().enumerate() {
-            let (left, right) = (row[x.saturating_sub(1)], row[(x + 1).min(SIDE - 1)]);
-            *cell = (left + 2.0 * row[x] + right) / 4.0;
-        }
-    }
-    let row = |y: usize| &rows[y * SIDE..][..SIDE];
-    let mut out = Vec::with_capacity(SIDE * SIDE);
-    for y in 0..SIDE {
-        let (up, own, down) = (row(y.saturating_sub(1)), row(y), row((y + 1).min(SIDE - 1)));
-        out.extend((0..SIDE).map(|x| (up[x] + 2.0 * own[x] + down[x]) / 4.0));
-    }
-    out
-}
-
-/// The small affine change of the cells that brings the finer picture nearer (Lucas and Kanade,
-/// 1981, on all cells that roughly agree).
-fn refinement(own: &[f32], laid: &Laid) -> Option<Affine> {
-    let (gain, offset) = laid.fit(own)?;
-    let mut normal = [[0.0; 7]; 6];
-    for y in 1..SIDE - 1 {
-        for x in 1..SIDE - 1 {
-            let i = y * SIDE + x;
-            let all = laid.inside[i] && laid.inside[i - 1] && laid.inside[i + 1];
-            if !(all && laid.inside[i - SIDE] && laid.inside[i + SIDE]) {
-                continue;
-            }
-            let level = |i: usize| gain * f64::from(laid.levels[i]);
-            let rest = f64::from(own[i]) - level(i) - offset;
-            if rest.abs() > 30.0 {
-                continue;
-            }
-            let across = (level(i + 1) - level(i - 1)) / 2.0;
-            let down = (level(i + SIDE) - level(i - SIDE)) / 2.0;
-            let (u, v) = (x as f64 + 0.5 - CENTRE, y as f64 + 0.5 - CENTRE);
-            let row = [across * u, across * v, across, down * u, down * v, down];
-            for (line, a) in normal.iter_mut().zip(row) {
-                line.iter_mut().zip(row).for_each(|(cell, b)| *cell += a * b);
-                line[6] += a * rest;
-            }
-        }
-    }
-    let m = solved(normal)?;
-    if m[2].hypot(m[5]) > 4.0 {
-        return None;
-    }
-    let shift = |a: f64, b: f64, c: f64| c - (a + b) * CENTRE;
-    Some(Affine([
-        1.0 + m[0],
-        m[1],
-        shift(m[0], m[1], m[2]),
-        m[3],
-        1.0 + m[4],
-        shift(m[3], m[4], m[5]),
-    ]))
-}
-
-const CENTRE: f64 = SIDE as f64 / 2.0;
-
-/// Gauss' elimination of six equations; `None` where they do not tell.
-fn solved(mut lines: [[f64; 7]; 6]) -> Option<[f64; 6]> {
-    for k in 0..6 {
-        let pivot = (k..6).max_by(|a, b| lines[*a][k].abs().total_cmp(&lines[*b][k].abs()))?;
-        lines.swap(k, pivot);
-        if lines[k][k].abs() < 1e-6 {
-            return None;
-        }
-        let own = lines[k];
-        for (_, line) in lines.iter_mut().enumerate().filter(|(i, _)| *i != k) {
-            let factor = line[k] / own[k];
-            line.iter_mut().zip(own).for_each(|(cell, v)| *cell -= factor * v);
-        }
-    }
-    Some(std::array::from_fn(|k| lines[k][6] / lines[k][k]))
 }
 
 /// What a window says, beside how its cells correlate.
@@ -294,7 +82,7 @@ fn judged(own: &[f32], laid: &Laid) -> Option<Agreement> {
     let mut frame = Blob::at(WINDOWS, WINDOWS);
     (frame.across.1, frame.down.1) = (0, 0);
     for (w, say) in says.iter_mut().enumerate() {
-        let (x, y) = (w % WINDOWS * STRIDE, w / WINDOWS * STRIDE);
+        let (x, y) = corner(w);
         let rows = || (y..y + WINDOW).map(|row| row * SIDE + x..row * SIDE + x + WINDOW);
         if rows().any(|row| laid.inside[row].contains(&false)) {
             continue;
@@ -308,7 +96,9 @@ fn judged(own: &[f32], laid: &Laid) -> Option<Agreement> {
         return None;
     }
     let same = says.iter().filter(|s| **s == Says::Same).count();
-    let mut found = Agreement { same, ..Agreement::default() };
+    let moved = |(w, says): &(usize, &Says)| **says == Says::Same && drift(own, laid, *w) > MOVED;
+    let drifted = says.iter().enumerate().filter(moved).count();
+    let mut found = Agreement { same, drifted, ..Agreement::default() };
     for blob in blobs(&says, &alike) {
         // Windows are wider than what they hide: a rectangle reaches about half a window into them.
         let side = |(from, to): (usize, usize)| ((to - from) * STRIDE) as f64 + 1.5;
@@ -363,7 +153,7 @@ impl Blob {
     }
 
     /// Whether it lies where things are put on a picture: in a corner of `frame`, or along its
-    /// upper or lower edge. People stand elsewhere.
+    /// upper or lower edge as a line of writing. People stand elsewhere, and upright.
     fn at_the_edge_of(&self, frame: &Blob) -> bool {
         let reach = |(from, to): (usize, usize), (first, last): (usize, usize)| {
             let length = (last - first + 1) as f64;
@@ -372,7 +162,13 @@ impl Blob {
             before.min(after)
         };
         let (across, down) = (reach(self.across, frame.across), reach(self.down, frame.down));
-        down <= BAND || across <= CORNER && down <= CORNER
+        down <= BAND && self.long() || across <= CORNER && down <= CORNER
+    }
+
+    /// Whether it is wider than high by half, as a line of writing is.
+    fn long(&self) -> bool {
+        let side = |(from, to): (usize, usize)| to - from + 1;
+        side(self.across) >= side(self.down) * 3 / 2
     }
 
     /// Whether it fills its rectangle.

@@ -40,11 +40,13 @@ impl Pdq {
     }
 
     /// 64 hexadecimal digits as in hash lists.
+    #[cfg(test)]
     pub fn hex(self) -> String {
         self.0.iter().map(|word| format!("{word:016x}")).collect()
     }
 
     /// Reads [`Self::hex`].
+    #[cfg(test)]
     pub fn of_hex(text: &str) -> Option<Pdq> {
         let word = |i: usize| u64::from_str_radix(text.get(16 * i..16 * (i + 1))?, 16).ok();
         let plain = text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
@@ -52,6 +54,7 @@ impl Pdq {
     }
 
     /// The bytes, most significant first.
+    #[cfg(test)]
     pub fn bytes(self) -> [u8; 32] {
         let mut bytes = [0; 32];
         let words = bytes.chunks_exact_mut(8).zip(self.0);
@@ -73,6 +76,7 @@ impl Pdq {
 }
 
 /// The hash of interleaved RGB bytes; nothing and quality 0 where a side is below 5 pixels.
+#[cfg(test)]
 pub fn of_rgb(rgb: &[u8], width: usize, height: usize) -> Hashed {
     let luma = |p: &[u8]| {
         let [r, g, b] = [p[0], p[1], p[2]].map(f64::from);
@@ -96,15 +100,22 @@ fn of_luma(mut plane: Vec<f32>, width: usize, height: usize) -> Hashed {
     if width < LEAST_SIDE || height < LEAST_SIDE || plane.len() != width * height {
         return Hashed::default();
     }
+    let at = |i: usize, n: usize| ((i as f64 + 0.5) * n as f64 / SAMPLES as f64) as usize;
     if (width, height) != (SAMPLES, SAMPLES) {
         let mut other = vec![0.0; plane.len()];
-        for _ in 0..PASSES {
+        for _ in 1..PASSES {
             along_rows(&plane, &mut other, width, window(width));
             along_columns(&other, &mut plane, width, window(height));
         }
+        // Of the last pass only the sampled columns are looked at.
+        along_rows(&plane, &mut other, width, window(width));
+        let columns: Vec<usize> = (0..SAMPLES).map(|i| at(i, width)).collect();
+        let rows = other.chunks_exact(width);
+        let narrow: Vec<f32> = rows.flat_map(|row| columns.iter().map(|&x| row[x])).collect();
+        plane.resize(narrow.len(), 0.0);
+        along_columns(&narrow, &mut plane, SAMPLES, window(height));
     }
-    let at = |i: usize, n: usize| ((i as f64 + 0.5) * n as f64 / SAMPLES as f64) as usize;
-    let sample = |i: usize| plane[at(i / SAMPLES, height) * width + at(i % SAMPLES, width)];
+    let sample = |i: usize| plane[at(i / SAMPLES, height) * SAMPLES + i % SAMPLES];
     let samples: Vec<f32> = (0..SAMPLES * SAMPLES).map(sample).collect();
     let own = cosines(&samples);
     // A mirrored picture's odd waves along the rows have the other sign; coefficients begin with
@@ -135,15 +146,34 @@ fn steps(
     (before, (0..n).map(step))
 }
 
+/// Rows whose sums go along side by side: each waits for its own additions only.
+const SIDE_BY_SIDE: usize = 8;
+
 fn along_rows(from: &[f32], to: &mut [f32], width: usize, window: usize) {
-    for (row, out) in from.chunks_exact(width).zip(to.chunks_exact_mut(width)) {
-        let (before, steps) = steps(width, window);
-        let mut sum = row[..before.min(width)].iter().fold(0.0, |sum, v| sum + v);
-        for (cell, (enters, leaves, count)) in out.iter_mut().zip(steps) {
-            sum += enters.map_or(0.0, |i| row[i]);
-            sum -= leaves.map_or(0.0, |i| row[i]);
-            *cell = sum / count as f32;
+    let together = SIDE_BY_SIDE * width;
+    let (mut many, mut out) = (from.chunks_exact(together), to.chunks_exact_mut(together));
+    many.by_ref().zip(&mut out).for_each(|(from, to)| box_along::<SIDE_BY_SIDE>(from, to, window));
+    let rest = many.remainder().chunks_exact(width);
+    let out = out.into_remainder().chunks_exact_mut(width);
+    rest.zip(out).for_each(|(from, to)| box_along::<1>(from, to, window));
+}
+
+/// The box along `N` rows.
+fn box_along<const N: usize>(from: &[f32], to: &mut [f32], window: usize) {
+    let width = from.len() / N;
+    let rows: [&[f32]; N] = std::array::from_fn(|k| &from[k * width..][..width]);
+    let mut out = to.chunks_exact_mut(width);
+    let mut out: [&mut [f32]; N] =
+        std::array::from_fn(|_| out.next().expect("as many rows come out as go in"));
+    let (before, steps) = steps(width, window);
+    let mut sums = rows.map(|row| row[..before.min(width)].iter().fold(0.0, |sum, v| sum + v));
+    for (x, (enters, leaves, count)) in steps.enumerate() {
+        for (sum, row) in sums.iter_mut().zip(&rows) {
+            *sum += enters.map_or(0.0, |i| row[i]);
+            *sum -= leaves.map_or(0.0, |i| row[i]);
         }
+        let means = sums.map(|sum| sum / count as f32);
+        out.iter_mut().zip(means).for_each(|(out, mean)| out[x] = mean);
     }
 }
 

@@ -56,14 +56,10 @@ impl Plane {
     pub fn scaled(&self, width: usize, height: usize) -> Plane {
         let (across, down) = (taps(self.width, width), taps(self.height, height));
         let mut narrow = vec![0u16; width * self.height];
-        for (row, out) in self.pixels.chunks_exact(self.width).zip(narrow.chunks_exact_mut(width)) {
-            for (cell, tap) in out.iter_mut().zip(&across) {
-                let levels = &row[tap.first..tap.first + tap.weights.len()];
-                let sum: u32 =
-                    levels.iter().zip(&tap.weights).map(|(l, w)| u32::from(*l) * w).sum();
-                // Four fractional bits are kept for the second pass.
-                *cell = (sum >> (WEIGHT_BITS - 4)) as u16;
-            }
+        let rows = self.pixels.chunks_exact(self.width).zip(narrow.chunks_exact_mut(width));
+        match fours(&across, self.width) {
+            Some(across) => rows.for_each(|(row, out)| along_fours(row, &across, out)),
+            None => rows.for_each(|(row, out)| along(row, &across, out)),
         }
         let mut pixels = Vec::with_capacity(width * height);
         let mut sums = vec![0u32; width];
@@ -71,7 +67,8 @@ impl Plane {
             sums.fill(1 << (WEIGHT_BITS + 3));
             for (k, weight) in tap.weights.iter().enumerate() {
                 let row = &narrow[(tap.first + k) * width..][..width];
-                sums.iter_mut().zip(row).for_each(|(s, l)| *s += u32::from(*l) * weight);
+                let weighted = |l: &u16| u32::from(*l).wrapping_mul(*weight);
+                sums.iter_mut().zip(row).for_each(|(s, l)| *s = s.wrapping_add(weighted(l)));
             }
             pixels.extend(sums.iter().map(|s| (s >> (WEIGHT_BITS + 4)).min(255) as u8));
         }
@@ -94,6 +91,43 @@ impl Plane {
         let pixels = rows.flat_map(|row| row.iter().rev().copied()).collect();
         Plane { pixels, ..*self }
     }
+}
+
+/// Sums of a row's levels; four fractional bits are kept for the second pass. Weights sum up to 1, so
+/// that nothing overflows; a check would cost a third.
+fn along(row: &[u8], across: &[Tap], out: &mut [u16]) {
+    for (cell, tap) in out.iter_mut().zip(across) {
+        let weighted = row[tap.first..].iter().zip(&tap.weights);
+        let sum =
+            weighted.fold(0u32, |sum, (l, w)| sum.wrapping_add(u32::from(*l).wrapping_mul(*w)));
+        *cell = (sum >> (WEIGHT_BITS - 4)) as u16;
+    }
+}
+
+/// As [`along`] for taps of four pixels.
+fn along_fours(row: &[u8], across: &[(usize, [u32; 4])], out: &mut [u16]) {
+    for (cell, (first, weights)) in out.iter_mut().zip(across) {
+        let four: &[u8; 4] = row[*first..].first_chunk().expect("taps end with the row");
+        let part = |k: usize| u32::from(four[k]).wrapping_mul(weights[k]);
+        let sum = part(0).wrapping_add(part(1)).wrapping_add(part(2)).wrapping_add(part(3));
+        *cell = (sum >> (WEIGHT_BITS - 4)) as u16;
+    }
+}
+
+/// Taps of a row of `from` pixels filled up to four pixels with weights of 0; `None` where some
+/// take more, or the row has fewer.
+fn fours(taps: &[Tap], from: usize) -> Option<Vec<(usize, [u32; 4])>> {
+    let last = from.checked_sub(4)?;
+    let four = |tap: &Tap| {
+        let first = tap.first.min(last);
+        let mut weights = [0; 4];
+        weights
+            .get_mut(tap.first - first..)?
+            .get_mut(..tap.weights.len())?
+            .copy_from_slice(&tap.weights);
+        Some((first, weights))
+    };
+    taps.iter().map(four).collect()
 }
 
 /// What one output pixel is made of.

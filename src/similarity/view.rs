@@ -5,8 +5,9 @@
 //! cells of both decide under that transform. Stills and moments of clips climb the same ladder.
 use super::{
     borders,
+    cells::Cells,
     keypoints::{keypoints, Keypoint, LONGEST},
-    overlay::{agreement, Agreement, Cells},
+    overlay::{agreement, Agreement},
     pdq::{self, Hashed},
     plane::{Area, Plane},
     registration::{registrations, Affine},
@@ -22,6 +23,10 @@ const LEAST_INLIERS: usize = 6;
 const LEAST_SAME: usize = 24;
 /// Windows that may differ outside of what was put on top, as a share of those that are the same.
 pub const MOST_DIFFERING: f64 = 0.03;
+/// Windows that may lie beside their place, as a share of those that are the same: of a person who
+/// moved a little most do, of a copy those beside something put on top. Chosen on half 0 of the
+/// planted pictures: 95 of 100 copies have at most 0.06, 95 of 100 other takes at least 0.2.
+const MOST_DRIFTED: f64 = 0.2;
 /// Share of the common area that may be hidden by something put on top.
 pub const MOST_HIDDEN: f64 = 0.2;
 /// Share that each must show of the other, and that one of them must.
@@ -51,12 +56,12 @@ pub struct Change {
     pub mirrored: bool,
     /// Turned by this many tenths of a degree, clockwise.
     pub turned: i32,
-    /// How large it is in the second, in 1/1000 of the side that it would have there uncropped.
-    pub scale: i32,
-    /// Its upper left, upper right and lower left corner in the second, in 1/1000 of that one's sides;
+    /// How large it is in the second, in 1/1000 of the side that it would have there uncropped;
     /// bars count for neither.
+    pub scale: i32,
+    /// Its upper left, upper right and lower left corner in the second, in 1/1000 of that one's sides.
     pub corners: [[i32; 2]; 3],
-    /// 1/1000 of the first that the second shows, and the other way round.
+    /// 1/1000 of the first that the second shows, and the other way round; bars count for neither.
     pub shown: [i32; 2],
     /// 1/1000 of what both show that is hidden by something put on top.
     pub hidden: i32,
@@ -110,10 +115,14 @@ impl View {
     fn change(&self, other: &View, transform: Affine, mirrored: bool, found: &Agreement) -> Change {
         let ([width, height], [its_width, its_height]) = (self.cells.size(), other.cells.size());
         let thousandths = |v: f64| (1000.0 * v).round().clamp(-1e8, 1e8) as i32;
+        let [[left, top, across, down], its] = [self, other].map(|v| v.area.map(f64::from));
+        // Bars belong to the pictures that people look at, though not to what is compared.
         let corner = |x: f64, y: f64| {
-            let [u, v] = transform.apply([x * width, y * height]);
+            let inside = [(x - left) / across * width, (y - top) / down * height];
+            let [u, v] = transform.apply(inside);
             let u = if mirrored { its_width - u } else { u };
-            [thousandths(u / its_width), thousandths(v / its_height)]
+            let shares = [its[0] + its[2] * u / its_width, its[1] + its[3] * v / its_height];
+            shares.map(thousandths)
         };
         let uncropped = (its_width * its_height / (width * height)).sqrt();
         Change {
@@ -133,6 +142,7 @@ fn is_copy(transform: &Affine, found: &Agreement) -> bool {
         [found.covered[0].min(found.covered[1]), found.covered[0].max(found.covered[1])];
     found.same >= LEAST_SAME
         && found.differing as f64 <= 1.0 + MOST_DIFFERING * found.same as f64
+        && found.drifted as f64 <= 1.0 + MOST_DRIFTED * found.same as f64
         && found.hidden <= MOST_HIDDEN
         && least >= COVERED[0]
         && most >= COVERED[1]
@@ -216,7 +226,6 @@ pub(super) mod tests {
     }
 
     #[test]
-    #[ignore = "known gap: a picture put into a frame is told as cropped by a shift of a few thousandths"]
     fn what_was_done_to_a_copy_is_told() {
         let picture = scene(1, 480, 270);
         let own = view(&picture);
@@ -239,17 +248,27 @@ pub(super) mod tests {
         assert!(told(&picture.mirrored()).mirrored);
         let part = picture.cut(Area { x: 60, y: 30, width: 360, height: 210 });
         let cropped = told(&part);
-        // The uncropped picture would be as large as the part: a third more. On so plain a scene the
-        // part is laid with an error of up to a tenth of a side.
-        assert!((cropped.scale - 1309).abs() <= 70 && cropped.cropped(), "{cropped:?}");
-        assert!((cropped.shown[0] - 583).abs() <= 70 && cropped.shown[1] >= 960, "{cropped:?}");
+        let outline = [[-167, -143], [1167, -143], [-167, 1143]];
+        for (told, is) in cropped.corners.iter().flatten().zip(outline.iter().flatten()) {
+            assert!((told - is).abs() <= 6, "{cropped:?}");
+        }
+        // The plain wall at the scene's edge counts as a bar, so it is no part of what is shown.
+        let whole = f64::from(own.area[2] * own.area[3]) * 480.0 * 270.0;
+        let [scale, shown] = [(whole / (360.0 * 210.0)).sqrt(), 360.0 * 210.0 / whole];
+        assert!((f64::from(cropped.scale) - 1000.0 * scale).abs() <= 6.0, "{cropped:?}");
+        assert!((f64::from(cropped.shown[0]) - 1000.0 * shown).abs() <= 6.0, "{cropped:?}");
+        assert!(cropped.cropped() && cropped.shown[1] >= 990, "{cropped:?}");
         let (cos, sin) = (8f64.to_radians().cos(), 8f64.to_radians().sin());
         let turn = Affine([cos, -sin, 60.0, sin, cos, 5.0]);
         let rotated = told(&warped(&picture, (400, 210), turn));
         assert!((rotated.turned + 80).abs() <= 6, "{rotated:?}");
         let framed =
             put(&Plane::new(480, 400, vec![0; 480 * 400]).expect("fits"), &picture, (0, 65));
-        assert!(!told(&framed).cropped());
+        let framed = told(&framed);
+        assert!(!framed.cropped() && (framed.scale - 1000).abs() <= 6, "{framed:?}");
+        // 65 of 400 rows are bar on either side.
+        assert!((framed.corners[0][1] - 163).abs() <= 6, "{framed:?}");
+        assert!((framed.corners[2][1] - 838).abs() <= 6, "{framed:?}");
         let logo = told(&put(&picture, &scene(9, 90, 90), (380, 10)));
         assert!((20..=120).contains(&logo.hidden), "{logo:?}");
     }
@@ -261,6 +280,9 @@ pub(super) mod tests {
         let (own, moved, other) = (person(5, 170), person(5, 195), person(6, 170));
         assert_eq!(view(&own).copy(&view(&moved)), None);
         assert_eq!(view(&own).copy(&view(&other)), None);
+        // So little that all windows still show the same: less than half a cell.
+        let close = |x: usize| put(&room, &scene(5, 260, 200), (x, 60));
+        assert_eq!(view(&close(110)).copy(&view(&close(114))), None);
         assert_eq!(view(&own).copy(&view(&scene(2, 480, 270))), None);
         let black = Plane::new(480, 270, vec![0; 480 * 270]).expect("fits");
         assert_eq!(view(&black).copy(&view(&black)), None);

@@ -209,11 +209,12 @@ fn killed_builds_continue_to_the_same_bytes() {
     }
 }
 
-/// Whether a process runs the worker's program already: a child that is stopped between its fork
-/// and its exec would stop its parent too.
+/// Whether a process is called a worker already: a child that is stopped between its fork and its
+/// exec would stop its parent too.
 fn is_worker(pid: u32) -> bool {
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
     let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    words.split(|&b| b == 0).any(|word| word == b"worker")
+    name == "ncaers worker\n" && !words.is_empty()
 }
 
 /// The worker process of a build, once it is there.

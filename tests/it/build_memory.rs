@@ -33,10 +33,10 @@ fn private_kb(pid: u32) -> Option<u64> {
 fn worker(build: &Child) -> Option<u32> {
     let tasks = fs::read_dir(format!("/proc/{}/task", build.id())).ok()?;
     let lists = tasks.flatten().filter_map(|t| fs::read_to_string(t.path().join("children")).ok());
-    let words = |pid: &u32| fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let name = |pid: &u32| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
     lists
         .flat_map(|l| l.split_whitespace().filter_map(|p| p.parse().ok()).collect::<Vec<u32>>())
-        .find(|pid| words(pid).split(|&b| b == 0).any(|word| word == b"worker"))
+        .find(|pid| name(pid) == "ncaers worker\n")
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::cpu::{self, Whose};
 use crate::{
-    cli::Done,
+    cli::{worker, Done},
     dataset::{self, Clips, Config, Options, Outcome},
     face,
 };
@@ -40,6 +40,7 @@ pub(super) fn run(args: &Args) -> Result<Done> {
         time_limit: Duration::from_secs(120),
         shard: None,
     };
+    worker::ready(options.workers, Some(&options.detector))?;
     let (start, own) = (Instant::now(), cpu::seconds(Whose::Own));
     let Outcome::Done(summary) = dataset::run(&config, &options)? else {
         bail!("a fresh folder gave no fresh build");

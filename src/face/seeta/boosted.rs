@@ -1,4 +1,9 @@
 //! The boosted classifiers that look at every window of a picture.
+#[cfg(target_arch = "x86_64")]
+use super::{
+    filter::Bounds,
+    phases::{self, Phases},
+};
 use super::{
     lab::FeatureMap,
     lanes::Lanes,
@@ -13,18 +18,34 @@ pub(super) struct WindowRow {
     pub count: usize,
 }
 
+/// A classifier, ready to work.
+#[derive(Debug)]
+pub(super) struct Classifier {
+    boosted: Boosted,
+    #[cfg(target_arch = "x86_64")]
+    bounds: Bounds,
+}
+
 /// A classifier with its features' places in the map of one width.
 #[derive(Debug)]
 pub(super) struct Placed<'a> {
-    boosted: &'a Boosted,
+    classifier: &'a Classifier,
     offsets: Vec<usize>,
 }
 
-impl Boosted {
+impl Classifier {
+    pub(super) fn new(boosted: Boosted) -> Self {
+        Classifier {
+            #[cfg(target_arch = "x86_64")]
+            bounds: Bounds::new(&boosted),
+            boosted,
+        }
+    }
+
     /// For maps with `stride` features from row to row.
     pub(super) fn placed(&self, stride: usize) -> Placed<'_> {
         let offset = |&(x, y): &(u32, u32)| y as usize * stride + x as usize;
-        Placed { boosted: self, offsets: self.places.iter().map(offset).collect() }
+        Placed { classifier: self, offsets: self.boosted.places.iter().map(offset).collect() }
     }
 }
 
@@ -39,11 +60,40 @@ impl Placed<'_> {
     ) {
         found.clear();
         let features = &map.features()[row.y * map.stride()..];
+        #[cfg(target_arch = "x86_64")]
+        if lanes.vbmi().is_some() && row.step == phases::STEP {
+            // SAFETY: the machine has what the filter needs.
+            return unsafe { self.filtered(features, map.phases(), row, found) };
+        }
         match lanes {
             Lanes::Plain => self.one_by_one(features, row, found),
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the value proves that the machine has AVX2.
             Lanes::Avx2(_) => unsafe { self.eight_at_once(features, row, found) },
+        }
+    }
+
+    /// As [`Self::one_by_one`], but for windows that cannot pass.
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+    fn filtered(
+        &self,
+        features: &[u8],
+        map: &Phases,
+        row: WindowRow,
+        found: &mut Vec<(usize, f32)>,
+    ) {
+        let Classifier { bounds, boosted: Boosted { places, .. } } = self.classifier;
+        for first in (0..row.count).step_by(phases::TOGETHER) {
+            let among = u64::MAX >> (phases::TOGETHER - (row.count - first).min(phases::TOGETHER));
+            let mut open = bounds.open(map, (row.y, first), places, among);
+            while open != 0 {
+                let x = (first + open.trailing_zeros() as usize) * row.step;
+                open &= open - 1;
+                if let Some(sum) = self.sum(&features[x..], 0.0, 0) {
+                    found.push((x, sum));
+                }
+            }
         }
     }
 
@@ -58,8 +108,8 @@ impl Placed<'_> {
     /// The groups of features from one on: offsets, weights, least sum.
     fn groups(&self, from: usize) -> impl Iterator<Item = (&[usize], &[f32], f32)> {
         let offsets = self.offsets.chunks_exact(GROUP).skip(from);
-        let weights = self.boosted.weights.chunks_exact(GROUP * LEVELS).skip(from);
-        let least = self.boosted.least.iter().skip(from);
+        let weights = self.classifier.boosted.weights.chunks_exact(GROUP * LEVELS).skip(from);
+        let least = self.classifier.boosted.least.iter().skip(from);
         offsets
             .zip(weights)
             .zip(least)

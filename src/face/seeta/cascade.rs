@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 
 use super::{
-    boosted::WindowRow,
+    boosted::{Classifier, WindowRow},
     lab::FeatureMap,
     lanes::{for_all_lanes, Lanes},
     merge::{merge, Found},
-    model::{Boosted, Model, Network},
+    model::{Model, Network},
     network::Signals,
     resize::{Resizer, View},
     surf::{self, Gradients, Patch},
@@ -33,15 +33,36 @@ pub(super) struct Search {
     pub threshold: f64,
 }
 
+/// A network with what it looks at.
+#[derive(Debug)]
+struct Stage {
+    network: Network,
+    patches: Vec<Patch>,
+    /// The rows where their cells begin or end, a bit each.
+    rows: u64,
+}
+
+fn stages(networks: Vec<Network>) -> Vec<Stage> {
+    let pool = surf::pool();
+    let stage = |network: Network| {
+        let patches: Vec<Patch> = network.features.iter().map(|&feature| pool[feature]).collect();
+        let rows = patches.iter().fold(0, |rows, patch| rows | patch.rows());
+        Stage { network, patches, rows }
+    };
+    networks.into_iter().map(stage).collect()
+}
+
 /// The cascade with its buffers.
 #[derive(Debug)]
 pub(super) struct Cascade {
-    model: Model,
-    pool: Vec<Patch>,
+    classifiers: Vec<Classifier>,
+    /// Networks one after another, those of a level of the hierarchy together.
+    levels: Vec<Vec<Stage>>,
     lanes: Lanes,
     pyramid: Resizer,
     level: Vec<u8>,
     map: FeatureMap,
+    roughness: Roughness,
     windows: Resizer,
     /// A window that reaches over the picture's edge, with zeros there.
     padded: Vec<u8>,
@@ -54,13 +75,15 @@ impl Cascade {
     /// # Errors
     /// When `model` is no such cascade.
     pub(super) fn new(model: &[u8], lanes: Lanes) -> Result<Self> {
+        let Model { boosted, levels } = Model::read(model)?;
         Ok(Cascade {
-            model: Model::read(model)?,
-            pool: surf::pool(),
+            classifiers: boosted.into_iter().map(Classifier::new).collect(),
+            levels: levels.into_iter().map(stages).collect(),
             lanes,
             pyramid: Resizer::default(),
             level: Vec::new(),
             map: FeatureMap::default(),
+            roughness: Roughness::default(),
             windows: Resizer::default(),
             padded: Vec::new(),
             window: Vec::new(),
@@ -75,14 +98,14 @@ impl Cascade {
         for mut windows in self.first(picture, search) {
             passed.extend(merge(self.lanes, &mut windows, SAME_WINDOW));
         }
-        let stages: Vec<(usize, usize)> = (0..self.model.levels.len())
-            .flat_map(|level| (0..self.model.levels[level].len()).map(move |k| (level, k)))
+        let stages: Vec<(usize, usize)> = (0..self.levels.len())
+            .flat_map(|level| (0..self.levels[level].len()).map(move |k| (level, k)))
             .collect();
         for (level, k) in stages {
             passed = self.stage(picture, (level, k), passed);
-            if k + 1 < self.model.levels[level].len() {
+            if k + 1 < self.levels[level].len() {
                 passed = merge(self.lanes, &mut passed, SAME_WINDOW);
-            } else if level + 1 == self.model.levels.len() {
+            } else if level + 1 == self.levels.len() {
                 passed = merge(self.lanes, &mut passed, SAME_FACE);
             }
         }
@@ -92,7 +115,7 @@ impl Cascade {
 
     /// The windows that each boosted classifier lets through, in pixels of the picture.
     fn first(&mut self, picture: View, search: Search) -> Vec<Vec<Found>> {
-        let mut found = vec![Vec::new(); self.model.boosted.len()];
+        let mut found = vec![Vec::new(); self.classifiers.len()];
         let smallest = WINDOW as f32 / picture.width.min(picture.height) as f32;
         let mut scale = 1.0f32;
         while scale >= smallest {
@@ -104,8 +127,10 @@ impl Cascade {
             self.pyramid.resize(self.lanes, picture, (width, height), &mut self.level);
             let level = View::whole(&self.level, width, height);
             self.map.compute(self.lanes, level);
-            for (boosted, found) in self.model.boosted.iter().zip(&mut found) {
-                slide(self.lanes, boosted, &self.map, level, scale, search.step, found);
+            self.roughness.forget(level);
+            for (classifier, found) in self.classifiers.iter().zip(&mut found) {
+                let at = (self.lanes, &self.map, level);
+                slide(at, classifier, &mut self.roughness, (scale, search.step), found);
             }
             scale *= search.pyramid;
         }
@@ -131,13 +156,13 @@ impl Cascade {
         self.cut(picture, found);
         // A window is judged with what lies outside as black, and moved as if it began inside.
         let found = Found { x: found.x.max(0), y: found.y.max(0), ..found };
-        self.gradients.compute(self.lanes, &self.window);
-        let network = &self.model.levels[at.0][at.1];
+        let stage = &self.levels[at.0][at.1];
+        self.gradients.compute(self.lanes, &self.window, stage.rows);
         self.signals.inputs.clear();
-        for &feature in &network.features {
-            self.gradients.feature(self.lanes, self.pool[feature], &mut self.signals.inputs);
+        for &patch in &stage.patches {
+            self.gradients.feature(self.lanes, patch, &mut self.signals.inputs);
         }
-        judged(network, self.lanes, &mut self.signals, found)
+        judged(&stage.network, self.lanes, &mut self.signals, found)
     }
 
     /// Brings a window to the size that networks look at.
@@ -165,21 +190,19 @@ impl Cascade {
 
 /// Adds the windows of a level that a boosted classifier lets through to `found`.
 fn slide(
-    lanes: Lanes,
-    boosted: &Boosted,
-    map: &FeatureMap,
-    level: View,
-    scale: f32,
-    step: usize,
+    (lanes, map, level): (Lanes, &FeatureMap, View),
+    classifier: &Classifier,
+    roughness: &mut Roughness,
+    (scale, step): (f32, usize),
     found: &mut Vec<Found>,
 ) {
-    let placed = boosted.placed(map.stride());
+    let placed = classifier.placed(map.stride());
     let count = (level.width - EDGE) / step + 1;
     let mut passing = Vec::new();
     for y in (0..=level.height - EDGE).step_by(step) {
         placed.passing(lanes, map, WindowRow { y, step, count }, &mut passing);
         for &(x, score) in &passing {
-            if deviation(lanes, &level.part(x, y, EDGE)) > LEAST_DEVIATION {
+            if roughness.suffices(lanes, level, x, y) {
                 let place = |at: usize| (at as f32 / scale + 0.5) as i32;
                 let size = (WINDOW as f32 / scale + 0.5) as u32;
                 found.push(Found { x: place(x), y: place(y), size, score: f64::from(score) });
@@ -191,22 +214,43 @@ fn slide(
 /// Below, a window is too flat for a face.
 const LEAST_DEVIATION: f64 = 10.0;
 
+/// Which windows of a level are not too flat, as far as somebody asked.
+#[derive(Debug, Default)]
+struct Roughness {
+    known: Vec<Option<bool>>,
+}
+
+impl Roughness {
+    /// For another level.
+    fn forget(&mut self, level: View) {
+        self.known.clear();
+        self.known.resize(level.width * level.height, None);
+    }
+
+    /// Whether the window at that place is rough enough for a face.
+    fn suffices(&mut self, lanes: Lanes, level: View, x: usize, y: usize) -> bool {
+        let known = &mut self.known[y * level.width + x];
+        *known.get_or_insert_with(|| deviation(lanes, &level.part(x, y, EDGE)) > LEAST_DEVIATION)
+    }
+}
+
 /// Standard deviation of a window's pixels.
 fn deviation(lanes: Lanes, window: &View) -> f64 {
     let mut sums = [0, 0];
-    (0..window.height).for_each(|y| add_powers(lanes, window.row(y), &mut sums));
-    let count = (window.width * window.height) as f64;
-    let [mean, square] = sums.map(|sum| f64::from(sum) / count);
+    add_powers(lanes, window.pixels, window.stride, &mut sums);
+    let [mean, square] = sums.map(|sum| f64::from(sum) / (EDGE * EDGE) as f64);
     (square - mean * mean).sqrt()
 }
 
 for_all_lanes! {
-    /// Adds pixels and their squares; those of a window fit 32 bits.
-    fn add_powers(pixels: &[u8], sums: &mut [u32; 2]) {
-        for &pixel in pixels {
-            let pixel = u32::from(pixel);
-            sums[0] = sums[0].wrapping_add(pixel);
-            sums[1] = sums[1].wrapping_add(pixel.wrapping_mul(pixel));
+    /// Adds a window's pixels and their squares.
+    fn add_powers(pixels: &[u8], stride: usize, sums: &mut [i32; 2]) {
+        for row in pixels.chunks(stride).take(EDGE) {
+            for &pixel in &row[..EDGE] {
+                let pixel = i32::from(pixel);
+                sums[0] = sums[0].wrapping_add(pixel);
+                sums[1] = sums[1].wrapping_add(pixel.wrapping_mul(pixel));
+            }
         }
     }
 }

@@ -3,6 +3,8 @@
 //! eight 3 x 3 squares around one are not brighter than it.
 //!
 //! A square's sum is at most 2295, so that 16 bits hold it and no integral image is needed.
+#[cfg(target_arch = "x86_64")]
+use super::phases::Phases;
 use super::{
     lanes::{for_all_lanes, Lanes},
     resize::View,
@@ -25,6 +27,8 @@ pub(super) struct FeatureMap {
     /// Sums of the squares that begin at every place.
     squares: Vec<u16>,
     columns: Vec<u16>,
+    #[cfg(target_arch = "x86_64")]
+    phases: Phases,
 }
 
 impl FeatureMap {
@@ -47,6 +51,16 @@ impl FeatureMap {
                 [0, 1, 2].map(|k| &self.squares[(y + SQUARE * k) * width..][..width]);
             compare(lanes, above, middle, below, features);
         }
+        #[cfg(target_arch = "x86_64")]
+        if let Some(vbmi) = lanes.vbmi() {
+            self.phases.compute(vbmi, &self.features, width, rows);
+        }
+    }
+
+    /// The features sorted for `filter`, on machines that have what it needs.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn phases(&self) -> &Phases {
+        &self.phases
     }
 
     /// Features from one row to the next.

@@ -13,19 +13,47 @@ pub(super) enum Lanes {
     Avx2(Avx2),
 }
 
-/// Proof that this machine has AVX2.
+/// Proof that this machine has AVX2, and perhaps more.
 #[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Avx2(());
+pub(super) struct Avx2(Option<Vbmi>);
+
+/// Proof that this machine looks bytes up in registers of 64.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Vbmi(());
 
 impl Lanes {
+    /// The proof of more than AVX2.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn vbmi(self) -> Option<Vbmi> {
+        match self {
+            Lanes::Plain => None,
+            Lanes::Avx2(Avx2(vbmi)) => vbmi,
+        }
+    }
+
     /// The widest that this machine has.
     pub(super) fn widest() -> Self {
         #[cfg(target_arch = "x86_64")]
         if std::is_x86_feature_detected!("avx2") {
-            return Lanes::Avx2(Avx2(()));
+            let has_vbmi = std::is_x86_feature_detected!("avx512f")
+                && std::is_x86_feature_detected!("avx512bw")
+                && std::is_x86_feature_detected!("avx512vbmi");
+            return Lanes::Avx2(Avx2(has_vbmi.then_some(Vbmi(()))));
         }
         Lanes::Plain
+    }
+
+    /// All that this machine has.
+    #[cfg(test)]
+    pub(super) fn all() -> Vec<Self> {
+        let mut all = vec![Lanes::Plain, Lanes::widest()];
+        #[cfg(target_arch = "x86_64")]
+        if let Lanes::Avx2(_) = Lanes::widest() {
+            all.push(Lanes::Avx2(Avx2(None)));
+        }
+        all
     }
 }
 

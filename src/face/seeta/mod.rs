@@ -17,6 +17,8 @@ use crate::record::FaceBox;
 
 mod boosted;
 mod cascade;
+#[cfg(target_arch = "x86_64")]
+mod filter;
 mod gray;
 mod lab;
 mod lanes;
@@ -25,6 +27,8 @@ mod model;
 mod network;
 #[cfg(test)]
 mod oracle_tests;
+#[cfg(target_arch = "x86_64")]
+mod phases;
 mod resize;
 mod surf;
 

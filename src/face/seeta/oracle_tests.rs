@@ -30,10 +30,10 @@ struct Both {
 impl Both {
     fn new() -> Self {
         let model = rustface::read_model(MODEL).expect("its own model");
-        let lanes = [Lanes::Plain, Lanes::widest()];
+        let ours = Lanes::all().into_iter();
         Both {
             reference: rustface::create_detector_with_model(model),
-            ours: lanes.map(|lanes| Cascade::new(MODEL, lanes).expect("the model")).into(),
+            ours: ours.map(|lanes| Cascade::new(MODEL, lanes).expect("the model")).collect(),
         }
     }
 

@@ -270,7 +270,8 @@ impl Converter {
     pub(super) fn grey(&mut self, picture: &frame::Video) -> Option<Plane> {
         let (width, height) = (picture.width() as usize, picture.height() as usize);
         if self.orientation == orientation::UPRIGHT && has_luma_plane(picture.format()) {
-            let pixels = (0..height).flat_map(|y| row(picture, 0, y, width)).copied().collect();
+            let mut pixels = Vec::with_capacity(width * height);
+            (0..height).for_each(|y| pixels.extend_from_slice(row(picture, 0, y, width)));
             return Plane::new(width, height, pixels);
         }
         let rgb = self.rgb(picture).ok()?;
