@@ -79,6 +79,9 @@ lint:
     cargo fmt --all --check
     cargo clippy --release --locked --all-targets -- -D warnings
     cargo clippy --release --locked --no-default-features -- -D warnings
+
+# The library's documentation; warnings are errors
+doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --no-deps --lib
 
 # Licences, known vulnerabilities and sources of everything that is linked (needs cargo-deny)
@@ -114,4 +117,4 @@ test-python:
 
 # The pages of docs/ as a site in target/site
 site:
-    mdbook build docs --dest-dir ../target/site
+    mdbook build docs --dest-dir "{{ justfile_directory() }}/target/site"

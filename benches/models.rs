@@ -10,7 +10,7 @@ fn main() {}
 #[cfg(feature = "torch")]
 fn main() {
     let options = speed::Options::parse(std::env::args().skip(1));
-    ncaers::internals::train::keep_memory();
+    ncaers::internals::train::keep_memory().expect("LibTorch opens");
     println!("{}", speed::measure(&options));
 }
 

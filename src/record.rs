@@ -275,7 +275,7 @@ pub enum ClipStatus {
 
 named!(ClipStatus, "clip status", Ok = "ok", Partial = "partial", Rejected = "rejected");
 
-/// What the decoder says of a frame.
+/// What the decoder says of a frame, or of one that it is predicted from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Damage {
@@ -355,6 +355,43 @@ pub struct Clip {
     /// What altered copies are recognised by, of a frame every second, packed; `None` of stills, when
     /// not computed, and in manifests of schema version 1.
     pub views: Option<Vec<u64>>,
+}
+
+impl Clip {
+    /// A clip of which nothing is known but its name, place and class; a group of its own.
+    pub fn named(clip_id: String, path: String, split: Split, emotion: Emotion) -> Self {
+        Clip {
+            group_id: clip_id.clone(),
+            clip_id,
+            path,
+            sha256: None,
+            split,
+            emotion,
+            codec: None,
+            pixel_format: None,
+            width: None,
+            height: None,
+            sample_aspect_ratio: None,
+            rotation: None,
+            color_matrix: None,
+            color_range: None,
+            interlaced: None,
+            fps: None,
+            frames_decoded: None,
+            frames_header: None,
+            duration_ms: None,
+            has_b_frames: None,
+            status: ClipStatus::Ok,
+            reason: None,
+            signature: None,
+            orientation: None,
+            color_transfer: None,
+            default_stream: None,
+            first_frame: None,
+            end_frame: None,
+            views: None,
+        }
+    }
 }
 
 /// One row of `samples.parquet`: a frame, its label and its face.

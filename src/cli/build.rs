@@ -4,13 +4,15 @@ use std::{fmt::Write as _, path::PathBuf, time::Duration};
 use anyhow::Context as _;
 use serde_json::json;
 
-use super::{face::DetectorArgs, shards, slurm::SlurmArgs, worker, Done, Usage};
+use super::{
+    face::DetectorArgs,
+    shards::{self, ShardArgs},
+    slurm::SlurmArgs,
+    worker, Done, Usage,
+};
 use crate::{
     corpus::{self, Choices},
-    dataset::{
-        self, withdraw::read_list, Clips, Config, ImageFormat, Options, Outcome, Shard, Summary,
-    },
-    experiment::executor::array::{self, Part},
+    dataset::{self, withdraw::read_list, Clips, Config, ImageFormat, Options, Outcome, Summary},
     face::{self, mmod::ChannelOrder, Choice},
     progress,
     split::{Balance, OnLeak, Shares},
@@ -66,10 +68,6 @@ pub struct Args {
     /// Keep frames that the decoder calls damaged, instead of drawing others
     #[arg(long)]
     keep_damaged: bool,
-    /// Build a part of the clips only, such as 2/7; `merge` joins the parts. `auto` reads the part
-    /// from the job array of Slurm, PBS, LSF, SGE, Kubernetes or AWS Batch, `auto/N` its index alone
-    #[arg(long, value_name = "I/N", value_parser = shard)]
-    shard: Option<Shard>,
     /// Processes that decode at once; the number of cores when absent
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     workers: Option<u32>,
@@ -79,9 +77,8 @@ pub struct Args {
     /// Say what would be done and stop
     #[arg(long)]
     dry_run: bool,
-    /// Parts into which --executor slurm cuts the build, a task each [default: 8]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    shards: Option<u32>,
+    #[command(flatten)]
+    shards: ShardArgs,
     // Groups come last: their headings would go on over what follows.
     #[command(flatten)]
     face: FaceArgs,
@@ -130,7 +127,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
     let (config, options) = choices(args)?;
     refuse_unused_split(args)?;
     let on_cluster = args.slurm.is_asked()?;
-    shards::check(on_cluster, options.shard, args.shards)?;
+    args.shards.check(on_cluster)?;
     if args.dry_run {
         let (text, json) = dataset::plan(&config, &options)?;
         return Ok(Done { text, json, exit: 0 });
@@ -170,7 +167,7 @@ fn choices(args: &Args) -> anyhow::Result<(Config, Options)> {
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     let workers = args.workers.map_or_else(cores, |n| n as usize);
     let (clips, out) = (clips(args)?, args.out.clone());
-    Ok((config, Options { clips, out, detector, workers, time_limit, shard: args.shard }))
+    Ok((config, Options { clips, out, detector, workers, time_limit, shard: args.shards.shard }))
 }
 
 /// Where the clips are; a list's own folder is the corpus unless another is named.
@@ -196,20 +193,6 @@ fn refuse_unused_split(args: &Args) -> anyhow::Result<()> {
         return Err(Usage(words).into());
     }
     Ok(())
-}
-
-/// `I/N`, or what the environment of a job array says.
-pub(super) fn shard(text: &str) -> anyhow::Result<Shard> {
-    let Some(rest) = text.strip_prefix("auto") else { return text.parse() };
-    let count = match rest {
-        "" => None,
-        _ => {
-            let count = rest.strip_prefix('/').and_then(|n| n.parse().ok()).filter(|n| *n > 0);
-            Some(count.context("it is none of I/N, auto, auto/N")?)
-        }
-    };
-    let Part { index, count } = array::part(&|name| std::env::var(name).ok(), count)?;
-    Ok(Shard { index, count })
 }
 
 /// What a build or a merge says at its end.
@@ -293,13 +276,5 @@ mod tests {
             terminal(table),
             "class  train  total\nAnger      5     17\ntotal     12    100\n"
         );
-    }
-
-    #[test]
-    fn parts_are_named_or_read_from_the_array() {
-        assert_eq!(shard("2/7").expect("a part").to_string(), "2/7");
-        for wrong in ["auto/0", "auto/x", "autobahn", "8/7", ""] {
-            assert!(shard(wrong).is_err(), "{wrong}");
-        }
     }
 }

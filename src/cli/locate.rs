@@ -3,11 +3,13 @@ use std::{fmt::Write as _, path::Path, path::PathBuf};
 
 use serde_json::json;
 
-use super::{rebuild::time_limit, shards, slurm::SlurmArgs, Done};
-use crate::dataset::{
-    locate::{self, ClassLeak, Options, Outcome, Summary},
-    Shard,
+use super::{
+    rebuild::time_limit,
+    shards::{self, ShardArgs},
+    slurm::SlurmArgs,
+    Done,
 };
+use crate::dataset::locate::{self, ClassLeak, Options, Outcome, Summary};
 
 /// Find the clip and the frame that every still was taken from
 #[derive(Debug, clap::Args)]
@@ -23,32 +25,28 @@ pub struct Args {
     /// The folder to fill with located.parquet, located.csv, leak.csv and summary.json
     #[arg(long)]
     out: PathBuf,
-    /// Search a part of the clips only, such as 2/7; `merge` joins the parts
-    #[arg(long, value_name = "I/N", value_parser = super::build::shard)]
-    shard: Option<Shard>,
     /// Processes that decode at once; the number of cores when absent
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     workers: Option<u32>,
     /// Seconds that one clip may take before it is tried anew, then given up
     #[arg(long, default_value_t = 300.0, value_name = "SECONDS")]
     time_limit: f64,
-    /// Parts into which --executor slurm cuts the search, a task each [default: 8]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    shards: Option<u32>,
+    #[command(flatten)]
+    shards: ShardArgs,
     #[command(flatten)]
     slurm: SlurmArgs,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
     let on_cluster = args.slurm.is_asked()?;
-    shards::check(on_cluster, args.shard, args.shards)?;
+    args.shards.check(on_cluster)?;
     let options = Options {
         stills: args.stills.clone(),
         corpus: args.corpus.clone(),
         out: args.out.clone(),
         workers: super::workers(args.workers),
         time_limit: time_limit(args.time_limit)?,
-        shard: args.shard,
+        shard: args.shards.shard,
     };
     if on_cluster {
         let identity = locate::identity(&options)?;

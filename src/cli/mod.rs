@@ -25,6 +25,8 @@ mod demo;
 mod demo_corpus;
 mod diff;
 mod doctor;
+#[cfg(feature = "torch")]
+mod environment;
 mod evaluate;
 #[cfg(feature = "torch")]
 mod experiments;

@@ -4,6 +4,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use anyhow::Context as _;
 use serde_json::{json, Value};
 
 use super::{
@@ -12,28 +13,56 @@ use super::{
 };
 use crate::{
     dataset::{shard_identity, Shard},
-    experiment::executor::{slurm::folder_beside, Task},
+    experiment::executor::{
+        array::{self, Part},
+        slurm::folder_beside,
+        Task,
+    },
     folder::{self, State},
 };
 
 /// Shards on a cluster when nobody says how many.
 const SHARDS: u32 = 8;
 
-/// Refuses flags that say both where the shards run and which is meant.
-///
-/// # Errors
-/// Naming the flag.
-pub(super) fn check(
-    on_cluster: bool,
-    shard: Option<Shard>,
+/// Which part of the clips is done, or into how many a cluster cuts them.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(super) struct ShardArgs {
+    /// Do a part of the clips only, such as 2/7; `merge` joins the parts. `auto` reads the part from the
+    /// job array of Slurm, PBS, LSF, SGE, Kubernetes or AWS Batch, `auto/N` its index alone
+    #[arg(long, value_name = "I/N", value_parser = shard)]
+    pub shard: Option<Shard>,
+    /// Parts into which --executor slurm cuts the clips, a task each [default: 8]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     shards: Option<u32>,
-) -> Result<(), Usage> {
-    let misplaced = match (on_cluster, shard, shards) {
-        (true, Some(_), _) => "--executor slurm makes the shards itself, with --shards N",
-        (false, _, Some(_)) => "--shards is for --executor slurm; one part is --shard I/N",
-        _ => return Ok(()),
+}
+
+impl ShardArgs {
+    /// Refuses flags that say both where the shards run and which is meant.
+    ///
+    /// # Errors
+    /// Naming the flag.
+    pub(super) fn check(self, on_cluster: bool) -> Result<(), Usage> {
+        let misplaced = match (on_cluster, self.shard, self.shards) {
+            (true, Some(_), _) => "--executor slurm makes the shards itself, with --shards N",
+            (false, _, Some(_)) => "--shards is for --executor slurm; one part is --shard I/N",
+            _ => return Ok(()),
+        };
+        Err(Usage(misplaced.into()))
+    }
+}
+
+/// `I/N`, or what the environment of a job array says.
+fn shard(text: &str) -> anyhow::Result<Shard> {
+    let Some(rest) = text.strip_prefix("auto") else { return text.parse() };
+    let count = match rest {
+        "" => None,
+        _ => {
+            let count = rest.strip_prefix('/').and_then(|n| n.parse().ok()).filter(|n| *n > 0);
+            Some(count.context("it is none of I/N, auto, auto/N")?)
+        }
     };
-    Err(Usage(misplaced.into()))
+    let Part { index, count } = array::part(&|name| std::env::var(name).ok(), count)?;
+    Ok(Shard { index, count })
 }
 
 /// A shard of `command` per task into a folder beside `out`, and a merge behind them. `identity` is
@@ -44,7 +73,7 @@ pub(super) fn check(
 pub(super) fn run(
     command: &'static str,
     args: &SlurmArgs,
-    shards: Option<u32>,
+    parts: ShardArgs,
     identity: &Value,
     out: &Path,
 ) -> anyhow::Result<Done> {
@@ -52,7 +81,7 @@ pub(super) fn run(
     let is_merged = || matches!(folder::state(out, identity), Ok(State::Finished));
     folder::state(out, identity)?;
     let folder = folder_beside(out)?;
-    let count = shards.unwrap_or(SHARDS) as usize;
+    let count = parts.shards.unwrap_or(SHARDS) as usize;
     let record = json!({command: identity, "shards": count});
     folder::state(&folder, &record)?;
     let shards: Vec<Shard> = (1..=count).map(|index| Shard { index, count }).collect();
@@ -92,4 +121,17 @@ fn task(command: &str, shard: &Shard, out: PathBuf, cpus: u32, folder: &Path) ->
     words.extend(["--shard".into(), shard.to_string().into(), "--out".into(), out.into()]);
     words.extend(["--workers".into(), cpus.to_string().into()]);
     Task { name: name(shard), commands: vec![words], log: folder.join("logs") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_named_or_read_from_the_array() {
+        assert_eq!(shard("2/7").expect("a part").to_string(), "2/7");
+        for wrong in ["auto/0", "auto/x", "autobahn", "8/7", ""] {
+            assert!(shard(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result};
 use serde_json::{json, Value};
 
-use super::Done;
+use super::{environment, Done};
 use crate::{
     experiment::{
         self,
@@ -65,6 +65,7 @@ pub(super) fn run(args: &Args) -> Result<Done> {
         Some(label) => Experiment::of_grid(&args.experiment, label, &settings)?,
         None => Experiment::read(&args.experiment, &settings)?,
     };
+    environment::prepare(&experiment.train)?;
     if args.dry_run {
         return dry_run(&experiment);
     }

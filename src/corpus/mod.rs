@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::record::{Emotion, Split};
 
+mod below;
 mod caer;
 mod caer_s;
 mod columns;
@@ -27,9 +28,11 @@ pub mod ncaer_s;
 mod span;
 mod walk;
 
+pub use below::below;
 pub use content::{is_litter, Content};
 pub use span::Span;
-use walk::{Sought, Walk};
+pub use walk::Sought;
+use walk::Walk;
 
 /// A kind of corpus that `build` or `import` can read.
 #[derive(Debug)]
@@ -349,25 +352,6 @@ fn shown(name: &[u8]) -> String {
         escape(&mut out, chunk.invalid());
     }
     out
-}
-
-/// Endings of pictures in any case.
-const PICTURE_ENDINGS: &[&str] = &["png", "jpg", "jpeg", "bmp", "gif", "webp", "tif", "tiff"];
-
-/// Whether a file is named like a clip.
-pub fn is_clip(path: &Path) -> bool {
-    is_named(path, EXTENSIONS)
-}
-
-/// Whether a file is named like a picture.
-pub fn is_picture(path: &Path) -> bool {
-    is_named(path, PICTURE_ENDINGS)
-}
-
-fn is_named(path: &Path, endings: &[&str]) -> bool {
-    let hidden = path.file_name().is_none_or(|name| name.as_bytes().starts_with(b"."));
-    let ending = path.extension().and_then(|e| e.to_str());
-    !hidden && ending.is_some_and(|e| endings.iter().any(|k| k.eq_ignore_ascii_case(e)))
 }
 
 #[cfg(test)]

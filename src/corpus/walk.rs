@@ -17,7 +17,7 @@ use crate::record::{Emotion, Split};
 
 /// What a corpus is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sought {
+pub enum Sought {
     /// Video.
     Clips,
     /// Pictures.
@@ -50,6 +50,21 @@ impl Sought {
         }
     }
 
+    /// Whether a file is what is sought: by its name, or else by its first bytes; never a hidden one.
+    pub(super) fn is(self, path: &Path) -> bool {
+        let name = path.file_name().unwrap_or_default();
+        if name.as_bytes().starts_with(b".") {
+            return false;
+        }
+        // What cannot be read is told as a stray.
+        has_ending(name, self.endings())
+            || match Content::of_file(path).unwrap_or(Content::Other) {
+                Content::Container(_) => self == Sought::Clips,
+                Content::Picture(_) => self == Sought::Stills,
+                Content::Empty | Content::Other => false,
+            }
+    }
+
     /// One of them, for people.
     pub(super) fn one(self) -> &'static str {
         match self {
@@ -63,7 +78,7 @@ impl Sought {
 pub(super) struct Entry {
     pub name: OsString,
     pub is_folder: bool,
-    is_link: bool,
+    pub is_link: bool,
 }
 
 /// The entries of a folder, sorted by the bytes of their names.
@@ -150,7 +165,7 @@ impl<'a> Walk<'a> {
             let path = below.join(&entry.name);
             if entry.is_folder {
                 self.nested(&path, entry, place)?;
-            } else if self.is_sought(&path, &entry.name)? {
+            } else if self.is_sought(&path) {
                 self.candidates.push(candidate(place, path, &entry.name));
             } else {
                 self.stray_file(&path, "")?;
@@ -191,20 +206,8 @@ impl<'a> Walk<'a> {
         None
     }
 
-    /// Whether a file is what is sought: by its name, or else by its first bytes.
-    fn is_sought(&self, path: &Path, name: &OsStr) -> Result<bool> {
-        if name.as_bytes().starts_with(b".") {
-            return Ok(false);
-        }
-        if has_ending(name, self.sought.endings()) {
-            return Ok(true);
-        }
-        // What cannot be read is told as a stray.
-        let content = Content::of_file(&self.root.join(path)).unwrap_or(Content::Other);
-        Ok(match self.sought {
-            Sought::Clips => matches!(content, Content::Container(_)),
-            Sought::Stills => matches!(content, Content::Picture(_)),
-        })
+    fn is_sought(&self, path: &Path) -> bool {
+        self.sought.is(&self.root.join(path))
     }
 
     /// Notes a file that gives nothing; `place` says what is wrong with where it lies, if anything.
@@ -214,7 +217,7 @@ impl<'a> Walk<'a> {
     pub(super) fn stray_file(&mut self, path: &Path, place: &str) -> Result<()> {
         let name = path.file_name().unwrap_or_default();
         let one = self.sought.one();
-        if self.is_sought(path, name)? {
+        if self.is_sought(path) {
             ensure!(!place.is_empty(), "{} is a {one} without a place", path.display());
             self.note(path, "misplaced", format!("a {one} that {place}"));
             return Ok(());
@@ -245,7 +248,7 @@ impl<'a> Walk<'a> {
                 let inside = folder.join(&entry.name);
                 if !entry.is_folder {
                     files += 1;
-                    if self.is_sought(&inside, &entry.name)? {
+                    if self.is_sought(&inside) {
                         return Ok(true);
                     }
                 } else if self.not_entered(&inside, &entry, depth).is_none() {

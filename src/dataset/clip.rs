@@ -1,17 +1,12 @@
 //! One clip in a worker process: hash the file, decode it, find the faces, save the frames.
-use std::{
-    collections::BTreeMap,
-    ffi::OsString,
-    ops::Range,
-    path::{Path, PathBuf},
-    time::Instant,
-};
+use std::{collections::BTreeMap, ffi::OsString, ops::Range, path::Path, time::Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    clip_result::{ClipResult, DecodedFacts, Lost, SavedFrame},
     job::{self, Work},
     Config, ImageFormat, Options,
 };
@@ -38,18 +33,12 @@ pub(super) struct Setup {
 }
 
 impl Setup {
-    /// Paths are made absolute: a worker may have another working folder.
     pub(super) fn new(config: &Config, options: &Options) -> Result<Self> {
-        let absolute = |path: &Path| {
-            std::path::absolute(path)
-                .map(PathBuf::into_os_string)
-                .with_context(|| format!("cannot resolve {}", path.display()))
-        };
         let mut detector = options.detector.clone();
         if let Some(file) = &mut detector.file {
-            *file = absolute(file)?.into();
+            *file = job::absolute(file)?.into();
         }
-        let (corpus, out) = (absolute(&options.clips.corpus)?, absolute(&options.out)?);
+        let (corpus, out) = (job::absolute(&options.clips.corpus)?, job::absolute(&options.out)?);
         Ok(Setup { config: config.clone(), detector, corpus, out })
     }
 }
@@ -71,214 +60,6 @@ impl job::Job for Job {
 
     fn given_up(&self, code: &str, reason: String) -> ClipResult {
         ClipResult::rejected(&self.clip_id, code, reason)
-    }
-}
-
-/// What came of a clip; a line of the journal.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ClipResult {
-    /// The clip.
-    pub clip_id: String,
-    /// SHA-256 of its file, when it could be read.
-    pub sha256: Option<String>,
-    /// How decoding ended.
-    pub status: ClipStatus,
-    /// Reason code of a rejected clip.
-    pub code: Option<String>,
-    /// What was wrong with it, in words.
-    pub reason: Option<String>,
-    /// What decoding told; `None` for a rejected clip.
-    pub facts: Option<DecodedFacts>,
-    /// The saved frames, in order.
-    pub samples: Vec<SavedFrame>,
-    /// Segments that give no sample, by their numbers.
-    pub lost: BTreeMap<u32, Lost>,
-    /// Seconds per stage.
-    pub seconds: BTreeMap<String, f64>,
-    /// The picture, where the clip is a still.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub still: Option<Still>,
-}
-
-/// [`Facts`] without what the status says; the rate as bits, since JSON may round it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct DecodedFacts {
-    /// Codec as FFmpeg calls it.
-    pub codec: String,
-    /// Pixel format as FFmpeg calls it.
-    pub pixel_format: String,
-    /// Width in pixels, after rotation.
-    pub width: u32,
-    /// Height in pixels, after rotation.
-    pub height: u32,
-    /// Sample aspect ratio as `n:d`.
-    pub sample_aspect_ratio: Option<String>,
-    /// Clockwise degrees that were applied.
-    pub rotation: i32,
-    /// YUV matrix used for RGB.
-    pub color_matrix: String,
-    /// `limited` or `full`.
-    pub color_range: String,
-    /// Whether any frame was marked interlaced.
-    pub interlaced: bool,
-    /// Frames per second, the bits of an f64.
-    pub fps_bits: u64,
-    /// Frames that came out of the decoder.
-    pub frames: u64,
-    /// What the header claims.
-    pub frames_header: Option<u64>,
-    /// Whether the stream reorders frames.
-    pub has_b_frames: bool,
-    /// Perceptual hashes, one every 0.5 s.
-    pub signature: Option<Vec<u64>>,
-    /// How pictures were turned, by EXIF's numbers.
-    pub orientation: u8,
-    /// Transfer characteristics that the stream states.
-    pub color_transfer: Option<String>,
-    /// Whether the stream is one that the file marks as default.
-    pub default_stream: bool,
-    /// The frames that are the clip, where it is a part of the file.
-    pub part: Option<(u64, u64)>,
-    /// Views of a frame every second, packed.
-    #[serde(default, with = "words")]
-    pub views: Option<Vec<u64>>,
-}
-
-/// Words as text: a third of what they take as numbers.
-mod words {
-    use base64::prelude::{Engine as _, BASE64_STANDARD};
-    use serde::{de::Error, Deserialize, Deserializer, Serialize, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(
-        words: &Option<Vec<u64>>,
-        to: S,
-    ) -> Result<S::Ok, S::Error> {
-        let bytes = words.as_ref().map(|w| w.iter().flat_map(|w| w.to_be_bytes()).collect());
-        bytes.map(|bytes: Vec<u8>| BASE64_STANDARD.encode(bytes)).serialize(to)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<Option<Vec<u64>>, D::Error> {
-        let Some(text) = Option::<String>::deserialize(from)? else { return Ok(None) };
-        let bytes = BASE64_STANDARD.decode(text).map_err(D::Error::custom)?;
-        let word = |b: &[u8]| b.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
-        Ok(Some(bytes.chunks_exact(8).map(word).collect()))
-    }
-}
-
-/// Why a segment gives no sample.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Lost {
-    /// Reason code of the ledger.
-    pub code: String,
-    /// The reason in words.
-    pub detail: String,
-}
-
-impl From<Facts> for DecodedFacts {
-    fn from(facts: Facts) -> Self {
-        DecodedFacts {
-            codec: facts.codec,
-            pixel_format: facts.pixel_format,
-            width: facts.width,
-            height: facts.height,
-            sample_aspect_ratio: facts.sample_aspect_ratio,
-            rotation: facts.rotation,
-            color_matrix: facts.color_matrix.to_owned(),
-            color_range: facts.color_range.to_owned(),
-            interlaced: facts.interlaced,
-            fps_bits: facts.fps.to_bits(),
-            frames: facts.frames,
-            frames_header: facts.frames_header,
-            has_b_frames: facts.has_b_frames,
-            signature: facts.signature,
-            orientation: facts.orientation.to_exif(),
-            color_transfer: facts.color_transfer,
-            default_stream: facts.default_stream,
-            part: None,
-            views: facts.views,
-        }
-    }
-}
-
-/// A still that stands for a clip.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Still {
-    /// `png` or `jpeg`.
-    pub codec: String,
-    /// Width in pixels.
-    pub width: u32,
-    /// Height in pixels.
-    pub height: u32,
-    /// One perceptual hash.
-    pub signature: Vec<u64>,
-    /// The view of the picture, packed.
-    #[serde(default, with = "words")]
-    pub views: Option<Vec<u64>>,
-    /// Relative to the output folder.
-    pub image_path: String,
-    /// The chosen face, clipped to the picture.
-    pub face: Option<FaceBox>,
-    /// Faces found; `None` when nobody looked.
-    pub face_count: Option<u32>,
-    /// How the stored picture had to be turned, by EXIF's numbers.
-    #[serde(default = "upright")]
-    pub orientation: u8,
-    /// SHA-256 of the picture file where it is not the still's own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image_sha256: Option<String>,
-}
-
-fn upright() -> u8 {
-    1
-}
-
-/// A saved frame.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SavedFrame {
-    /// The part of the clip.
-    pub segment: Segment,
-    /// The n-th frame out of the decoder, from 0.
-    pub frame: u64,
-    /// The picture, relative to the build's folder.
-    pub image_path: String,
-    /// SHA-256 of the picture file.
-    pub image_sha256: String,
-    /// SHA-256 of the decoded pixels.
-    #[serde(default)]
-    pub pixel_sha256: String,
-    /// Width of the picture in pixels.
-    pub width: u32,
-    /// Height of the picture in pixels.
-    pub height: u32,
-    /// The chosen face.
-    pub face: Option<FaceBox>,
-    /// Faces found; `None` when nobody looked.
-    pub face_count: Option<u32>,
-    /// What the decoder says of the frame.
-    #[serde(default)]
-    pub damage: Damage,
-    /// Which draw of the segment it is, from 0.
-    #[serde(default)]
-    pub draw: u32,
-}
-
-impl ClipResult {
-    /// A clip of which nothing can be used.
-    pub(super) fn rejected(clip_id: &str, code: &str, reason: String) -> Self {
-        ClipResult {
-            clip_id: clip_id.to_owned(),
-            sha256: None,
-            status: ClipStatus::Rejected,
-            code: Some(code.to_owned()),
-            reason: Some(reason),
-            facts: None,
-            samples: Vec::new(),
-            lost: BTreeMap::new(),
-            seconds: BTreeMap::new(),
-            still: None,
-        }
     }
 }
 
@@ -395,6 +176,9 @@ impl FrameSink for FrameSaver<'_> {
 
     fn redraw(&mut self, damaged: &BTreeMap<u64, Damage>) -> Vec<u64> {
         if self.config.keep_damaged {
+            for taken in self.taken.values_mut() {
+                taken.damage = damaged.get(&taken.frame).copied().unwrap_or_default();
+            }
             return Vec::new();
         }
         let mut again = Vec::new();
@@ -462,7 +246,7 @@ impl FrameSink for FrameSaver<'_> {
             height,
             face: faces.as_ref().and_then(|faces| self.chosen(faces, width, height)),
             face_count: faces.map(|f| f.len() as u32),
-            damage: shot.damage(),
+            damage: Damage::None,
             draw,
         };
         self.taken.insert(segment.index, taken);

@@ -5,7 +5,7 @@ use anyhow::Result;
 
 use super::{
     card,
-    clip::{SavedFrame, Still},
+    clip_result::{SavedFrame, Still},
     croissant,
     rows::{sample_order, sort_by_text},
     tables::{Drawn, Fate, Tables},

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::{
     card,
-    clip::{ClipResult, Still},
+    clip_result::{ClipResult, Still},
     inputs::{self, listing_digest},
     journal::Journal,
     merge,

@@ -1,5 +1,10 @@
 //! What the workers of a command are asked, and what they answer.
-use anyhow::Result;
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
 use serde::{de::DeserializeOwned, Deserialize, Serialize};
 
 /// What a worker is asked to do: something about one clip.
@@ -67,4 +72,14 @@ pub(super) trait Work: Sized {
         job: &Self::Job,
         alive: &mut dyn FnMut(),
     ) -> Result<<Self::Job as Job>::Outcome>;
+}
+
+/// A path as workers are told it: they may have another working folder.
+///
+/// # Errors
+/// When there is no working folder.
+pub(super) fn absolute(path: &Path) -> Result<OsString> {
+    std::path::absolute(path)
+        .map(PathBuf::into_os_string)
+        .with_context(|| format!("cannot resolve {}", path.display()))
 }

@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use anyhow::Result;
 
-use super::{clip::ClipResult, lines::Lines};
+use super::{clip_result::ClipResult, lines::Lines};
 use crate::folder::OutputFolder;
 
 /// The journal's name in a build's folder.

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{
     card,
-    clip::ClipResult,
+    clip_result::ClipResult,
     croissant,
     journal::{Journal, Results},
     rows::{self, Parts},

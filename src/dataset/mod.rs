@@ -7,6 +7,7 @@
 mod build;
 mod card;
 mod clip;
+mod clip_result;
 mod croissant;
 mod describe;
 mod diff;
@@ -33,7 +34,7 @@ pub mod withdraw;
 mod worker;
 
 pub use build::{identity, plan, run, shard_identity};
-pub use clip::{ClipResult, DecodedFacts, SavedFrame};
+pub use clip_result::{ClipResult, DecodedFacts, SavedFrame};
 pub use diff::{diff, Comparison, KINDS as DIFFERENCES};
 pub use export::{export, Exported, LAYOUTS};
 pub use import::{import, Asked, Faces};

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 
 use super::{
-    clip::{ClipResult, Lost, SavedFrame},
+    clip_result::{ClipResult, Lost, SavedFrame},
     rules::{Configuration, Rules},
     tables::{Drawn, Fate, Tables},
 };
@@ -125,53 +125,13 @@ fn lost_segment(source: &Source, (segment, lost): (u32, Lost)) -> LedgerEntry {
 
 /// Moves what the row needs out of the clip's result.
 fn clip_row(mut result: Option<&mut ClipResult>, source: &Source) -> Clip {
-    let facts = result.as_mut().and_then(|r| r.facts.take());
-    let fps = facts.as_ref().map(|f| f64::from_bits(f.fps_bits));
-    let frames = facts.as_ref().map(|f| f.frames);
-    let part = facts.as_ref().and_then(|f| f.part);
-    let own_frames = part.map(|(first, end)| end - first).or(frames);
-    let refusal = source.refused.as_ref().map(|r| r.detail.clone());
-    let mut row = Clip {
-        clip_id: source.clip_id.clone(),
-        path: source.shown.clone(),
-        sha256: None,
-        split: source.split.unwrap_or(Split::Train),
-        emotion: source.emotion,
-        codec: None,
-        pixel_format: None,
-        width: facts.as_ref().map(|f| f.width),
-        height: facts.as_ref().map(|f| f.height),
-        sample_aspect_ratio: None,
-        rotation: facts.as_ref().map(|f| f.rotation),
-        color_matrix: None,
-        color_range: None,
-        interlaced: facts.as_ref().map(|f| f.interlaced),
-        fps,
-        frames_decoded: frames,
-        frames_header: facts.as_ref().and_then(|f| f.frames_header),
-        duration_ms: own_frames.zip(fps).map(|(frames, fps)| 1000.0 * frames as f64 / fps),
-        has_b_frames: facts.as_ref().map(|f| f.has_b_frames),
-        status: result.as_ref().map_or(ClipStatus::Rejected, |r| r.status),
-        reason: None,
-        group_id: source.clip_id.clone(),
-        signature: None,
-        orientation: facts.as_ref().map(|f| f.orientation),
-        color_transfer: None,
-        default_stream: facts.as_ref().map(|f| f.default_stream),
-        first_frame: part.map(|(first, _)| first),
-        end_frame: part.map(|(_, end)| end),
-        views: None,
-    };
-    if let Some(facts) = facts {
-        row.codec = Some(facts.codec);
-        row.pixel_format = Some(facts.pixel_format);
-        row.sample_aspect_ratio = facts.sample_aspect_ratio;
-        row.color_matrix = Some(facts.color_matrix);
-        row.color_range = Some(facts.color_range);
-        row.signature = facts.signature;
-        row.color_transfer = facts.color_transfer;
-        row.views = facts.views;
+    let split = source.split.unwrap_or(Split::Train);
+    let mut row = Clip::named(source.clip_id.clone(), source.shown.clone(), split, source.emotion);
+    row.status = result.as_ref().map_or(ClipStatus::Rejected, |r| r.status);
+    if let Some(facts) = result.as_mut().and_then(|r| r.facts.take()) {
+        facts.fill(&mut row);
     }
+    let refusal = source.refused.as_ref().map(|r| r.detail.clone());
     if let Some(still) = result.as_mut().and_then(|r| r.still.as_mut()) {
         row.codec = Some(std::mem::take(&mut still.codec));
         (row.width, row.height) = (Some(still.width), Some(still.height));

@@ -6,7 +6,7 @@ use anyhow::Result;
 use sha2::{Digest, Sha256};
 
 use super::{
-    clip::{SavedFrame, Still},
+    clip_result::{SavedFrame, Still},
     Summary,
 };
 use crate::{

@@ -88,11 +88,6 @@ impl ComputeDevice {
     pub fn short(&self) -> String {
         device_name(self.device)
     }
-
-    /// The model of the processor or GPU.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
 }
 
 impl fmt::Display for ComputeDevice {

@@ -16,6 +16,12 @@ use super::native::checked;
 /// CUDA's version as the driver counts it, which LibTorch 2.11's CUDA part was built for.
 const NEEDED: i32 = 13_000;
 
+/// What brings LibTorch's CUDA part.
+const FETCH: &str = match cfg!(feature = "wheel") {
+    true => "PyTorch was installed without CUDA; pip install --force-reinstall 'torch==2.11.*'",
+    false => "LIBTORCH_PARTS=cuda ./justw build fetches it",
+};
+
 /// What keeps CUDA from being used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
@@ -40,9 +46,7 @@ pub enum Problem {
         count: usize,
     },
     /// LibTorch's CUDA part cannot be opened.
-    #[error(
-        "LibTorch's CUDA part cannot be opened ({0}); LIBTORCH_PARTS=cuda ./justw build fetches it"
-    )]
+    #[error("LibTorch's CUDA part cannot be opened ({0}); {fetch}", fetch = FETCH)]
     NoLibrary(String),
     /// LibTorch does not see what the driver sees.
     #[error("LibTorch finds {0} usable GPUs")]

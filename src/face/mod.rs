@@ -247,7 +247,7 @@ mod tests {
         assert_eq!(of("central"), Some(central));
         assert_eq!(Choice::Central.of(&[], 100, 100), None);
         let error = "biggest".parse::<Choice>().expect_err("unknown").to_string();
-        assert_eq!(error, "choice of face `biggest` is none of highest, largest, central");
+        assert_eq!(error, "unknown choice of face `biggest` (known: highest, largest, central)");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use anyhow::{bail, Context, Result};
 use serde::Serialize;
 
 use crate::{
-    corpus::{is_litter, Content},
+    corpus::{self, is_litter, Content, Sought},
     record::{Emotion, Split},
 };
 
@@ -87,6 +87,14 @@ pub(super) fn scan(root: &Path, set: u8) -> Result<Scan> {
         }
     }
     if scan.items.is_empty() {
+        if corpus::below(root, Sought::Clips).is_ok_and(|clips| !clips.is_empty()) {
+            bail!(
+                "no pictures in {}, but clips: `ncaers build` makes a manifest of them, and `ncaers \
+                 locate STILLS --corpus {}` finds their frames among stills",
+                root.display(),
+                root.display()
+            );
+        }
         bail!("no pictures in {}: expected train/Class/NNNN.png and the like", root.display());
     }
     Ok(scan)

@@ -109,7 +109,10 @@ const SAMPLES: &[(&str, &str)] = &[
     ("face_score", "the detector's confidence, in its own unit"),
     ("face_count", "faces that were found; null when none were looked for"),
     ("detector", "name and settings of the detector; `none` without"),
-    ("damage", "`none`, `concealed` (the decoder filled in what was lost) or `corrupt`"),
+    (
+        "damage",
+        "`none`, `concealed` (the decoder filled in what was lost) or `corrupt`, of the frame or of one that it is predicted from",
+    ),
     (
         "draw",
         "which draw of the segment: 0 the first, more when damaged frames were drawn before; null for stills",

@@ -34,7 +34,8 @@ const LAMBDA_PER_QUANTISER: u32 = 118;
 /// How the pictures are compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Codec {
-    /// MPEG-4 part 2 (the `DivX` family of TV clips), 4:2:0; quality is its quantiser, 1..=31.
+    /// MPEG-4 part 2 (the `DivX` family of TV clips), 4:2:0; quality is its quantiser, 1..=31, or 0 for the
+    /// finest.
     Mpeg4,
     /// H.264 through libx264, 4:2:0; quality is its CRF, 0..=51.
     H264,
@@ -100,7 +101,7 @@ pub struct ClipFormat {
 }
 
 impl Default for ClipFormat {
-    /// MPEG-4, 400x300, 25 fps, key frames every 12, no B-frames, quantiser 4, no sound.
+    /// MPEG-4, 400x300, 25 fps, key frames every 12, no B-frames, finest quantiser, no sound.
     fn default() -> Self {
         ClipFormat {
             codec: Codec::Mpeg4,
@@ -109,7 +110,7 @@ impl Default for ClipFormat {
             fps: (25, 1),
             gop: 12,
             b_frames: 0,
-            quality: 4,
+            quality: 0,
             tone_hz: None,
         }
     }
@@ -197,6 +198,8 @@ pub(super) struct Pictures {
     encoder: encoder::Video,
     scaler: scaling::Context,
     frame_time: Rational,
+    /// In the unit of `LAMBDA_PER_QUANTISER`; 0 where the encoder decides.
+    quantiser: i32,
     count: i64,
 }
 
@@ -208,7 +211,11 @@ impl Pictures {
         let mut track = output.add_stream_with(&encoder)?;
         track.set_time_base(frame_time);
         track.set_avg_frame_rate(frame_time.invert());
-        Ok(Pictures { encoder, scaler: scaler(format)?, frame_time, count: 0 })
+        let quantiser = match format.codec {
+            Codec::Mpeg4 => (format.quality * LAMBDA_PER_QUANTISER) as i32,
+            Codec::H264 | Codec::Ffv1 => 0,
+        };
+        Ok(Pictures { encoder, scaler: scaler(format)?, frame_time, quantiser, count: 0 })
     }
 
     /// Encodes the next picture, which has the format's size.
@@ -220,6 +227,8 @@ impl Pictures {
         let mut converted = frame::Video::empty();
         self.scaler.run(&rgb_frame(picture), &mut converted)?;
         converted.set_pts(Some(self.count));
+        // SAFETY: a field of a frame of ours. An encoder of a fixed quantiser takes it from here.
+        unsafe { (*converted.as_mut_ptr()).quality = self.quantiser };
         self.encoder.send_frame(&converted)?;
         self.count += 1;
         self.write_ready(output)
@@ -343,13 +352,9 @@ fn open_video(format: &ClipFormat, global_header: bool) -> Result<encoder::Video
     video.set_gop(format.gop);
     video.set_max_b_frames(if codec == Codec::Ffv1 { 0 } else { format.b_frames });
     let mut options = Dictionary::new();
-    match codec {
-        Codec::Mpeg4 => video.set_quality((format.quality * LAMBDA_PER_QUANTISER) as usize),
-        Codec::H264 => {
-            options.set("preset", "superfast");
-            options.set("crf", &format.quality.to_string());
-        }
-        Codec::Ffv1 => {}
+    if codec == Codec::H264 {
+        options.set("preset", "superfast");
+        options.set("crf", &format.quality.to_string());
     }
     video.open_with(options).with_context(|| format!("encoder `{}` refused", codec.encoder()))
 }

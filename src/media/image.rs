@@ -132,13 +132,6 @@ pub fn mask(picture: &mut RgbImage, face: FaceBox, value: u8) {
     }
 }
 
-/// The pixels inside `face` (half-open, clipped); `None` when nothing is inside.
-pub fn crop(picture: &RgbImage, face: FaceBox) -> Option<RgbImage> {
-    let b = face.clipped(picture.width(), picture.height())?;
-    let (w, h) = ((b.x2 - b.x1) as u32, (b.y2 - b.y1) as u32);
-    Some(image::imageops::crop_imm(picture, b.x1 as u32, b.y1 as u32, w, h).to_image())
-}
-
 /// `face` widened on every side by `margin` times its width and height, clipped to the picture.
 pub fn widen(face: FaceBox, margin: f64, width: u32, height: u32) -> Option<FaceBox> {
     let dx = (f64::from(face.x2 - face.x1) * margin).round() as i32;

@@ -4,7 +4,7 @@
 //! progressive file that ends between two of its scans gives no warning and is found by its headers.
 use std::{cell::RefCell, collections::BTreeMap};
 
-use turbojpeg::{Decompressor, Error, Image, PixelFormat};
+use turbojpeg::{Colorspace, Decompressor, Error, Image, PixelFormat};
 
 /// The marker that ends a JPEG file.
 const END: [u8; 2] = [0xff, 0xd9];
@@ -40,7 +40,22 @@ pub fn damage(bytes: &[u8]) -> Option<String> {
         decoder.as_mut().and_then(|decoder| complaint(decoder, marked.as_deref().unwrap_or(bytes)))
     })?;
     let is_damage = DAMAGE.iter().any(|known| words.to_lowercase().contains(&known.to_lowercase()));
-    is_damage.then_some(words)
+    (is_damage || is_left_over(&words, bytes)).then_some(words)
+}
+
+/// Whether the complaint is that picture data remain when all pixels are made, which is so where
+/// data before them are broken. What cameras fill the end with says nothing.
+fn is_left_over(words: &str, bytes: &[u8]) -> bool {
+    let Some((before, marker)) = words.split_once(" extraneous bytes before marker ") else {
+        return false;
+    };
+    if !marker.starts_with("0xd9") {
+        return true;
+    }
+    let count = before.rsplit(' ').next().and_then(|count| count.parse::<usize>().ok());
+    let end = bytes.windows(2).rposition(|pair| pair == END).unwrap_or(bytes.len());
+    let rest = count.and_then(|count| bytes.get(end.checked_sub(count)?..end));
+    rest.is_some_and(|rest| rest.iter().any(|byte| !matches!(byte, 0 | 0xff)))
 }
 
 /// What libjpeg has against the data; the first complaint of a picture.
@@ -54,10 +69,15 @@ fn complaint(decoder: &mut Decompressor, bytes: &[u8]) -> Option<String> {
         Err(error) => return told(error),
     };
     let (width, height) = (header.width, header.height);
-    // Grey alone is the cheapest to make; the colours' data are read and checked all the same.
-    let format = PixelFormat::GRAY;
-    let mut pixels = vec![0; width.checked_mul(height)?];
-    let image = Image { pixels: &mut *pixels, width, pitch: width, height, format };
+    // Grey alone is the cheapest to make; the colours' data are read and checked all the same. Of ink
+    // no grey is made.
+    let format = match header.colorspace {
+        Colorspace::CMYK | Colorspace::YCCK => PixelFormat::CMYK,
+        _ => PixelFormat::GRAY,
+    };
+    let pitch = width.checked_mul(format.size())?;
+    let mut pixels = vec![0; pitch.checked_mul(height)?];
+    let image = Image { pixels: &mut *pixels, width, pitch, height, format };
     decoder.decompress(bytes, image).err().and_then(told)
 }
 
@@ -141,12 +161,24 @@ mod tests {
         compressor.compress_to_vec(image).expect("encodes")
     }
 
-    fn kinds() -> [(&'static str, Vec<u8>); 3] {
+    /// Four inks.
+    fn ink(picture: &RgbImage) -> Vec<u8> {
+        let mut compressor = Compressor::new().expect("libjpeg");
+        let (width, height) = (picture.width() as usize, picture.height() as usize);
+        let pixels: Vec<u8> =
+            picture.pixels().flat_map(|p| [p.0[0], p.0[1], p.0[2], 200]).collect();
+        let format = PixelFormat::CMYK;
+        let image = Image { pixels: &*pixels, width, pitch: 4 * width, height, format };
+        compressor.compress_to_vec(image).expect("encodes")
+    }
+
+    fn kinds() -> [(&'static str, Vec<u8>); 4] {
         let picture = picture(3);
         [
             ("baseline", encode_jpeg(&picture, 92).expect("encodes")),
             ("subsampled", encode_thumbnail(&picture, 70).expect("encodes")),
             ("progressive", progressive(&picture)),
+            ("ink", ink(&picture)),
         ]
     }
 
@@ -187,6 +219,10 @@ mod tests {
             cut_out.drain(middle..middle + 500);
             let told = [&zeroed, &cut_out].map(|bytes| damage(bytes).is_some());
             assert!(told.contains(&true), "{kind}: {told:?}");
+            let mut filled = whole[..whole.len() - 2].to_vec();
+            filled.extend([0; 9]);
+            filled.extend(END);
+            assert_eq!(damage(&filled), None, "{kind} with zeros at its end");
         }
         for rubbish in [&b""[..], b"\xff\xd8", b"\xff\xd8\xff\xda\0\x08\x01", b"not a picture"] {
             // Whoever decodes them says so.

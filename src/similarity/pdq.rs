@@ -40,11 +40,13 @@ impl Pdq {
     }
 
     /// 64 hexadecimal digits as in hash lists.
+    #[cfg(test)]
     pub fn hex(self) -> String {
         self.0.iter().map(|word| format!("{word:016x}")).collect()
     }
 
     /// Reads [`Self::hex`].
+    #[cfg(test)]
     pub fn of_hex(text: &str) -> Option<Pdq> {
         let word = |i: usize| u64::from_str_radix(text.get(16 * i..16 * (i + 1))?, 16).ok();
         let plain = text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
@@ -52,6 +54,7 @@ impl Pdq {
     }
 
     /// The bytes, most significant first.
+    #[cfg(test)]
     pub fn bytes(self) -> [u8; 32] {
         let mut bytes = [0; 32];
         let words = bytes.chunks_exact_mut(8).zip(self.0);
@@ -73,6 +76,7 @@ impl Pdq {
 }
 
 /// The hash of interleaved RGB bytes; nothing and quality 0 where a side is below 5 pixels.
+#[cfg(test)]
 pub fn of_rgb(rgb: &[u8], width: usize, height: usize) -> Hashed {
     let luma = |p: &[u8]| {
         let [r, g, b] = [p[0], p[1], p[2]].map(f64::from);

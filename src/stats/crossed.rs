@@ -71,11 +71,6 @@ pub struct Difference {
 }
 
 impl Difference {
-    /// The interval at another confidence, such as 0.9; `None` where nothing varies.
-    pub fn interval_at(&self, confidence: f64) -> Option<Interval> {
-        around(self.difference, self.var, self.df?, confidence, (-1.0, 1.0))
-    }
-
     /// The smallest difference that this many seeds and clusters would have shown with 80 % power
     /// at 5 %, from the standard error found; `None` where nothing varies.
     pub fn detectable(&self) -> Option<f64> {

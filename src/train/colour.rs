@@ -4,37 +4,48 @@ use tch::{Device, Kind, Tensor};
 
 use super::batch::{to_device, AugmentParams};
 
-/// One number per sample as `[N, 1, 1, 1]`.
-fn per_sample(
-    looks: &[AugmentParams],
-    device: Device,
-    get: impl Fn(&AugmentParams) -> f64,
-) -> Result<Tensor> {
-    let values: Vec<f32> = looks.iter().map(|look| get(look) as f32).collect();
-    Ok(to_device(&Tensor::f_from_slice(&values)?, device)?.f_view([-1, 1, 1, 1])?)
+/// Weights of red, green and blue in grey, `[1, 3, 1, 1]`.
+pub(super) fn grey_weights(device: Device) -> Result<Tensor> {
+    let weights = Tensor::f_from_slice(&[0.299f32, 0.587, 0.114])?;
+    Ok(weights.f_to_device(device)?.f_view([1, 3, 1, 1])?)
+}
+
+/// Brightness, contrast, saturation and hue of every sample as `[N, 1, 1, 1]` each, in one copy.
+fn factors(looks: &[AugmentParams], device: Device) -> Result<[Tensor; 4]> {
+    let of = |get: fn(&AugmentParams) -> f64| looks.iter().map(move |look| get(look) as f32);
+    let values: Vec<f32> = of(|look| look.brightness)
+        .chain(of(|look| look.contrast))
+        .chain(of(|look| look.saturation))
+        .chain(of(|look| look.hue))
+        .collect();
+    let all = to_device(&Tensor::f_from_slice(&values)?, device)?.f_view([4, -1, 1, 1, 1])?;
+    let part = |i: i64| -> Result<Tensor> { Ok(all.f_select(0, i)?) };
+    Ok([part(0)?, part(1)?, part(2)?, part(3)?])
 }
 
 /// Brightness, contrast around the mean grey, saturation around the grey picture, hue, in this
 /// order and clipped to 0..=1, as torchvision's transforms (grey = .299 R + .587 G + .114 B).
-pub(super) fn recoloured(mut x: Tensor, looks: &[AugmentParams]) -> Result<Tensor> {
-    let device = x.device();
+pub(super) fn recoloured(
+    mut x: Tensor,
+    looks: &[AugmentParams],
+    grey_weights: &Tensor,
+) -> Result<Tensor> {
     let grey = |x: &Tensor| -> Result<Tensor> {
-        let weights = to_device(&Tensor::f_from_slice(&[0.299f32, 0.587, 0.114])?, device)?;
-        let weighted = x.f_mul(&weights.f_view([1, 3, 1, 1])?)?;
+        let weighted = x.f_mul(grey_weights)?;
         Ok(weighted.f_sum_dim_intlist([1].as_slice(), true, Kind::Float)?)
     };
-    let factor = |get: fn(&AugmentParams) -> f64| per_sample(looks, device, get);
-    x = x.f_mul_(&factor(|l| l.brightness)?)?.f_clamp_(0.0, 1.0)?;
+    let [brightness, contrast, saturation, hue] = factors(looks, x.device())?;
+    x = x.f_mul_(&brightness)?.f_clamp_(0.0, 1.0)?;
     let middle = grey(&x)?.f_mean_dim([1, 2, 3].as_slice(), true, Kind::Float)?;
-    x = x.f_sub_(&middle)?.f_mul_(&factor(|l| l.contrast)?)?.f_add_(&middle)?;
+    x = x.f_sub_(&middle)?.f_mul_(&contrast)?.f_add_(&middle)?;
     x = x.f_clamp_(0.0, 1.0)?;
     if looks.iter().any(|look| look.saturation != 1.0) {
         let grey = grey(&x)?;
-        x = x.f_sub_(&grey)?.f_mul_(&factor(|l| l.saturation)?)?.f_add_(&grey)?;
+        x = x.f_sub_(&grey)?.f_mul_(&saturation)?.f_add_(&grey)?;
         x = x.f_clamp_(0.0, 1.0)?;
     }
     match looks.iter().any(|look| look.hue != 0.0) {
-        true => shift_hue(&x, &factor(|l| l.hue)?),
+        true => shift_hue(&x, &hue),
         false => Ok(x),
     }
 }
@@ -100,7 +111,8 @@ mod tests {
     fn neutral_colour_factors_change_nothing() {
         let x = Tensor::rand([2, 3, 4, 4], (Kind::Float, Device::Cpu));
         let looks = [plain(); 2];
-        let same = recoloured(x.copy(), &looks).expect("recolours");
+        let weights = grey_weights(Device::Cpu).expect("weights");
+        let same = recoloured(x.copy(), &looks, &weights).expect("recolours");
         assert!((same - x).abs().max().double_value(&[]) < 1e-6);
     }
 }

@@ -61,7 +61,7 @@ pub use schedule::Schedule;
 #[cfg(feature = "torch")]
 pub use self::{
     faces::{FaceAnswer, FacePixels, FaceReader},
-    fit::{fit, Interrupted, Plan},
+    fit::{fit, Interrupted, Plan, WORKSPACE},
     memory::keep_memory,
     network::Network,
     optimizer::{Optimizer, Rule},

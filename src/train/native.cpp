@@ -14,6 +14,12 @@
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros_like.h>
+#include <c10/core/CPUAllocator.h>
+
+#ifdef __linux__
+#include <sys/mman.h>
+#include <unistd.h>
+#endif
 
 #include <cstdlib>
 #include <cstring>
@@ -62,9 +68,46 @@ List gradients(const List &parameters) {
   }
   return all;
 }
+
+// LibTorch's allocator, with huge pages asked for where a piece is large enough to hold one. LibTorch
+// does so itself where THP_MEM_ALLOC_ENABLE says so, but the environment of a process with threads
+// cannot be changed.
+struct HugePages final : c10::Allocator {
+  c10::Allocator *own = c10::GetCPUAllocator();
+
+  c10::DataPtr allocate(size_t n) override {
+    auto data = own->allocate(n);
+#ifdef __linux__
+    constexpr size_t huge = size_t{2} << 20;
+    if (n >= huge) {
+      static const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+      const auto start = reinterpret_cast<uintptr_t>(data.get());
+      const auto first = (start + page - 1) / page * page, end = (start + n) / page * page;
+      // A wish: where the kernel does not grant it, the pages are small.
+      (void)madvise(reinterpret_cast<void *>(first), end - first, MADV_HUGEPAGE);
+    }
+#endif
+    return data;
+  }
+
+  bool is_simple_data_ptr(const c10::DataPtr &data) const override {
+    return own->is_simple_data_ptr(data);
+  }
+  c10::DeleterFnPtr raw_deleter() const override { return own->raw_deleter(); }
+  void copy_data(void *to, const void *from, size_t n) const override { own->copy_data(to, from, n); }
+};
 } // namespace
 
 extern "C" {
+// Asks for huge pages from now on. Call it while no other thread allocates tensors; it works once.
+char *ncaers_huge_pages() {
+  return guarded([] {
+    // Never destroyed: tensors may be made while the program ends.
+    static auto *pages = new HugePages;
+    c10::SetCPUAllocator(pages);
+  });
+}
+
 char *ncaers_clear_gradients(at::Tensor *const *parameters, int64_t n) {
   return guarded([&] {
     for (int64_t i = 0; i < n; ++i) parameters[i]->mutable_grad() = at::Tensor();

@@ -41,6 +41,7 @@ extern "C" {
     fn ncaers_zero_gradients(parameters: List, n: i64) -> *mut c_char;
     fn ncaers_take_gradients(originals: List, copies: List, n: i64) -> *mut c_char;
     fn ncaers_deterministic(on: bool) -> *mut c_char;
+    fn ncaers_huge_pages() -> *mut c_char;
     fn ncaers_pinned(out: *mut *mut C_tensor, x: *const C_tensor) -> *mut c_char;
 }
 
@@ -188,6 +189,13 @@ pub(super) fn pinned(tensor: &Tensor) -> Result<Tensor> {
         checked(ncaers_pinned(&mut out, tensor.as_ptr()))?;
         Ok(Tensor::from_ptr(out))
     }
+}
+
+/// Has LibTorch ask the kernel for huge pages in its large tensors on the CPU from now on.
+pub(super) fn huge_pages() -> Result<()> {
+    // SAFETY: sets LibTorch's allocator, a pointer that other threads read as it is or was; both
+    // allocators give memory that either frees.
+    checked(unsafe { ncaers_huge_pages() })
 }
 
 /// Refuses operations whose result depends on timing.

@@ -88,6 +88,11 @@ impl Recording {
         self.batch.is_like(batch)
     }
 
+    /// Whether the step is launched as one.
+    pub fn is_recorded(&self) -> bool {
+        self.state == State::Recorded
+    }
+
     /// Why steps are not recorded, where that was tried in vain.
     pub fn given_up(&self) -> Option<&str> {
         match &self.state {

@@ -56,6 +56,11 @@ pub struct Speed {
     pub launches_per_step: u64,
     /// All calls of LibTorch's operations in a step.
     pub calls_per_step: u64,
+    /// Whether the steps were recorded ones at the end.
+    pub recorded: bool,
+    /// Why they were not, where that was tried in vain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_recorded: Option<String>,
     /// Largest resident memory of the process in MiB.
     pub peak_memory_mib: u64,
 }
@@ -107,6 +112,8 @@ pub fn speed(model: &ModelConfig, train: &TrainConfig, steps: u32) -> Result<Spe
         device: machine.to_string(),
         launches_per_step: calls.launching(),
         calls_per_step: calls.all(),
+        recorded: bench.stepper.is_recorded(),
+        not_recorded: bench.stepper.given_up(),
         peak_memory_mib: peak_memory_mib(),
     })
 }

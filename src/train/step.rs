@@ -111,6 +111,11 @@ impl Stepper {
         })
     }
 
+    /// Whether the last step was a recorded one, but for a batch of another size.
+    pub fn is_recorded(&self) -> bool {
+        self.recording.as_ref().is_some_and(Recording::is_recorded)
+    }
+
     /// Why steps are not recorded, where that was tried in vain; told once.
     pub fn given_up(&mut self) -> Option<String> {
         let reason = self.recording.as_ref()?.given_up()?.to_owned();

@@ -173,6 +173,7 @@ fn a_recorded_step_is_the_step() {
         assert_eq!(recorded.losses(9), expected, "{precision} {optimizer:?}");
         // Three steps warm up, and the small batch is launched by itself.
         assert_eq!(REPLAYS.get(), 5);
+        assert!(recorded.stepper.is_recorded() && !eager.stepper.is_recorded());
         assert_eq!(apart(&eager.network, &recorded.network), 0.0);
         let [a, b] = [&eager, &recorded].map(|trial| trial.stepper.optimizer.state());
         assert!(a.iter().all(|(name, tensor)| *tensor == b[name]));
@@ -231,6 +232,7 @@ fn a_step_launches_no_more_than_it_may() {
     for (precision, most) in [(Precision::Fp32, 170), (Precision::Bf16, 195)] {
         let (layers, few) = (calls_of(precision, Way::Layers), calls_of(precision, Way::Few));
         let launching = few.launching();
+        println!("{precision}: {} launching operations, {launching} with few", layers.launching());
         assert!(launching <= most, "{precision}: {launching} launching operations: {few:?}");
         assert!(launching < layers.launching());
     }

@@ -174,7 +174,11 @@ fn from_zip(bytes: &[u8], key: Option<&str>) -> Result<FileTensors, Fault> {
         ));
     }
     let main = archive.file_names().find(|name| name.ends_with("/data.pkl")).map(str::to_owned);
-    let main = main.ok_or_else(|| Fault::damaged("a zip without data.pkl"))?;
+    let main = main.ok_or_else(|| {
+        Fault::Without(
+            "a zip file without data.pkl, such as NumPy's, and no file of PyTorch".into(),
+        )
+    })?;
     let root = main.trim_end_matches("data.pkl").to_owned();
     // The record says which byte order the storages have; files before it are little-endian.
     if let Ok(order) = entry(&mut archive, &format!("{root}byteorder"), 16) {
@@ -205,7 +209,9 @@ fn entry(
     let file = archive.by_name(name).map_err(|error| Fault::damaged(format!("{name}: {error}")))?;
     // PyTorch never compresses, so whatever is larger inside than outside was made to do harm.
     if file.size() != file.compressed_size() {
-        return Err(Fault::damaged(format!("{name} is compressed")));
+        return Err(Fault::Without(format!(
+            "{name} is compressed, which no file of PyTorch is; unpack it and save it with `torch.save`"
+        )));
     }
     let mut bytes = Vec::new();
     file.take(limit)

@@ -12,7 +12,7 @@ use ncaers::{
         similarity::hash::{hash, luma, Thumbnail, SETTINGS},
     },
     manifest::{Manifest, Meta},
-    record::{Clip, ClipStatus, Sample},
+    record::{Clip, Sample},
 };
 use rooms::{column, json, room, save, shot, stderr};
 use serde_json::Value;
@@ -64,35 +64,15 @@ impl Set {
     fn clip(mut self, id: &str, fps: Option<f64>, signature: &[u64]) -> Self {
         let parts: Vec<&str> = id.split('/').collect();
         self.manifest.clips.push(Clip {
-            clip_id: id.to_string(),
-            path: format!("{id}.avi"),
             sha256: Some(format!("of {id}")),
-            split: parts[0].parse().unwrap(),
-            emotion: parts[1].parse().unwrap(),
-            codec: None,
-            pixel_format: None,
-            width: None,
-            height: None,
-            sample_aspect_ratio: None,
-            rotation: None,
-            color_matrix: None,
-            color_range: None,
-            interlaced: None,
             fps,
-            frames_decoded: None,
-            frames_header: None,
-            duration_ms: None,
-            has_b_frames: None,
-            status: ClipStatus::Ok,
-            reason: None,
-            group_id: id.to_string(),
             signature: Some(signature.to_vec()),
-            orientation: None,
-            color_transfer: None,
-            default_stream: None,
-            first_frame: None,
-            end_frame: None,
-            views: None,
+            ..Clip::named(
+                id.into(),
+                format!("{id}.avi"),
+                parts[0].parse().unwrap(),
+                parts[1].parse().unwrap(),
+            )
         });
         self
     }

@@ -10,6 +10,9 @@ use crate::common::ncaers;
 fn driver(folder: &Path, version: u32, init: u32, gpus: u32) {
     let source = format!(
         r#"
+#include <stdio.h>
+#include <stdlib.h>
+static char said[256];
 int cuInit(unsigned flags) {{ return {init}; }}
 int cuDriverGetVersion(int *version) {{ *version = {version}; return 0; }}
 int cuDeviceGetCount(int *count) {{ *count = {gpus}; return 0; }}
@@ -19,7 +22,12 @@ int cuDeviceGetName(char *name, int length, int device) {{
   for (int i = 0; i < length; ++i) if (!(name[i] = text[i])) break;
   return 0;
 }}
-int cuGetErrorString(int code, const char **text) {{ *text = "forward compatibility was tried"; return 0; }}
+int cuGetErrorString(int code, const char **text) {{
+  const char *workspace = getenv("CUBLAS_WORKSPACE_CONFIG");
+  snprintf(said, sizeof said, "forward compatibility was tried, workspace %s", workspace ? workspace : "unset");
+  *text = said;
+  return 0;
+}}
 "#
     );
     let file = folder.join("driver.c");
@@ -32,11 +40,16 @@ int cuGetErrorString(int code, const char **text) {{ *text = "forward compatibil
 
 /// What a step of training on `device` says where that driver is.
 fn said(driver: &Path, device: &str) -> (bool, String) {
+    told(driver, &["--device", device])
+}
+
+/// The same with these words.
+fn told(driver: &Path, more: &[&str]) -> (bool, String) {
     let words = ["bench", "train", "--batch", "2", "--steps", "1", "--threads", "1"];
-    let small = ["--set", "model.widths=[4, 4, 4, 4, 8]", "--device", device];
+    let small = ["--set", "model.widths=[4, 4, 4, 4, 8]"];
     let mut command = ncaers();
-    command.args(words).args(small).env("LD_LIBRARY_PATH", driver);
-    command.env_remove("CUDA_VISIBLE_DEVICES");
+    command.args(words).args(small).args(more).env("LD_LIBRARY_PATH", driver);
+    command.env_remove("CUDA_VISIBLE_DEVICES").env_remove("CUBLAS_WORKSPACE_CONFIG");
     let out = command.output().unwrap();
     let text = [&out.stdout[..], &out.stderr].map(String::from_utf8_lossy).concat();
     (out.status.success(), text)
@@ -77,6 +90,25 @@ fn what_keeps_cuda_from_being_used_is_said() {
     driver(folder.path(), 13_000, 0, 2);
     let (_, text) = said(folder.path(), "cuda:5");
     assert!(text.contains("there is no GPU 5, the last is 1"), "{text}");
+}
+
+#[test]
+fn a_run_that_must_repeat_on_a_gpu_starts_with_what_cuda_reads() {
+    if has_gpu() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    driver(folder.path(), 13_000, 804, 1);
+    let repeats = ["--set", "train.deterministic=true"];
+    let (ok, text) = told(folder.path(), &[&repeats[..], &["--device", "cuda"]].concat());
+    assert!(!ok && text.contains("workspace :4096:8"), "{text}");
+    let (ok, text) = told(folder.path(), &["--device", "cuda"]);
+    assert!(!ok && text.contains("workspace unset"), "{text}");
+    // On the CPU nothing is needed, and what may be either goes on there.
+    for device in ["cpu", "auto"] {
+        let (ok, text) = told(folder.path(), &[&repeats[..], &["--device", device]].concat());
+        assert!(ok && text.contains("images/s"), "{text}");
+    }
 }
 
 #[test]

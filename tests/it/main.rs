@@ -18,6 +18,7 @@ mod build_rows;
 mod common;
 mod compare;
 mod completions;
+mod damaged_clips;
 mod decode;
 mod demo_corpus;
 mod devices;

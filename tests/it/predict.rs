@@ -2,7 +2,11 @@
 #![cfg(feature = "torch")]
 
 use crate::common::runs;
-use ncaers::{manifest::Manifest, record::Split, runs::RunFolder};
+use ncaers::{
+    manifest::{self, Manifest},
+    record::Split,
+    runs::RunFolder,
+};
 use runs::{refusal, World};
 
 #[test]
@@ -29,6 +33,26 @@ fn answers_agree_with_what_was_selected() {
         maps.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
     for map in values.chunks_exact(49) {
         assert!((map.iter().sum::<f32>() - 1.0).abs() < 1e-4);
+    }
+}
+
+#[test]
+fn what_was_predicted_elsewhere_is_predicted_anew() {
+    let world = World::new();
+    world.train("r", &["--set", "train.epochs=1"]).assert().success();
+    world.predict("r", "val").assert().success();
+    let folder = RunFolder::new(&world.path("r"));
+    let (rows, meta) = folder.predictions(Split::Val).unwrap();
+    let here = world.bytes("r/predictions-val.parquet");
+    for (key, value) in [("device", "NVIDIA H100 80GB HBM3"), ("precision", "bf16")] {
+        let mut elsewhere = meta.clone();
+        assert!(elsewhere.insert(key.into(), value.into()).is_some(), "{key} is recorded");
+        let path = folder.predictions_path(Split::Val);
+        manifest::write_predictions(&path, &rows, &elsewhere).unwrap();
+        let again = world.predict("r", "val").assert().success();
+        let said = String::from_utf8_lossy(&again.get_output().stdout).into_owned();
+        assert!(said.contains("written"), "{said}");
+        assert!(world.bytes("r/predictions-val.parquet") == here, "{key}");
     }
 }
 

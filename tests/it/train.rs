@@ -88,6 +88,23 @@ fn killed_anywhere_and_resumed_ends_in_the_same_bytes() {
     }
 }
 
+/// Whoever reads the messages goes away, as behind `| head -2` or a terminal that is closed.
+#[test]
+fn training_goes_on_when_nobody_reads_its_messages() {
+    let world = World::new();
+    world.train("whole", &LONGER).assert().success();
+    let (mut child, mut lines) = world.start("alone", &LONGER);
+    assert!(reaches(&mut lines, "face 1/2"));
+    drop(lines);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    for file in FILES {
+        assert!(
+            world.bytes(&format!("whole/{file}")) == world.bytes(&format!("alone/{file}")),
+            "{file}"
+        );
+    }
+}
+
 #[test]
 fn an_interrupt_saves_in_the_middle_of_an_epoch_and_says_how_to_go_on() {
     let world = World::new();

@@ -4,7 +4,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use serde_json::json;
 
-use crate::{cli::Done, experiment::Experiment, train};
+use crate::{
+    cli::{environment, Done},
+    experiment::Experiment,
+    train,
+};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -14,7 +18,7 @@ pub(super) struct Args {
     /// Samples per step
     #[arg(long, default_value_t = 32)]
     batch: u32,
-    /// fp32 or bf16
+    /// fp32, tf32 (the same on the CPU) or bf16
     #[arg(long, default_value = "fp32")]
     precision: String,
     /// Steps to measure, in five windows
@@ -51,6 +55,7 @@ pub(super) fn run(args: &Args) -> Result<Done> {
         },
     });
     let experiment = Experiment::of(given, &args.set)?;
+    environment::prepare(&experiment.train)?;
     if let Some(pack) = &args.pack {
         return epochs(args, &experiment, pack);
     }

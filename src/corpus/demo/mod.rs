@@ -175,7 +175,7 @@ fn format_of(plan: &ClipPlan) -> ClipFormat {
         fps: show.fps,
         gop: 50,
         b_frames: show.b_frames,
-        quality: 4,
+        quality: 0,
         tone_hz: Some(180.0 + 20.0 * f64::from(plan.emotion.label())),
     }
 }

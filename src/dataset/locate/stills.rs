@@ -73,12 +73,12 @@ impl Listed {
 /// # Errors
 /// When `root` is neither or holds no picture.
 pub(super) fn list(root: &Path) -> Result<Listed> {
-    let found = fs::metadata(root).with_context(|| format!("no stills at {}", root.display()))?;
+    ensure!(root.exists(), "no stills at {}", root.display());
     let folder = manifest::folder_of(root);
     let mut stills = if folder.join("samples.parquet").is_file() {
         of_manifest(&folder)?
     } else {
-        ensure!(found.is_dir(), "{} is neither a folder nor a manifest", root.display());
+        ensure!(root.is_dir(), "{} is neither a folder nor a manifest", root.display());
         of_folder(root)?
     };
     stills.sort_by(|a, b| a.shown.cmp(&b.shown));
@@ -100,32 +100,17 @@ fn of_manifest(folder: &Path) -> Result<Vec<Still>> {
 }
 
 fn of_folder(root: &Path) -> Result<Vec<Still>> {
-    let mut stills = Vec::new();
-    let mut folders = vec![PathBuf::new()];
-    while let Some(folder) = folders.pop() {
-        let at = root.join(&folder);
-        let failed = || format!("cannot list {}", at.display());
-        for entry in fs::read_dir(&at).with_context(failed)? {
-            let entry = entry.with_context(failed)?;
-            let path = folder.join(entry.file_name());
-            match entry.file_type() {
-                Ok(kind) if kind.is_dir() => folders.push(path),
-                Ok(_) if corpus::is_picture(&path) => {
-                    let parts: Vec<String> = folder
-                        .components()
-                        .map(|c| c.as_os_str().to_string_lossy().into_owned())
-                        .collect();
-                    stills.push(Still {
-                        split: parts.iter().find_map(|part| part.parse().ok()),
-                        label: parts.iter().rev().find_map(|part| part.parse().ok()),
-                        ..unread(corpus::shown_path(&path), &root.join(&path))?
-                    });
-                }
-                _ => {}
-            }
-        }
-    }
-    Ok(stills)
+    let still = |path: PathBuf| -> Result<Still> {
+        let folders = path.parent().into_iter().flat_map(Path::components);
+        let parts: Vec<String> =
+            folders.map(|c| c.as_os_str().to_string_lossy().into_owned()).collect();
+        Ok(Still {
+            split: parts.iter().find_map(|part| part.parse().ok()),
+            label: parts.iter().rev().find_map(|part| part.parse().ok()),
+            ..unread(corpus::shown_path(&path), &root.join(&path))?
+        })
+    };
+    corpus::below(root, corpus::Sought::Stills)?.into_iter().map(still).collect()
 }
 
 fn unread(shown: String, path: &Path) -> Result<Still> {

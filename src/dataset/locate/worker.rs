@@ -3,7 +3,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     ffi::OsString,
     fs::File,
-    path::{Path, PathBuf},
+    path::PathBuf,
     rc::Rc,
 };
 
@@ -44,12 +44,7 @@ pub(in crate::dataset) struct Setup {
 
 impl Setup {
     pub(super) fn new(options: &Options, stills: &Stills) -> Result<Self> {
-        let absolute = |path: &Path| {
-            std::path::absolute(path)
-                .map(PathBuf::into_os_string)
-                .with_context(|| format!("cannot resolve {}", path.display()))
-        };
-        let (corpus, out) = (absolute(&options.corpus)?, absolute(&options.out)?);
+        let (corpus, out) = (job::absolute(&options.corpus)?, job::absolute(&options.out)?);
         Ok(Setup { corpus, out, stills: stills.all.len() })
     }
 }

@@ -13,10 +13,10 @@ use super::{
 };
 use crate::{
     corpus,
-    dataset::{describe::describe, recipe, tables, DecodedFacts},
+    dataset::{describe::describe, recipe, tables},
     folder::OutputFolder,
     manifest::{self, PixelDigest, Recipe},
-    record::{Clip, ClipStatus, LedgerEntry, LedgerKind, Sample},
+    record::{Clip, LedgerEntry, LedgerKind, Sample},
 };
 
 /// Writes the folder's files beside the pictures.
@@ -170,7 +170,7 @@ fn clips(
                 Some(facts) if file.known == Known::Digest && clip.fps.is_some() => {
                     clip.views = facts.views.clone().filter(|_| clip.first_frame.is_none());
                 }
-                Some(facts) => clip.take(facts),
+                Some(facts) => facts.clone().fill(clip),
                 None => {}
             }
         }
@@ -180,64 +180,11 @@ fn clips(
 
 /// A clip of which the recipe gives nothing but its name.
 fn unknown(row: &manifest::RecipeRow) -> Clip {
+    let sample = &row.sample;
+    let (id, path) = (sample.clip_id.clone(), row.clip_path.clone());
     Clip {
-        clip_id: row.sample.clip_id.clone(),
-        path: row.clip_path.clone(),
         sha256: Some(row.clip_sha256.clone()).filter(|d| d.len() == 64),
-        split: row.sample.split,
-        emotion: row.sample.emotion,
-        codec: None,
-        pixel_format: None,
-        width: None,
-        height: None,
-        sample_aspect_ratio: None,
-        rotation: None,
-        color_matrix: None,
-        color_range: None,
-        interlaced: None,
-        fps: None,
-        frames_decoded: None,
-        frames_header: None,
-        duration_ms: None,
-        has_b_frames: None,
-        status: ClipStatus::Ok,
-        reason: None,
-        group_id: row.sample.group_id.clone(),
-        signature: None,
-        orientation: None,
-        color_transfer: None,
-        default_stream: None,
-        first_frame: None,
-        end_frame: None,
-        views: None,
-    }
-}
-
-/// Facts taken over into a row.
-trait Take {
-    fn take(&mut self, facts: &DecodedFacts);
-}
-
-impl Take for Clip {
-    fn take(&mut self, facts: &DecodedFacts) {
-        let fps = f64::from_bits(facts.fps_bits);
-        self.codec = Some(facts.codec.clone());
-        self.pixel_format = Some(facts.pixel_format.clone());
-        (self.width, self.height) = (Some(facts.width), Some(facts.height));
-        self.sample_aspect_ratio = facts.sample_aspect_ratio.clone();
-        self.rotation = Some(facts.rotation);
-        self.color_matrix = Some(facts.color_matrix.clone());
-        self.color_range = Some(facts.color_range.clone());
-        self.interlaced = Some(facts.interlaced);
-        self.fps = Some(fps);
-        self.frames_decoded = Some(facts.frames);
-        self.frames_header = facts.frames_header;
-        self.duration_ms = Some(1000.0 * facts.frames as f64 / fps);
-        self.has_b_frames = Some(facts.has_b_frames);
-        self.signature = facts.signature.clone();
-        self.orientation = Some(facts.orientation);
-        self.color_transfer = facts.color_transfer.clone();
-        self.default_stream = Some(facts.default_stream);
-        self.views = facts.views.clone();
+        group_id: sample.group_id.clone(),
+        ..Clip::named(id, path, sample.split, sample.emotion)
     }
 }

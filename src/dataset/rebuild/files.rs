@@ -23,7 +23,7 @@ use crate::{
     similarity,
 };
 
-/// The files of a corpus folder that are named like clips.
+/// The clips of a corpus folder.
 pub(super) struct Files {
     /// Below the folder, in order, with their sizes.
     paths: Vec<(OsString, u64)>,
@@ -38,32 +38,18 @@ impl Files {
     }
 }
 
-/// Lists the files below `root` at any depth; folders behind links are not entered.
+/// Lists the clips below `root`, wherever and whatever their names.
 ///
 /// # Errors
-/// When `root` is no folder or holds no file that is named like a clip.
+/// When `root` is no folder or holds no clip.
 pub(super) fn list(root: &Path) -> Result<Files> {
-    let found = fs::metadata(root).with_context(|| format!("no corpus at {}", root.display()))?;
-    ensure!(found.is_dir(), "corpus {} is not a folder", root.display());
-    let mut paths = Vec::new();
-    let mut folders = vec![PathBuf::new()];
-    while let Some(folder) = folders.pop() {
-        let at = root.join(&folder);
-        let failed = || format!("cannot list {}", at.display());
-        for entry in fs::read_dir(&at).with_context(failed)? {
-            let entry = entry.with_context(failed)?;
-            let path = folder.join(entry.file_name());
-            match entry.file_type() {
-                Ok(kind) if kind.is_dir() => folders.push(path),
-                Ok(_) if corpus::is_clip(&path) => {
-                    let regular = fs::metadata(root.join(&path)).ok().filter(|m| m.is_file());
-                    paths.extend(regular.map(|m| (path.into_os_string(), m.len())));
-                }
-                _ => {}
-            }
-        }
-    }
-    paths.sort();
+    let failed = || format!("no corpus at {}", root.display());
+    let size = |path: PathBuf| {
+        let regular = fs::metadata(root.join(&path)).ok().filter(|m| m.is_file())?;
+        Some((path.into_os_string(), regular.len()))
+    };
+    let found = corpus::below(root, corpus::Sought::Clips).with_context(failed)?;
+    let paths: Vec<_> = found.into_iter().filter_map(size).collect();
     ensure!(!paths.is_empty(), "no clip below {}", root.display());
     Ok(Files { paths })
 }

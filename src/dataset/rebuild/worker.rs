@@ -1,11 +1,7 @@
 //! The listed frames of one clip in a worker process: decoded, compared with the recipe, saved.
-use std::{
-    collections::BTreeMap,
-    ffi::OsString,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, ffi::OsString, path::Path};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -47,12 +43,7 @@ pub(in crate::dataset) struct Setup {
 
 impl Setup {
     pub(super) fn new(options: &Options, recipe: &Recipe) -> Result<Self> {
-        let absolute = |path: &Path| {
-            std::path::absolute(path)
-                .map(PathBuf::into_os_string)
-                .with_context(|| format!("cannot resolve {}", path.display()))
-        };
-        let (corpus, out) = (absolute(&options.corpus)?, absolute(&options.out)?);
+        let (corpus, out) = (job::absolute(&options.corpus)?, job::absolute(&options.out)?);
         let text = recipe.meta.get("configuration");
         let configuration = text.and_then(|t| serde_json::from_str::<Configuration>(t).ok());
         let (format, quality) = match configuration {

@@ -1,7 +1,7 @@
 //! A recipe as text: metadata as JSON behind `#` in the first line, then CSV.
 //!
 //! Digests are cut to their first 128 bits, and what follows from something else is left empty: a
-//! sample_id that is the clip's and the part's, a group_id that is the clip_id.
+//! sample_id that is the clip's and the part's, a group_id that is the clip_id, no damage, the first draw.
 use std::io::Write;
 
 use anyhow::{bail, ensure, Context, Result};
@@ -15,7 +15,7 @@ use crate::{
     sampling,
 };
 
-const HEADER: [&str; 19] = [
+const HEADER: [&str; 21] = [
     "sample_id",
     "clip_id",
     "segment",
@@ -35,6 +35,8 @@ const HEADER: [&str; 19] = [
     "clip_sha256",
     "pixel_sha256",
     "image_sha256",
+    "damage",
+    "draw",
 ];
 
 /// The recipe's samples as text.
@@ -80,6 +82,8 @@ fn record(row: &RecipeRow) -> Vec<String> {
         short(&row.clip_sha256),
         row.pixel_sha256.as_deref().map_or_else(String::new, short),
         short(&s.image_sha256),
+        unless(s.damage == Damage::None, s.damage.name()),
+        unless(s.draw.unwrap_or_default() == 0, &s.draw.unwrap_or_default().to_string()),
     ]
 }
 
@@ -171,8 +175,14 @@ fn row(record: &csv::StringRecord, format: ImageFormat, detector: &str) -> Resul
         face: face(record)?,
         face_count: number(record, 14)?,
         detector: detector.to_owned(),
-        damage: Damage::None,
-        draw: segment.map(|_| 0),
+        damage: match text(19) {
+            "" => Damage::None,
+            name => name.parse().context("damage")?,
+        },
+        draw: match segment {
+            Some(_) => Some(number(record, 20)?.unwrap_or_default()),
+            None => None,
+        },
     };
     let pixel_sha256 = Some(text(17)).filter(|t| !t.is_empty()).map(str::to_owned);
     Ok(RecipeRow {

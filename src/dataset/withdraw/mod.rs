@@ -8,9 +8,11 @@ use std::{
 use anyhow::{ensure, Context, Result};
 use serde::Serialize;
 
+use super::{clip::image_path, ImageFormat};
 use crate::{
     folder::OutputFolder,
     manifest::{self, Manifest},
+    record::{LedgerEntry, LedgerKind, WITHDRAWN},
 };
 
 mod manifests;
@@ -18,6 +20,9 @@ mod mention;
 mod others;
 
 use mention::Mention;
+
+/// Parts of a clip whose pictures are known by name without their rows: three minutes.
+const GUESSED: u32 = 64;
 
 /// What went from a folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -42,10 +47,20 @@ pub fn withdraw(clips: &[String], from: &[PathBuf]) -> Result<BTreeMap<PathBuf, 
     ensure!(!clips.is_empty(), "no clip is named");
     // What pictures of them are called is known where their rows are.
     let mut mention = Mention::of(&clips);
+    let mut there: BTreeSet<String> = BTreeSet::new();
     for folder in from.iter().filter(|f| f.join("samples.parquet").is_file()) {
-        let data = Manifest::read(folder)?;
-        let gone = data.samples.iter().filter(|s| clips.contains(&s.clip_id));
-        gone.for_each(|s| mention.add_picture(&s.image_path));
+        for sample in Manifest::read(folder)?.samples {
+            if clips.contains(&sample.clip_id) {
+                mention.add_picture(&sample.image_path);
+                there.insert(sample.clip_id);
+            }
+        }
+    }
+    // Elsewhere it follows from the clip's id, as after a withdrawal that was interrupted.
+    for clip in clips.difference(&there) {
+        (0..GUESSED).for_each(|part| {
+            mention.add_picture(&image_path(clip, part, ImageFormat::Jpeg));
+        });
     }
     let mut removed = BTreeMap::new();
     for path in from {
@@ -79,7 +94,12 @@ fn one(clips: &BTreeSet<String>, mention: &Mention, folder: &OutputFolder) -> Re
 pub fn meant(words: &[String], groups: Option<&Path>, from: &[PathBuf]) -> Result<Vec<String>> {
     let mut known: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for folder in from.iter().filter(|f| f.join("samples.parquet").is_file()) {
-        for clip in Manifest::read(folder)?.clips {
+        let data = Manifest::read(folder)?;
+        let gone = |e: &LedgerEntry| e.kind == LedgerKind::Clip && e.reason == WITHDRAWN;
+        for entry in data.ledger.into_iter().filter(gone) {
+            known.entry(entry.id.clone()).or_default().insert(entry.id);
+        }
+        for clip in data.clips {
             known.entry(clip.path.clone()).or_default().insert(clip.clip_id.clone());
             known.entry(clip.clip_id.clone()).or_default().insert(clip.clip_id);
         }

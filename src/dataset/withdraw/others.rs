@@ -13,8 +13,10 @@ use crate::{folder::OutputFolder, manifest};
 
 /// Lists that are read by lines; a line that names a clip goes.
 const LISTS: [&str; 4] = ["csv", "tsv", "jsonl", "txt"];
-/// Endings of pictures, which are removed by their names.
-const PICTURES: [&str; 3] = ["jpg", "jpeg", "png"];
+/// Endings of pictures and videos, which are removed by their names.
+const PICTURES: [&str; 6] = ["jpg", "jpeg", "png", "webp", "mp4", "mkv"];
+/// Endings of what a page shows: numbered pictures and drawings, whose names tell nothing.
+const SHOWN: [&str; 6] = ["jpg", "jpeg", "png", "webp", "svg", "pdf"];
 
 /// Goes through the files that the folder's list names.
 ///
@@ -35,8 +37,7 @@ pub(super) fn clear(
     for name in &names {
         let path = folder.path().join(name);
         let shown = name.to_string_lossy().into_owned();
-        let ending = name.extension().and_then(|e| e.to_str()).unwrap_or_default();
-        match ending {
+        match ending(name) {
             _ if !path.is_file() => {}
             "parquet" if own_tables => {}
             "parquet" => table(clips, &path, &shown, &mut rows, removed)?,
@@ -63,11 +64,16 @@ pub(super) fn clear(
     for name in tensors {
         tensor_file(clips, &folder.path().join(&name), &name, &rows, removed)?;
     }
+    if gone.iter().any(|name| ending(name) == "html") {
+        // What the page showed may show the clip, and cannot be told from what does not.
+        let all = names.into_iter().filter(|name| SHOWN.contains(&ending(name)));
+        let more: Vec<PathBuf> = all.filter(|name| gone.insert(name.clone())).collect();
+        removed.pictures += more.len();
+    }
     folder.retain(|name| !gone.contains(name))?;
     for name in folder.names() {
         let path = folder.path().join(&name);
-        let is_text = !["parquet", "safetensors", "jpg", "jpeg", "png"]
-            .contains(&name.extension().and_then(|e| e.to_str()).unwrap_or_default());
+        let is_text = !["parquet", "safetensors", "jpg", "jpeg", "png"].contains(&ending(&name));
         if is_text && path.is_file() {
             let bytes = fs::read(&path).unwrap_or_default();
             if mention.is_in(&String::from_utf8_lossy(&bytes)) {
@@ -76,6 +82,10 @@ pub(super) fn clear(
         }
     }
     Ok(())
+}
+
+fn ending(name: &Path) -> &str {
+    name.extension().and_then(|e| e.to_str()).unwrap_or_default()
 }
 
 /// A table of ours beside a manifest: predictions, or stills that were located.
@@ -271,6 +281,40 @@ mod tests {
         assert_eq!(header["a"]["shape"], serde_json::json!([2, 2]));
         assert_eq!(header["label"]["data_offsets"], serde_json::json!([4, 6]));
         assert!(cut(&mut header, &left, &[true]).is_err());
+    }
+
+    #[test]
+    fn a_page_that_names_a_clip_takes_its_pictures_along() {
+        let clips = BTreeSet::from(["train/Sad/1".to_owned()]);
+        let left = |page: &str| -> Vec<String> {
+            let dir = tempfile::tempdir().expect("temp dir");
+            let out = crate::folder::claim_standing(&dir.path().join("o"), "test").expect("claims");
+            for (name, text) in [
+                ("index.html", page),
+                ("thumbs/00001.jpg", "x"),
+                ("figures/faces.svg", "<svg/>"),
+                ("video/train/Sad/1.mp4", "x"),
+                ("video/train/Sad/12.mp4", "x"),
+                ("tables/t.csv", "a,b\ntrain/Sad/1/000,2\n"),
+            ] {
+                out.write(name, text.as_bytes()).expect("writes");
+            }
+            clear(&clips, &Mention::of(&clips), &out, &mut Removed::default()).expect("clears");
+            let names = out.names().into_iter().filter(|name| out.path().join(name).is_file());
+            names.map(|name| name.to_string_lossy().into_owned()).collect()
+        };
+        let said = left("<p>train/Sad/1</p>");
+        assert!(
+            said.contains(&"tables/t.csv".into())
+                && said.contains(&"video/train/Sad/12.mp4".into())
+        );
+        assert!(
+            !said.iter().any(|n| ["html", "jpg", "svg"].contains(&ending(Path::new(n)))),
+            "{said:?}"
+        );
+        let said = left("<p>train/Sad/12</p>");
+        assert!(said.contains(&"thumbs/00001.jpg".into()), "{said:?}");
+        assert!(!said.contains(&"video/train/Sad/1.mp4".into()), "{said:?}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What FFmpeg says of a file that it does not return: demuxers end where a file breaks off as if it
 //! ended there, and only their messages tell.
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     ffi::{c_char, c_int, c_void, CStr},
     sync::Once,
 };
@@ -16,7 +16,12 @@ const MISSING: [(&str, &str); 4] = [
     ("PES packet size mismatch", "the size of a stream's packet is wrong"),
 ];
 
+/// Beginnings of errors that tell nothing of a picture.
+const HARMLESS: [&str; 3] =
+    ["unable to decode APP fields", "mmco: unref short failure", "co located POCs unavailable"];
+
 thread_local! {
+    static ERRORS: Cell<u64> = const { Cell::new(0) };
     static HEARD: RefCell<Vec<&'static str>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -37,6 +42,11 @@ pub(super) fn listen() {
     HEARD.with_borrow_mut(Vec::clear);
 }
 
+/// How many errors were logged on this thread so far, harmless ones not counted.
+pub(super) fn errors() -> u64 {
+    ERRORS.get()
+}
+
 /// What was heard since, each once.
 pub(super) fn heard() -> Vec<&'static str> {
     HEARD.with_borrow(Vec::clone)
@@ -48,8 +58,11 @@ unsafe extern "C" fn hear(_: *mut c_void, level: c_int, format: *const c_char, _
     }
     // SAFETY: FFmpeg's formats are strings of the program.
     let format = unsafe { CStr::from_ptr(format) }.to_bytes();
+    if level <= ffi::AV_LOG_ERROR && !HARMLESS.iter().any(|h| format.starts_with(h.as_bytes())) {
+        // A message during the thread's end is lost.
+        let _ = ERRORS.try_with(|errors| errors.set(errors.get() + 1));
+    }
     let Some(words) = missing(format) else { return };
-    // A message during the thread's end is lost.
     let _ = HEARD.try_with(|heard| {
         if let Ok(mut heard) = heard.try_borrow_mut() {
             if !heard.contains(&words) {

@@ -3,11 +3,8 @@ use anyhow::Result;
 use ffmpeg_next::frame;
 use image::RgbImage;
 
-use super::{convert::Converter, facts_collector, planes::Range};
-use crate::{
-    media::image::{encode_jpeg, encode_ycc},
-    record::Damage,
-};
+use super::{convert::Converter, planes::Range};
+use crate::media::image::{encode_jpeg, encode_ycc};
 
 /// A wanted frame, upright.
 pub struct DecodedFrame<'a> {
@@ -71,11 +68,6 @@ impl<'a> DecodedFrame<'a> {
     /// bytes.
     pub fn pixel_digest(&self) -> String {
         super::raw_frame::pixel_digest(self.picture)
-    }
-
-    /// What the decoder says of it.
-    pub fn damage(&self) -> Damage {
-        facts_collector::damage_of(self.picture)
     }
 
     /// Width and height in pixels.

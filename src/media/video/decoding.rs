@@ -10,9 +10,11 @@ use ffmpeg_next::{
 };
 
 use super::{
+    complaints,
     container::Packets,
     convert::Converter,
-    facts_collector::{self, FactsCollector},
+    damage,
+    facts_collector::FactsCollector,
     route::Route,
     skip_mode::{self, SkipMode},
     DecodedFrame, Failure, FrameSink, RawFrame, Rejected,
@@ -89,7 +91,8 @@ pub(super) fn pass(
 
 /// A bit-exact decoder on one thread.
 fn open_decoder(parameters: codec::Parameters) -> Result<decoder::Video, Rejected> {
-    let name = parameters.id().name();
+    let id = parameters.id();
+    let name = id.name();
     let missing = |_| Rejected::NoDecoder(name.to_owned());
     let mut context = codec::Context::from_parameters(parameters).map_err(missing)?;
     // SAFETY: the context is ours and not yet open, when these fields may be set.
@@ -99,6 +102,9 @@ fn open_decoder(parameters: codec::Parameters) -> Result<decoder::Video, Rejecte
         (*raw).thread_count = 1;
         // Frames of H.264 come out in order although nothing was probed.
         (*raw).strict_std_compliance = ffi::FF_COMPLIANCE_STRICT;
+        if damage::reads_on_behind_errors(id) {
+            (*raw).err_recognition = ffi::AV_EF_BITSTREAM | ffi::AV_EF_BUFFER;
+        }
     }
     context.decoder().video().map_err(missing)
 }
@@ -155,10 +161,24 @@ impl Decoding<'_> {
             Care::Unseen => AVDISCARD_ALL,
             _ => AVDISCARD_DEFAULT,
         });
+        let errors = complaints::errors();
         if let Err(error) = self.decoder.send_packet(packet) {
             self.damaged(&error, gather.as_deref_mut());
         }
-        self.receive(gather)
+        self.receive(gather.as_deref_mut())?;
+        if complaints::errors() > errors || packet.is_corrupt() {
+            self.complained(arrival, packet, gather);
+        }
+        Ok(())
+    }
+
+    /// The decoder said that something is wrong with the packet, or the demuxer did.
+    fn complained(&mut self, arrival: i64, packet: &Packet, gather: Option<&mut FactsCollector>) {
+        self.thrift.misjudged |= self.route.is_some();
+        if let Some(gather) = gather {
+            let bytes = packet.data().unwrap_or_default();
+            gather.complained(arrival, skip_mode::is_disposable(self.codec, bytes));
+        }
     }
 
     /// What is damaged is filled up from the picture before, whatever the headers say it needs.
@@ -245,8 +265,7 @@ impl Decoding<'_> {
         let index = self.thrift.index(self.frames);
         let wanted = self.next_wanted(gather.as_deref()).is_some_and(|next| next <= index);
         self.thrift.check(self.frames, picture.pts(), wanted);
-        self.thrift.misjudged |=
-            self.route.is_some() && facts_collector::damage_of(picture) != Damage::None;
+        self.thrift.misjudged |= self.route.is_some() && damage::flagged(picture) != Damage::None;
         self.frames += 1;
         if self.thrift.misjudged {
             return Ok(());

@@ -1,11 +1,12 @@
 //! What is noted of every decoded frame.
 use std::{collections::BTreeMap, ffi::CStr};
 
-use ffmpeg_next::{ffi, frame, picture, Error, Rational};
+use ffmpeg_next::{codec, ffi, frame, picture, Error, Rational};
 
 use super::{
     complaints,
     convert::{Color, Converter},
+    damage::DamageLog,
     signature::Signature,
     Facts,
 };
@@ -26,6 +27,8 @@ pub(super) struct FactsCollector {
     b_frames: bool,
     errors: u64,
     first_error: Option<String>,
+    log: DamageLog,
+    codec: codec::Id,
     damaged: BTreeMap<u64, Damage>,
     signature: Option<Signature>,
     /// Views of every second hash's frame, packed.
@@ -51,7 +54,7 @@ const NAMED_CHANGES: usize = 3;
 
 impl FactsCollector {
     /// `fps` is the rate of the signature's grid; `None` for no signature.
-    pub(super) fn new(orientation: Orientation, fps: Option<f64>) -> Self {
+    pub(super) fn new(codec: codec::Id, orientation: Orientation, fps: Option<f64>) -> Self {
         FactsCollector {
             orientation,
             first: None,
@@ -61,6 +64,8 @@ impl FactsCollector {
             b_frames: false,
             errors: 0,
             first_error: None,
+            log: DamageLog::default(),
+            codec,
             damaged: BTreeMap::new(),
             signature: fps.map(Signature::new),
             views: Vec::new(),
@@ -91,7 +96,17 @@ impl FactsCollector {
         self.first_error.get_or_insert_with(words);
     }
 
-    /// What is damaged so far, by frame.
+    /// Notes that the decoder complained about a packet, by its arrival.
+    pub(super) fn complained(&mut self, arrival: i64, is_disposable: bool) {
+        self.log.complained(arrival, is_disposable);
+    }
+
+    /// Notes that all frames came out.
+    pub(super) fn ended(&mut self) {
+        self.damaged = self.log.damaged(self.codec);
+    }
+
+    /// What is damaged, by frame.
     pub(super) fn damaged_frames(&self) -> &BTreeMap<u64, Damage> {
         &self.damaged
     }
@@ -117,10 +132,7 @@ impl FactsCollector {
         self.size = size;
         self.interlaced |= picture.is_interlaced();
         self.b_frames |= picture.kind() == picture::Type::B;
-        match damage_of(picture) {
-            Damage::None => {}
-            damage => drop(self.damaged.insert(index, damage)),
-        }
+        self.log.see(picture);
         if let Some(signature) = self.signature.as_mut().filter(|s| s.wants(index)) {
             if signature.on_the_second() {
                 let grey = converter.grey(picture);
@@ -171,20 +183,6 @@ impl FactsCollector {
             views: self.signature.is_some().then_some(self.views),
             signature: self.signature.map(Signature::hashes),
         }
-    }
-}
-
-/// What the decoder's own flags say of the frame.
-pub(super) fn damage_of(picture: &frame::Video) -> Damage {
-    let broken = ffi::FF_DECODE_ERROR_INVALID_BITSTREAM | ffi::FF_DECODE_ERROR_MISSING_REFERENCE;
-    // SAFETY: reading a field of a live frame.
-    let flags = unsafe { (*picture.as_ptr()).decode_error_flags };
-    if picture.is_corrupt() || flags & broken != 0 {
-        Damage::Corrupt
-    } else if flags != 0 {
-        Damage::Concealed
-    } else {
-        Damage::None
     }
 }
 

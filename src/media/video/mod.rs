@@ -16,6 +16,7 @@ use crate::{
 mod complaints;
 mod container;
 mod convert;
+mod damage;
 mod decoded_frame;
 mod decoding;
 mod ending;
@@ -108,8 +109,9 @@ pub trait FrameSink {
     /// Is told of a wanted frame that was decoded but cannot be turned into a picture.
     fn lost(&mut self, frame: u64, reason: String);
 
-    /// Is told which frames are damaged when all are known, and says which others it wants now,
-    /// ascending; they are given to [`FrameSink::keep`] like the first.
+    /// Is told which frames are damaged when all are known (those that the decoder says so of, and those
+    /// that are predicted from them), and says which others it wants now, ascending; they are given to
+    /// [`FrameSink::keep`] like the first.
     fn redraw(&mut self, damaged: &BTreeMap<u64, Damage>) -> Vec<u64> {
         let _ = damaged;
         Vec::new()
@@ -187,11 +189,13 @@ pub fn decode(path: &Path, fast: bool, plan: &mut dyn FrameSink) -> Result<Facts
     let mut packets = Packets::read(container, plan);
     packets.damage.extend(complaints::heard().iter().map(|words| (*words).to_owned()));
     let rate = Rate::of(header.fps, packets.rate());
+    let codec = packets.parameters().id();
     let (frames, gather) = [true, false]
         .into_iter()
         .filter(|thrifty| !(all && *thrifty))
         .find_map(|thrifty| {
-            let gather = FactsCollector::new(header.orientation, (!fast).then_some(rate.fps));
+            let gather =
+                FactsCollector::new(codec, header.orientation, (!fast).then_some(rate.fps));
             run(&mut packets, gather, rate.fps, Effort { fast, thrifty }, plan).transpose()
         })
         .expect("without thrift nothing is misjudged")?;
@@ -276,6 +280,7 @@ fn run(
             pass(packets, &true_targets, thorough, plan, None)?;
         }
     }
+    gather.ended();
     let others = plan.redraw(gather.damaged_frames());
     if !others.is_empty() {
         pass(packets, &others, thorough, plan, None)?;

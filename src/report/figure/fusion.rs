@@ -15,8 +15,6 @@ pub struct ClassWeights {
     pub low: f64,
     /// 90th percentile.
     pub high: f64,
-    /// Number of samples.
-    pub n: u64,
 }
 
 const ROW: f64 = 34.0;
@@ -118,7 +116,7 @@ mod tests {
     #[test]
     fn classes_without_samples_stay_empty() {
         let weights = |mean: f64| {
-            let w = ClassWeights { mean, low: mean - 0.2, high: mean + 0.1, n: 40 };
+            let w = ClassWeights { mean, low: mean - 0.2, high: mean + 0.1 };
             let mut all = [Some(w); NUM_CLASSES];
             all[2] = None;
             all

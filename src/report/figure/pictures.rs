@@ -4,7 +4,7 @@ use image::RgbImage;
 use super::{
     axes::series,
     canvas::{fitted, text_width, Anchor, Canvas, Text},
-    EM, MUTED,
+    EM,
 };
 
 /// What an answer was worth, told by the sign before it and by its colour.
@@ -14,8 +14,6 @@ pub enum Answer {
     Right,
     /// Another one.
     Wrong,
-    /// Nothing is judged.
-    Plain,
 }
 
 /// A picture with what stands below it.
@@ -88,7 +86,6 @@ fn lines(canvas: &mut Canvas, shot: &DecodedFrame, (middle, top): (f64, f64), ro
             // Blue and vermilion: told apart without red and green, and by the sign.
             Answer::Right => (series(0).0, format!("= {text}")),
             Answer::Wrong => (series(4).0, format!("≠ {text}")),
-            Answer::Plain => (MUTED, text.clone()),
         };
         let at = (middle, top + (i as f64 + 1.0) * 1.25 * SMALL - 0.2 * SMALL);
         // A long answer is set smaller rather than cut.

@@ -170,7 +170,6 @@ fn class_weights(rows: &[Prediction]) -> [Option<ClassWeights>; NUM_CLASSES] {
             mean: weights.iter().sum::<f64>() / weights.len() as f64,
             low: at(0.1),
             high: at(0.9),
-            n: weights.len() as u64,
         })
     })
 }

@@ -32,6 +32,8 @@ pub(crate) struct Pictures {
     ids: Vec<String>,
     device: Device,
     scale: Scale,
+    /// Whether the pictures lie on the device and are gathered there.
+    gathers: bool,
     /// Whether the next batch is cut by a thread of its own.
     streams: bool,
     ahead: RefCell<Option<Ahead>>,
@@ -165,8 +167,9 @@ impl Pictures {
         let targets = Tensor::f_from_slice(&targets)?.f_to_device(device)?;
         let scale = Scale::new(config, device)?;
         let streams = sources.iter().any(|source| source.pixels.device() != device);
+        let gathers = !streams && device != Device::Cpu;
         let ahead = RefCell::new(None);
-        Ok(Pictures { sources, targets, labels, ids, device, scale, streams, ahead, pack })
+        Ok(Pictures { sources, targets, labels, ids, device, scale, gathers, streams, ahead, pack })
     }
 
     /// Number of samples.
@@ -263,20 +266,41 @@ impl Pictures {
         looks: &[Vec<AugmentParams>],
         cuts: Option<Vec<Tensor>>,
     ) -> Result<Batch> {
-        let index: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
-        let index = to_device(&Tensor::f_from_slice(&index)?, self.device)?;
+        let n = rows.len() as i64;
+        let numbers = to_device(&Tensor::f_from_slice(&self.numbers(rows, looks))?, self.device)?;
+        let mut begun = 0;
+        let mut next = |length: i64| {
+            begun += length;
+            numbers.f_narrow(0, begun - length, length)
+        };
+        let (channels, index) = (next(3)?, next(n)?);
         let mut cuts = cuts.map(Vec::into_iter);
         let mut pictures = BTreeMap::new();
         for (source, looks) in self.sources.iter().zip(looks) {
+            let (height, width) = source.geometry.window;
             let cut = match cuts.as_mut().and_then(Iterator::next) {
                 Some(cut) => cut,
-                None if source.pixels.device() == Device::Cpu => source.cut_on_host(rows, looks)?,
-                None => source.cut_on_device(&index, looks, self.device)?,
+                None if self.gathers => {
+                    let (lines, columns) = (next(n * height)?, next(n * width)?);
+                    source.cut_on_device(&channels, &index, &lines, &columns)?
+                }
+                None => source.cut_on_host(rows, looks)?,
             };
             let picture = self.scale.apply(&to_device(&cut, self.device)?, looks, source.slot)?;
             pictures.insert(source.slot.input, source.enlarged(picture)?);
         }
         Ok(Batch { pictures, labels: self.targets.f_index_select(0, &index)? })
+    }
+
+    /// What the device gathers by, for one copy to it: the channels, the rows and, where it cuts,
+    /// the lines and columns of every source's windows.
+    fn numbers(&self, rows: &[usize], looks: &[Vec<AugmentParams>]) -> Vec<i64> {
+        let mut numbers: Vec<i64> = (0..3).chain(rows.iter().map(|&row| row as i64)).collect();
+        if self.gathers {
+            let places = |(source, looks): (&Source, &Vec<_>)| source.geometry.places(looks);
+            numbers.extend(self.sources.iter().zip(looks).flat_map(places).flatten());
+        }
+        numbers
     }
 }
 
@@ -319,7 +343,7 @@ mod tests {
         media::image as picture,
         pack::{self, Preprocessing},
         record::{Emotion, FaceBox, Sample, Split},
-        train::Flip,
+        train::{calls, Flip},
     };
 
     fn slot(input: Input, side: i64) -> Slot {
@@ -361,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pack_that_streams_gives_the_bytes_of_one_that_does_not() {
+    fn pictures_give_the_same_bytes_mapped_streamed_and_gathered() {
         let dir = tempfile::tempdir().expect("temp dir");
         let pack = pack(dir.path());
         let slots = [slot(Input::Face, 96), slot(Input::Context, 112)];
@@ -372,6 +396,7 @@ mod tests {
                 .expect("pictures")
         };
         let (resident, streaming) = (pictures(false), pictures(true));
+        let gathered = Pictures { gathers: true, ..pictures(false) };
         let order = [[2usize, 0], [1, 2], [0, 1]];
         for (i, rows) in order.iter().enumerate() {
             let occasion = format!("joint {i}");
@@ -380,11 +405,29 @@ mod tests {
                 streaming.prepare(&order[i.min(1)], &augment, 7, &occasion);
             }
             let expected = resident.augmented(rows, &augment, 7, &occasion).expect("cuts");
-            let found = streaming.augmented(rows, &augment, 7, &occasion).expect("cuts");
-            for (input, picture) in &expected.pictures {
-                assert_eq!(picture, &found.pictures[input], "batch {i}");
+            for other in [&streaming, &gathered] {
+                let found = other.augmented(rows, &augment, 7, &occasion).expect("cuts");
+                for (input, picture) in &expected.pictures {
+                    assert_eq!(picture, &found.pictures[input], "batch {i}");
+                }
+                assert_eq!(expected.labels, found.labels);
             }
-            assert_eq!(expected.labels, found.labels);
         }
+    }
+
+    #[test]
+    fn a_batch_that_is_gathered_launches_no_more_than_it_may() {
+        let model = ModelConfig::default();
+        let slots = [slot(Input::Face, 96), slot(Input::Context, 112)];
+        let pictures = Pictures::of_noise(8, &model, &slots, Device::Cpu).expect("noise");
+        let pictures = Pictures { gathers: true, ..pictures };
+        let augment = Augment::default();
+        let batch = || pictures.augmented(&[1, 5, 2], &augment, 7, "count");
+        batch().expect("cuts");
+        let (_, calls) = calls::counted(batch).expect("counts");
+        assert_eq!(calls.unknown(), Vec::<&str>::new(), "to be sorted in calls.rs");
+        // A gather, a conversion and three sums and products per source, and the labels; and the
+        // list from the host, which is filled with zeros there before it is written.
+        assert!(calls.launching() <= 11 + 1, "{calls:?}");
     }
 }

@@ -5,10 +5,10 @@ use tch::{Device, Kind, Tensor};
 
 use super::{
     super::{
-        colour::recoloured,
+        colour::{grey_weights, recoloured},
         warp::{cropped, rotated},
     },
-    to_device, AugmentParams, Crop,
+    AugmentParams, Crop,
 };
 use crate::{
     model::{ModelConfig, Slot},
@@ -33,7 +33,7 @@ pub(super) struct Geometry {
     pub width: i64,
     /// Rows and columns of the window: the network's size, or the whole picture when that is
     /// smaller and will be enlarged.
-    window: (i64, i64),
+    pub window: (i64, i64),
 }
 
 /// Per-channel `(x - mean) / std` on the 0..=1 scale, `[1, 3, 1, 1]` each.
@@ -41,6 +41,8 @@ pub(super) struct Geometry {
 pub(super) struct Scale {
     mean: Tensor,
     inverse_std: Tensor,
+    /// Weights of the channels in grey.
+    grey: Tensor,
 }
 
 impl Source {
@@ -68,27 +70,22 @@ impl Source {
         self.geometry.cut(pixels, rows, looks)
     }
 
-    /// The same by one gather on the device; `index` is i64 `[N]`.
+    /// The same by one gather on the device, by i64 numbers there: the channels `[3]`, the rows
+    /// `[N]`, and of every window what [`Geometry::places`] says, lines `[N * height]` and columns
+    /// `[N * width]`.
     pub fn cut_on_device(
         &self,
-        index: &Tensor,
-        looks: &[AugmentParams],
-        device: Device,
+        channels: &Tensor,
+        rows: &Tensor,
+        lines: &Tensor,
+        columns: &Tensor,
     ) -> Result<Tensor> {
-        let ((height, width), n) = (self.geometry.window, looks.len() as i64);
-        let spread = |values: Vec<usize>, shape: [i64; 4]| -> Result<Tensor> {
-            let values: Vec<i64> = values.into_iter().map(|v| v as i64).collect();
-            Ok(to_device(&Tensor::f_from_slice(&values)?, device)?.f_view(shape)?)
-        };
-        let Geometry { height: lines, width: columns, .. } = self.geometry;
-        let lines = looks.iter().flat_map(|l| places(l.top, height, lines, false));
-        let columns = looks.iter().flat_map(|l| places(l.left, width, columns, l.flip));
-        let channels = Tensor::f_arange(3, (Kind::Int64, device))?.f_view([1, 1, 1, 3])?;
+        let (height, width) = self.geometry.window;
         let at = [
-            Some(index.f_view([n, 1, 1, 1])?),
-            Some(channels),
-            Some(spread(lines.collect(), [n, height, 1, 1])?),
-            Some(spread(columns.collect(), [n, 1, width, 1])?),
+            Some(rows.f_view([-1, 1, 1, 1])?),
+            Some(channels.f_view([1, 1, 1, 3])?),
+            Some(lines.f_view([-1, height, 1, 1])?),
+            Some(columns.f_view([-1, 1, width, 1])?),
         ];
         Ok(self.pixels.f_index(&at)?)
     }
@@ -108,6 +105,14 @@ impl Geometry {
         let (height, width) = input.size();
         let (height, width) = (height as i64, width as i64);
         Geometry { input, height, width, window: (slot.height.min(height), slot.width.min(width)) }
+    }
+
+    /// The lines of every window, then its columns, window after window.
+    pub fn places(&self, looks: &[AugmentParams]) -> [Vec<i64>; 2] {
+        let (height, width) = self.window;
+        let lines = looks.iter().flat_map(|l| places(l.top, height, self.height, false));
+        let columns = looks.iter().flat_map(|l| places(l.left, width, self.width, l.flip));
+        [lines.map(|i| i as i64).collect(), columns.map(|i| i as i64).collect()]
     }
 
     /// Cuts the windows of `rows` out of pictures u8 `[N, 3, H, W]`: u8 `[N, H, W, 3]`. What lies
@@ -155,7 +160,8 @@ impl Scale {
             let values = values.map(|v| v as f32);
             Ok(Tensor::f_from_slice(&values)?.f_to_device(device)?.f_view([1, 3, 1, 1])?)
         };
-        Ok(Scale { mean: row(mean)?, inverse_std: row(std.map(|s| 1.0 / s))? })
+        let inverse_std = row(std.map(|s| 1.0 / s))?;
+        Ok(Scale { mean: row(mean)?, inverse_std, grey: grey_weights(device)? })
     }
 
     /// u8 `[N, H, W, 3]` to normalised f32 `[N, 3, H, W]` in channels-last layout; crops come in
@@ -167,7 +173,7 @@ impl Scale {
             x = cropped(&x, looks, (slot.height, slot.width))?;
         }
         if looks.iter().any(AugmentParams::recolours) {
-            x = recoloured(x, looks)?;
+            x = recoloured(x, looks, &self.grey)?;
         }
         if looks.iter().any(|look| look.rotation != 0.0) {
             x = rotated(&x, looks)?;
@@ -205,9 +211,11 @@ mod tests {
             .map(|i| AugmentParams::drawn(source.slot, &augment, 5, &i.to_string()))
             .collect();
         assert!(looks.iter().any(|l| l.flip) && looks.iter().any(|l| !l.flip));
-        let index = Tensor::from_slice(&rows.map(|r| r as i64));
+        let numbers = |of: &[i64]| Tensor::from_slice(of);
+        let [lines, columns] = source.geometry.places(&looks).map(|of| numbers(&of));
+        let (channels, index) = (numbers(&[0, 1, 2]), numbers(&rows.map(|r| r as i64)));
         let host = source.cut_on_host(&rows, &looks).expect("host");
-        let device = source.cut_on_device(&index, &looks, Device::Cpu).expect("device");
+        let device = source.cut_on_device(&channels, &index, &lines, &columns).expect("device");
         assert_eq!(host, device);
         let (top, left) = (looks[1].top, looks[1].left);
         let by_hand = source.pixels.get(0).narrow(1, top, 112).narrow(2, left, 112);

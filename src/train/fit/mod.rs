@@ -396,18 +396,24 @@ fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
 }
 
+/// The variable, and a value of it, without which CUDA's products pick their work space by timing.
+/// CUDA reads it when it starts, LibTorch refuses products without it where they must repeat.
+pub const WORKSPACE: (&str, &str) = ("CUBLAS_WORKSPACE_CONFIG", ":4096:8");
+
 /// Threads, determinism, device and arithmetic as configured.
 pub(super) fn set_up(train: &TrainConfig) -> Result<ComputeDevice> {
-    memory::keep_memory();
-    if train.deterministic && std::env::var_os("CUBLAS_WORKSPACE_CONFIG").is_none() {
-        // Without it CUDA's products pick their workspace by timing; read when CUDA starts.
-        std::env::set_var("CUBLAS_WORKSPACE_CONFIG", ":4096:8");
-    }
+    memory::keep_memory()?;
     if train.threads > 0 {
         tch::set_num_threads(train.threads as i32);
     }
     let machine = ComputeDevice::open(&train.device, train.precision).context("train.device")?;
     if machine.device() != Device::Cpu {
+        ensure!(
+            !train.deterministic || std::env::var_os(WORKSPACE.0).is_some(),
+            "train.deterministic = true on a GPU needs {}={} in the environment that this program is started with",
+            WORKSPACE.0,
+            WORKSPACE.1
+        );
         // cuDNN times its convolutions once per shape and keeps the fastest.
         tch::Cuda::cudnn_set_benchmark(!train.deterministic);
     }

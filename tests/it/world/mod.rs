@@ -4,9 +4,7 @@ use std::path::{Path, PathBuf};
 use ncaers::{
     internals::{atomic, digest, seed::Draws},
     manifest::{self, Manifest, Meta},
-    record::{
-        Clip, ClipStatus, Emotion, FaceBox, LedgerEntry, LedgerKind, Prediction, Sample, Split,
-    },
+    record::{Clip, Emotion, FaceBox, LedgerEntry, LedgerKind, Prediction, Sample, Split},
     runs::{EpochRow, RunFolder, RunRecord, Selected, Status, TestLook},
 };
 use serde_json::json;
@@ -191,37 +189,8 @@ fn sample(i: usize) -> Sample {
 }
 
 fn clip(i: usize) -> Clip {
-    Clip {
-        clip_id: clip_id(i),
-        path: format!("{}.avi", clip_id(i)),
-        sha256: None,
-        split: if i.is_multiple_of(4) { Split::Train } else { Split::Test },
-        emotion: emotion(i),
-        codec: None,
-        pixel_format: None,
-        width: None,
-        height: None,
-        sample_aspect_ratio: None,
-        rotation: None,
-        color_matrix: None,
-        color_range: None,
-        interlaced: None,
-        fps: None,
-        frames_decoded: None,
-        frames_header: None,
-        duration_ms: None,
-        has_b_frames: None,
-        status: ClipStatus::Ok,
-        reason: None,
-        group_id: clip_id(i),
-        signature: None,
-        orientation: None,
-        color_transfer: None,
-        default_stream: None,
-        first_frame: None,
-        end_frame: None,
-        views: None,
-    }
+    let split = if i.is_multiple_of(4) { Split::Train } else { Split::Test };
+    Clip::named(clip_id(i), format!("{}.avi", clip_id(i)), split, emotion(i))
 }
 
 /// A coloured gradient, so that pictures can be told apart.
