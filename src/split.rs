@@ -74,7 +74,7 @@ macro_rules! as_text {
             type Error = anyhow::Error;
 
             fn try_from(text: String) -> Result<Self> {
-                Ok(text.parse::<$name>()?)
+                text.parse::<$name>().map_err(Into::into)
             }
         }
     )*};
