@@ -23,8 +23,11 @@ use ncaers::{
 #[allow(dead_code, reason = "its pictures and its data set are wanted, not its comparison")]
 mod library;
 
+/// Whether a file can be read.
+type Reader = fn(&Path) -> bool;
+
 /// The tables and how each is read.
-const TABLES: [(&str, fn(&Path) -> bool); 4] = [
+const TABLES: [(&str, Reader); 4] = [
     ("samples.parquet", |file| manifest::read_samples(file).is_ok()),
     ("clips.parquet", |file| Manifest::read(file).is_ok()),
     ("ledger.parquet", |file| Manifest::read(file).is_ok()),
