@@ -189,7 +189,7 @@ fn a_folder_of_runs_is_all_of_its_runs() {
         run_folder(&runs.join(label), label, 1, 1, &answers::rows(label, 20, 0.5));
     }
     let each = ["a", "b", "c"].map(|label| runs.join(label));
-    let both = [compared(&[runs.clone()]), compared(&each)];
+    let both = [compared(std::slice::from_ref(&runs)), compared(&each)];
     assert_eq!(both[0], both[1]);
     fs::remove_file(runs.join("b/predictions-test.parquet")).expect("was there");
     let said = output(common::ncaers().arg("compare").arg(&runs), 1).1;

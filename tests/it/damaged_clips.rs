@@ -111,7 +111,7 @@ fn whatever_shows_damage_is_told() {
         let scene: Vec<_> = (0..FRAMES).map(|i| picture(160, 96, i, 3)).collect();
         Odd { b_frames, ..Odd::new(encoder, Pixel::YUV420P) }.write(&path, &scene);
         let sound = all(&path, 1).1.pictures;
-        spoil(&path, |packet| packet >= 15 && packet < 40 && packet % 9 == 0);
+        spoil(&path, |packet| (15..40).contains(&packet) && packet % 9 == 0);
         let mut told = Told::default();
         let facts = decode(&path, false, &mut told).expect("decodes");
         assert_eq!(facts.frames, u64::from(FRAMES), "{name}");
@@ -148,7 +148,7 @@ fn read(folder: &Path) -> Manifest {
 
 /// Ten seconds, of which the second to fourth, sixth and seventh hold broken frames. Key pictures
 /// come every half second, so that some segments keep sound frames and one has none.
-fn broken(path: &PathBuf) {
+fn broken(path: &Path) {
     write(path, &small(), 250, 6);
     spoil(path, |packet| (80..160).contains(&packet) || packet == 200);
 }
@@ -159,7 +159,7 @@ fn damaged_draws_are_drawn_anew_and_never_pass_for_sound() {
     let root = dir.path().join("corpus");
     let clips: Vec<PathBuf> =
         (1..4).map(|k| root.join(format!("train/Anger/000{k}.avi"))).collect();
-    clips.iter().for_each(broken);
+    clips.iter().for_each(|clip| broken(clip));
     write(&root.join("train/Fear/0001.avi"), &small(), 60, 2);
     let (kept, out) = (dir.path().join("kept"), dir.path().join("out"));
     let with = |out: &Path, more: &[&str]| {
