@@ -63,6 +63,9 @@
 //! 1   record   seed   folder   atomic   digest   table   progress   escape   libtorch   device
 //!                                                  words, draws, output folders, files, messages
 //! ```
+// Without torch some of what training and drawing share is called by nobody; with it all is judged.
+#![cfg_attr(not(feature = "torch"), allow(dead_code, unused_imports))]
+
 #[cfg(feature = "torch")]
 mod annotate;
 mod atomic;
