@@ -187,6 +187,10 @@ fn first_foreign(out: &Path) -> Result<Option<PathBuf>> {
         _ => is_part_of(name, CONFIGURATION) || is_part_of(name, FILES) || is_gone(name),
     };
     names.retain(|name| !ours(name));
+    // Since the first look another process may have made it and written files of its own.
+    if is_file(&out.join(CONFIGURATION)) {
+        return Ok(None);
+    }
     Ok(names.into_iter().min().map(PathBuf::from))
 }
 

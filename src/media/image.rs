@@ -324,7 +324,7 @@ mod tests {
         assert!(encode_jpeg(&RgbImage::new(65_500, 1), 95).is_ok());
     }
 
-    /// A PNG of that size as far as its header goes.
+    /// A PNG of that size as far as its header goes: pixels are announced and missing.
     fn header_of_png(width: u32, height: u32) -> Vec<u8> {
         let mut chunk = b"IHDR".to_vec();
         chunk.extend(width.to_be_bytes().into_iter().chain(height.to_be_bytes()));
@@ -333,7 +333,8 @@ mod tests {
             (0..8).fold(crc ^ u32::from(*byte), |c, _| c >> 1 ^ (c & 1).wrapping_mul(0xedb8_8320))
         });
         let length = (chunk.len() as u32 - 4).to_be_bytes();
-        [&b"\x89PNG\r\n\x1a\n"[..], &length, &chunk, &(!crc).to_be_bytes()].concat()
+        let pixels = b"\0\0\x01\0IDAT";
+        [&b"\x89PNG\r\n\x1a\n"[..], &length, &chunk, &(!crc).to_be_bytes(), pixels].concat()
     }
 
     #[test]

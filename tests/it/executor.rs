@@ -1,6 +1,5 @@
 //! `--executor slurm` without Slurm: stand-ins on the PATH run the very scripts that a cluster
 //! would get, so that everything but Slurm itself is tested everywhere.
-use crate::common;
 use crate::common::builds;
 #[cfg(feature = "torch")]
 use crate::common::runs;
@@ -11,10 +10,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+#[cfg(feature = "torch")]
+use crate::common::ncaers;
 use assert_cmd::Command;
 use builds::{assert_same, build, corpus, stderr_of};
-#[cfg(feature = "torch")]
-use common::ncaers;
 
 /// Runs what it is given at once, one number after the other; refuses the scripts whose names
 /// are in `refused`; runs nothing while `hold` is there.

@@ -3,7 +3,6 @@
 
 use crate::common;
 use crate::common::drawn;
-use crate::common::mmod as published;
 use std::path::{Path, PathBuf};
 
 use common::ncaers;
@@ -55,6 +54,14 @@ impl World {
     }
 }
 
+/// Whether dlib's detector is compiled in and its weights are here.
+fn mmod_can_run() -> bool {
+    #[cfg(feature = "torch")]
+    return crate::common::mmod::weights().is_some();
+    #[cfg(not(feature = "torch"))]
+    return false;
+}
+
 #[test]
 fn every_detector_goes_through_a_build_under_its_name() {
     let world = World::new();
@@ -63,7 +70,7 @@ fn every_detector_goes_through_a_build_under_its_name() {
     std::fs::write(world.at("list.csv"), header.to_owned() + &list.collect::<String>())
         .expect("writable");
     let mut detectors = vec!["seeta", "boxes=list.csv", "none"];
-    if cfg!(feature = "torch") && published::weights().is_some() {
+    if mmod_can_run() {
         detectors.push("mmod");
     }
     for detector in detectors {
@@ -145,7 +152,7 @@ fn frame_of(manifest: &Path, sample: &Sample) -> RgbImage {
 
 #[test]
 fn the_preset_of_the_released_code_reaches_the_packed_pixels() {
-    if !cfg!(feature = "torch") || published::weights().is_none() {
+    if !mmod_can_run() {
         return;
     }
     let world = World::new();

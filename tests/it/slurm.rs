@@ -1,5 +1,4 @@
 //! `--executor slurm` on a real Slurm, started here for the test (`just test-system`).
-use crate::common;
 use crate::common::builds;
 use crate::common::cluster;
 #[cfg(feature = "torch")]
@@ -10,11 +9,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+#[cfg(feature = "torch")]
+use crate::common::ncaers;
 use assert_cmd::Command;
 use builds::{assert_same, build, corpus};
 use cluster::{wait_until, Cluster};
-#[cfg(feature = "torch")]
-use common::ncaers;
 use serde_json::Value;
 
 /// A corpus whose build holds one of its tasks on the first attempt until it is ended.
