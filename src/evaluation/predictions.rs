@@ -124,7 +124,9 @@ fn members(path: &Path, split: Split) -> Result<Vec<PathBuf>> {
     if !path.is_dir() || run.exists() || run.predictions_path(split).exists() {
         return Ok(vec![path.to_owned()]);
     }
-    Ok(runs::find(path)?.iter().map(|run| run.path().to_owned()).collect())
+    let found = runs::find(path)
+        .with_context(|| format!("no predictions-{split}.parquet in {}", path.display()))?;
+    Ok(found.iter().map(|run| run.path().to_owned()).collect())
 }
 
 fn find(path: &Path, split: Split) -> Result<Found> {

@@ -20,6 +20,8 @@ const LAYERS: &[&[&str]] = &[
     &["evaluation"],
     &["experiment", "annotate"],
     &["cli"],
+    // For tests and measurements only: nothing of ours may use it.
+    &["internals"],
 ];
 
 /// The layers that neither read nor write anything.
