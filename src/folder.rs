@@ -159,7 +159,9 @@ fn first_foreign(out: &Path) -> Result<Option<PathBuf>> {
         Ok(found) if !found.is_dir() => bail!("{} is a file; name a folder", out.display()),
         Ok(_) => {}
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-            ensure!(fs::symlink_metadata(out).is_err(), "{} is a link to nothing", out.display());
+            // Anything else has been made since by another process.
+            let dangling = fs::symlink_metadata(out).is_ok_and(|found| found.is_symlink());
+            ensure!(!dangling, "{} is a link to nothing", out.display());
             return Ok(None);
         }
         Err(error) => return Err(error).with_context(failed),
