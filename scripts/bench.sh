@@ -10,7 +10,7 @@ read_variables bench "CORPUS" "$@"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 # The workers' start (LibTorch is loaded) is measured by a corpus of one clip and can be taken off.
-first=$(find "$CORPUS" -type f \( -name '*.avi' -o -name '*.mp4' \) | sort | head -n 1)
+first=$(find "$CORPUS" -type f \( -name '*.avi' -o -name '*.mp4' \) | sort | sed -n 1p)
 mkdir -p "$work/one/Anger" && cp "$first" "$work/one/Anger/"
 "$NCAERS" --json bench build --corpus "$work/one"
 "$NCAERS" --json bench build --corpus "$CORPUS"
