@@ -60,7 +60,7 @@
 //! 3a  media    face   manifest   weights           disk, child processes, Parquet, weight files
 //! 2b  metric                                       pure, on top of stats
 //! 2a  sampling  split  similarity  model  stats    pure: same input, same seed, same output
-//! 1   record   seed   folder   atomic   digest   table   progress   escape   libtorch   device
+//! 1   record   seed   folder   atomic   digest   table   words   progress   escape   libtorch   device
 //!                                                  words, draws, output folders, files, messages
 //! ```
 // Without torch some of what training and drawing share is called by nobody; with it all is judged.
@@ -102,6 +102,7 @@ mod table;
 mod train;
 #[cfg(feature = "torch")]
 mod weights;
+mod words;
 
 /// Runs the program with the arguments of this process; `ncaers` is nothing else.
 pub use cli::main as command_line;
@@ -157,3 +158,4 @@ pub use train::{
     Augment, ClassWeights, Flip, LossKind, MissingClasses, OptimizerKind, Precision, Schedule,
     Selection, StageEpochs, TrainConfig,
 };
+pub use words::Words;

@@ -76,7 +76,7 @@ pub fn run(request: &Request, out: &Path) -> Result<(Saved, Summary)> {
         Claim::Done => return Ok((Saved::Before, Summary::read(&out.join(SUMMARY))?)),
         Claim::Fresh(folder) | Claim::Resume(folder) => folder,
     };
-    let findings = Findings::of(&all, request.rule, request.seed);
+    let findings = Findings::of(&all, request.rule, request.seed)?;
     tables::write(&folder, &all, &findings)?;
     page::write(&folder, &all, &findings)?;
     folder.write_json(SUMMARY, &findings.summary)?;

@@ -1,12 +1,13 @@
 //! Which of many pictures may be altered copies of each other, so that comparing them pays.
-use std::collections::BTreeMap;
+use std::{cmp::Reverse, io, ops::Range};
 
 use rayon::prelude::*;
 
 use super::{
-    pdq::{Pdq, LEAST_QUALITY},
+    keypoints::Descriptor,
+    pdq::{Hashed, Pdq, LEAST_QUALITY},
     view::{View, WIDE_RADIUS},
-    words::{Ballot, Words},
+    words::{Ballot, Filling, KeyCounts, Words},
 };
 
 /// Pictures that one is compared with at most, by hash and by corners each: those that are likest.
@@ -15,42 +16,159 @@ const TRIED: usize = 24;
 const BAND_BITS: u32 = 16;
 const BANDS: usize = 16;
 
+/// Pictures that are indexed at once: what is held beside them does not grow with their number.
+const BLOCK: usize = 1 << 16;
+/// Pictures that are read at once.
+const CHUNK: usize = 256;
+
+/// What a picture is found by.
+#[derive(Debug, Default)]
+pub struct Signs {
+    /// Its hash; `None` where it cannot be looked at.
+    pub hash: Option<Hashed>,
+    /// Its corners.
+    pub corners: Vec<Descriptor>,
+}
+
+/// Pictures by position, in memory or not; fewer than 2^32.
+pub trait Pictures: Sync {
+    /// How many there are.
+    fn count(&self) -> usize;
+
+    /// What those of a range are found by, in order.
+    ///
+    /// # Errors
+    /// When they lie in a file that cannot be read.
+    fn signs(&self, range: Range<usize>) -> io::Result<Vec<Signs>>;
+}
+
+impl Pictures for [Option<&View>] {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn signs(&self, range: Range<usize>) -> io::Result<Vec<Signs>> {
+        let signs = |view: &Option<&View>| Signs {
+            hash: view.map(|v| v.hash),
+            corners: view
+                .map_or_else(Vec::new, |v| v.keypoints.iter().map(|k| k.descriptor).collect()),
+        };
+        Ok(self[range].iter().map(signs).collect())
+    }
+}
+
+/// The likest pictures of one so far: votes or bits, and positions.
+#[derive(Clone, Default)]
+struct Likest {
+    corners: Vec<(Reverse<u16>, u32)>,
+    hashes: Vec<(u32, u32)>,
+}
+
 /// Pairs of positions, the smaller first, of pictures whose hashes are near or that have corners in
 /// common, out of those for which `asked(a, b)` says that anybody wants to know; ascending and
-/// without doubles. `None` is a picture that cannot be looked at.
-pub fn candidates(
-    views: &[Option<&View>],
+/// without doubles.
+///
+/// # Errors
+/// As [`Pictures::signs`].
+pub fn candidates<P: Pictures + ?Sized>(
+    pictures: &P,
     asked: impl Fn(usize, usize) -> bool + Sync,
-) -> Vec<(usize, usize)> {
-    let corners =
-        |i: usize| views[i].into_iter().flat_map(|v| v.keypoints.iter().map(|k| &k.descriptor));
-    let words = Words::new(corners, views.len());
-    let hashes = Hashes::new(views);
-    let of_one = |ballot: &mut Ballot, i: usize| {
-        let Some(view) = views[i] else { return Vec::new() };
-        let wanted = |j: usize| j != i && asked(i, j);
-        let mut like: Vec<(u16, u32)> = words.like(corners(i), ballot);
-        like.retain(|(_, j)| wanted(*j as usize));
-        like.sort_unstable_by_key(|(votes, j)| (std::cmp::Reverse(*votes), *j));
-        like.truncate(TRIED);
-        let mut near = hashes.near(view);
-        near.retain(|(_, j)| wanted(*j as usize));
-        near.sort_unstable();
-        near.truncate(TRIED);
-        let both = like.into_iter().map(|(_, j)| j).chain(near.into_iter().map(|(_, j)| j));
-        both.map(|j| (i.min(j as usize), i.max(j as usize))).collect()
+) -> io::Result<Vec<(u32, u32)>> {
+    let n = pictures.count();
+    let mut counts = KeyCounts::default();
+    for range in ranges(0..n) {
+        pictures.signs(range)?.iter().for_each(|signs| counts.add(&signs.corners));
+    }
+    let mut likest = vec![Likest::default(); n];
+    for start in (0..n).step_by(BLOCK) {
+        let block = Block::new(pictures, start..(start + BLOCK).min(n), &counts)?;
+        let learn = |ballot: &mut Ballot, (k, likest): (usize, &mut [Likest])| {
+            let first = CHUNK * k;
+            let signs = pictures.signs(first..first + likest.len())?;
+            for (i, (signs, likest)) in signs.iter().zip(likest).enumerate() {
+                let wanted = |j: &u32| *j as usize != first + i && asked(first + i, *j as usize);
+                block.like(signs, ballot, wanted, likest);
+            }
+            Ok(())
+        };
+        let chunks = likest.par_chunks_mut(CHUNK).enumerate();
+        chunks.map_init(Ballot::default, learn).collect::<io::Result<()>>()?;
+    }
+    let of_one = |(i, likest): (usize, Likest)| {
+        let both = likest.corners.into_iter().map(|(_, j)| j);
+        let both = both.chain(likest.hashes.into_iter().map(|(_, j)| j));
+        both.map(move |j| (j.min(i as u32), j.max(i as u32)))
     };
-    let found = (0..views.len()).into_par_iter().map_init(Ballot::default, of_one);
-    let mut pairs: Vec<(usize, usize)> = found.flatten_iter().collect();
+    let mut pairs: Vec<(u32, u32)> = likest.into_iter().enumerate().flat_map(of_one).collect();
     pairs.par_sort_unstable();
     pairs.dedup();
-    pairs
+    Ok(pairs)
+}
+
+fn ranges(all: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    all.clone().step_by(CHUNK).map(move |start| start..(start + CHUNK).min(all.end))
+}
+
+/// Pictures from `start` on that can be looked up.
+struct Block {
+    start: u32,
+    words: Words,
+    hashes: Hashes,
+}
+
+impl Block {
+    fn new<P: Pictures + ?Sized>(
+        pictures: &P,
+        range: Range<usize>,
+        counts: &KeyCounts,
+    ) -> io::Result<Self> {
+        let (mut words, mut hashes) = (Filling::default(), Vec::with_capacity(range.len()));
+        for range in ranges(range.clone()) {
+            for signs in pictures.signs(range)? {
+                words.count(&signs.corners, counts);
+                hashes.push(signs.hash);
+            }
+        }
+        words.make_room();
+        for chunk in ranges(range.clone()) {
+            for (i, signs) in pictures.signs(chunk.clone())?.iter().enumerate() {
+                words.put((chunk.start + i - range.start) as u32, &signs.corners, counts);
+            }
+        }
+        let words = words.done(range.len());
+        Ok(Block { start: range.start as u32, words, hashes: Hashes::new(hashes) })
+    }
+
+    fn like(
+        &self,
+        signs: &Signs,
+        ballot: &mut Ballot,
+        wanted: impl Fn(&u32) -> bool,
+        likest: &mut Likest,
+    ) {
+        let Some(hash) = signs.hash else { return };
+        let like = self.words.like(signs.corners.iter(), ballot).into_iter();
+        let like = like.map(|(votes, j)| (Reverse(votes), self.start + j));
+        add(&mut likest.corners, like.filter(|(_, j)| wanted(j)));
+        let near = self.hashes.near(&hash).into_iter().map(|(bits, j)| (bits, self.start + j));
+        add(&mut likest.hashes, near.filter(|(_, j)| wanted(j)));
+    }
+}
+
+/// Adds to those that are likest, of which no more stay than are tried.
+fn add<T: Ord>(likest: &mut Vec<T>, found: impl Iterator<Item = T>) {
+    likest.extend(found);
+    likest.sort_unstable();
+    likest.truncate(TRIED);
+    likest.shrink_to_fit();
 }
 
 /// Hashes by the values of their bands.
-struct Hashes<'a> {
-    views: &'a [Option<&'a View>],
-    bands: BTreeMap<u32, Vec<u32>>,
+struct Hashes {
+    hashes: Vec<Option<Hashed>>,
+    /// Where the positions of each band and value begin.
+    starts: Vec<u32>,
+    positions: Vec<u32>,
 }
 
 fn band(hash: Pdq, band: usize) -> u32 {
@@ -58,35 +176,45 @@ fn band(hash: Pdq, band: usize) -> u32 {
 }
 
 /// Band and value in one number.
-fn slot(at: usize, value: u32) -> u32 {
-    (at as u32) << BAND_BITS | value
+fn slot(at: usize, value: u32) -> usize {
+    at << BAND_BITS | value as usize
 }
 
-impl<'a> Hashes<'a> {
-    fn new(views: &'a [Option<&'a View>]) -> Self {
-        let mut bands: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-        for (i, view) in views.iter().enumerate() {
-            let telling = view.filter(|v| v.hash.quality >= LEAST_QUALITY);
-            for (at, view) in telling.into_iter().flat_map(|v| (0..BANDS).map(move |at| (at, v))) {
-                bands.entry(slot(at, band(view.hash.own, at))).or_default().push(i as u32);
-            }
+impl Hashes {
+    fn new(hashes: Vec<Option<Hashed>>) -> Self {
+        let slots = || {
+            let hashes = hashes.iter().enumerate();
+            let telling = hashes.filter_map(|(i, h)| Some((i, (*h)?)));
+            let telling = telling.filter(|(_, h)| h.quality >= LEAST_QUALITY);
+            telling
+                .flat_map(|(i, h)| (0..BANDS).map(move |at| (i as u32, slot(at, band(h.own, at)))))
+        };
+        let mut starts = vec![0u32; (BANDS << BAND_BITS) + 1];
+        slots().for_each(|(_, slot)| starts[slot + 1] += 1);
+        (0..BANDS << BAND_BITS).for_each(|slot| starts[slot + 1] += starts[slot]);
+        let mut next = starts.clone();
+        let mut positions = vec![0; starts[BANDS << BAND_BITS] as usize];
+        for (i, slot) in slots() {
+            positions[next[slot] as usize] = i;
+            next[slot] += 1;
         }
-        Hashes { views, bands }
+        Hashes { hashes, starts, positions }
     }
 
     /// (bits, position) of hashes that share a band with this or its mirror image, up to a bit.
-    fn near(&self, view: &View) -> Vec<(u32, u32)> {
+    fn near(&self, own: &Hashed) -> Vec<(u32, u32)> {
         let mut found = Vec::new();
-        if view.hash.quality < LEAST_QUALITY {
+        if own.quality < LEAST_QUALITY {
             return found;
         }
-        for hash in [view.hash.own, view.hash.mirrored] {
+        for hash in [own.own, own.mirrored] {
             for at in 0..BANDS {
                 let value = band(hash, at);
-                let flips = std::iter::once(0).chain((0..BAND_BITS).map(|bit| 1 << bit));
-                for held in flips.filter_map(|flip| self.bands.get(&slot(at, value ^ flip))) {
-                    let bits = |j: &u32| self.views[*j as usize].map(|v| hash.distance(v.hash.own));
-                    let near = held.iter().filter_map(|j| Some((bits(j)?, *j)));
+                for flip in std::iter::once(0).chain((0..BAND_BITS).map(|bit| 1 << bit)) {
+                    let slot = slot(at, value ^ flip);
+                    let held = self.starts[slot] as usize..self.starts[slot + 1] as usize;
+                    let bits = |j: u32| Some(hash.distance(self.hashes[j as usize]?.own));
+                    let near = self.positions[held].iter().filter_map(|&j| Some((bits(j)?, j)));
                     found.extend(near.filter(|(bits, _)| *bits <= WIDE_RADIUS));
                 }
             }
