@@ -62,6 +62,13 @@ fn version(number: &i32) -> String {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NoCuda(pub Vec<Problem>);
 
+impl NoCuda {
+    /// Whether there is something to mend: a driver is there, and not only a machine without a GPU.
+    pub fn is_a_fault(&self) -> bool {
+        !self.0.iter().any(|problem| matches!(problem, Problem::NoDriver(_) | Problem::NoDevice(_)))
+    }
+}
+
 impl fmt::Display for NoCuda {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let all: Vec<String> = self.0.iter().map(Problem::to_string).collect();
@@ -345,6 +352,8 @@ mod tests {
             "no NVIDIA driver (libcuda.so.1: cannot open shared object file); LibTorch's CUDA part \
              cannot be opened (libtorch_cuda.so: no); LIBTORCH_PARTS=cuda ./justw build fetches it"
         );
+        assert!(!both.is_a_fault(), "a machine without a GPU has nothing to mend");
+        assert!(NoCuda(vec![Problem::NoLibrary("libtorch_cuda.so: no".into())]).is_a_fault());
         let old = Problem::OldDriver(12_040).to_string();
         assert!(old.contains("supports CUDA 12.4, LibTorch needs 13.0"), "{old}");
         let far = Problem::NoSuchDevice { number: 9, count: 2 }.to_string();
