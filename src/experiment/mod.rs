@@ -151,9 +151,10 @@ impl Experiment {
     pub fn of_run(run: &Path) -> Result<Self> {
         let mut experiment = Self::read(&run.join(RUN_CONFIG), &[])?;
         for path in experiment.data.paths_mut().into_iter().flatten() {
-            // Runs of earlier versions kept paths as they were typed.
+            // Runs of earlier versions kept paths as they were typed. What is nowhere is named as
+            // seen from here.
             let below = run.join(&*path);
-            if below.exists() {
+            if below.exists() || !Path::new(&*path).exists() {
                 *path = below.display().to_string();
             }
         }
