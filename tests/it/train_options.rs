@@ -187,10 +187,15 @@ fn a_class_without_a_training_sample_is_allowed_where_that_is_meant() {
         "train.class_weights=balanced",
         "train.label_smoothing=0.1",
     ]);
+    // A grid says before it starts what cannot run.
+    let base = std::fs::read_to_string(world.path("x.toml")).unwrap();
+    std::fs::write(world.path("grid.toml"), base + "[[run]]\nlabel = \"a\"\n").unwrap();
     for (more, is_told) in [(&[][..], true), (&allow[..], false)] {
-        let out = world.train("r", &[more, &["--dry-run"]].concat()).output().unwrap();
-        let text = [out.stdout, out.stderr].concat();
-        let text = String::from_utf8(text).unwrap();
+        let mut grid = crate::common::ncaers();
+        grid.arg("ablation").arg(world.path("grid.toml")).arg("--out").arg(world.path("runs"));
+        grid.arg("--report").arg(world.path("report")).arg("--dry-run").args(more);
+        let out = grid.output().unwrap();
+        let text = String::from_utf8([out.stdout, out.stderr].concat()).unwrap();
         assert_eq!(text.contains("no sample of Fear, Sad; where that is meant"), is_told, "{text}");
     }
     world.train("r", &allow).assert().success();
