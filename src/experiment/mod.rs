@@ -98,7 +98,7 @@ impl Experiment {
     /// The run of a grid with this label, of its first seed, with `settings` over it.
     ///
     /// # Errors
-    /// As [`Grid::read`], and when no run has the label; names those that there are.
+    /// As `Grid::read`, and when no run has the label; names those that there are.
     pub fn of_grid(path: &Path, label: &str, settings: &[String]) -> Result<Self> {
         // The seed is the grid's own for the run; here a setting may change it.
         let (seeds, others): (Vec<String>, Vec<String>) =
