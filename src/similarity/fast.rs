@@ -100,25 +100,28 @@ macro_rules! lanes {
 
         /// Not 0 where nine neighbours in a row are not.
         #[inline(always)]
-        unsafe fn nine(ring: [$register; 16]) -> $register {
-            // Runs of two, four and eight that begin at odd places.
-            let mut runs = [$zero(); 8];
-            for k in 0..8 {
-                runs[k] = $min(ring[2 * k + 1], ring[(2 * k + 2) % 16]);
-            }
-            for step in [1, 2] {
-                let shorter = runs;
+        fn nine(ring: [$register; 16]) -> $register {
+            // SAFETY: as above.
+            unsafe {
+                // Runs of two, four and eight that begin at odd places.
+                let mut runs = [$zero(); 8];
                 for k in 0..8 {
-                    runs[k] = $min(shorter[k], shorter[(k + step) % 8]);
+                    runs[k] = $min(ring[2 * k + 1], ring[(2 * k + 2) % 16]);
                 }
+                for step in [1, 2] {
+                    let shorter = runs;
+                    for k in 0..8 {
+                        runs[k] = $min(shorter[k], shorter[(k + step) % 8]);
+                    }
+                }
+                // With the one before or the one behind they are nine.
+                let mut clear = $zero();
+                for k in 0..8 {
+                    let either = $max(ring[2 * k], ring[(2 * k + 9) % 16]);
+                    clear = $max(clear, $min(runs[k], either));
+                }
+                clear
             }
-            // With the one before or the one behind they are nine.
-            let mut clear = $zero();
-            for k in 0..8 {
-                let either = $max(ring[2 * k], ring[(2 * k + 9) % 16]);
-                clear = $max(clear, $min(runs[k], either));
-            }
-            clear
         }
     };
 }
