@@ -14,11 +14,7 @@ use crate::{
     leak_audit::{findings::Findings, gather::Gathered},
     media::image as picture,
     report::page::{Block, Section},
-    similarity::{
-        hash::UNINFORMATIVE,
-        near_duplicates::NearDuplicate,
-        view::{Change, View},
-    },
+    similarity::{hash::UNINFORMATIVE, near_duplicates::NearDuplicate, view::Change},
 };
 
 /// Pairs that are shown: the nearest, altered copies of all kinds, and the farthest that still count.
@@ -130,7 +126,7 @@ fn side_by_side(all: &Gathered, shots: &Shots, twin: &NearDuplicate) -> String {
     let shot = |i: usize, outline: Option<Change>| {
         let (part, id) = (all.name(all.stills[i].part()), escape_html(&all.stills[i].id));
         let class = all.stills[i].emotion.name();
-        let drawn = outline.map(|change| outline_of(change, all.stills[i].view.as_ref()));
+        let drawn = outline.map(outline_of);
         let shown = match shots.get(&i) {
             Some(jpeg) => format!(
                 "<div style=\"position:relative\"><img src=\"data:image/jpeg;base64,{jpeg}\" \
@@ -173,15 +169,14 @@ fn told(change: &Change) -> [(bool, String); 4] {
     ]
 }
 
-/// The outline of the one picture where it lies in the other, whose bars are told by its view.
-fn outline_of(change: Change, view: Option<&View>) -> String {
-    let [left, top, width, height] = view.map_or([0.0, 0.0, 1.0, 1.0], |v| v.area);
-    let [a, b, c] = change.corners.map(|corner| corner.map(|v| v as f32 / 1000.0));
+/// The outline of the one picture where it lies in the other, bars of both included.
+fn outline_of(change: Change) -> String {
+    let [a, b, c] = change.corners.map(|corner| corner.map(|v| f64::from(v) / 1000.0));
     let opposite = [b[0] + c[0] - a[0], b[1] + c[1] - a[1]];
-    let place = |[x, y]: [f32; 2]| format!("{:.3},{:.3}", left + x * width, top + y * height);
+    let place = |[x, y]: [f64; 2]| format!("{x:.3},{y:.3}");
     format!(
         "<svg viewBox=\"0 0 1 1\" preserveAspectRatio=\"none\" style=\"position:absolute;left:0;\
-         top:0;width:100%;height:100%\"><polygon points=\"{}\" fill=\"none\" stroke=\"#e0115f\" \
+         top:0;width:100%;height:100%;background:none\"><polygon points=\"{}\" fill=\"none\" stroke=\"#e0115f\" \
          stroke-width=\"2\" vector-effect=\"non-scaling-stroke\"/></svg>",
         [a, b, opposite, c].map(place).join(" ")
     )
@@ -199,6 +194,24 @@ fn small(path: &Path) -> Result<String> {
 mod tests {
     use super::*;
     use crate::similarity::images::Likeness;
+
+    #[test]
+    fn an_outline_lies_where_the_change_says_bars_or_not() {
+        // A picture between two bars that take a third of the other.
+        let corners = [[0, 167], [1000, 167], [0, 833]];
+        let change = Change {
+            mirrored: false,
+            turned: 0,
+            scale: 1000,
+            corners,
+            shown: [1000; 2],
+            hidden: 0,
+        };
+        let drawn = outline_of(change);
+        assert!(drawn.contains("\"0.000,0.167 1.000,0.167 1.000,0.833 0.000,0.833\""), "{drawn}");
+        // What lies below must be seen.
+        assert!(drawn.contains("background:none") && drawn.contains("fill=\"none\""));
+    }
 
     #[test]
     fn every_kind_of_change_is_shown_before_a_second_of_one_and_clusters_take_turns() {
