@@ -139,9 +139,9 @@ fn a_threshold_makes_the_exit_status() {
     let again = audit(&root, &out, &["--max-leak", "0.8"]);
     assert!(!stderr(&again).contains("hashing"), "no pixel is read again: {}", stderr(&again));
     // Other bytes in one picture are another data set, also where they are no picture.
-    let changed = root.join("test/Happy/1.png");
+    let changed = root.join("CAER-S/test/Anger/0001.png");
     let before = fs::read(&changed).unwrap();
-    for bytes in [&b"no picture"[..], &fs::read(root.join("test/Happy/2.png")).unwrap()] {
+    for bytes in [&b"no picture"[..], &fs::read(root.join("CAER-S/test/Anger/0002.png")).unwrap()] {
         fs::write(&changed, bytes).unwrap();
         let refused = stderr(&audit(&root, &out, &[]).code(1));
         assert!(refused.contains("another configuration (pictures: "), "{refused}");
