@@ -1,5 +1,7 @@
 //! One table, filled once, written as Markdown, LaTeX (booktabs), CSV and HTML. Own code: the forms
 //! share their cells and notes, which a crate for one form each would not.
+pub mod terminal;
+
 use std::fmt::Write;
 
 use anyhow::Result;

@@ -64,11 +64,11 @@ pub struct Args {
     /// own, marked imported
     #[arg(long, value_name = "FILE")]
     predictions: Vec<PathBuf>,
-    #[command(flatten)]
-    reading: ReadingArgs,
     /// Also test whether models are equally good within this many points, and mark those that are
     #[arg(long, value_name = "POINTS", value_parser = super::reading::points)]
     margin_points: Option<f64>,
+    #[command(flatten)]
+    reading: ReadingArgs,
 }
 
 pub(super) fn run(args: &Args) -> Result<Done> {
