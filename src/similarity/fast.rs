@@ -69,6 +69,7 @@ macro_rules! lanes {
     ($size:literal, $register:ty, $load:ident, $splat:ident, $zero:ident, $add:ident, $sub:ident,
      $min:ident, $max:ident, $equal:ident, $mask:ident) => {
         /// A bit for each pixel that is a corner.
+        #[allow(clippy::needless_range_loop, reason = "several lists are gone through at once")]
         #[inline(always)]
         pub fn corners(own: &[u8; $size], circle: [&[u8; $size]; 16]) -> u32 {
             // SAFETY: the caller's machine has the instructions, and all that is read has this size.
@@ -99,26 +100,30 @@ macro_rules! lanes {
         }
 
         /// Not 0 where nine neighbours in a row are not.
+        #[allow(clippy::needless_range_loop, reason = "several lists are gone through at once")]
         #[inline(always)]
-        unsafe fn nine(ring: [$register; 16]) -> $register {
-            // Runs of two, four and eight that begin at odd places.
-            let mut runs = [$zero(); 8];
-            for k in 0..8 {
-                runs[k] = $min(ring[2 * k + 1], ring[(2 * k + 2) % 16]);
-            }
-            for step in [1, 2] {
-                let shorter = runs;
+        fn nine(ring: [$register; 16]) -> $register {
+            // SAFETY: as above.
+            unsafe {
+                // Runs of two, four and eight that begin at odd places.
+                let mut runs = [$zero(); 8];
                 for k in 0..8 {
-                    runs[k] = $min(shorter[k], shorter[(k + step) % 8]);
+                    runs[k] = $min(ring[2 * k + 1], ring[(2 * k + 2) % 16]);
                 }
+                for step in [1, 2] {
+                    let shorter = runs;
+                    for k in 0..8 {
+                        runs[k] = $min(shorter[k], shorter[(k + step) % 8]);
+                    }
+                }
+                // With the one before or the one behind they are nine.
+                let mut clear = $zero();
+                for k in 0..8 {
+                    let either = $max(ring[2 * k], ring[(2 * k + 9) % 16]);
+                    clear = $max(clear, $min(runs[k], either));
+                }
+                clear
             }
-            // With the one before or the one behind they are nine.
-            let mut clear = $zero();
-            for k in 0..8 {
-                let either = $max(ring[2 * k], ring[(2 * k + 9) % 16]);
-                clear = $max(clear, $min(runs[k], either));
-            }
-            clear
         }
     };
 }
