@@ -111,6 +111,12 @@ pub fn claim_shared(out: &Path, purpose: &str) -> Result<OutputFolder> {
     OutputFolder::join(out)
 }
 
+/// Whether `out` is marked as finished, with whatever configuration: only then is it worth finding
+/// out cheaply whether [`claim`] will say [`Claim::Done`].
+pub fn is_finished(out: &Path) -> bool {
+    is_file(&out.join(FINISHED))
+}
+
 /// What `out` holds, compared with the configuration that is about to be written into it.
 ///
 /// # Errors

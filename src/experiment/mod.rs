@@ -229,10 +229,16 @@ fn content_digest(path: &Path) -> Result<String> {
     digest::sha256_file(&file)
 }
 
-/// Reads a TOML file as a tree.
+/// Reads a TOML file as a tree. Where there is no file `experiments/NAME`, as outside of a clone, it
+/// is the one of that name that comes with the program.
 fn tree_of(path: &Path) -> Result<Value> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read experiment file {}", path.display()))?;
+    let inside = || shipped::text(path.strip_prefix("experiments").ok()?.to_str()?);
+    let text = match (std::fs::read_to_string(path), inside()) {
+        (Err(e), Some(text)) if e.kind() == std::io::ErrorKind::NotFound => text.to_owned(),
+        (read, _) => {
+            read.with_context(|| format!("cannot read experiment file {}", path.display()))?
+        }
+    };
     let table: toml::Table =
         toml::from_str(&text).with_context(|| format!("{} is not TOML", path.display()))?;
     let tree = serde_json::to_value(table)?;

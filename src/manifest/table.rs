@@ -62,7 +62,7 @@ pub(super) fn write_groups<T>(
     meta: &BTreeMap<String, String>,
 ) -> anyhow::Result<()> {
     let frame = |rows: &[T]| DataFrame::new(rows.len(), columns(rows));
-    let groups = groups.map(|rows| Ok(frame(&rows?)?));
+    let groups = groups.map(|rows| frame(&rows?));
     write_frames(path, frame(&[])?, groups, meta)
 }
 

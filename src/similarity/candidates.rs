@@ -1,5 +1,5 @@
 //! Which of many pictures may be altered copies of each other, so that comparing them pays.
-use std::{cmp::Reverse, io, ops::Range};
+use std::{cmp::Reverse, collections::BTreeMap, io, ops::Range};
 
 use rayon::prelude::*;
 
@@ -10,7 +10,8 @@ use super::{
     words::{Ballot, Filling, KeyCounts, Words},
 };
 
-/// Pictures that one is compared with at most, by hash and by corners each: those that are likest.
+/// Pictures of each kind that one is compared with at most, by hash and by corners each: those that are
+/// likest.
 const TRIED: usize = 24;
 /// Bits of a band of the hash that are looked up; neighbouring keys, one bit apart, too.
 const BAND_BITS: u32 = 16;
@@ -57,46 +58,61 @@ impl Pictures for [Option<&View>] {
     }
 }
 
-/// The likest pictures of one so far: votes or bits, and positions.
-#[derive(Clone, Default)]
-struct Likest {
-    corners: Vec<(Reverse<u16>, u32)>,
-    hashes: Vec<(u32, u32)>,
+/// The likest pictures of one so far: votes or bits, positions and kinds.
+struct Likest<K> {
+    corners: Vec<(Reverse<u16>, u32, K)>,
+    hashes: Vec<(u32, u32, K)>,
+}
+
+impl<K> Default for Likest<K> {
+    fn default() -> Self {
+        Likest { corners: Vec::new(), hashes: Vec::new() }
+    }
 }
 
 /// Pairs of positions, the smaller first, of pictures whose hashes are near or that have corners in
-/// common, out of those for which `asked(a, b)` says that anybody wants to know; ascending and
-/// without doubles.
+/// common, out of those for which `asked(a, b)` says that anybody wants to know, and of which kind they are;
+/// ascending and without doubles. Kinds do not crowd each other out: a picture with a hundred sisters in its
+/// own part is still compared with its like in another.
 ///
 /// # Errors
 /// As [`Pictures::signs`].
-pub fn candidates<P: Pictures + ?Sized>(
+pub fn candidates<P: Pictures + ?Sized, K: Ord + Copy + Send>(
     pictures: &P,
-    asked: impl Fn(usize, usize) -> bool + Sync,
+    asked: impl Fn(usize, usize) -> Option<K> + Sync,
+) -> io::Result<Vec<(u32, u32)>> {
+    in_blocks(pictures, BLOCK, asked)
+}
+
+fn in_blocks<P: Pictures + ?Sized, K: Ord + Copy + Send>(
+    pictures: &P,
+    size: usize,
+    asked: impl Fn(usize, usize) -> Option<K> + Sync,
 ) -> io::Result<Vec<(u32, u32)>> {
     let n = pictures.count();
     let mut counts = KeyCounts::default();
     for range in ranges(0..n) {
         pictures.signs(range)?.iter().for_each(|signs| counts.add(&signs.corners));
     }
-    let mut likest = vec![Likest::default(); n];
-    for start in (0..n).step_by(BLOCK) {
-        let block = Block::new(pictures, start..(start + BLOCK).min(n), &counts)?;
-        let learn = |ballot: &mut Ballot, (k, likest): (usize, &mut [Likest])| {
+    let mut likest: Vec<Likest<K>> = std::iter::repeat_with(Likest::default).take(n).collect();
+    for start in (0..n).step_by(size) {
+        let block = Block::new(pictures, start..(start + size).min(n), &counts)?;
+        let learn = |ballot: &mut Ballot, (k, likest): (usize, &mut [Likest<K>])| {
             let first = CHUNK * k;
             let signs = pictures.signs(first..first + likest.len())?;
             for (i, (signs, likest)) in signs.iter().zip(likest).enumerate() {
-                let wanted = |j: &u32| *j as usize != first + i && asked(first + i, *j as usize);
-                block.like(signs, ballot, wanted, likest);
+                let own = first + i;
+                let kind = |j: u32| asked(own, j as usize).filter(|_| j as usize != own);
+                block.like(signs, ballot, kind, likest);
             }
             Ok(())
         };
         let chunks = likest.par_chunks_mut(CHUNK).enumerate();
         chunks.map_init(Ballot::default, learn).collect::<io::Result<()>>()?;
     }
-    let of_one = |(i, likest): (usize, Likest)| {
-        let both = likest.corners.into_iter().map(|(_, j)| j);
-        let both = both.chain(likest.hashes.into_iter().map(|(_, j)| j));
+    let of_one = |(i, likest): (usize, Likest<K>)| {
+        let both = likest.corners.into_iter().map(|(_, j, _)| j);
+        let both = both.chain(likest.hashes.into_iter().map(|(_, j, _)| j));
         both.map(move |j| (j.min(i as u32), j.max(i as u32)))
     };
     let mut pairs: Vec<(u32, u32)> = likest.into_iter().enumerate().flat_map(of_one).collect();
@@ -139,27 +155,36 @@ impl Block {
         Ok(Block { start: range.start as u32, words, hashes: Hashes::new(hashes) })
     }
 
-    fn like(
+    fn like<K: Ord + Copy>(
         &self,
         signs: &Signs,
         ballot: &mut Ballot,
-        wanted: impl Fn(&u32) -> bool,
-        likest: &mut Likest,
+        kind: impl Fn(u32) -> Option<K>,
+        likest: &mut Likest<K>,
     ) {
         let Some(hash) = signs.hash else { return };
         let like = self.words.like(signs.corners.iter(), ballot).into_iter();
         let like = like.map(|(votes, j)| (Reverse(votes), self.start + j));
-        add(&mut likest.corners, like.filter(|(_, j)| wanted(j)));
+        add(&mut likest.corners, like, &kind);
         let near = self.hashes.near(&hash).into_iter().map(|(bits, j)| (bits, self.start + j));
-        add(&mut likest.hashes, near.filter(|(_, j)| wanted(j)));
+        add(&mut likest.hashes, near, &kind);
     }
 }
 
-/// Adds to those that are likest, of which no more stay than are tried.
-fn add<T: Ord>(likest: &mut Vec<T>, found: impl Iterator<Item = T>) {
-    likest.extend(found);
+/// Adds to those that are likest, of which no more of a kind stay than are tried; those of none are left out.
+fn add<T: Ord, K: Ord + Copy>(
+    likest: &mut Vec<(T, u32, K)>,
+    found: impl Iterator<Item = (T, u32)>,
+    kind: impl Fn(u32) -> Option<K>,
+) {
+    likest.extend(found.filter_map(|(rank, j)| Some((rank, j, kind(j)?))));
     likest.sort_unstable();
-    likest.truncate(TRIED);
+    let mut counts: BTreeMap<K, usize> = BTreeMap::new();
+    likest.retain(|(_, _, kind)| {
+        let count = counts.entry(*kind).or_default();
+        *count += 1;
+        *count <= TRIED
+    });
     likest.shrink_to_fit();
 }
 
@@ -222,5 +247,38 @@ impl Hashes {
         found.sort_unstable_by_key(|(bits, j)| (*j, *bits));
         found.dedup_by_key(|(_, j)| *j);
         found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{
+            plane::Area,
+            view::{tests::scene, KEYPOINTS},
+        },
+        *,
+    };
+
+    #[test]
+    fn sisters_in_its_own_part_do_not_crowd_out_the_like_of_a_picture() {
+        // Forty pictures of one part that are all but the same, and of another one a crop of them.
+        let picture = scene(3, 320, 180);
+        let crop =
+            View::of(&picture.cut(Area { x: 32, y: 18, width: 256, height: 144 }), KEYPOINTS);
+        let whole = View::of(&picture, KEYPOINTS);
+        let mut views = vec![Some(&whole); 40];
+        views.push(Some(&crop));
+        let across = |a: usize, b: usize| (a == 40) != (b == 40);
+        let found = candidates(views.as_slice(), |a, b| Some(across(a, b))).unwrap();
+        let reached = found.iter().filter(|(_, b)| *b == 40).count();
+        assert_eq!(reached, 40, "each of the crowd sees the crop");
+        assert!(found.len() < 40 + 40 * 2 * TRIED);
+        let only = candidates(views.as_slice(), |a, b| across(a, b).then_some(())).unwrap();
+        assert_eq!(only.len(), 40);
+        for size in [1, 7, 40] {
+            let in_small = in_blocks(views.as_slice(), size, |a, b| Some(across(a, b))).unwrap();
+            assert_eq!(in_small, found, "indexed {size} at a time");
+        }
     }
 }

@@ -210,7 +210,7 @@ pub fn altered_clips(
     let moments = Moments::of(clips)?;
     let pairs = candidates(&moments, |i, j| {
         let (a, b) = (moments.place(i).0, moments.place(j).0);
-        a != b && asked(a, b)
+        (a != b && asked(a, b)).then_some(())
     })?;
     let judged = |&(i, j): &(u32, u32)| {
         let (i, j) = (i as usize, j as usize);

@@ -221,6 +221,7 @@ impl<'a> Slopes<'a> {
     }
 
     /// Lets a row enter or leave the sums.
+    #[allow(clippy::needless_range_loop, reason = "several rows are gone through at once")]
     #[inline(always)]
     fn add(&mut self, y: usize, sum: impl Fn(i32, i32) -> i32) {
         let n = self.level.width - 2;

@@ -187,6 +187,7 @@ fn box_along<const N: usize>(from: &[f32], to: &mut [f32], window: usize) {
 
 /// What [`box_along`] does at `places` in the middle, a multiple of four, of four rows at once.
 #[cfg(target_arch = "x86_64")]
+#[allow(clippy::needless_range_loop, reason = "several lists are gone through at once")]
 fn in_the_middle(
     rows: &[f32],
     sums: &mut [f32],
