@@ -46,7 +46,7 @@ ablation *ARGS: build
 paper *ARGS: build
     scripts/paper.sh "$@"
 
-# The demo's report as it is committed, from the runs in data/demo, and its numbers in README.md
+# The demo's report as it is committed, from the runs in data/demo, and its numbers in the readmes
 publish-demo: demo
     scripts/publish-demo.sh
 
@@ -66,7 +66,7 @@ fuzz TARGET *ARGS: build
 bench-gpu *ARGS: build
     scripts/bench-gpu.sh "$@"
 
-# Put the numbers of the committed reports into README.md
+# Put the numbers of the committed reports into README.md and reports/README.md
 readme:
     scripts/readme.sh
 

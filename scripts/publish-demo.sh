@@ -9,7 +9,7 @@ data=${DATA:-data/demo}
 # A committed report is replaced whole; the program itself replaces only what it wrote.
 rm -rf reports/demo manifests/demo
 "$ncaers" report "clean set=$data/runs" "leaky twin=$data/twin/runs" --audit "leaky twin=$data/twin/audit" \
-  --title "Demonstration" --max-thumbs 0 --out reports/demo
+  --title "What a leak adds" --max-thumbs 0 --out reports/demo
 # The tables and the card of the data set, without its pictures, for whoever wants to see some.
 mkdir -p manifests/demo
 cp "$data/manifest"/{README.md,croissant.json,clips.parquet,ledger.parquet,samples.parquet} manifests/demo/

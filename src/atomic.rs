@@ -62,7 +62,7 @@ fn create(part: &Path) -> std::io::Result<File> {
     }
 }
 
-/// Writes `bytes` to `path` atomically; see [`write_with`].
+/// Writes `bytes` to `path` atomically; see `write_with`.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     write_with(path, |w| Ok(w.write_all(bytes)?))
 }

@@ -7,9 +7,8 @@
 use std::{
     collections::BTreeSet,
     ffi::OsStr,
-    fs::{self, File, OpenOptions, TryLockError},
-    io::{BufWriter, ErrorKind, Read, Write},
-    os::unix::ffi::OsStrExt,
+    fs::{self, File, TryLockError},
+    io::{BufWriter, ErrorKind},
     path::{Component, Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -18,11 +17,12 @@ use anyhow::{bail, ensure, Context, Result};
 use serde_json::Value;
 
 use crate::atomic;
+use list::{encode, FileList, HEADER};
 
-/// The list of the files that we wrote, a line each; folders end in `/`.
-pub const FILES: &str = ".ncaers-files";
-/// The first line of the list.
-const HEADER: &str = "ncaers-files 1";
+mod list;
+
+pub use list::FILES;
+
 /// The record of the configuration.
 const CONFIGURATION: &str = "configuration.json";
 /// The mark that says the folder is complete.
@@ -109,6 +109,12 @@ pub fn claim_shared(out: &Path, purpose: &str) -> Result<OutputFolder> {
         }
     }
     OutputFolder::join(out)
+}
+
+/// Whether `out` is marked as finished, with whatever configuration: only then is it worth finding
+/// out cheaply whether [`claim`] will say [`Claim::Done`].
+pub fn is_finished(out: &Path) -> bool {
+    is_file(&out.join(FINISHED))
 }
 
 /// What `out` holds, compared with the configuration that is about to be written into it.
@@ -418,18 +424,16 @@ impl OutputFolder {
     /// # Errors
     /// When the list cannot be read.
     pub fn has(&self, relative: &Path) -> Result<bool> {
-        if self.files().names.contains(&encode(relative, false)) {
+        if self.files().has_file(relative) {
             return Ok(true);
         }
         self.learn_of_others()?;
-        Ok(self.files().names.contains(&encode(relative, false)))
+        Ok(self.files().has_file(relative))
     }
 
     /// Workers beside this process add to the list, too.
     fn learn_of_others(&self) -> Result<()> {
-        let read = FileList::read(&self.path)?;
-        self.files().names.extend(read);
-        Ok(())
+        self.files().learn(&self.path)
     }
 
     /// Marks the folder as complete.
@@ -517,109 +521,6 @@ fn ensure_ours(out: &Path) -> Result<()> {
         out.display()
     );
     Ok(())
-}
-
-/// The list in memory, and its file, to which names are added before they are written.
-#[derive(Debug)]
-struct FileList {
-    names: BTreeSet<Vec<u8>>,
-}
-
-impl FileList {
-    fn create(folder: &Path) -> Result<Mutex<Self>> {
-        atomic::write(&folder.join(FILES), format!("{HEADER}\n").as_bytes())?;
-        Ok(Mutex::new(FileList { names: BTreeSet::new() }))
-    }
-
-    fn open(folder: &Path) -> Result<Mutex<Self>> {
-        Ok(Mutex::new(FileList { names: FileList::read(folder)? }))
-    }
-
-    fn read(folder: &Path) -> Result<BTreeSet<Vec<u8>>> {
-        let path = folder.join(FILES);
-        let mut bytes = Vec::new();
-        File::open(&path)
-            .and_then(|mut file| file.read_to_end(&mut bytes))
-            .with_context(|| format!("cannot read {}", path.display()))?;
-        let mut lines = bytes.split_inclusive(|b| *b == b'\n');
-        let header = lines.next().and_then(|line| line.strip_suffix(b"\n"));
-        ensure!(header == Some(HEADER.as_bytes()), "{} is damaged", path.display());
-        // A last line without its end was cut off before its file was made.
-        let whole = lines.filter_map(|line| line.strip_suffix(b"\n"));
-        Ok(whole.filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect())
-    }
-
-    fn add(&mut self, folder: &Path, name: Vec<u8>) -> Result<()> {
-        if self.names.contains(&name) {
-            return Ok(());
-        }
-        let path = folder.join(FILES);
-        // One write of one line: lines of several workers do not mix.
-        let line = [name.as_slice(), b"\n"].concat();
-        OpenOptions::new()
-            .append(true)
-            .open(&path)
-            .and_then(|mut file| file.write_all(&line))
-            .with_context(|| format!("cannot write {}", path.display()))?;
-        self.names.insert(name);
-        Ok(())
-    }
-
-    /// Files, not folders.
-    fn iter(&self) -> impl Iterator<Item = PathBuf> + '_ {
-        self.names.iter().filter(|name| !name.ends_with(b"/")).map(|name| decode(name))
-    }
-
-    fn has_folder(&self, folder: &Path) -> bool {
-        self.names.contains(&encode(folder, true))
-    }
-
-    fn remove(&mut self, name: &Path) {
-        self.names.remove(&encode(name, false));
-    }
-
-    fn remove_folder(&mut self, folder: &Path) {
-        self.names.remove(&encode(folder, true));
-    }
-
-    fn text(&self) -> Vec<u8> {
-        let mut text = format!("{HEADER}\n").into_bytes();
-        for name in &self.names {
-            text.extend_from_slice(name);
-            text.push(b'\n');
-        }
-        text
-    }
-}
-
-/// A path as a line: line breaks and backslashes escaped, a `/` behind folders.
-fn encode(path: &Path, is_folder: bool) -> Vec<u8> {
-    let mut line = Vec::new();
-    for byte in path.as_os_str().as_bytes() {
-        match byte {
-            b'\n' => line.extend_from_slice(b"\\n"),
-            b'\\' => line.extend_from_slice(b"\\\\"),
-            byte => line.push(*byte),
-        }
-    }
-    if is_folder {
-        line.push(b'/');
-    }
-    line
-}
-
-fn decode(line: &[u8]) -> PathBuf {
-    let (mut bytes, mut rest) = (Vec::new(), line.iter());
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'\\' => match rest.next() {
-                Some(b'n') => b'\n',
-                _ => b'\\',
-            },
-            byte => *byte,
-        });
-    }
-    PathBuf::from(OsStr::from_bytes(&bytes))
 }
 
 /// Every leaf in which two JSON objects differ, as `key: old -> new`, in key order.

@@ -63,8 +63,14 @@
 //! 1   record   seed   folder   atomic   digest   table   progress   escape   libtorch   device
 //!                                                  words, draws, output folders, files, messages
 //! ```
-// Without torch some of what training and drawing share is called by nobody; with it all is judged.
-#![cfg_attr(not(feature = "torch"), allow(dead_code, unused_imports))]
+#![cfg_attr(
+    not(feature = "torch"),
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "some of what training and drawing share is then called by nobody; with torch all is judged"
+    )
+)]
 
 #[cfg(feature = "torch")]
 mod annotate;

@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{bail, Context, Result};
 use serde::{de::DeserializeOwned, Deserialize, Serialize};
 use serde_json::Value;
 
@@ -333,14 +333,26 @@ pub fn find(folder: &Path) -> Result<Vec<RunFolder>> {
     if RunFolder::new(folder).exists() {
         return Ok(vec![RunFolder::new(folder)]);
     }
-    let entries =
-        fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let runs = below(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    if runs.is_empty() {
+        let elsewhere = folder.join("runs");
+        let hint = match below(&elsewhere).is_ok_and(|runs| !runs.is_empty()) {
+            true => format!("did you mean {}?", elsewhere.display()),
+            false => "none has a run.json".into(),
+        };
+        bail!("{} holds no run folder; {hint}", folder.display());
+    }
+    Ok(runs)
+}
+
+/// The run folders directly below a folder, in name order.
+fn below(folder: &Path) -> std::io::Result<Vec<RunFolder>> {
+    let entries = fs::read_dir(folder)?;
     let mut runs: Vec<_> = entries
         .filter_map(|entry| Some(RunFolder::new(&entry.ok()?.path())))
         .filter(RunFolder::exists)
         .collect();
     runs.sort();
-    ensure!(!runs.is_empty(), "{} holds no run folder (none has a run.json)", folder.display());
     Ok(runs)
 }
 
@@ -437,6 +449,10 @@ mod tests {
         let dir = tempfile::tempdir().expect("temp dir");
         let message = find(dir.path()).expect_err("empty").to_string();
         assert!(message.contains("holds no run folder"), "{message}");
+        atomic::write(&dir.path().join("runs/x/run.json"), b"{}").expect("write");
+        let message = find(dir.path()).expect_err("one further down").to_string();
+        let meant = format!("did you mean {}?", dir.path().join("runs").display());
+        assert!(message.ends_with(&meant), "{message}");
         for name in ["b", "a"] {
             atomic::write(&dir.path().join(name).join("run.json"), b"{}").expect("write");
         }

@@ -1,5 +1,7 @@
 //! One table, filled once, written as Markdown, LaTeX (booktabs), CSV and HTML. Own code: the forms
 //! share their cells and notes, which a crate for one form each would not.
+pub mod terminal;
+
 use std::fmt::Write;
 
 use anyhow::Result;
@@ -31,6 +33,9 @@ pub struct Column {
     pub numeric: bool,
     /// Holds numbers quoted from elsewhere: set apart in every format.
     pub cited: bool,
+    /// Holds the ends of the numbers in the column before it, below which a page sets them.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub ends: bool,
 }
 
 impl Column {
@@ -42,6 +47,11 @@ impl Column {
     /// A column of numbers measured here.
     pub fn numbers(title: &str) -> Self {
         Column { numeric: true, ..Column::words(title) }
+    }
+
+    /// A column of the ends of the numbers before it.
+    pub fn ends(title: &str) -> Self {
+        Column { ends: true, ..Column::numbers(title) }
     }
 
     /// A column of quoted numbers.
@@ -196,20 +206,22 @@ impl Table {
 
     /// An HTML table whose columns the page's script can sort, but for a matrix, whose rows and
     /// columns stand for the same things in the same order. Sums, rows that begin in bold, stay
-    /// below.
+    /// below. Intervals stand below their numbers, which keeps the table narrow.
     pub fn html(&self) -> String {
         let is_matrix = self.columns.first().is_some_and(|column| column.title.is_empty());
         let kind = if is_matrix { "matrix" } else { "sortable" };
         let mut out = format!("<table class=\"{kind}\" id=\"table-{}\">", escape_html(&self.name));
-        let _ = write!(out, "<caption>{}</caption><thead><tr>", escape_html(&self.caption));
-        for column in &self.columns {
+        let caption = escape_html(&self.caption);
+        let _ = write!(out, "<caption><span>{caption}</span></caption><thead><tr>");
+        for column in self.columns.iter().filter(|column| !column.ends) {
             // A heading without words is none.
             let tag = if column.title.is_empty() { "td" } else { "th scope=\"col\"" };
             let _ = write!(
                 out,
                 "<{tag}{}>{}</{}>",
                 class(column),
-                escape_html(&column.title),
+                // A count is not torn in two lines.
+                escape_html(&column.title).replace("n = ", "n&nbsp;=&nbsp;"),
                 &tag[..2]
             );
         }
@@ -221,7 +233,11 @@ impl Table {
             for row in rows {
                 *out += "<tr>";
                 for (i, (cell, column)) in row.iter().zip(&self.columns).enumerate() {
-                    *out += &html_cell(cell, column, i == 0);
+                    let next = self.columns.get(i + 1).filter(|next| next.ends);
+                    let ends = next.and(row.get(i + 1)).map(|cell| cell.text.as_str());
+                    if !column.ends {
+                        *out += &html_cell(cell, ends, column, i == 0);
+                    }
                 }
                 *out += "</tr>\n";
             }
@@ -271,7 +287,9 @@ fn class(column: &Column) -> &'static str {
     }
 }
 
-fn html_cell(cell: &Cell, column: &Column, first: bool) -> String {
+/// A cell with its interval on a line of its own, whether it is a part of the text or the cell of
+/// the next column.
+fn html_cell(cell: &Cell, ends: Option<&str>, column: &Column, first: bool) -> String {
     let (open, close) = if first { ("th scope=\"row\"", "th") } else { ("td", "td") };
     let mut out = format!("<{open}{}", class(column));
     if let Some(value) = cell.value.filter(|v| v.is_finite()) {
@@ -280,9 +298,16 @@ fn html_cell(cell: &Cell, column: &Column, first: bool) -> String {
     if !cell.runs.is_empty() {
         let _ = write!(out, " title=\"runs: {}\"", escape_html(&cell.runs.join(", ")));
     }
-    let text = escape_html(&cell.text);
+    let inside = cell.text.find(" [").filter(|_| column.numeric && cell.text.contains(','));
+    let (number, own) = cell.text.split_at(inside.unwrap_or(cell.text.len()));
+    let text = escape_html(number);
     let text = if cell.strong { format!("<b>{text}</b>") } else { text };
-    let _ = write!(out, ">{text}</{close}>");
+    let _ = write!(out, ">{text}");
+    let apart = ends.filter(|ends| *ends != cell.text && *ends != "–").unwrap_or(own.trim_start());
+    if !apart.is_empty() {
+        let _ = write!(out, " <span class=\"ends\">{}</span>", escape_html(apart));
+    }
+    let _ = write!(out, "</{close}>");
     out
 }
 
@@ -321,6 +346,7 @@ fn escape_latex(text: &str) -> String {
             '≈' => out += "$\\approx$",
             '≡' => out += "$\\equiv$",
             '†' => out += "$\\dagger$",
+            '∘' => out += "$\\circ$",
             '−' => out += "$-$",
             '→' => out += "$\\to$",
             '·' => out += "$\\cdot$",
@@ -445,13 +471,47 @@ mod tests {
     #[test]
     fn html() {
         assert_snapshot!(table().html(), @r#"
-        <table class="sortable" id="table-demo"><caption>Accuracy &amp; 50 % of &lt;all&gt;</caption><thead><tr><th scope="col">attention</th><th scope="col" class="num">accuracy %</th><th scope="col" class="num cited">paper (cited)</th></tr></thead>
+        <table class="sortable" id="table-demo"><caption><span>Accuracy &amp; 50 % of &lt;all&gt;</span></caption><thead><tr><th scope="col">attention</th><th scope="col" class="num">accuracy %</th><th scope="col" class="num cited">paper (cited)</th></tr></thead>
         <tbody>
         <tr><th scope="row">GLA_1|x</th><td class="num" data-value="81" title="runs: ab12"><b>81.00</b></td><td class="num cited" data-value="46.91">46.91</td></tr>
         <tr><th scope="row">none, &quot;quoted&quot;</th><td class="num" data-value="1.69">1.7</td><td class="num cited">–</td></tr>
         </tbody></table>
         <p class="note">n = 308 in 154 clips</p>
         "#);
+    }
+
+    #[test]
+    fn a_page_sets_intervals_below_their_numbers() {
+        let table = Table {
+            columns: vec![
+                Column::words("model"),
+                Column::numbers("accuracy %"),
+                Column::ends("95 % interval"),
+                Column::numbers("p"),
+            ],
+            rows: vec![
+                ["GLA", "57.31 ± 4.69 ≈", "[51.1, 63.3]", "0.2 [0.1, 0.3] (df 6)"]
+                    .map(Cell::words)
+                    .to_vec(),
+                ["none [a, b]", "–", "–", "– [1]"].map(Cell::words).to_vec(),
+            ],
+            ..Table::default()
+        };
+        let html = table.html();
+        let rows: Vec<&str> = html.lines().filter(|line| line.starts_with("<tr>")).collect();
+        assert_eq!(
+            rows,
+            [
+                "<tr><th scope=\"row\">GLA</th><td class=\"num\">57.31 ± 4.69 ≈ \
+                 <span class=\"ends\">[51.1, 63.3]</span></td><td class=\"num\">0.2 \
+                 <span class=\"ends\">[0.1, 0.3] (df 6)</span></td></tr>",
+                "<tr><th scope=\"row\">none [a, b]</th><td class=\"num\">–</td>\
+                 <td class=\"num\">– [1]</td></tr>",
+            ]
+        );
+        assert_eq!(html.matches("scope=\"col\"").count(), 3, "{html}");
+        let csv = table.csv().expect("csv");
+        assert!(csv.starts_with("model,accuracy %,accuracy % sd,95 % interval lo,"), "{csv}");
     }
 
     #[test]

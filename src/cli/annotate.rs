@@ -24,6 +24,7 @@ use crate::{
         redraw,
     },
     pack::{self, Pack, Preprocessing},
+    progress,
     record::Split,
     runs::RunFolder,
     train::{self, FaceReader},
@@ -90,6 +91,7 @@ pub(super) fn run(args: &Args) -> Result<Done> {
     let folder = RunFolder::new(&args.run);
     let precision = train::precision_of(&folder.record()?)?;
     let machine = ComputeDevice::open(&args.device, precision)?;
+    machine.warning().iter().for_each(|warning| progress::message(warning));
     if args.detector != "mmod" {
         // A frame's few faces are too little to share: a second thread spent its time waiting for
         // the first, seven eighths of the whole.
@@ -102,7 +104,7 @@ pub(super) fn run(args: &Args) -> Result<Done> {
         .context("faces cannot be annotated without a detector; take seeta or mmod")?;
     let settings = settings(args, &folder)?;
     if let Some(notice) = settings.notice {
-        crate::progress::message(&format!("note: {notice}"));
+        progress::message(&format!("note: {notice}"));
     }
     let annotator = Annotator::new(reader, detector, settings);
     refuse_folder_of_originals(args)?;
@@ -293,7 +295,7 @@ fn summary(machine: &ComputeDevice, args: &Args, tally: &Tally, csv: &Path) -> R
         bail!("nothing was annotated: {}", tally.problems.join("; "));
     }
     for problem in &tally.problems {
-        crate::progress::message(&format!("{machine}: left out: {problem}"));
+        progress::message(&format!("{machine}: left out: {problem}"));
     }
     let rate = (tally.frames > 0).then(|| tally.frames as f64 / tally.video_seconds);
     let mut text = format!(

@@ -47,14 +47,14 @@ pub struct Args {
     /// group in two folds; with a manifest its pictures are shown
     #[arg(long, value_name = "PREDICTIONS", conflicts_with_all = ["root", "against", "max_leak"])]
     labels: Vec<PathBuf>,
-    #[command(flatten)]
-    reading: ReadingArgs,
     /// Seed of the random pairs that serve as control
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// The folder to fill with audit.json, pairs.csv, clean.csv, index.html and more
     #[arg(long)]
     out: PathBuf,
+    #[command(flatten)]
+    reading: ReadingArgs,
 }
 
 fn share(text: &str) -> Result<f64, String> {

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{
     face::DetectorArgs,
-    shards::{self, ShardArgs},
+    shards::{self, ShardArgs, WORK},
     slurm::SlurmArgs,
     worker, Done, Usage,
 };
@@ -16,7 +16,13 @@ use crate::{
     face::{self, mmod::ChannelOrder, Choice},
     progress,
     split::{Balance, OnLeak, Shares},
+    table::terminal,
 };
+
+/// Headings of `build --help`.
+const CLIPS: &str = "Which clips";
+const FRAMES: &str = "Frames";
+const SPLITS: &str = "Splits and classes";
 
 /// Draw frames from clips, find faces, split, balance: clips to a manifest
 #[derive(Debug, clap::Args)]
@@ -26,13 +32,13 @@ pub struct Args {
     #[arg(long, required_unless_present = "list")]
     corpus: Option<PathBuf>,
     /// The clips by a list instead: path,label[,split[,group[,start_s,end_s]]], paths below --corpus or the list's folder
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = CLIPS)]
     list: Option<PathBuf>,
     /// What the labels of --list mean: a file of lines such as `4 Sad`, `-` for left out
-    #[arg(long, value_name = "FILE", requires = "list")]
+    #[arg(long, value_name = "FILE", requires = "list", help_heading = CLIPS)]
     labels: Option<PathBuf>,
     /// What must not cross splits (show, film, person): a list path,group
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = CLIPS)]
     groups: Option<PathBuf>,
     /// The folder to fill with tables, pictures and card
     #[arg(long)]
@@ -41,41 +47,38 @@ pub struct Args {
     #[arg(long)]
     seed: u64,
     /// Length of the parts that give one frame each, in seconds
-    #[arg(long, default_value_t = 2.0, value_name = "SECONDS")]
+    #[arg(long, default_value_t = 2.0, value_name = "SECONDS", help_heading = FRAMES)]
     segment_seconds: f64,
-    /// Leave out frames in which no face is found
-    #[arg(long)]
-    require_face: bool,
     /// Largest class at most R times the smallest: ratio=R, equal or none
-    #[arg(long, default_value = "ratio=1.7")]
+    #[arg(long, default_value = "ratio=1.7", help_heading = SPLITS)]
     balance: Balance,
     /// Format of the saved frames: jpeg (quality 95, no chroma subsampling) or png
-    #[arg(long, default_value = "jpeg")]
+    #[arg(long, default_value = "jpeg", help_heading = FRAMES)]
     image_format: ImageFormat,
     /// Shares of train, validation and test in percent, for a corpus without a split of its own
     /// [default: 70/10/20]
-    #[arg(long, value_name = "SHARES")]
+    #[arg(long, value_name = "SHARES", help_heading = SPLITS)]
     split: Option<Shares>,
     /// What to do with a video that is in two splits: remove-eval, remove-train, keep or fail
-    #[arg(long, default_value = "remove-eval", value_name = "POLICY")]
+    #[arg(long, default_value = "remove-eval", value_name = "POLICY", help_heading = SPLITS)]
     on_leak: OnLeak,
     /// Decode no more than the wanted frames need, where that is certain (no grouping by content)
-    #[arg(long)]
+    #[arg(long, help_heading = FRAMES)]
     fast: bool,
     /// Leave out the clips of a list, one clip_id or path per line, as `withdraw` would
-    #[arg(long, value_name = "LIST")]
+    #[arg(long, value_name = "LIST", help_heading = CLIPS)]
     without: Option<PathBuf>,
     /// Keep frames that the decoder calls damaged, instead of drawing others
-    #[arg(long)]
+    #[arg(long, help_heading = FRAMES)]
     keep_damaged: bool,
     /// Processes that decode at once; the number of cores when absent
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024), help_heading = WORK)]
     workers: Option<u32>,
     /// Seconds without a further frame or byte, at work or waiting, after which a clip is tried anew, then given up
-    #[arg(long, default_value_t = 120.0, value_name = "SECONDS")]
+    #[arg(long, default_value_t = 120.0, value_name = "SECONDS", help_heading = WORK)]
     time_limit: f64,
     /// Say what would be done and stop
-    #[arg(long)]
+    #[arg(long, help_heading = WORK)]
     dry_run: bool,
     #[command(flatten)]
     shards: ShardArgs,
@@ -104,6 +107,9 @@ struct FaceArgs {
     /// Widen the chosen box by this share of its size on every side
     #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     margin: f64,
+    /// Leave out frames in which no face is found
+    #[arg(long)]
+    require_face: bool,
 }
 
 /// Settings that belong together.
@@ -152,7 +158,7 @@ fn choices(args: &Args) -> anyhow::Result<(Config, Options)> {
     config.choose = args.face.choose;
     config.margin = args.face.margin;
     config.segment_seconds = args.segment_seconds;
-    config.require_face = args.require_face;
+    config.require_face = args.face.require_face;
     config.balance = args.balance;
     config.image_format = args.image_format;
     config.split = args.split.unwrap_or(config.split);
@@ -217,32 +223,6 @@ pub(super) fn done(outcome: Outcome, out: &std::path::Path) -> Done {
     }
 }
 
-/// A Markdown table as a terminal shows one: columns in line, the first to the left.
-fn terminal(markdown: &str) -> String {
-    let cells = |line: &str| {
-        line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>()
-    };
-    let rows: Vec<Vec<String>> =
-        markdown.lines().filter(|line| !line.starts_with("|---")).map(cells).collect();
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|c| c.chars().count()).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    let mut text = String::new();
-    for row in &rows {
-        for (i, (cell, width)) in row.iter().zip(&widths).enumerate() {
-            // A write into a text does not fail.
-            let _ = match i {
-                0 => write!(text, "{cell:<width$}"),
-                _ => write!(text, "  {cell:>width$}"),
-            };
-        }
-        text.push('\n');
-    }
-    text
-}
-
 fn words(summary: &Summary, out: &std::path::Path) -> String {
     let mut text = format!(
         "{} samples from {} of {} clips in {} ({:.1} s)\n\n",
@@ -252,7 +232,7 @@ fn words(summary: &Summary, out: &std::path::Path) -> String {
         out.display(),
         summary.seconds
     );
-    text.push_str(&terminal(&summary.class_table()));
+    text.push_str(&terminal::of_markdown(&summary.class_table(), terminal::WIDTH));
     if !summary.left_out.is_empty() {
         text.push_str("\nleft out (each a row of ledger.parquet):\n");
     }
@@ -263,18 +243,4 @@ fn words(summary: &Summary, out: &std::path::Path) -> String {
         summary.stage_seconds.iter().map(|(stage, s)| format!("{stage} {s:.1} s")).collect();
     let _ = writeln!(text, "\nin all workers together: {}", stages.join(", "));
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_terminal_gets_columns_in_line() {
-        let table = "| class | train | total |\n|---|---:|---:|\n| Anger | 5 | 17 |\n| total | 12 | 100 |\n";
-        assert_eq!(
-            terminal(table),
-            "class  train  total\nAnger      5     17\ntotal     12    100\n"
-        );
-    }
 }

@@ -13,6 +13,7 @@ use crate::{
     experiment::demo::{self, Places, Settings, Step},
     progress,
     record::Emotion,
+    table::terminal,
 };
 
 /// The whole way without data of one's own: synthetic clips to a data set, models and a report, and
@@ -51,6 +52,7 @@ pub(super) fn run(args: &Args) -> Result<Done> {
     let seconds = start.elapsed().as_secs_f64();
     // The table that it ends in; a page without it is still a page.
     let table = std::fs::read_to_string(places.report.join("tables/leak.md")).unwrap_or_default();
+    let table = terminal::of_markdown(&table, terminal::WIDTH);
     let text = format!(
         "\n{table}\nthe report is {} ({seconds:.0} s in all)\n\n{}",
         page(&places),

@@ -231,6 +231,20 @@ mod tests {
     }
 
     #[test]
+    fn options_of_a_command_do_not_stand_below_the_heading_of_a_group() {
+        let groups = ["Faces", "On a cluster", "Tables of other programs"];
+        let own =
+            ["out", "seed", "workers", "dry_run", "split", "balance", "manifest", "margin_points"];
+        for command in Cli::command().get_subcommands() {
+            for arg in command.get_arguments().filter(|arg| own.contains(&arg.get_id().as_str())) {
+                let heading = arg.get_help_heading().unwrap_or_default();
+                let is_below = groups.iter().any(|group| heading.starts_with(group));
+                assert!(!is_below, "{} {arg} below {heading}", command.get_name());
+            }
+        }
+    }
+
+    #[test]
     fn every_command_has_an_example_and_every_example_is_understood() {
         let mut all = Vec::new();
         examples(&Cli::command(), &mut all);

@@ -44,6 +44,9 @@ pub struct Args {
     /// Folder that `ncaers annotate` wrote, for Figure 11 of a report on several data sets
     #[arg(long, value_name = "DIR")]
     wild: Option<PathBuf>,
+    /// What the reader must know before the results, a paragraph of the report
+    #[arg(long, value_name = "TEXT")]
+    note: Vec<String>,
     /// Title [default: name of the output folder]
     #[arg(long)]
     title: Option<String>,
@@ -61,11 +64,11 @@ pub struct Args {
     /// own, marked imported
     #[arg(long, value_name = "FILE")]
     predictions: Vec<PathBuf>,
-    #[command(flatten)]
-    reading: ReadingArgs,
     /// Also test whether models are equally good within this many points, and mark those that are
     #[arg(long, value_name = "POINTS", value_parser = super::reading::points)]
     margin_points: Option<f64>,
+    #[command(flatten)]
+    reading: ReadingArgs,
 }
 
 pub(super) fn run(args: &Args) -> Result<Done> {
@@ -119,6 +122,7 @@ fn one(args: &Args, runs: &str) -> Result<Request> {
         audit: args.audit.first().map(PathBuf::from),
         imported: imported(args)?,
         rules: rules(args),
+        notes: args.note.clone(),
         ..defaults
     })
 }
@@ -158,7 +162,8 @@ fn several(args: &Args, sets: &[(&str, &str)]) -> Result<Several> {
         },
     };
     let parts = sets.iter().map(part).collect();
-    Ok(Several { title, parts, absent: Vec::new(), wild: args.wild.clone() })
+    let (notes, wild) = (args.note.clone(), args.wild.clone());
+    Ok(Several { title, notes, parts, absent: Vec::new(), wild })
 }
 
 /// Says what a report lacks.

@@ -21,6 +21,9 @@ use crate::{
     folder::{self, State},
 };
 
+/// Heading of what says how the work is done, in `--help`.
+pub(super) const WORK: &str = "How the work is done";
+
 /// Shards on a cluster when nobody says how many.
 const SHARDS: u32 = 8;
 
@@ -29,10 +32,10 @@ const SHARDS: u32 = 8;
 pub(super) struct ShardArgs {
     /// Do a part of the clips only, such as 2/7; `merge` joins the parts. `auto` reads the part from the
     /// job array of Slurm, PBS, LSF, SGE, Kubernetes or AWS Batch, `auto/N` its index alone
-    #[arg(long, value_name = "I/N", value_parser = shard)]
+    #[arg(long, value_name = "I/N", value_parser = shard, help_heading = WORK)]
     pub shard: Option<Shard>,
     /// Parts into which --executor slurm cuts the clips, a task each [default: 8]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000), help_heading = WORK)]
     shards: Option<u32>,
 }
 

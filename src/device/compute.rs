@@ -75,6 +75,12 @@ impl ComputeDevice {
         self.why_not_cuda.as_ref()
     }
 
+    /// What to tell whoever has a GPU that `auto` could not use; `None` where none is there.
+    pub fn warning(&self) -> Option<String> {
+        let why = self.why_not_cuda.as_ref().filter(|why| why.is_a_fault())?;
+        Some(format!("warning: the GPU is not used: {why}"))
+    }
+
     /// What results are recorded with: `cpu`, whose answers differ little between processors, or
     /// the name of the GPU, whichever number it has.
     pub fn kind(&self) -> &str {

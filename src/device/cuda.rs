@@ -62,6 +62,13 @@ fn version(number: &i32) -> String {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NoCuda(pub Vec<Problem>);
 
+impl NoCuda {
+    /// Whether there is something to mend: a driver is there, and not only a machine without a GPU.
+    pub fn is_a_fault(&self) -> bool {
+        !self.0.iter().any(|problem| matches!(problem, Problem::NoDriver(_) | Problem::NoDevice(_)))
+    }
+}
+
 impl fmt::Display for NoCuda {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let all: Vec<String> = self.0.iter().map(Problem::to_string).collect();
@@ -103,9 +110,10 @@ fn open(name: &CStr, mode: c_int) -> Result<*mut c_void, String> {
 /// # Safety
 /// `F` is the type of the function.
 unsafe fn function<F: Copy>(library: *mut c_void, name: &CStr) -> Option<F> {
-    let place = libc::dlsym(library, name.as_ptr());
-    // A pointer to a function is as large as one to data.
-    (!place.is_null()).then(|| std::mem::transmute_copy::<*mut c_void, F>(&place))
+    // SAFETY: a library that is open, and a text with its end.
+    let place = unsafe { libc::dlsym(library, name.as_ptr()) };
+    // SAFETY: a pointer to a function is as large as one to data; the type is the caller's promise.
+    (!place.is_null()).then(|| unsafe { std::mem::transmute_copy::<*mut c_void, F>(&place) })
 }
 
 /// The functions of CUDA's driver that are asked, with the types that they have in every version.
@@ -172,9 +180,13 @@ impl Driver {
     /// After the driver was started.
     unsafe fn name_of(&self, number: c_int) -> Result<String, Problem> {
         let (mut device, mut name) = (0, [0 as c_char; 256]);
-        self.good((self.get)(&mut device, number))?;
-        self.good((self.name)(name.as_mut_ptr(), name.len() as c_int - 1, device))?;
-        Ok(CStr::from_ptr(name.as_ptr()).to_string_lossy().into_owned())
+        // SAFETY: the driver was started, and writes one number.
+        self.good(unsafe { (self.get)(&mut device, number) })?;
+        // SAFETY: as above; it writes a text with its end into at most as many bytes as it is told.
+        let code = unsafe { (self.name)(name.as_mut_ptr(), name.len() as c_int - 1, device) };
+        self.good(code)?;
+        // SAFETY: the last byte is zero, whatever was written before it.
+        Ok(unsafe { CStr::from_ptr(name.as_ptr()) }.to_string_lossy().into_owned())
     }
 
     fn good(&self, code: c_int) -> Result<(), Problem> {
@@ -345,6 +357,8 @@ mod tests {
             "no NVIDIA driver (libcuda.so.1: cannot open shared object file); LibTorch's CUDA part \
              cannot be opened (libtorch_cuda.so: no); LIBTORCH_PARTS=cuda ./justw build fetches it"
         );
+        assert!(!both.is_a_fault(), "a machine without a GPU has nothing to mend");
+        assert!(NoCuda(vec![Problem::NoLibrary("libtorch_cuda.so: no".into())]).is_a_fault());
         let old = Problem::OldDriver(12_040).to_string();
         assert!(old.contains("supports CUDA 12.4, LibTorch needs 13.0"), "{old}");
         let far = Problem::NoSuchDevice { number: 9, count: 2 }.to_string();

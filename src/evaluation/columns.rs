@@ -9,26 +9,10 @@ use crate::{
     stats::{interval::Interval, warning::Warning},
 };
 
+pub(super) use crate::table::terminal::align;
+
 /// What stands for a number that is not defined.
 pub(super) const UNDEFINED: &str = "-";
-
-/// Rows of cells as aligned lines, two spaces apart: the first column to the left, the others to
-/// the right.
-pub(super) fn align(rows: &[Vec<String>]) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|c| c.chars().count()).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    let cell = |(column, cell): (usize, &String)| match column {
-        0 => format!("{cell:<0$}", widths[0]),
-        _ => format!("{cell:>0$}", widths[column]),
-    };
-    let line = |row: &Vec<String>| {
-        row.iter().enumerate().map(cell).collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    rows.iter().map(line).collect::<Vec<_>>().join("\n")
-}
 
 /// A row of cells.
 pub(super) fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
@@ -87,16 +71,4 @@ pub(super) fn write_csv(folder: &OutputFolder, name: &str, rows: &[Vec<String>])
         rows.iter().try_for_each(|row| writer.write_record::<Vec<String>, _>(cells(row)))?;
         Ok(writer.flush()?)
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn columns_line_up() {
-        let rows = [row(["a", "1.00", "x"]), row(["été", "10.00", ""])];
-        assert_eq!(align(&rows), "a     1.00  x\nété  10.00");
-        assert_eq!(align(&[]), "");
-    }
 }

@@ -195,7 +195,7 @@ impl ModelComparison {
         let best = &pool.configurations[verdict.best].label;
         if verdict.is_strong() {
             return format!(
-                "Verdict: {best} is the best (over seeds and groups, Holm: largest p = {})",
+                "Verdict: {best} is the best (over seeds and groups, Holm: largest p: {})",
                 columns::or_undefined(verdict.largest_p)
             );
         }
@@ -211,8 +211,7 @@ impl ModelComparison {
         parts.extend(lists.map(|(what, of)| format!("{what} {}", names(of))));
         if verdict.is_weights_only() {
             let p = columns::or_undefined(verdict.largest_weights_p);
-            parts
-                .push(format!("these weights alone are the best on such groups (largest p = {p})"));
+            parts.push(format!("these weights alone are the best on such groups (largest p: {p})"));
         }
         parts.join("; ")
     }

@@ -217,7 +217,8 @@ impl Ablation {
                 made.impossible.values().next().map_or_else(String::new, |w| format!(": {w}"));
             bail!("no run of the grid is finished; see {}{why}", self.out.join("grid").display());
         }
-        let request = report::Request::new(&self.out, &self.report);
+        let notes = self.grid.note.iter().cloned().collect();
+        let request = report::Request { notes, ..report::Request::new(&self.out, &self.report) };
         let summary = report::write(&request, &self.report)?;
         let lacking = made.impossible.iter().map(|(run, why)| format!("{run}: {why}"));
         let lacking: Vec<String> = lacking.collect();

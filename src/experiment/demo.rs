@@ -153,7 +153,9 @@ fn twin_steps(settings: &Settings, places: &Places) -> Vec<Step> {
     report.words.push(named("clean set", &places.runs).into());
     report.words.push(named("leaky twin", &runs).into());
     report.words.extend(["--audit".into(), named("leaky twin", &audit).into()]);
-    report.words.extend(Step::new(&[&"--title", &"Demonstration", &"--out", &places.report]).words);
+    report
+        .words
+        .extend(Step::new(&[&"--title", &"What a leak adds", &"--out", &places.report]).words);
     vec![
         draw,
         import,

@@ -16,6 +16,8 @@ pub struct Grid {
     /// The table `[slurm]`, this file's over the base's over those of included grids; `Null` where
     /// there is none.
     pub slurm: Value,
+    /// What the reader of the report must know before the results; this file's own.
+    pub note: Option<String>,
 }
 
 /// One cell of a grid.
@@ -33,7 +35,7 @@ pub struct GridRun {
 
 impl Grid {
     /// Reads a grid file: `base` (an experiment file, relative to the grid), `include` (other
-    /// grids, whose runs come first), `seeds`, sections `[data]`, `[model]`, `[train]` for all
+    /// grids, whose runs come first), `seeds`, `note` (a sentence for the head of the report), sections `[data]`, `[model]`, `[train]` for all
     /// runs, and `[[run]]` entries with a `label`, the sections in which they differ and, where
     /// they have their own, `seeds` and a `recipe` (an experiment file that stands between the
     /// sections for all runs and the entry's own). What the file says goes over what it includes; an entry with
@@ -53,6 +55,11 @@ impl Grid {
     pub fn read_with(path: &Path, settings: &[String], seeds: Option<&[u64]>) -> Result<Self> {
         let mut slurm = Value::Null;
         let mut rows = rows_of(path, &mut Vec::new(), &mut slurm)?;
+        let note = match tree_of(path)?.get("note") {
+            Some(Value::String(note)) => Some(note.clone()),
+            Some(other) => bail!("{}: note is {other}, must be a text", path.display()),
+            None => None,
+        };
         if let Some(seeds) = seeds {
             ensure!(!seeds.is_empty(), "no seed is given");
             rows.iter_mut().for_each(|row| row.seeds = seeds.to_vec());
@@ -70,7 +77,7 @@ impl Grid {
             }
         }
         refuse_twins(&runs)?;
-        Ok(Grid { runs, slurm })
+        Ok(Grid { runs, slurm, note })
     }
 }
 
@@ -123,6 +130,7 @@ fn rows_of(path: &Path, open: &mut Vec<PathBuf>, slurm: &mut Value) -> Result<Ve
         None => json!({}),
     };
     let own = [super::take_slurm(&mut common), top.remove("slurm").unwrap_or(Value::Null)];
+    top.remove("note");
     open.push(path.to_owned());
     let mut rows = Vec::new();
     for name in included(top.remove("include"))? {
@@ -395,6 +403,20 @@ mod tests {
             .map(|r| r.label)
             .collect();
         assert!(paper.iter().all(|label| runs.iter().any(|r| r.label == *label)));
+    }
+
+    #[test]
+    fn a_note_is_for_the_report_and_no_part_of_a_run() {
+        let noted = grid(&format!("note = \"left out: B\"\n{TWO}")).expect("reads");
+        assert_eq!(noted.note.as_deref(), Some("left out: B"));
+        assert_eq!(noted.runs, grid(TWO).expect("reads").runs);
+        assert_eq!(
+            shipped("ablation.toml").note,
+            None,
+            "of the grid itself, not of what it includes"
+        );
+        let message = format!("{:#}", grid(&format!("note = 3\n{TWO}")).expect_err("no text"));
+        assert!(message.contains("note is 3, must be a text"), "{message}");
     }
 
     #[test]

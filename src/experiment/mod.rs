@@ -98,7 +98,7 @@ impl Experiment {
     /// The run of a grid with this label, of its first seed, with `settings` over it.
     ///
     /// # Errors
-    /// As [`Grid::read`], and when no run has the label; names those that there are.
+    /// As `Grid::read`, and when no run has the label; names those that there are.
     pub fn of_grid(path: &Path, label: &str, settings: &[String]) -> Result<Self> {
         // The seed is the grid's own for the run; here a setting may change it.
         let (seeds, others): (Vec<String>, Vec<String>) =
@@ -151,9 +151,10 @@ impl Experiment {
     pub fn of_run(run: &Path) -> Result<Self> {
         let mut experiment = Self::read(&run.join(RUN_CONFIG), &[])?;
         for path in experiment.data.paths_mut().into_iter().flatten() {
-            // Runs of earlier versions kept paths as they were typed.
+            // Runs of earlier versions kept paths as they were typed. What is nowhere is named as
+            // seen from here.
             let below = run.join(&*path);
-            if below.exists() {
+            if below.exists() || !Path::new(&*path).exists() {
                 *path = below.display().to_string();
             }
         }
@@ -228,10 +229,16 @@ fn content_digest(path: &Path) -> Result<String> {
     digest::sha256_file(&file)
 }
 
-/// Reads a TOML file as a tree.
+/// Reads a TOML file as a tree. Where there is no file `experiments/NAME`, as outside of a clone, it
+/// is the one of that name that comes with the program.
 fn tree_of(path: &Path) -> Result<Value> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read experiment file {}", path.display()))?;
+    let inside = || shipped::text(path.strip_prefix("experiments").ok()?.to_str()?);
+    let text = match (std::fs::read_to_string(path), inside()) {
+        (Err(e), Some(text)) if e.kind() == std::io::ErrorKind::NotFound => text.to_owned(),
+        (read, _) => {
+            read.with_context(|| format!("cannot read experiment file {}", path.display()))?
+        }
+    };
     let table: toml::Table =
         toml::from_str(&text).with_context(|| format!("{} is not TOML", path.display()))?;
     let tree = serde_json::to_value(table)?;

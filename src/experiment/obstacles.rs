@@ -8,7 +8,7 @@ use crate::{
     model::published,
     pack::{self, Pack},
     record::{Emotion, Split},
-    train::{pack_inputs, Selection, EMPTY_VALIDATION},
+    train::{pack_inputs, MissingClasses, Selection, EMPTY_VALIDATION},
 };
 
 /// Why a run of this configuration cannot be made, each in a line that says what to do; nothing
@@ -78,8 +78,11 @@ fn pack_obstacles(experiment: &Experiment, folder: &Path) -> Vec<String> {
         .filter(|emotion| !train.labels().contains(&emotion.label()))
         .map(|emotion| emotion.name())
         .collect();
-    if !missing.is_empty() {
-        found.push(format!("the training part has no sample of {}", missing.join(", ")));
+    if !missing.is_empty() && experiment.train.missing_classes == MissingClasses::Refuse {
+        found.push(format!(
+            "the training part has no sample of {}; where that is meant, set train.missing_classes = \"allow\"",
+            missing.join(", ")
+        ));
     }
     if experiment.train.selection == Selection::Validation {
         match Pack::open(&pack::path_of(folder, Split::Val)) {

@@ -285,6 +285,7 @@ impl Paper {
         });
         let request = Several {
             title: "The paper's tables and figures".into(),
+            notes: Vec::new(),
             parts: parts.collect(),
             absent,
             wild: self.wild()?,

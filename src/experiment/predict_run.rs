@@ -14,6 +14,7 @@ use crate::{
     folder::OutputFolder,
     manifest::{self, Meta},
     pack::{self, Pack},
+    progress,
     record::Split,
     runs::{self, RunFolder, RunRecord, TestLook},
     train,
@@ -68,6 +69,7 @@ pub fn predict(request: &PredictRequest) -> Result<Predicted> {
     let pack = Pack::open(&pack::path_of(&pack_folder, split))?;
     refuse_stale(&pack, &pack_folder, &request.manifest)?;
     let machine = ComputeDevice::open(&request.device, train::precision_of(&record)?)?;
+    machine.warning().iter().for_each(|warning| progress::message(warning));
     let meta = meta(&folder, &record, &pack, split, &machine)?;
     let knows_drawn_faces_only = is_demonstration(&folder, &record, &request.manifest);
     let predicted = |samples, already_done| Predicted {

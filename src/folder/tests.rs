@@ -1,8 +1,11 @@
-use std::os::unix::fs::symlink;
+use std::{
+    ffi::OsStr,
+    os::unix::{ffi::OsStrExt, fs::symlink},
+};
 
 use serde_json::json;
 
-use super::*;
+use super::{list::decode, *};
 
 fn fresh(out: &Path) -> OutputFolder {
     match claim(out, &json!({"seed": 1})).expect("claimed") {

@@ -27,9 +27,21 @@ use crate::{
     },
 };
 
+/// How far into its pictures a data set is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// Their bytes alone, which say whether the findings of earlier are still those of these data.
+    Digests,
+    /// Their pixels; with the details that tell altered copies, if so.
+    Pixels { altered: bool },
+}
+
 /// A data set as far as the audit needs it.
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
+    /// A line for every picture, with its place in the data set and its SHA-256, in the order of the
+    /// listing: what the findings depend on. Without pixels nothing else is known of them.
+    pub digests: Vec<String>,
     /// Pictures whose hash is known, in the order in which the data set stores them.
     pub stills: Vec<ImageEntry>,
     /// Where each still lies.
@@ -52,11 +64,19 @@ pub(super) struct Gathered {
 }
 
 impl Gathered {
+    /// Adds what is not even read.
+    fn leave(&mut self, pictures: Vec<Unreadable>) {
+        let line = |left: &Unreadable| format!("{} {} is left out\n", left.set, left.id);
+        self.digests.extend(pictures.iter().map(line));
+        self.unreadable.extend(pictures);
+    }
+
     /// Both data sets in one, the audited first.
     pub fn joined(own: Gathered, other: Option<Gathered>) -> Self {
         let Some(other) = other else { return own };
         let foreign = own.foreign || other.foreign;
         let mut all = Gathered { two_sets: true, foreign, ..own };
+        all.digests.extend(other.digests);
         all.stills.extend(other.stills);
         all.paths.extend(other.paths);
         all.unreadable.extend(other.unreadable);
@@ -76,16 +96,16 @@ impl Gathered {
 }
 
 /// A manifest folder or, when there is no `samples.parquet`, a bare folder.
-pub(super) fn any(path: &Path, set: u8, altered: bool) -> Result<Gathered> {
+pub(super) fn any(path: &Path, set: u8, depth: Depth) -> Result<Gathered> {
     if manifest::folder_of(path).join("samples.parquet").exists() {
-        manifest(path, set, altered)
+        manifest(path, set, depth)
     } else {
-        root(path, set, altered)
+        root(path, set, depth)
     }
 }
 
 /// The pictures and clips of a manifest.
-pub(super) fn manifest(path: &Path, set: u8, altered: bool) -> Result<Gathered> {
+pub(super) fn manifest(path: &Path, set: u8, depth: Depth) -> Result<Gathered> {
     let folder = manifest::folder_of(path);
     let Manifest { samples, clips, meta, .. } = Manifest::read(&folder)?;
     let hash_settings = meta.get("signature_settings").cloned();
@@ -106,8 +126,8 @@ pub(super) fn manifest(path: &Path, set: u8, altered: bool) -> Result<Gathered> 
             }),
         }
     }
-    let mut gathered = read_all(items, set, altered);
-    gathered.unreadable.extend(outside);
+    let mut gathered = read_all(items, set, depth);
+    gathered.leave(outside);
     let clips = clips.into_iter().map(|clip| (set, clip)).collect();
     Ok(Gathered { films, clips, hash_settings, foreign, ..gathered })
 }
@@ -146,25 +166,36 @@ fn item(sample: Sample, path: PathBuf, clips: &[Clip]) -> Item {
 }
 
 /// The pictures of a folder in CAER-S's layout, `{train,val,test}/Class/NNNN.png`.
-pub(super) fn root(root: &Path, set: u8, altered: bool) -> Result<Gathered> {
+pub(super) fn root(root: &Path, set: u8, depth: Depth) -> Result<Gathered> {
     let Scan { items, left_out, .. } = scan(root, set)?;
-    let mut gathered = read_all(items, set, altered);
-    gathered.unreadable.extend(left_out);
+    let mut gathered = read_all(items, set, depth);
+    gathered.leave(left_out);
     gathered.hash_settings = Some(hash::SETTINGS.to_owned());
     Ok(gathered)
 }
 
-fn read_all(items: Vec<Item>, set: u8, altered: bool) -> Gathered {
-    let progress = Progress::new("hashing", "pictures", items.len() as u64);
+fn read_all(items: Vec<Item>, set: u8, depth: Depth) -> Gathered {
+    let what = if depth == Depth::Digests { "checking" } else { "hashing" };
+    let progress = Progress::new(what, "pictures", items.len() as u64);
     let read = |item: &Item| {
-        let seen = read_image(item, set, altered);
+        let bytes = read_bytes(item);
+        let digest = bytes.as_ref().map(|bytes| digest::sha256_hex(bytes)).ok();
+        let still = match depth {
+            Depth::Digests => None,
+            Depth::Pixels { altered } => {
+                let sha256 = digest.clone().unwrap_or_default();
+                Some(bytes.and_then(|bytes| read_pixels(item, &bytes, set, sha256, altered)))
+            }
+        };
         progress.advance(1);
-        seen
+        (place(item, set, digest), still)
     };
-    let seen: Vec<Result<ImageEntry>> = items.par_iter().map(read).collect();
+    let seen: Vec<(String, Option<Result<ImageEntry>>)> = items.par_iter().map(read).collect();
     progress.finish();
     let mut gathered = Gathered::default();
-    for (item, seen) in items.into_iter().zip(seen) {
+    for (item, (digest, seen)) in items.into_iter().zip(seen) {
+        gathered.digests.push(digest);
+        let Some(seen) = seen else { continue };
         let Item { id, split, emotion, video, path, known } = item;
         let still = seen.or_else(|e| {
             let reason = format!("{e:#}");
@@ -189,19 +220,39 @@ fn read_all(items: Vec<Item>, set: u8, altered: bool) -> Gathered {
     gathered
 }
 
-fn read_image(item: &Item, set: u8, altered: bool) -> Result<ImageEntry> {
+/// What the findings depend on of a picture: its place in the data set and its bytes, or what the
+/// manifest knows when there are none.
+fn place(item: &Item, set: u8, sha256: Option<String>) -> String {
+    let place = (set, item.split.to_string(), item.emotion.name(), &item.video);
+    format!("{place:?} {} {sha256:?} {:?}\n", item.id, item.known)
+}
+
+fn read_bytes(item: &Item) -> Result<Vec<u8>> {
     // Opening a pipe would wait for ever.
     if !item.path.metadata().is_ok_and(|m| m.is_file()) {
         bail!("{} is not a file", item.path.display());
     }
-    let bytes =
-        fs::read(&item.path).with_context(|| format!("cannot read {}", item.path.display()))?;
-    let rgb = picture::decode_rgb(&bytes)
-        .with_context(|| format!("cannot decode {}", item.path.display()))?;
-    let (width, height) = (rgb.width() as usize, rgb.height() as usize);
-    let grey = Plane::new(width, height, luma(rgb.as_raw()))
+    fs::read(&item.path).with_context(|| format!("cannot read {}", item.path.display()))
+}
+
+fn read_pixels(
+    item: &Item,
+    bytes: &[u8],
+    set: u8,
+    sha256: String,
+    altered: bool,
+) -> Result<ImageEntry> {
+    let ((width, height), levels) = match picture::stored_grey(bytes) {
+        Some(grey) => (grey.dimensions(), grey.into_raw()),
+        None => {
+            let rgb = picture::decode_rgb(bytes)
+                .with_context(|| format!("cannot decode {}", item.path.display()))?;
+            (rgb.dimensions(), luma(rgb.as_raw()))
+        }
+    };
+    let grey = Plane::new(width as usize, height as usize, levels)
         .with_context(|| format!("{} has no pixels", item.path.display()))?;
-    let thumbnail = Thumbnail::of_pixels(&grey.pixels, width, height)
+    let thumbnail = Thumbnail::of_pixels(&grey.pixels, grey.width, grey.height)
         .with_context(|| format!("{} has no pixels", item.path.display()))?;
     Ok(ImageEntry {
         id: item.id.clone(),
@@ -209,7 +260,7 @@ fn read_image(item: &Item, set: u8, altered: bool) -> Result<ImageEntry> {
         split: item.split,
         emotion: item.emotion,
         video: item.video.clone(),
-        sha256: digest::sha256_hex(&bytes),
+        sha256,
         hash: hash(&thumbnail),
         look: Some(ThumbnailFeatures::new(&thumbnail)),
         view: altered.then(|| View::of(&grey, KEYPOINTS)),

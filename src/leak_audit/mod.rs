@@ -19,7 +19,7 @@ mod summary;
 mod tables;
 
 use findings::Findings;
-use gather::Gathered;
+use gather::{Depth, Gathered};
 pub use summary::Summary;
 
 /// What a machine reads.
@@ -62,16 +62,14 @@ pub enum Saved {
 /// When a data set cannot be read, two were hashed with different settings, or `out` is not ours
 /// or cannot be written.
 pub fn run(request: &Request, out: &Path) -> Result<(Saved, Summary)> {
-    let altered = request.rule.altered;
-    let own = match &request.own {
-        Source::Manifest(path) => gather::manifest(path, 0, altered)?,
-        Source::Folder(path) => gather::root(path, 0, altered)?,
-    };
-    let other = request.against.as_ref().map(|path| gather::any(path, 1, altered)).transpose()?;
-    if let Some(other) = &other {
-        same_settings(&own, other)?;
+    // Reading the pixels takes most of the time, and what is finished does not need them.
+    if folder::is_finished(out) {
+        let all = gathered(request, Depth::Digests)?;
+        if let Claim::Done = folder::claim(out, &configuration(request, &all))? {
+            return Ok((Saved::Before, Summary::read(&out.join(SUMMARY))?));
+        }
     }
-    let all = Gathered::joined(own, other);
+    let all = gathered(request, Depth::Pixels { altered: request.rule.altered })?;
     let folder = match folder::claim(out, &configuration(request, &all))? {
         Claim::Done => return Ok((Saved::Before, Summary::read(&out.join(SUMMARY))?)),
         Claim::Fresh(folder) | Claim::Resume(folder) => folder,
@@ -82,6 +80,19 @@ pub fn run(request: &Request, out: &Path) -> Result<(Saved, Summary)> {
     folder.write_json(SUMMARY, &findings.summary)?;
     folder.finish()?;
     Ok((Saved::Now, findings.summary))
+}
+
+/// The data set, with the one that it is held against.
+fn gathered(request: &Request, depth: Depth) -> Result<Gathered> {
+    let own = match &request.own {
+        Source::Manifest(path) => gather::manifest(path, 0, depth)?,
+        Source::Folder(path) => gather::root(path, 0, depth)?,
+    };
+    let other = request.against.as_ref().map(|path| gather::any(path, 1, depth)).transpose()?;
+    if let Some(other) = &other {
+        same_settings(&own, other)?;
+    }
+    Ok(Gathered::joined(own, other))
 }
 
 /// Refuses to compare hashes that mean different things.
@@ -97,11 +108,6 @@ fn same_settings(own: &Gathered, other: &Gathered) -> anyhow::Result<()> {
 
 /// What the findings depend on: pictures and clips by content, the settings, no path.
 fn configuration(request: &Request, all: &Gathered) -> Value {
-    let rows = all.stills.iter().map(|s| {
-        let place = (s.set, s.split.to_string(), s.emotion.name(), &s.video);
-        format!("{place:?} {} {} {:x} {}\n", s.id, s.sha256, s.hash, s.look.is_some())
-    });
-    let missing = all.unreadable.iter().map(|u| format!("{} {}\n", u.id, u.set));
     let clips = all.clips.iter().map(|(set, clip)| {
         let place = (set, clip.split.to_string(), clip.emotion.name(), &clip.group_id);
         format!(
@@ -113,7 +119,7 @@ fn configuration(request: &Request, all: &Gathered) -> Value {
     });
     let digest = |rows: String| digest::sha256_hex(rows.as_bytes());
     json!({
-        "pictures": digest(rows.chain(missing).collect()),
+        "pictures": digest(all.digests.concat()),
         "clips": digest(clips.collect()),
         "radius": request.rule.radius,
         "altered": request.rule.altered,

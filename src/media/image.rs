@@ -5,7 +5,7 @@
 use std::{io::Cursor, path::Path};
 
 use anyhow::{bail, ensure, Context, Result};
-use image::{ImageFormat, ImageReader, RgbImage};
+use image::{GrayImage, ImageFormat, ImageReader, RgbImage};
 use turbojpeg::{Compressor, Image, PixelFormat, Subsamp, YuvImage};
 
 use super::{jpeg, orientation};
@@ -51,6 +51,13 @@ pub fn decode_known(bytes: &[u8]) -> Result<RgbImage> {
     }
     let picture = image::load_from_memory(bytes)?.into_rgb8();
     Ok(orientation::upright(picture, orientation::of_file(bytes)))
+}
+
+/// The brightness of a whole JPEG file that stands upright as it is stored, at a third of the cost of its
+/// colours; `None` of everything else, for [`decode_rgb`] to read or to refuse.
+pub fn stored_grey(bytes: &[u8]) -> Option<GrayImage> {
+    let upright = || orientation::of_file(bytes) == orientation::UPRIGHT;
+    (bytes.starts_with(b"\xff\xd8") && upright()).then(|| jpeg::grey(bytes, MAX_PIXELS))?
 }
 
 /// JPEG at `quality` (1..=100) without chroma subsampling.
@@ -134,10 +141,13 @@ pub fn mask(picture: &mut RgbImage, face: FaceBox, value: u8) {
 
 /// `face` widened on every side by `margin` times its width and height, clipped to the picture.
 pub fn widen(face: FaceBox, margin: f64, width: u32, height: u32) -> Option<FaceBox> {
-    let dx = (f64::from(face.x2 - face.x1) * margin).round() as i32;
-    let dy = (f64::from(face.y2 - face.y1) * margin).round() as i32;
-    FaceBox { x1: face.x1 - dx, y1: face.y1 - dy, x2: face.x2 + dx, y2: face.y2 + dy, ..face }
-        .clipped(width, height)
+    // Other people's boxes may reach far out of the picture, so that sums stop at the last number.
+    let grown = |low: i32, high: i32| {
+        let by = ((f64::from(high) - f64::from(low)) * margin).round() as i32;
+        (low.saturating_sub(by), high.saturating_add(by))
+    };
+    let ((x1, x2), (y1, y2)) = (grown(face.x1, face.x2), grown(face.y1, face.y2));
+    FaceBox { x1, y1, x2, y2, ..face }.clipped(width, height)
 }
 
 /// The whole of a `width` x `height` picture as a box.
@@ -361,5 +371,16 @@ mod tests {
         let face = FaceBox { x1: 10, y1: 10, x2: 20, y2: 30, score: 1.0 };
         let wide = widen(face, 0.5, 22, 100).expect("inside");
         assert_eq!((wide.x1, wide.y1, wide.x2, wide.y2), (5, 0, 22, 40));
+    }
+
+    #[test]
+    fn boxes_as_wide_as_numbers_go_are_widened() {
+        let all = FaceBox { x1: i32::MIN, y1: 3, x2: i32::MAX, y2: 5, score: 1.0 };
+        for margin in [0.0, 0.5, 1e9] {
+            let wide = widen(all, margin, 22, 100).expect("inside");
+            assert_eq!((wide.x1, wide.x2), (0, 22));
+        }
+        let far = FaceBox { x1: i32::MAX - 4, x2: i32::MAX, ..all };
+        assert_eq!(widen(far, 1.0, 22, 100), None);
     }
 }

@@ -15,7 +15,7 @@ pub enum Confusion {
     /// Rows: truth, columns: prediction, `[C, C]`.
     Matrix(Vec<Vec<u64>>),
     /// Truth, prediction and count of every pair that occurs: with more than
-    /// [`MATRIX_CLASSES`] classes.
+    /// `MATRIX_CLASSES` classes.
     Pairs {
         /// `(truth, prediction, rows)` in label order.
         pairs: Vec<(u16, u16, u64)>,

@@ -8,7 +8,7 @@ use std::{
 use anyhow::Result;
 
 use super::{
-    figure::{self, AccuracyRow, Figure},
+    figure::{self, Figure, PartsRow},
     page::{Block, Section},
     paper,
     study::{Group, Study},
@@ -180,13 +180,13 @@ fn table(rows: &[Row], name: &str, leak: &Leak, clean: Option<&str>) -> Table {
     let column = |text: &str, part| Column::numbers(&format!("{text} (n = {})", count(part)));
     let mut columns = vec![
         Column::words("configuration"),
-        column("videos also in train", Part::Leaky),
-        column("whole test part", Part::All),
+        column("in train", Part::Leaky),
+        column("all", Part::All),
     ];
     if leak.found.is_some() {
-        columns.push(column("kept by --clean", Part::Clean));
+        columns.push(column("--clean", Part::Clean));
     }
-    columns.push(column("videos not in train", Part::Fresh));
+    columns.push(column("not in train", Part::Fresh));
     columns.extend(clean.map(|clean| {
         let n = rows.iter().find_map(|row| row.elsewhere).map_or(0, |e| e.n);
         Column::numbers(&format!("{clean} (n = {n})"))
@@ -206,7 +206,9 @@ fn table(rows: &[Row], name: &str, leak: &Leak, clean: Option<&str>) -> Table {
     body.extend(gain(rows, &shown));
     Table {
         name: "leak".into(),
-        caption: format!("Accuracy in percent of the same runs on parts of the test set of {name}"),
+        caption: format!(
+            "Accuracy of the same runs on parts of the test set of {name}, in percent"
+        ),
         columns,
         rows: body,
         notes: notes(rows, name, leak),
@@ -246,8 +248,10 @@ fn cell(estimate: Option<Estimate>) -> Cell {
 fn notes(rows: &[Row], name: &str, leak: &Leak) -> Vec<String> {
     let mut notes = vec![
         shares(name, leak),
-        "In brackets: 95 % intervals with videos as units. The columns are parts of one test set \
-         (and, in the last, another data set), not competitors: nothing is tested across them."
+        "In train: samples whose video also gives training samples; not in train: the others; \
+         --clean: what the audit lets pass. In brackets: 95 % intervals with videos as units. The \
+         columns are parts of one test set (and, in the last, another data set), not competitors: \
+         nothing is tested across them."
             .to_owned(),
     ];
     let few = |name: &str, e: Option<Estimate>| {
@@ -265,22 +269,22 @@ fn notes(rows: &[Row], name: &str, leak: &Leak) -> Vec<String> {
 }
 
 fn figure(rows: &[Row], name: &str, clean: Option<&str>) -> Figure {
-    let mut shown = Vec::new();
-    for row in rows {
-        let parts = [
-            ("videos in train", row.leaky),
-            ("kept by --clean", row.kept),
-            ("videos not in train", row.fresh),
-            (clean.unwrap_or_default(), row.elsewhere),
-        ];
-        for (part, measured) in parts.into_iter().filter(|(_, e)| e.is_some()) {
-            let label = format!("{}: {part}", row.label);
-            shown.push(AccuracyRow { label, measured, runs: Vec::new(), cited: None });
-        }
-    }
-    let told = |row: &AccuracyRow| {
-        format!("{} {:.1} %", row.label, 100.0 * row.measured.map_or(0.0, |e| e.value))
+    let on = |row: &Row| [row.leaky, row.kept, row.fresh, row.elsewhere];
+    let names = ["video also in train", "kept by --clean", "video not in train"];
+    let names: Vec<&str> = names.into_iter().chain([clean.unwrap_or_default()]).collect();
+    let shown: Vec<usize> =
+        (0..names.len()).filter(|&k| rows.iter().any(|row| on(row)[k].is_some())).collect();
+    let told = |row: &Row| {
+        let parts = shown.iter().filter_map(|&k| {
+            on(row)[k].map(|e| format!("{}: {} {:.1} %", row.label, names[k], 100.0 * e.value))
+        });
+        parts.collect::<Vec<_>>().join("; ")
     };
+    let drawn = rows.iter().map(|row| PartsRow {
+        label: row.label.clone(),
+        accuracy: shown.iter().map(|&k| on(row)[k]).collect(),
+    });
+    let names_shown: Vec<String> = shown.iter().map(|&k| names[k].to_owned()).collect();
     Figure {
         name: "leak".into(),
         caption: format!(
@@ -288,7 +292,7 @@ fn figure(rows: &[Row], name: &str, clean: Option<&str>) -> Figure {
              audit keeps, on those whose video is not{}",
             clean.map_or_else(String::new, |clean| format!(", and the recipe on {clean}"))
         ),
-        alt: shown.iter().map(told).collect::<Vec<_>>().join("; "),
-        canvas: figure::accuracy(&shown, None),
+        alt: rows.iter().map(told).collect::<Vec<_>>().join("; "),
+        canvas: figure::parts(&names_shown, &drawn.collect::<Vec<_>>()),
     }
 }

@@ -44,8 +44,8 @@ pub(super) fn layout(paper: &PaperTable, sets: &[Column]) -> Table {
         paper.heads.iter().copied().map(table::Column::words).collect();
     for set in sets {
         let name = set.role.name();
-        let own = ["accuracy %", "95 % interval"].map(|head| format!("{name}: {head}"));
-        columns.extend(own.iter().map(|head| table::Column::numbers(head)));
+        columns.push(table::Column::numbers(&format!("{name}: accuracy %")));
+        columns.push(table::Column::ends(&format!("{name}: 95 % interval")));
         columns.push(table::Column::numbers("seeds"));
         columns.push(table::Column::cited(&format!("paper: {name} % (cited)")));
     }

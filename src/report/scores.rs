@@ -324,7 +324,7 @@ impl Verdict {
     /// What stands behind the number of `group`: nothing, or how it stands to the highest mean.
     pub fn mark(&self, group: usize) -> &'static str {
         let found = &self.found;
-        let open = [&found.undecided, &found.untested];
+        let open = [&found.undecided, &found.open_untested()];
         if found.is_weights_only() {
             return if group == found.best { " †" } else { "" };
         }
@@ -362,14 +362,14 @@ fn note<'a>(
     if found.is_strong() {
         let largest = p(found.largest_p);
         return format!(
-            "Bold: the best; it is ahead of every other (largest p = {largest}; {tested})."
+            "Bold: the best; it is ahead of every other (largest p: {largest}; {tested})."
         );
     }
     let mut parts = Vec::new();
     if found.is_weights_only() {
         parts.push(format!(
             "† these weights only: {best} is ahead of every other on other videos too (cluster \
-             sign-flip test of these weights, Holm: largest p = {}), with every seed ahead of \
+             sign-flip test of these weights, Holm: largest p: {}), with every seed ahead of \
              every seed, but another training run of it may not be. Nothing is bold.",
             p(found.largest_weights_p)
         ));
@@ -381,10 +381,20 @@ fn note<'a>(
             list(&found.undecided)
         ));
     }
-    if !found.untested.is_empty() {
+    let untested = found.open_untested();
+    if !untested.is_empty() {
         parts.push(format!(
-            "Nothing can be said of {best} against {}: one side has one seed, or nothing varies.",
-            list(&found.untested)
+            "≈ not told apart, and nothing is bold: {best} has the highest mean, but its weights are \
+             not shown to be ahead of {}, and other seeds cannot be tested (one side has one, or \
+             nothing varies; cluster sign-flip test of these weights, Holm).",
+            list(&untested)
+        ));
+    }
+    if !found.behind_these_weights.is_empty() && !found.is_weights_only() {
+        parts.push(format!(
+            "These weights of {best} are ahead of {} on other videos too (the cluster sign-flip test, \
+             Holm); whether other seeds would be cannot be tested.",
+            list(&found.behind_these_weights)
         ));
     }
     if let Some(margin) = margin.filter(|_| !found.equivalent.is_empty()) {
@@ -417,13 +427,14 @@ mod tests {
             equivalent: equivalent.to_vec(),
             undecided: undecided.to_vec(),
             untested: untested.to_vec(),
+            behind_these_weights: Vec::new(),
             largest_p: None,
             weights_only: false,
             largest_weights_p: None,
         }
     }
 
-    fn marks(found: &pooled::Verdict) -> ([&'static str; 4], bool, String) {
+    fn marks_of(found: &pooled::Verdict) -> ([&'static str; 4], bool, String) {
         let label = |i: usize| ["a", "best", "c", "d"][i];
         let note = note(label, Some(0.02), found);
         let verdict = Verdict { found: found.clone(), note };
@@ -434,50 +445,60 @@ mod tests {
 
     #[test]
     fn bold_is_the_best_that_beats_all_others() {
-        let (marks, strong, note) = marks(&found(&[0, 2, 3], &[], &[], &[]));
+        let (marks, strong, note) = marks_of(&found(&[0, 2, 3], &[], &[], &[]));
         assert_eq!((marks, strong), ([""; 4], true));
         assert!(note.starts_with("Bold: the best; it is ahead of every other"), "{note}");
     }
 
     #[test]
     fn one_that_is_not_told_apart_takes_the_bold_away_and_both_are_marked() {
-        let (marks, strong, note) = marks(&found(&[0, 3], &[], &[2], &[]));
+        let (marks, strong, note) = marks_of(&found(&[0, 3], &[], &[2], &[]));
         assert_eq!((marks, strong), (["", " ≈", " ≈", ""], false));
         assert!(note.contains("not shown to be ahead of c ("), "{note}");
-        assert!(!note.contains("Nothing can be said"), "{note}");
+        assert!(!note.contains("cannot be tested"), "{note}");
     }
 
     #[test]
     fn one_that_cannot_be_tested_is_a_tie_and_says_why() {
-        let (marks, strong, note) = marks(&found(&[0], &[], &[], &[2, 3]));
+        let (marks, strong, note) = marks_of(&found(&[0], &[], &[], &[2, 3]));
         assert_eq!((marks, strong), (["", " ≈", " ≈", " ≈"], false));
-        assert!(note.starts_with("Nothing can be said of best against c; d:"), "{note}");
+        assert!(note.contains("its weights are not shown to be ahead of c; d, and"), "{note}");
+        // What is behind these weights is no tie, though of other seeds nothing is known.
+        let some =
+            pooled::Verdict { behind_these_weights: vec![3], ..found(&[0], &[], &[], &[2, 3]) };
+        let (at, strong, note) = marks_of(&some);
+        assert_eq!((at, strong), (["", " ≈", " ≈", ""], false));
+        assert!(note.contains("not shown to be ahead of c, and"), "{note}");
+        assert!(note.contains("These weights of best are ahead of d on other videos"), "{note}");
     }
 
     #[test]
     fn as_good_within_the_margin_is_another_mark_than_a_tie() {
-        let (at, strong, note) = marks(&found(&[0], &[2, 3], &[], &[]));
+        let (at, strong, note) = marks_of(&found(&[0], &[2, 3], &[], &[]));
         assert_eq!((at, strong), (["", " ≡", " ≡", " ≡"], false));
         assert!(note.contains("as good as best within 2 points: c; d"), "{note}");
         // With a tie beside it the best leads a tie.
-        let (at, ..) = marks(&found(&[], &[0], &[2], &[3]));
+        let (at, ..) = marks_of(&found(&[], &[0], &[2], &[3]));
         assert_eq!(at, [" ≡", " ≈", " ≈", " ≈"]);
     }
 
     #[test]
     fn these_weights_only_marks_the_best_alone() {
         let weights = pooled::Verdict { weights_only: true, ..found(&[0], &[], &[2], &[3]) };
-        let (at, strong, note) = marks(&weights);
+        let (at, strong, note) = marks_of(&weights);
         assert_eq!((at, strong), (["", " †", "", ""], false));
         assert!(note.starts_with("† these weights only: best is ahead"), "{note}");
+        // A bound has a sign of its own.
+        let bound = pooled::Verdict { largest_weights_p: Some(PValue::at_most(3e-4)), ..weights };
+        assert!(marks_of(&bound).2.contains("largest p: <= 3.00e-4)"), "{}", marks_of(&bound).2);
         // What is strong needs no such mark.
         let all = pooled::Verdict { weights_only: true, ..found(&[0, 2, 3], &[], &[], &[]) };
-        assert_eq!(marks(&all).0, [""; 4]);
+        assert_eq!(marks_of(&all).0, [""; 4]);
     }
 
     #[test]
     fn alone_there_is_nothing_to_compare() {
-        let (at, strong, note) = marks(&found(&[], &[], &[], &[]));
+        let (at, strong, note) = marks_of(&found(&[], &[], &[], &[]));
         assert_eq!((at, strong), ([""; 4], false));
         assert_eq!(note, "One configuration: there is nothing to compare it with.");
     }

@@ -42,6 +42,8 @@ pub struct Part {
 pub struct Several {
     /// Title.
     pub title: String,
+    /// What the reader must know first, a paragraph each.
+    pub notes: Vec<String>,
     /// The data sets, in the order in which they are shown.
     pub parts: Vec<Part>,
     /// Data sets of the paper that are not there, and why.
@@ -129,7 +131,7 @@ fn page(
     problems: &[String],
 ) -> Page {
     let mut sections: Vec<Section> = leak_section(chapters).into_iter().collect();
-    sections.push(overview(chapters, absent));
+    sections.push(overview(&request.notes, chapters, absent));
     if chapters.iter().any(|c| c.role.is_some()) || !absent.is_empty() {
         sections.push(data_section(chapters, absent));
         sections.push(systems(chapters, absent));
@@ -171,8 +173,9 @@ fn leak_section(chapters: &[Chapter]) -> Option<Section> {
     Some(leak::section(&chapter.name, &chapter.study, leak, clean))
 }
 
-fn overview(chapters: &[Chapter], absent: &[(Role, String)]) -> Section {
+fn overview(notes: &[String], chapters: &[Chapter], absent: &[(Role, String)]) -> Section {
     let mut section = Section::new("data-sets", "Data sets");
+    notes.iter().for_each(|note| section.text(note.clone()));
     section.text(
         "Every data set is a study of its own: its runs are scored on its own test samples and \
          compared with each other only. Nothing is compared or tested across data sets; numbers of \

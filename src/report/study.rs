@@ -35,6 +35,8 @@ pub struct Request {
     pub rules: Rules,
     /// Answers of other programs, rows of their own.
     pub imported: Vec<ImportedRun>,
+    /// What the reader must know before the results, a paragraph each.
+    pub notes: Vec<String>,
 }
 
 /// Thumbnails of a report when nobody says how many.
@@ -53,6 +55,7 @@ impl Request {
             audit: None,
             rules: Rules::default(),
             imported: Vec::new(),
+            notes: Vec::new(),
         }
     }
 }
@@ -129,6 +132,8 @@ pub struct Study {
     pub groups: Vec<Group>,
     /// Ids and true labels of the scored samples, in id order.
     pub samples: Vec<(String, u8)>,
+    /// What the reader must know before the results.
+    pub notes: Vec<String>,
     /// What is missing or was refused, in words.
     pub problems: Vec<String>,
 }
@@ -187,6 +192,7 @@ impl Study {
             unmade,
             groups,
             samples,
+            notes: request.notes.clone(),
             problems,
         })
     }

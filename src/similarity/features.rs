@@ -83,7 +83,7 @@ impl ThumbnailFeatures {
         shifts.map(|shift| overlaid(&own, &other, shift)).fold(0.0, f64::max)
     }
 
-    /// How much `other`, mirrored if that is said, differs from this picture; see [`difference`].
+    /// How much `other`, mirrored if that is said, differs from this picture; see the function of this name.
     pub fn difference(&self, other: &ThumbnailFeatures, mirrored: bool) -> f64 {
         difference(&self.levels(false), &other.levels(mirrored))
     }

@@ -22,7 +22,7 @@ pub struct Member<'a> {
     pub sha256: Option<&'a str>,
     /// Its hashes on the 0.5 s grid (one hash for a still), when computed.
     pub signature: Option<&'a [u64]>,
-    /// Views of its moments as [`super::clip_views`] packs them, when computed.
+    /// Views of its moments as `clip_views` packs them, when computed.
     pub views: Option<&'a [u64]>,
 }
 

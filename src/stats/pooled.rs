@@ -213,6 +213,7 @@ impl Pool {
             equivalent: Vec::new(),
             undecided: Vec::new(),
             untested: Vec::new(),
+            behind_these_weights: Vec::new(),
             largest_p: None,
             weights_only: members.len() > 1,
             largest_weights_p: None,
@@ -256,6 +257,10 @@ pub struct Verdict {
     /// Configurations that cannot be compared with it, because one side has one seed or nothing
     /// varies.
     pub untested: Vec<usize>,
+    /// Those of them that these weights of the best are ahead of: sign-flip test after Holm's
+    /// correction, and every seed ahead of every seed. Of other seeds nothing follows.
+    #[serde(default)]
+    pub behind_these_weights: Vec<usize>,
     /// The largest corrected p-value of its tests.
     pub largest_p: Option<PValue>,
     /// Whether at least these weights are better than all other weights there are: sign-flip test
@@ -277,16 +282,25 @@ impl Verdict {
             None => &mut self.untested,
         };
         list.push(other);
+        let ahead = leads && below(corrected.weights) && contest.is_consistent_for(self.best);
+        if ahead && self.untested.contains(&other) {
+            self.behind_these_weights.push(other);
+        }
         self.largest_p = larger(self.largest_p, corrected.holm);
         self.largest_weights_p = larger(self.largest_weights_p, Some(corrected.weights));
-        self.weights_only &=
-            leads && below(corrected.weights) && contest.is_consistent_for(self.best);
+        self.weights_only &= ahead;
     }
 
     /// Whether the best is shown to be better than every other: what bold means.
     pub fn is_strong(&self) -> bool {
         let open = [&self.equivalent, &self.undecided, &self.untested];
         !self.beaten.is_empty() && open.iter().all(|list| list.is_empty())
+    }
+
+    /// What cannot be tested over seeds and is not even behind the weights at hand.
+    pub fn open_untested(&self) -> Vec<usize> {
+        let is_open = |i: &&usize| !self.behind_these_weights.contains(i);
+        self.untested.iter().filter(is_open).copied().collect()
     }
 
     /// Whether only the weights at hand are shown to be the best.
@@ -417,6 +431,7 @@ mod tests {
         let pool = Pool::of(&[2; 140], &[new, old], &SETTINGS);
         let verdict = pool.verdict(&[0, 1]).expect("two");
         assert_eq!((verdict.best, verdict.untested.as_slice()), (0, &[1][..]));
+        assert_eq!(verdict.open_untested(), [1]);
         assert!(!verdict.is_strong() && !verdict.is_weights_only(), "{verdict:?}");
         assert!(pool.contests[0].difference > 0.0 && pool.contests[0].p.is_none());
     }
@@ -451,6 +466,7 @@ mod tests {
         let pool = Pool::of(&sizes, &[one(&b), one(&a)], &SETTINGS);
         let verdict = pool.verdict(&[0, 1]).expect("two");
         assert!(!verdict.is_strong() && verdict.is_weights_only(), "{verdict:?}");
+        assert_eq!(verdict.open_untested(), [] as [usize; 0], "{verdict:?}");
         assert_eq!(pool.configurations[1].scope, Scope::TheseWeights);
         assert_eq!(
             pool.verdict(&[1]).map(|v| (v.is_strong(), v.is_weights_only())),

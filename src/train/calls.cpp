@@ -3,6 +3,7 @@
 // counted: `_foreach_add_` over fifty tensors is one call, however the CPU carries it out.
 #include <ATen/record_function.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <mutex>
@@ -52,6 +53,14 @@ std::unique_ptr<at::ObserverContext> entered(const at::RecordFunction &call) {
 void left(const at::RecordFunction &, at::ObserverContext *context) {
   if (context) --hidden;
 }
+
+// Text that the caller frees. Without the few bytes for it nothing can be told, and a failure must not
+// pass for success.
+char *message(const char *what) {
+  char *copy = strdup(what);
+  if (!copy) std::abort();
+  return copy;
+}
 } // namespace
 
 extern "C" {
@@ -59,7 +68,7 @@ extern "C" {
 char *ncaers_calls_start(const char *outermost) {
   try {
     std::lock_guard<std::mutex> lock(watch.mutex);
-    if (watch.handle != at::INVALID_CALLBACK_HANDLE) return strdup("the calls are watched already");
+    if (watch.handle != at::INVALID_CALLBACK_HANDLE) return message("the calls are watched already");
     watch.outermost.clear();
     watch.counts.clear();
     std::istringstream names(outermost);
@@ -69,9 +78,9 @@ char *ncaers_calls_start(const char *outermost) {
                                              .scopes({at::RecordScope::FUNCTION}));
     return nullptr;
   } catch (const std::exception &error) {
-    return strdup(error.what());
+    return message(error.what());
   } catch (...) {
-    return strdup("LibTorch threw something that is no std::exception");
+    return message("LibTorch threw something that is no std::exception");
   }
 }
 
@@ -79,17 +88,17 @@ char *ncaers_calls_start(const char *outermost) {
 char *ncaers_calls_stop(char **out) {
   try {
     std::lock_guard<std::mutex> lock(watch.mutex);
-    if (watch.handle == at::INVALID_CALLBACK_HANDLE) return strdup("the calls are not watched");
+    if (watch.handle == at::INVALID_CALLBACK_HANDLE) return message("the calls are not watched");
     at::removeCallback(watch.handle);
     watch.handle = at::INVALID_CALLBACK_HANDLE;
     std::ostringstream lines;
     for (const auto &[name, count] : watch.counts) lines << name << ' ' << count << '\n';
-    *out = strdup(lines.str().c_str());
-    return *out ? nullptr : strdup("out of memory");
+    *out = message(lines.str().c_str());
+    return nullptr;
   } catch (const std::exception &error) {
-    return strdup(error.what());
+    return message(error.what());
   } catch (...) {
-    return strdup("LibTorch threw something that is no std::exception");
+    return message("LibTorch threw something that is no std::exception");
   }
 }
 }

@@ -57,7 +57,7 @@ impl FaceReader {
     /// The selected checkpoint of a run.
     ///
     /// # Errors
-    /// See [`selected`].
+    /// See `selected`.
     pub fn open(run: &RunFolder, device: Device) -> Result<Self> {
         let (network, config) = selected(run, device)?;
         let (mean, std) = config.normalization.mean_std();

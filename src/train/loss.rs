@@ -83,7 +83,8 @@ impl Loss {
 /// Inverse class frequencies, scaled so that their mean over the samples is 1.
 fn balanced(counts: &[usize; NUM_CLASSES]) -> [f32; NUM_CLASSES] {
     let total: usize = counts.iter().sum();
-    counts.map(|n| total as f32 / (NUM_CLASSES * n.max(1)) as f32)
+    let present = counts.iter().filter(|n| **n > 0).count();
+    counts.map(|n| if n == 0 { 0.0 } else { total as f32 / (present * n) as f32 })
 }
 
 #[cfg(test)]
@@ -148,5 +149,7 @@ mod tests {
         let mean: f32 = counts.iter().zip(weights).map(|(&n, w)| n as f32 * w).sum::<f32>() / 280.0;
         assert!((mean - 1.0).abs() < 1e-6);
         assert!((weights[0] / weights[1] - 2.0).abs() < 1e-6);
+        // Label smoothing would weigh a class by its weight though it has no sample.
+        assert_eq!(balanced(&[0, 4, 4, 0, 4, 4, 4]), [0.0, 1.0, 1.0, 0.0, 1.0, 1.0, 1.0]);
     }
 }

@@ -382,6 +382,29 @@ mod tests {
     }
 
     #[test]
+    fn rates_and_counts_beside_the_parameters_change_no_bit() {
+        use OptimizerKind::{Adam, Adamw, Sgd};
+        for kind in [Sgd, Adam, Adamw] {
+            let run = |on_device: bool| {
+                let p = Tensor::from_slice(&[1.0f32, -2.0, 3.0e-7]).set_requires_grad(true);
+                let named = vec![("p".to_owned(), p.shallow_clone())];
+                let rule = Rule { weight_decay: 0.01, ..rule(kind) };
+                let mut optimizer = Optimizer::new(rule, vec![(0.5, named)]).expect("builds");
+                if on_device {
+                    optimizer.keep_rates_on_device().expect("keeps");
+                }
+                for step in 0..5 {
+                    (p.sin() * &p).sum(Kind::Float).backward();
+                    // Powers of two, which f32 holds as they are.
+                    optimizer.step(0.5f64.powi(4 + step)).expect("steps");
+                }
+                Vec::<f32>::try_from(p.detach()).expect("values")
+            };
+            assert_eq!(run(false), run(true), "{kind:?}");
+        }
+    }
+
+    #[test]
     fn groups_scale_the_rate() {
         let make = || Tensor::from_slice(&[1.0f32]).set_requires_grad(true);
         let (p, q) = (make(), make());

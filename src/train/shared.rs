@@ -31,7 +31,7 @@ pub(super) struct Place {
 
 /// The right to train an encoder; others wait until it is dropped.
 #[derive(Debug)]
-pub(super) struct Claim(#[allow(dead_code)] File);
+pub(super) struct Claim(#[expect(dead_code, reason = "held, never read")] File);
 
 impl Place {
     /// The place of an encoder that depends on `cause` and starts from the `fresh` tensors.

@@ -120,6 +120,10 @@ fn crops_are_found_unless_they_are_not_asked_for() {
         want,
         "{found:?}"
     );
+    // Outlines of either picture in the other, and what was done in words.
+    let page = fs::read_to_string(out.join("index.html")).unwrap();
+    assert_eq!(page.matches("background:none\"><polygon").count(), 4);
+    assert!(page.contains("mirrored, scale 0.") && page.contains("% of the first in "));
     let plain = out.with_extension("plain");
     audit(&root, &plain, &["--max-leak", "0.1", "--no-crops"]).success();
     let page = fs::read_to_string(plain.join("index.html")).unwrap();
@@ -136,6 +140,17 @@ fn a_threshold_makes_the_exit_status() {
     // Again: the same answer from what is there, and another radius is another configuration.
     assert_eq!(json(&over), json(&audit(&root, &out, &["--max-leak", "0.5"]).code(3)));
     assert_eq!(json(&over), json(&audit(&root, &out, &["--max-leak", "0.8"]).success()));
+    let again = audit(&root, &out, &["--max-leak", "0.8"]);
+    assert!(!stderr(&again).contains("hashing"), "no pixel is read again: {}", stderr(&again));
+    // Other bytes in one picture are another data set, also where they are no picture.
+    let changed = root.join("CAER-S/test/Anger/0001.png");
+    let before = fs::read(&changed).unwrap();
+    for bytes in [&b"no picture"[..], &fs::read(root.join("CAER-S/test/Anger/0002.png")).unwrap()] {
+        fs::write(&changed, bytes).unwrap();
+        let refused = stderr(&audit(&root, &out, &[]).code(1));
+        assert!(refused.contains("another configuration (pictures: "), "{refused}");
+    }
+    fs::write(&changed, before).unwrap();
     let refused = stderr(&audit(&root, &out, &["--radius", "2"]).code(1));
     assert!(refused.contains("radius: 10 -> 2"), "{refused}");
     fs::remove_dir_all(&out).unwrap();

@@ -136,3 +136,15 @@ fn imports_what_fits_and_refuses_the_rest() {
     assert_eq!(told.lines().count(), 1, "{told}");
     assert!(!std::path::Path::new(&out).exists());
 }
+
+#[test]
+fn the_weights_that_the_grids_want_are_listed_without_a_clone() {
+    let dir = tempfile::tempdir().unwrap();
+    let listed = ncaers().current_dir(dir.path()).args(["model", "weights"]).assert().success();
+    let text = String::from_utf8(listed.get_output().stdout.clone()).unwrap();
+    assert!(text.contains("weights/resnet50.pth: resnet50") && text.contains("missing"), "{text}");
+    let other = ["model", "weights", "--grid", "experiments/none.toml"];
+    let refused = ncaers().current_dir(dir.path()).args(other).assert().failure();
+    let error = String::from_utf8(refused.get_output().stderr.clone()).unwrap();
+    assert!(error.contains("cannot read experiment file experiments/none.toml"), "{error}");
+}

@@ -13,7 +13,7 @@ use std::{
 use ncaers::{
     internals::weights,
     manifest::Manifest,
-    record::Split,
+    record::{Emotion, Split},
     runs::{EpochRow, RunFolder, Status},
     Experiment,
 };
@@ -177,6 +177,69 @@ fn a_random_crop_changes_the_run_and_the_whole_window_does_not() {
     assert_ne!(weights("none"), weights("half"));
     let message = refusal(&mut world.train("x", &set(&["train.augment.crop_scale=0"])));
     assert!(message.contains("train.augment.crop_scale is 0"), "{message}");
+}
+
+#[test]
+fn a_class_without_a_training_sample_is_allowed_where_that_is_meant() {
+    let world = World::without(&[Emotion::Fear, Emotion::Sad]);
+    let allow = set(&[
+        "train.missing_classes=allow",
+        "train.class_weights=balanced",
+        "train.label_smoothing=0.1",
+    ]);
+    // A grid says before it starts what cannot run.
+    let base = std::fs::read_to_string(world.path("x.toml")).unwrap();
+    std::fs::write(world.path("grid.toml"), base + "[[run]]\nlabel = \"a\"\n").unwrap();
+    for (more, is_told) in [(&[][..], true), (&allow[..], false)] {
+        let mut grid = crate::common::ncaers();
+        grid.arg("ablation").arg(world.path("grid.toml")).arg("--out").arg(world.path("runs"));
+        grid.arg("--report").arg(world.path("report")).arg("--dry-run").args(more);
+        let out = grid.output().unwrap();
+        let text = String::from_utf8([out.stdout, out.stderr].concat()).unwrap();
+        assert_eq!(text.contains("no sample of Fear, Sad; where that is meant"), is_told, "{text}");
+    }
+    world.train("r", &allow).assert().success();
+    let record = RunFolder::new(&world.path("r")).record().unwrap();
+    let told = |warning: &String| warning.contains("no sample of Fear, Sad");
+    assert!(record.warnings.iter().any(told), "{:?}", record.warnings);
+    for row in joint(&world, "r") {
+        assert!(row.train_loss > 0.0 && row.train_loss < 5.0, "{}", row.train_loss);
+    }
+}
+
+#[test]
+fn averaged_weights_and_mirrored_views_are_validated_and_training_stays_as_it_is() {
+    let world = World::new();
+    let ways = [
+        ("plain", set(&[])),
+        ("averaged", set(&["train.weight_average=0.9"])),
+        ("mirrored", set(&["train.flip_at_test=true"])),
+    ];
+    let rows = ways.map(|(run, more)| {
+        world.train(run, &more).assert().success();
+        world.predict(run, "val").assert().success();
+        joint(&world, run).into_iter().map(|r| (r.train_loss, r.val_loss)).unzip()
+    });
+    let [plain, averaged, mirrored]: [(Vec<f64>, Vec<Option<f64>>); 3] = rows;
+    for (trained, validated) in [averaged, mirrored] {
+        assert_eq!(trained, plain.0);
+        assert!(validated.iter().zip(&plain.1).all(|(a, b)| a != b && a.is_some()));
+    }
+    let predictions = |run: &str| world.bytes(&format!("{run}/predictions-val.parquet"));
+    assert!(predictions("plain") != predictions("averaged"));
+    assert!(predictions("plain") != predictions("mirrored"));
+
+    let (mut child, mut lines) = world.start("killed", &set(&["train.weight_average=0.9"]));
+    assert!(runs::reaches(&mut lines, "joint 1/2"), "the run ended before its second epoch");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let again = [&set(&["train.weight_average=0.9"])[..], &["--resume"]].concat();
+    world.train("killed", &again).assert().success();
+    for file in ["last.safetensors", "best.safetensors"] {
+        let same =
+            world.bytes(&format!("averaged/{file}")) == world.bytes(&format!("killed/{file}"));
+        assert!(same, "{file} differs after a kill");
+    }
 }
 
 #[test]

@@ -73,7 +73,7 @@ impl KeptFrame {
         }
     }
 
-    /// See [`pixel_digest`].
+    /// See the function of this name.
     pub fn pixel_digest(&self) -> String {
         pixel_digest(&self.picture)
     }

@@ -15,6 +15,7 @@ use crate::{
 /// All configurations, then the paper's tables that hold at least one of them.
 pub fn section(study: &Study, scores: &Scores) -> Section {
     let mut section = Section::new("results", "Results");
+    study.notes.iter().for_each(|note| section.text(note.clone()));
     section.text(format!(
         "Accuracy on the {} split: {}. Every number in a row and in a table comes from these same \
          samples; a run on others is refused and named below. Intervals are 95 %: of several \
@@ -128,7 +129,10 @@ fn overview(study: &Study, scores: &Scores) -> Table {
         caption: format!("Results on the {} split", study.split),
         rows: rows.collect(),
         columns: std::iter::once(Column::words("configuration"))
-            .chain(numbers.map(Column::numbers))
+            .chain(numbers.map(|title| match title {
+                "95 % interval" => Column::ends(title),
+                _ => Column::numbers(title),
+            }))
             .chain([Column::words("runs")])
             .collect(),
         notes: [
@@ -202,7 +206,11 @@ fn layout(study: &Study, scores: &Scores, table: &PaperTable) -> Option<Table> {
 
 fn columns(table: &PaperTable, with_parameters: bool) -> Vec<Column> {
     let mut columns: Vec<_> = table.heads.iter().copied().map(Column::words).collect();
-    columns.extend(["ours: accuracy %", "ours: 95 % interval", "seeds"].map(Column::numbers));
+    columns.extend([
+        Column::numbers("ours: accuracy %"),
+        Column::ends("ours: 95 % interval"),
+        Column::numbers("seeds"),
+    ]);
     if with_parameters {
         columns.push(Column::numbers("ours: parameters"));
     }

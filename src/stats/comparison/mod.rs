@@ -202,7 +202,7 @@ impl Comparison {
 /// Compares `contestants` on the samples that all of them must share.
 ///
 /// # Errors
-/// When the rows cannot be paired; see [`PairingError`].
+/// When the rows cannot be paired; see `PairingError`.
 pub fn compare(contestants: &[Contestant], options: &Options) -> Result<Comparison, PairingError> {
     let named: Vec<(String, &Answers)> =
         contestants.iter().map(|c| (c.name.to_owned(), c.answers)).collect();

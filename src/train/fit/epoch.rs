@@ -25,6 +25,16 @@ const COLLAPSED: f64 = 0.02;
 /// Steps between two looks at the losses on CUDA, where every look waits for the device.
 const LOOK_EVERY: usize = 32;
 
+/// What LibTorch and CUDA's libraries say where memory ran out; cuDNN, whose kernels want room beside
+/// the tensors, says no more than that it finds none to use.
+const MEMORY_WORDS: [&str; 5] = [
+    "out of memory",
+    "can't allocate memory",
+    "bad_alloc",
+    "STATUS_ALLOC_FAILED",
+    "unable to find an engine to execute",
+];
+
 /// What a step leaves to be counted.
 pub(super) struct Step {
     counts: Counts,
@@ -95,7 +105,7 @@ impl Run<'_> {
     ) -> anyhow::Error {
         let is_memory = |error: &anyhow::Error| {
             let text = format!("{error:#}");
-            ["out of memory", "can't allocate memory", "bad_alloc"].iter().any(|m| text.contains(m))
+            MEMORY_WORDS.iter().any(|word| text.contains(word))
         };
         if !is_memory(&error) {
             return error;

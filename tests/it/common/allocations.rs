@@ -28,17 +28,20 @@ fn count(more: usize, less: usize) {
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size(), 0);
-        System.alloc(layout)
+        // SAFETY: the promises of this function are those of that one.
+        unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
         count(0, layout.size());
-        System.dealloc(at, layout);
+        // SAFETY: as above.
+        unsafe { System.dealloc(at, layout) };
     }
 
     unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         count(size, layout.size());
-        System.realloc(at, layout, size)
+        // SAFETY: as above.
+        unsafe { System.realloc(at, layout, size) }
     }
 }
 

@@ -18,7 +18,7 @@ pub struct World {
     digest: String,
 }
 
-#[allow(dead_code)] // every test program uses a part of it
+#[allow(dead_code, reason = "every test program uses a part of it")]
 impl World {
     /// A data set that claims to be real.
     pub fn new() -> Self {
