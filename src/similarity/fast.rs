@@ -201,7 +201,7 @@ mod tests {
             let own: [u8; N] = std::array::from_fn(|_| draws.below(256) as u8);
             // Runs of about nine that are brighter, darker, or just not.
             let mut circle = [own; 16];
-            for k in 0..N {
+            (0..N).for_each(|k| {
                 let (start, length) = (draws.below(16) as usize, 7 + draws.below(5) as usize);
                 let (step, up) = (CONTRAST + draws.below(3) as u8, draws.chance(0.5));
                 for i in 0..length {
@@ -209,7 +209,7 @@ mod tests {
                     *level =
                         if up { level.saturating_add(step) } else { level.saturating_sub(step) };
                 }
-            }
+            });
             let one = plain::corners(&own, circle.each_ref());
             let first = |v: &'_ [u8; N]| -> [u8; 16] { std::array::from_fn(|k| v[k]) };
             let sixteen = circle.each_ref().map(first);
