@@ -49,6 +49,10 @@ impl Inputs {
             .args(["--shard", "1/1"])
             .assert()
             .success();
+        build(&world.path("corpus"), &world.path("whole")).assert().success();
+        let mut recipe = ncaers();
+        recipe.arg("recipe").arg(world.path("whole"));
+        recipe.arg("--out").arg(world.path("recipe.parquet")).assert().success();
         world.train("runs/a", &[]).assert().success();
         for split in ["val", "test"] {
             world.predict("runs/a", split).assert().success();
@@ -90,6 +94,15 @@ impl Inputs {
                 [vec!["annotate".into(), p("stills"), "--run".into(), p("runs/a")]].concat(),
             ),
             ("demo-corpus", w("demo-corpus --clips-per-class 1")),
+            (
+                "locate",
+                [vec!["locate".into(), p("stills"), "--corpus".into(), p("corpus")]].concat(),
+            ),
+            (
+                "rebuild",
+                [vec!["rebuild".into(), p("recipe.parquet"), "--corpus".into(), p("corpus")]]
+                    .concat(),
+            ),
         ]
     }
 }
