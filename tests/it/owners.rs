@@ -49,10 +49,6 @@ impl Inputs {
             .args(["--shard", "1/1"])
             .assert()
             .success();
-        build(&world.path("corpus"), &world.path("whole")).assert().success();
-        let mut recipe = ncaers();
-        recipe.arg("recipe").arg(world.path("whole"));
-        recipe.arg("--out").arg(world.path("recipe.parquet")).assert().success();
         world.train("runs/a", &[]).assert().success();
         for split in ["val", "test"] {
             world.predict("runs/a", split).assert().success();
@@ -120,6 +116,11 @@ fn refusal(words: &[OsString], out: &Path) -> String {
 #[test]
 fn every_command_leaves_the_files_of_others_alone() {
     let inputs = Inputs::new();
+    let at = |name: &str| inputs.world.path(name);
+    build(&at("corpus"), &at("whole")).assert().success();
+    let mut recipe = ncaers();
+    recipe.arg("recipe").arg(at("whole")).arg("--out").arg(at("recipe.parquet"));
+    recipe.assert().success();
     let place = tempfile::tempdir().expect("temp dir");
     let real = place.path().join("real");
     fs::create_dir_all(real.join("train")).expect("folder");
