@@ -7,7 +7,7 @@
 //!
 //! # Scoring predictions
 //!
-//! ```no_run
+//! ```
 //! use ncaers::{read_predictions, Reading, Scores, Split};
 //!
 //! # fn main() -> anyhow::Result<()> {
