@@ -9,7 +9,8 @@ use crate::{
     folder::OutputFolder,
     record::Split,
     similarity::{
-        clips::{Moment, NearDuplicateClip, GRID_SECONDS},
+        align::GRID_SECONDS,
+        clips::{Moment, NearDuplicateClip},
         leak::Verdict,
         near_duplicates::NearDuplicate,
     },
@@ -60,6 +61,8 @@ struct ClipPairRow<'a> {
     same_bytes: bool,
     /// Whether it is an altered copy: cropped, with bars, a logo and so on.
     altered: bool,
+    /// Seconds of the clip that pass in one of the partner's.
+    speed: f64,
 }
 
 /// A row of `moments.csv`: a still that is near to a moment of a clip by hash.
@@ -172,6 +175,7 @@ fn clip_pairs<'a>(all: &'a Gathered, findings: &Findings) -> Vec<ClipPairRow<'a>
             shift_s: twin.shift_s,
             same_bytes: twin.same_bytes,
             altered: twin.altered,
+            speed: twin.speed,
         }
     };
     twins.flat_map(|v| v.twins.iter().map(row)).collect()

@@ -82,8 +82,9 @@ fn method(summary: &Summary) -> Section {
     });
     if summary.clips.is_some() {
         items.push(
-            "Clips are compared by hashes every 0.5 s, laid over each other at every shift, and as altered \
-             copies by a frame every second, half of which must have its like."
+            "Clips are compared by hashes every 0.5 s, laid over each other at every shift; by hashes every \
+             0.125 s at speeds from 0.8 to 1.25, where the best place must be far better than the rest; and \
+             as altered copies by a frame every second, half of which must have its like."
                 .into(),
         );
     }

@@ -165,7 +165,7 @@ pub struct Facts {
     pub remarks: Vec<String>,
     /// Perceptual hashes, one every 0.5 s; `None` under `fast`.
     pub signature: Option<Vec<u64>>,
-    /// Views of a frame every second, packed as `similarity::clip_views` says; `None` without
+    /// Views of a frame every second and hashes every 0.125 s, packed as `similarity::clip_views` says; `None` without
     /// a signature.
     pub views: Option<Vec<u64>>,
 }
