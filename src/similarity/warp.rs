@@ -51,16 +51,30 @@ pub fn warp(a: &[u64], b: &[u64]) -> Option<Warp> {
         return None;
     }
     let flipped: Vec<u64> = b.iter().map(|h| turned(*h)).collect();
-    let ways = [(b, false), (&flipped[..], true)];
-    let laid = ways.into_iter().flat_map(|(b, mirrored)| {
-        let own = laid(a, b).map(|l| Warp { mirrored, ..l });
-        let other = laid(b, a).map(|l| Warp {
-            mirrored,
+    // Each with the interval of either clip in which a moment of the other lies.
+    let ways = [(b, false), (&flipped[..], true)]
+        .map(|(b, mirrored)| (Pairs::of(a, b), Pairs::of(b, a), mirrored));
+    // Another speed is said only of what does not fit at its own.
+    let unchanged = std::iter::once(1.0);
+    let changed = SPEEDS.into_iter().chain(SPEEDS.map(|s| 1.0 / s));
+    best_of(&ways, unchanged).or_else(|| best_of(&ways, changed))
+}
+
+/// The best of what counts as the same video at these speeds.
+fn best_of(
+    ways: &[(Option<Pairs>, Option<Pairs>, bool)],
+    speeds: impl Iterator<Item = f64> + Clone,
+) -> Option<Warp> {
+    let laid = ways.iter().flat_map(|(own, other, mirrored)| {
+        let own = own.as_ref().and_then(|p| p.best(speeds.clone()));
+        let other = other.as_ref().and_then(|p| p.best(speeds.clone())).map(|l| Warp {
             speed: 1.0 / l.speed,
-            shift_s: -l.shift_s / l.speed,
+            // No zero is negative.
+            shift_s: 0.0 - l.shift_s / l.speed,
             ..l
         });
-        own.into_iter().chain(other)
+        let mirrored = *mirrored;
+        own.into_iter().chain(other).map(move |l| Warp { mirrored, ..l })
     });
     let best = laid.min_by(|x, y| x.contrast.total_cmp(&y.contrast))?;
     (best.mean_distance <= MOST_MEAN && best.contrast <= MOST_CONTRAST).then_some(best)
@@ -81,17 +95,18 @@ struct Pairs {
     stable: Vec<u32>,
     /// Stable bits in which the moment differs, by interval and moment.
     differing: Vec<u8>,
-    moments: usize,
+    /// Which moments say anything.
+    telling: Vec<bool>,
     /// Mean differing bits, of 64, over all pairs.
     level: f64,
 }
 
 impl Pairs {
     fn of(a: &[u64], b: &[u64]) -> Option<Self> {
-        let telling = |h: &u64| *h != UNINFORMATIVE;
+        let is_telling = |h: &u64| *h != UNINFORMATIVE;
         let stable_of = |pair: &[u64]| {
             let stable = 64 - distance(pair[0], pair[1]);
-            if pair.iter().all(telling) && stable >= LEAST_STABLE {
+            if pair.iter().all(is_telling) && stable >= LEAST_STABLE {
                 stable
             } else {
                 0
@@ -106,58 +121,56 @@ impl Pairs {
             })
             .collect();
         let (mut bits, mut of) = (0u64, 0u64);
+        let telling: Vec<bool> = b.iter().map(is_telling).collect();
         let used = stable.iter().zip(differing.chunks_exact(b.len().max(1)));
         for (stable, row) in used.filter(|(stable, _)| **stable > 0) {
-            for (differs, _) in row.iter().zip(b).filter(|(_, h)| telling(h)) {
+            for (differs, _) in row.iter().zip(&telling).filter(|(_, telling)| **telling) {
                 bits += u64::from(*differs);
                 of += u64::from(*stable);
             }
         }
         let level = 64.0 * bits as f64 / of as f64;
-        (of > 0).then_some(Pairs { stable, differing, moments: b.len(), level })
+        (of > 0).then_some(Pairs { stable, differing, telling, level })
     }
-}
 
-/// `b` laid over intervals of `a`, where it fits best.
-fn laid(a: &[u64], b: &[u64]) -> Option<Warp> {
-    let pairs = Pairs::of(a, b)?;
-    let telling: Vec<bool> = b.iter().map(|h| *h != UNINFORMATIVE).collect();
-    let speeds = std::iter::once(1.0).chain(SPEEDS).chain(SPEEDS.map(|s| 1.0 / s));
-    let mut best: Option<Warp> = None;
-    for speed in speeds {
-        // In half steps, from where the last moment meets the start to where the first meets the end.
-        let (from, to) = (-(2.0 * b.len() as f64 * speed).ceil() as i64, 2 * a.len() as i64);
-        let shorter = (b.len() as f64).min(a.len() as f64 / speed);
-        let least = ((LEAST_OVERLAP * shorter).ceil() as usize).max(LEAST_MOMENTS);
-        for shift in (from..to).map(|half| half as f64 / 2.0) {
-            let Some(mean_distance) = pairs.along(speed, shift, least, &telling) else { continue };
-            if best.is_none_or(|b| mean_distance < b.mean_distance) {
-                let contrast = mean_distance / pairs.level.max(f64::MIN_POSITIVE);
-                let shift_s = shift * FINE_SECONDS;
-                best = Some(Warp { mean_distance, contrast, speed, shift_s, mirrored: false });
+    /// Where the moments fit best on the intervals.
+    fn best(&self, speeds: impl Iterator<Item = f64>) -> Option<Warp> {
+        let (length, moments) = (self.stable.len() + 1, self.telling.len());
+        let mut best: Option<Warp> = None;
+        for speed in speeds {
+            // In half steps, from where the last moment meets the start to where the first meets the end.
+            let (from, to) = (-(2.0 * moments as f64 * speed).ceil() as i64, 2 * length as i64);
+            let shorter = (moments as f64).min(length as f64 / speed);
+            let least = ((LEAST_OVERLAP * shorter).ceil() as usize).max(LEAST_MOMENTS);
+            for shift in (from..to).map(|half| half as f64 / 2.0) {
+                let Some(mean_distance) = self.along(speed, shift, least) else { continue };
+                if best.is_none_or(|b| mean_distance < b.mean_distance) {
+                    let contrast = mean_distance / self.level.max(f64::MIN_POSITIVE);
+                    let shift_s = shift * FINE_SECONDS;
+                    best = Some(Warp { mean_distance, contrast, speed, shift_s, mirrored: false });
+                }
             }
         }
+        best
     }
-    best
-}
 
-impl Pairs {
     /// Mean differing bits where moment j lies at interval `shift + speed * j`; `None` when less than
     /// `least` moments lie on intervals, or half of these on such that say nothing.
-    fn along(&self, speed: f64, shift: f64, least: usize, telling: &[bool]) -> Option<f64> {
+    fn along(&self, speed: f64, shift: f64, least: usize) -> Option<f64> {
         let (mut overlap, mut used, mut bits, mut of) = (0, 0, 0u32, 0u32);
         // The first moment that is not before the start, or the one before it.
         let first = (-shift / speed).floor().max(0.0) as usize;
-        for j in first..self.moments {
+        let moments = self.telling.len();
+        for j in first..moments {
             let at = (shift + speed * j as f64 + 1e-9).floor();
             if at < 0.0 {
                 continue;
             }
             let Some(&stable) = self.stable.get(at as usize) else { break };
             overlap += 1;
-            if stable > 0 && telling[j] {
+            if stable > 0 && self.telling[j] {
                 used += 1;
-                bits += u32::from(self.differing[at as usize * self.moments + j]);
+                bits += u32::from(self.differing[at as usize * moments + j]);
                 of += stable;
             }
         }
