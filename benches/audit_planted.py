@@ -6,7 +6,7 @@ on, and what only looks like one.
 CORPUS is a folder as `ncaers demo-corpus` writes it (it may be left out: photographs alone).
 Photographs are those that scikit-image and scikit-learn ship. `--footage DIR` adds films and
 photographs of your own: up to ten pictures of a film, two seconds apart, are takes of one scene
-(the same person before the same wall). FOLDER gets
+(the same person before the same wall), and so are pieces of four seconds of it, as clips. FOLDER gets
 
     stills/{train,test}/Neutral/NNNN.(png|jpg)   originals and hard negatives; copies
     stills.csv                                  id, half, kind, origin, scene
@@ -356,15 +356,39 @@ def write_stills(out, corpus, own, most, rng):
     table(out / "stills.csv", rows)
 
 
-def write_clips(out, corpus, most):
-    clips = drawn(corpus, most)
-    people = list(dict.fromkeys(person for person, _ in clips))
-    rows = []
-    def save(split, name, frames, fps, **known):
+def pieces(folder, seconds=4.0):
+    """(half, scene, fps, pieces) of the films below a folder, at half the size of stills."""
+    paths = [p for p in sorted(folder.rglob("*")) if p.suffix in FILMS]
+    for number, path in enumerate(paths):
+        fps, frames = read_clip(path)
+        small = [cv2.resize(frame(a), (WIDTH // 2, HEIGHT // 2), interpolation=cv2.INTER_AREA)
+                 for a in frames]
+        n = round(seconds * fps)
+        cut = [small[i:i + n] for i in range(0, len(small), n)]
+        cut = [c for c in cut if len(c) > n // 2]
+        if cut:
+            yield number % 2, f"footage {path.stem}", fps, cut
+
+
+def takes_of_clips(corpus, own, most):
+    """(half, scene, fps, clips): the clips of a scene are takes of it."""
+    yield from pieces(own) if own else []
+    people = {}
+    for person, path in drawn(corpus, most) if corpus else []:
+        people.setdefault(person, []).append(read_clip(path))
+    for i, (person, films) in enumerate(people.items()):
+        yield i % 2, person, films[0][0], [frames for _, frames in films]
+
+
+def write_clips(out, corpus, own, most):
+    rows, number = [], {"train": 0, "test": 0}
+    def save(split, frames, fps, **known):
         folder = out / "clips" / split / "Neutral"
         folder.mkdir(parents=True, exist_ok=True)
         h, w = frames[0].shape[:2]
         h, w = h // 2 * 2, w // 2 * 2
+        name = f"{number[split]:04d}"
+        number[split] += 1
         code = cv2.VideoWriter_fourcc(*"MJPG" if split == "train" else "mp4v")
         video = cv2.VideoWriter(str(folder / f"{name}.avi"), code, fps, (w, h))
         for a in frames:
@@ -372,24 +396,23 @@ def write_clips(out, corpus, most):
         video.release()
         rows.append({"id": f"{split}/Neutral/{name}", **known})
         return rows[-1]["id"]
-    last = {person: i for i, (person, _) in enumerate(clips)}
-    films = [read_clip(path) for _, path in clips]
-    for i, ((person, _), (fps, frames)) in enumerate(zip(clips, films)):
-        half, scene = people.index(person) % 2, person
-        several = sum(p == person for p, _ in clips) > 1
-        if several and last[person] == i:
-            save("test", f"{i:03d}", frames, fps, half=half, kind="other take", origin="",
-                 scene=scene)
-            continue
-        origin = save("train", f"{i:03d}", frames, fps, half=half, kind="", origin="", scene=scene)
-        other = films[(i + 5) % len(films)][1][0]
-        for k, (kind, (change, time)) in enumerate(CLIPS.items()):
+    other = None
+    for half, scene, fps, clips in takes_of_clips(corpus, own, most):
+        # The last take is in test as it is, a hard negative; copies are made of the first.
+        held, kept = (clips[-1:], clips[:-1]) if len(clips) > 1 else ([], clips)
+        for frames in held:
+            save("test", frames, fps, half=half, kind="other take", origin="", scene=scene)
+        origins = [save("train", frames, fps, half=half, kind="", origin="", scene=scene)
+                   for frames in kept]
+        frames = kept[0]
+        other = frames[0] if other is None else other
+        for kind, (change, time) in CLIPS.items():
             speed, start = time if isinstance(time, tuple) else (time, 0.0)
             left = frames[round(start * fps):]
             at = [round(start * fps) + int(j * speed) for j in range(int(len(left) / speed))]
             made = [np.ascontiguousarray(change(frames[j], other)) for j in at]
-            save("test", f"{i:03d}-{k:02d}", made, fps, half=half, kind=kind, origin=origin,
-                 scene=scene)
+            save("test", made, fps, half=half, kind=kind, origin=origins[0], scene=scene)
+        other = frames[0]
     table(out / "clips.csv", rows)
 
 
@@ -408,11 +431,13 @@ def main():
     parser.add_argument("--most", type=int, default=40)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--no-films", action="store_true", help="stills alone")
+    parser.add_argument("--no-stills", action="store_true", help="clips alone")
     args = parser.parse_args()
     args.out.mkdir(parents=True)
-    write_stills(args.out, args.clips, args.footage, args.most, np.random.default_rng(args.seed))
-    if args.clips and not args.no_films:
-        write_clips(args.out, args.clips, args.most)
+    if not args.no_stills:
+        write_stills(args.out, args.clips, args.footage, args.most, np.random.default_rng(args.seed))
+    if (args.clips or args.footage) and not args.no_films:
+        write_clips(args.out, args.clips, args.footage, args.most)
 
 
 if __name__ == "__main__":

@@ -64,8 +64,8 @@ fn report(known: &[&Known]) {
     println!("{} pictures", stills.len());
     let found = runs(&stills);
     neighbourhood(known, &found.iter().map(|run| run.start).collect::<Vec<_>>());
-    let (joined, tried) = runs_by_chance(&stills, 1);
-    println!("joined at random places of the folder: {joined} of {tried}");
+    let (joined, tried) = runs_by_chance(&stills, &found, 1);
+    println!("joined with random ones of the part, in no run with them: {joined} of {tried}");
     let rule = Rule::default();
     let joined = found.into_iter().flat_map(|run| run.clone().map(move |i| (run.start, i)));
     let mut sets = videos(&stills, rule, joined);

@@ -35,6 +35,7 @@
 //! | find what splits share | [`audit`] | [`AuditRequest`], [`AuditRule`] | [`AuditSummary`] |
 //! | train and predict | [`pack`](pack()), [`train`](train()), [`predict`] | [`Preprocessing`], [`Experiment`] | [`Packed`], [`Trained`], [`Predicted`] |
 //! | score, compare | [`read_predictions`], [`Scores::of`], [`ModelComparison::of`] | [`Reading`], [`ComparisonOptions`] | [`Scores`], [`ModelComparison`] |
+//! | draw faces in | [`annotate`](annotate()) | [`AnnotateRequest`] | [`Annotated`] |
 //! | report | [`write_report`], [`write_report_of_several`] | [`ReportRequest`] | [`ReportSummary`] |
 //!
 //! [`record`] defines the words, [`manifest`] the tables of a data set, [`runs`] the folder of a run.
@@ -53,7 +54,8 @@
 //!
 //! ```text
 //! 6   cli                                          arguments -> one call -> print
-//! 5   experiment  annotate                         grids, executors; faces drawn in
+//! 5b  annotate                                     faces drawn into pictures and videos
+//! 5a  experiment                                   grids, executors
 //! 4b  leak_audit  evaluation                       a data set audited; predictions of anyone scored
 //! 4a  dataset  train  report                       build, import, export, verify; loops; renderers
 //! 3b  corpus   pack   runs   leak_verdicts         folders -> clips, samples -> tensors, run folders
@@ -110,6 +112,8 @@ mod train;
 #[cfg(feature = "torch")]
 mod weights;
 
+#[cfg(feature = "torch")]
+pub use annotate::{annotate, Annotated, Request as AnnotateRequest};
 /// Runs the program with the arguments of this process; `ncaers` is nothing else.
 pub use cli::main as command_line;
 

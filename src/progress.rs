@@ -2,6 +2,8 @@
 //! otherwise, so that logs stay readable.
 use std::{
     io::{IsTerminal, Write as _},
+    path::Path,
+    process::Command,
     sync::{
         atomic::{AtomicU64, AtomicU8, Ordering},
         Mutex,
@@ -33,6 +35,17 @@ pub fn set_level(level: Level) {
 
 fn is_at_least(level: Level) -> bool {
     LEVEL.load(Ordering::Relaxed) >= level as u8
+}
+
+/// A command of this program, whose file is `program`, that says as much as this process does.
+pub fn own_command(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    if !is_at_least(Level::Normal) {
+        command.arg("--quiet");
+    } else if is_at_least(Level::Verbose) {
+        command.arg("--verbose");
+    }
+    command
 }
 
 /// Writes a line to stderr, the only way in which the program speaks while it works. A closed or

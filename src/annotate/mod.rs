@@ -3,6 +3,7 @@
 //! The context of a picture is encoded once, with all found faces masked where the model was
 //! trained on masked contexts; for a picture with one face that is what training saw.
 mod draw;
+mod files;
 mod follow;
 
 use std::path::{Path, PathBuf};
@@ -25,6 +26,8 @@ use crate::{
 };
 use draw::Marked;
 use follow::Followed;
+
+pub use files::{annotate, Annotated, Request, DEMONSTRATION};
 
 /// What can be chosen.
 #[derive(Clone, Copy, Debug, PartialEq)]

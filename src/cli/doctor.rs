@@ -129,7 +129,7 @@ fn torch_fix() -> &'static str {
 
 #[cfg(feature = "torch")]
 fn cuda_fix() -> &'static str {
-    if !Path::new("/proc/driver/nvidia/version").exists() {
+    if !crate::device::gpus().is_ok_and(|names| !names.is_empty()) {
         "an NVIDIA GPU with its driver; everything runs on the CPU without"
     } else if cfg!(feature = "wheel") {
         "pip install 'torch==2.11.*' with its dependencies (not --no-deps)"

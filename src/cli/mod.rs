@@ -89,11 +89,6 @@ struct Cli {
     command: Command,
 }
 
-/// What pictures, rows and messages say when a network knows drawn faces only.
-#[cfg(feature = "torch")]
-const DEMONSTRATION: &str =
-    "demonstration network, trained on drawn faces: what it says here means nothing";
-
 /// Declares the commands: a line each, `Variant(module)`.
 macro_rules! commands {
     ($($(#[$meta:meta])* $variant:ident($module:ident),)*) => {

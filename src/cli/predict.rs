@@ -43,7 +43,7 @@ pub(super) fn run(args: &Args) -> Result<Done> {
         device: args.device.clone(),
     })?;
     if predicted.knows_drawn_faces_only {
-        progress::message(&format!("note: {}", super::DEMONSTRATION));
+        progress::message(&format!("note: {}", crate::annotate::DEMONSTRATION));
     }
     let what = if predicted.already_done { "already done" } else { "written" };
     let (device, path) = (&predicted.device, predicted.path.display());

@@ -196,7 +196,7 @@ pub fn run(
 }
 
 fn command(program: &Path, step: &Step) -> Command {
-    let mut command = Command::new(program);
+    let mut command = crate::progress::own_command(program);
     command.args(&step.words).stdin(Stdio::null());
     if !step.is_told {
         command.stdout(Stdio::null());

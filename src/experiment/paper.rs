@@ -7,7 +7,6 @@ use std::{
     ffi::OsString,
     fmt::Write as _,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use anyhow::{bail, ensure, Context, Result};
@@ -255,7 +254,7 @@ impl Paper {
             for step in part.preparation(&self.wanted) {
                 let shown = shown(&step);
                 crate::progress::message(&format!("== ncaers {shown}"));
-                let status = Command::new(&program).args(&step).status();
+                let status = crate::progress::own_command(&program).args(&step).status();
                 let status = status.with_context(|| format!("cannot start ncaers {shown}"))?;
                 if !status.success() {
                     failed.push((part.role, format!("`ncaers {shown}` ended with {status}")));
@@ -309,7 +308,8 @@ impl Paper {
         let program = std::env::current_exe().context("cannot find this program's own file")?;
         let step = words(&[&"annotate", pictures, &"--run", &run, &"--out", &folder]);
         crate::progress::message(&format!("== ncaers {}", shown(&step)));
-        let status = Command::new(program).args(step).status().context("cannot start ncaers")?;
+        let status = crate::progress::own_command(&program).args(step).status();
+        let status = status.context("cannot start ncaers")?;
         Ok(status.success().then_some(folder))
     }
 

@@ -27,11 +27,10 @@ const SUSPICIOUS: f64 = 0.05;
 /// And more than this number.
 const SUSPICIOUS_PICTURES: usize = 50;
 
-/// Share of pictures at random places of a folder that the rule of runs joins, beyond which (with
-/// 95 % confidence, and no fewer pictures than these) runs say nothing about videos: the folder
-/// shows few places, or many videos of one place.
-const MOST_AT_RANDOM: f64 = 0.05;
-const LEAST_CONTROLS: usize = 100;
+/// Share of pictures from elsewhere in their part, in no run with them, that the rule of runs joins
+/// nevertheless; beyond it (with 95 % confidence) runs say nothing about videos: the data set shows
+/// few places, or many videos of one place.
+const MOST_AT_RANDOM: f64 = 0.01;
 
 /// `(looked up, within)`.
 type Parts = (Part, Part);
@@ -214,12 +213,16 @@ fn run_counts(all: &Gathered, runs: &[Range<usize>], seed: u64) -> Runs {
     let long: Vec<usize> = runs.iter().map(|r| r.len()).filter(|n| *n > 1).collect();
     let joined: usize = long.iter().map(|n| n - 1).sum();
     let tries = all.stills.windows(2).filter(|pair| neighbours(&pair[0], &pair[1])).count();
-    let (at_random, tried) = runs_by_chance(&all.stills, seed);
+    let (at_random, tried) = runs_by_chance(&all.stills, runs, seed);
     let joined_at_random = estimate(at_random, tried);
-    // A rule that joins what stands anywhere in the folder knows the place, not the video.
-    let blind = |e: &Estimate| e.n >= LEAST_CONTROLS && e.lo > MOST_AT_RANDOM;
+    // A rule that joins what stands anywhere in the part knows the place, not the video; and what
+    // joins without anything to try it on may do so as well.
+    let proven = match &joined_at_random {
+        Some(control) => control.lo <= MOST_AT_RANDOM,
+        None => joined == 0,
+    };
     Runs {
-        trusted: !joined_at_random.as_ref().is_some_and(blind),
+        trusted: proven,
         runs: long.len(),
         pictures: long.iter().sum(),
         longest: long.iter().copied().max().unwrap_or(0),
@@ -302,11 +305,16 @@ fn notes(all: &Gathered, by_part: &BTreeMap<Part, usize>, summary: &Summary) -> 
         notes.push(format!("{n} clips have no signature (--fast) and are compared by bytes only"));
     }
     if !summary.runs.trusted {
-        notes.push(format!(
-            "runs cannot be trusted here: their rule joins {} of the pictures at random places of a \
-             folder, so they do not count as the same video",
-            percent(summary.runs.joined_at_random)
-        ));
+        notes.push(match summary.runs.joined_at_random {
+            Some(control) => format!(
+                "runs cannot be trusted here: their rule also joins {} of pictures with random ones \
+                 of their part, so they do not count as the same video",
+                percent(Some(control))
+            ),
+            None => "runs cannot be trusted here: every part is one run, so that nothing is left to \
+                     try their rule on; they do not count as the same video"
+                .into(),
+        });
     }
     let share = summary.clusters.largest as f64 / all.stills.len().max(1) as f64;
     if share > SUSPICIOUS && summary.clusters.largest > SUSPICIOUS_PICTURES {

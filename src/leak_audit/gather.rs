@@ -242,12 +242,17 @@ fn read_pixels(
     sha256: String,
     altered: bool,
 ) -> Result<ImageEntry> {
-    let rgb = picture::decode_rgb(bytes)
-        .with_context(|| format!("cannot decode {}", item.path.display()))?;
-    let (width, height) = (rgb.width() as usize, rgb.height() as usize);
-    let grey = Plane::new(width, height, luma(rgb.as_raw()))
+    let ((width, height), levels) = match picture::stored_grey(bytes) {
+        Some(grey) => (grey.dimensions(), grey.into_raw()),
+        None => {
+            let rgb = picture::decode_rgb(bytes)
+                .with_context(|| format!("cannot decode {}", item.path.display()))?;
+            (rgb.dimensions(), luma(rgb.as_raw()))
+        }
+    };
+    let grey = Plane::new(width as usize, height as usize, levels)
         .with_context(|| format!("{} has no pixels", item.path.display()))?;
-    let thumbnail = Thumbnail::of_pixels(&grey.pixels, width, height)
+    let thumbnail = Thumbnail::of_pixels(&grey.pixels, grey.width, grey.height)
         .with_context(|| format!("{} has no pixels", item.path.display()))?;
     Ok(ImageEntry {
         id: item.id.clone(),

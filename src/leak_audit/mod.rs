@@ -106,6 +106,10 @@ fn same_settings(own: &Gathered, other: &Gathered) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Raised with every change of the rules or their thresholds, so that findings of earlier rules are not
+/// taken for finished ones.
+const RULES: u32 = 2;
+
 /// What the findings depend on: pictures and clips by content, the settings, no path.
 fn configuration(request: &Request, all: &Gathered) -> Value {
     let clips = all.clips.iter().map(|(set, clip)| {
@@ -125,5 +129,6 @@ fn configuration(request: &Request, all: &Gathered) -> Value {
         "altered": request.rule.altered,
         "seed": request.seed,
         "hash": hash::SETTINGS,
+        "rules": RULES,
     })
 }

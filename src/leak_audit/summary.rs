@@ -93,7 +93,7 @@ pub struct Runs {
     pub longest: usize,
     /// Share of neighbours that the rule joins.
     pub joined: Option<Estimate>,
-    /// The same at a random offset within the folder: the control.
+    /// The same for random pictures of the part that are in no run with it: the control.
     pub joined_at_random: Option<Estimate>,
 }
 

@@ -54,7 +54,7 @@ impl Codec {
     }
 
     /// Its name for people, with what matters to them.
-    pub fn told(self) -> &'static str {
+    pub fn summary(self) -> &'static str {
         match self {
             Codec::Mpeg4 => "MPEG-4, which players show and browsers do not (`ncaers doctor`)",
             Codec::H264 => "H.264, which browsers play",

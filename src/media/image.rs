@@ -5,7 +5,7 @@
 use std::{io::Cursor, path::Path};
 
 use anyhow::{bail, ensure, Context, Result};
-use image::{ImageFormat, ImageReader, RgbImage};
+use image::{GrayImage, ImageFormat, ImageReader, RgbImage};
 use turbojpeg::{Compressor, Image, PixelFormat, Subsamp, YuvImage};
 
 use super::{jpeg, orientation};
@@ -51,6 +51,13 @@ pub fn decode_known(bytes: &[u8]) -> Result<RgbImage> {
     }
     let picture = image::load_from_memory(bytes)?.into_rgb8();
     Ok(orientation::upright(picture, orientation::of_file(bytes)))
+}
+
+/// The brightness of a whole JPEG file that stands upright as it is stored, at a third of the cost of its
+/// colours; `None` of everything else, for [`decode_rgb`] to read or to refuse.
+pub fn stored_grey(bytes: &[u8]) -> Option<GrayImage> {
+    let upright = || orientation::of_file(bytes) == orientation::UPRIGHT;
+    (bytes.starts_with(b"\xff\xd8") && upright()).then(|| jpeg::grey(bytes, MAX_PIXELS))?
 }
 
 /// JPEG at `quality` (1..=100) without chroma subsampling.

@@ -4,6 +4,7 @@
 //! progressive file that ends between two of its scans gives no warning and is found by its headers.
 use std::{cell::RefCell, collections::BTreeMap};
 
+use image::GrayImage;
 use turbojpeg::{Colorspace, Decompressor, Error, Image, PixelFormat};
 
 /// The marker that ends a JPEG file.
@@ -33,14 +34,39 @@ pub fn damage(bytes: &[u8]) -> Option<String> {
     }
     // With the marker only missing pixels are complained about, not the missing marker.
     let marked = bare.is_none().then(|| [bytes, &END].concat());
-    let words = DECODER.with_borrow_mut(|decoder| {
+    let words = with_decoder(|decoder| complaint(decoder, marked.as_deref().unwrap_or(bytes)))?;
+    let is_damage = DAMAGE.iter().any(|known| words.to_lowercase().contains(&known.to_lowercase()));
+    (is_damage || is_left_over(&words, bytes)).then_some(words)
+}
+
+/// The brightness of a JPEG file as it is stored, which is what its colours would be made of; `None`
+/// where libjpeg has anything against it, it breaks off, is larger than `most` pixels, or is stored
+/// in other colours.
+pub fn grey(bytes: &[u8], most: u64) -> Option<GrayImage> {
+    if !bytes.ends_with(&END) {
+        return None;
+    }
+    with_decoder(|decoder| {
+        let header = decoder.read_header(bytes).ok()?;
+        let known = matches!(header.colorspace, Colorspace::YCbCr | Colorspace::Gray);
+        let (width, height) = (header.width, header.height);
+        let size = width.checked_mul(height).filter(|n| *n as u64 <= most && known)?;
+        let mut pixels = vec![0; size];
+        let format = PixelFormat::GRAY;
+        let image = Image { pixels: &mut *pixels, width, pitch: width, height, format };
+        decoder.decompress(bytes, image).ok()?;
+        GrayImage::from_raw(u32::try_from(width).ok()?, u32::try_from(height).ok()?, pixels)
+    })
+}
+
+/// The thread's decoder, when libjpeg has one.
+fn with_decoder<T>(work: impl FnOnce(&mut Decompressor) -> Option<T>) -> Option<T> {
+    DECODER.with_borrow_mut(|decoder| {
         if decoder.is_none() {
             *decoder = Decompressor::new().ok();
         }
-        decoder.as_mut().and_then(|decoder| complaint(decoder, marked.as_deref().unwrap_or(bytes)))
-    })?;
-    let is_damage = DAMAGE.iter().any(|known| words.to_lowercase().contains(&known.to_lowercase()));
-    (is_damage || is_left_over(&words, bytes)).then_some(words)
+        decoder.as_mut().and_then(work)
+    })
 }
 
 /// Whether the complaint is that picture data remain when all pixels are made, which is so where
@@ -189,6 +215,31 @@ mod tests {
             assert_eq!(damage(&whole[..whole.len() - 2]), None, "{kind} without its end");
             assert_eq!(damage(&whole[..whole.len() - 1]), None, "{kind} with half its end");
             assert_eq!(damage(&[&whole[..], b"rest of a card"].concat()), None, "{kind} and more");
+        }
+    }
+
+    #[test]
+    fn grey_is_the_brightness_of_the_colours_and_only_of_whole_files() {
+        for (kind, whole) in kinds() {
+            let Some(grey) = grey(&whole, 1 << 20) else {
+                assert_eq!(kind, "ink");
+                continue;
+            };
+            let colours = image::load_from_memory(&whole).expect("a picture").into_rgb8();
+            let luma = crate::similarity::hash::luma(colours.as_raw());
+            assert_eq!((grey.width(), grey.height()), (131, 77), "{kind}");
+            // Where no colour was cut off at black or white, all there is is rounding to colours and back.
+            let inside = colours.pixels().map(|p| p.0.iter().all(|c| (1..255).contains(c)));
+            let each = grey.as_raw().iter().zip(&luma).zip(inside);
+            let apart: Vec<u8> =
+                each.filter(|(_, inside)| *inside).map(|((a, b), _)| a.abs_diff(*b)).collect();
+            assert!(2 * apart.len() > luma.len(), "{kind}: {}", apart.len());
+            assert!(apart.iter().all(|levels| *levels <= 3), "{kind}: {:?}", apart.iter().max());
+            assert_eq!(super::grey(&whole, 131 * 77 - 1), None, "{kind}: too large");
+            let middle = whole.len() / 2;
+            assert_eq!(super::grey(&whole[..middle], 1 << 20), None, "{kind}");
+            let ended = [&whole[..middle], &END].concat();
+            assert_eq!(super::grey(&ended, 1 << 20), None, "{kind}: cut out");
         }
     }
 

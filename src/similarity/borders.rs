@@ -49,18 +49,40 @@ pub fn content(picture: &Plane) -> Area {
     area
 }
 
+/// Bars of one level are cut away first, and only a picture without any is looked at for blurred ones: a
+/// black bar across makes all columns look smoother than those of the picture that it frames.
 fn inside_bars(picture: &Plane) -> Area {
-    let (top, bottom) = bars(&Lines { picture, upright: false });
-    let (left, right) = bars(&Lines { picture, upright: true });
-    let fits = |a: usize, b: usize, side: usize| (a + b) as f64 <= MOST * side as f64;
-    let (top, bottom) = if fits(top, bottom, picture.height) { (top, bottom) } else { (0, 0) };
-    let (left, right) = if fits(left, right, picture.width) { (left, right) } else { (0, 0) };
-    Area {
-        x: left,
-        y: top,
-        width: picture.width - left - right,
-        height: picture.height - top - bottom,
+    let area = without(picture, picture.area(), [flat_bars; 2]);
+    if area == picture.area() {
+        without(picture, area, [blurred_bars; 2])
+    } else {
+        area
     }
+}
+
+/// How many lines of bars there are in front and behind.
+type Bars = fn(&Lines) -> (usize, usize);
+
+/// What is left without the bars above and below, and of that without those at its sides.
+fn without(picture: &Plane, whole: Area, [rows, columns]: [Bars; 2]) -> Area {
+    let fits = |(a, b): (usize, usize), side: usize| {
+        if (a + b) as f64 <= MOST * side as f64 {
+            (a, b)
+        } else {
+            (0, 0)
+        }
+    };
+    let (top, bottom) = fits(rows(&Lines { picture, upright: false }), picture.height);
+    let area = Area { y: top, height: whole.height - top - bottom, ..whole };
+    let cut;
+    let picture = if area == whole {
+        picture
+    } else {
+        cut = picture.cut(area);
+        &cut
+    };
+    let (left, right) = fits(columns(&Lines { picture, upright: true }), picture.width);
+    Area { x: left, width: whole.width - left - right, ..area }
 }
 
 /// A picture's rows, or its columns.
@@ -90,6 +112,28 @@ impl Lines<'_> {
         Line::of(&self.levels(at))
     }
 
+    /// Mean step between neighbouring pixels along a line.
+    fn step(&self, at: usize) -> f64 {
+        let levels = self.levels(at);
+        let sum = levels.windows(2).map(|w| u64::from(w[0].abs_diff(w[1]))).sum();
+        mean_step(sum, levels.len())
+    }
+
+    /// The same of all lines.
+    fn steps(&self) -> Vec<f64> {
+        let Plane { width, height, ref pixels } = *self.picture;
+        if !self.upright {
+            return (0..height).map(|at| self.step(at)).collect();
+        }
+        // Row by row, as columns lie far apart.
+        let mut sums = vec![0u32; width];
+        for (above, below) in pixels.chunks_exact(width).zip(pixels.chunks_exact(width).skip(1)) {
+            let both = above.iter().zip(below);
+            sums.iter_mut().zip(both).for_each(|(s, (a, b))| *s += u32::from(a.abs_diff(*b)));
+        }
+        sums.into_iter().map(|sum| mean_step(u64::from(sum), height)).collect()
+    }
+
     /// Mean step from the line before to this one.
     fn edge(&self, at: usize) -> f64 {
         let (before, own) = (self.levels(at - 1), self.levels(at));
@@ -98,33 +142,37 @@ impl Lines<'_> {
     }
 }
 
-/// Lines of the bars in front and behind; most pictures have none, and then few lines are looked at.
-fn bars(lines: &Lines) -> (usize, usize) {
+/// Lines of one level in front and behind; most pictures have none, and then few lines are looked at.
+fn flat_bars(lines: &Lines) -> (usize, usize) {
     let n = lines.count();
-    let least = (LEAST * n as f64).ceil() as usize;
     let (front, back) =
         (flat((0..n).map(|i| lines.line(i))), flat((0..n).rev().map(|i| lines.line(i))));
     if front + back >= n {
         return (0, 0);
     }
-    let blurred = if front.min(back) >= least { (0, 0) } else { blurred(lines) };
-    let bar = |flat: usize, blurred: usize| {
-        let bar = if flat >= least { flat } else { blurred };
-        if bar >= least {
-            bar
-        } else {
-            0
-        }
-    };
-    (bar(front, blurred.0), bar(back, blurred.1))
+    enough((front, back), n)
+}
+
+/// The same of a blur of what lies between them.
+fn blurred_bars(lines: &Lines) -> (usize, usize) {
+    enough(blurred(lines), lines.count())
+}
+
+/// Bars that are no mere edge of a picture whose side has `n` lines.
+fn enough((front, back): (usize, usize), n: usize) -> (usize, usize) {
+    let bar = |lines: usize| if lines as f64 >= LEAST * n as f64 { lines } else { 0 };
+    (bar(front), bar(back))
+}
+
+/// The mean of the steps along `n` pixels.
+fn mean_step(sum: u64, n: usize) -> f64 {
+    sum as f64 / n.saturating_sub(1).max(1) as f64
 }
 
 /// What is known of a line.
 struct Line {
     level: u8,
     flat: bool,
-    /// Mean step between neighbouring pixels.
-    step: f64,
 }
 
 impl Line {
@@ -133,9 +181,7 @@ impl Line {
         let middle = sorted.len() / 2;
         let level = *sorted.select_nth_unstable(middle).1;
         let odd = row.iter().filter(|l| l.abs_diff(level) > FLAT).count();
-        let steps: u64 = row.windows(2).map(|w| u64::from(w[0].abs_diff(w[1]))).sum();
-        let step = steps as f64 / row.len().saturating_sub(1).max(1) as f64;
-        Line { level, flat: odd as f64 <= ODD * row.len() as f64, step }
+        Line { level, flat: odd as f64 <= ODD * row.len() as f64 }
     }
 }
 
@@ -152,18 +198,19 @@ fn flat(lines: impl Iterator<Item = Line>) -> usize {
 /// Lines in front and behind that are a blur of the picture between them: both have to be there.
 fn blurred(lines: &Lines) -> (usize, usize) {
     let n = lines.count();
-    let smooth = |i: &usize| lines.line(*i).step <= BLURRED;
-    let front = (0..n).take_while(smooth).count();
-    if front == 0 || front == n {
+    // Most pictures have no bars, and then two lines are looked at.
+    if lines.step(0) > BLURRED || lines.step(n - 1) > BLURRED {
         return (0, 0);
     }
-    let back = (0..n).rev().take_while(smooth).count();
-    if back == 0 {
+    let steps = lines.steps();
+    let front = steps.iter().take_while(|step| **step <= BLURRED).count();
+    let back = steps.iter().rev().take_while(|step| **step <= BLURRED).count();
+    if front == n {
         return (0, 0);
     }
     let mean = |range: std::ops::Range<usize>| {
         let count = range.len() as f64;
-        range.map(|i| lines.line(i).step).sum::<f64>() / count
+        steps[range].iter().sum::<f64>() / count
     };
     let inside = mean(front..n - back);
     let outside = mean(0..front).max(mean(n - back..n));
@@ -223,6 +270,28 @@ mod tests {
             }
         }
         assert_eq!(content(&picture), inside);
+    }
+
+    /// Columns at both sides that are nearly as smooth as a blur, and with black bars above and below
+    /// them on average smoother still.
+    #[test]
+    fn black_bars_do_not_make_the_edges_of_a_picture_look_blurred() {
+        let (width, height) = (240, 120);
+        let level = |x: usize, y: usize| {
+            if (30..210).contains(&x) {
+                90 + 4 * ((x * 7919 + y * 104_729) % 31) as u8
+            } else {
+                20 + (3 * y.min(height - 1 - y) / 2) as u8
+            }
+        };
+        let pixels = (0..width * height).map(|i| level(i % width, i / width)).collect();
+        let picture = Plane { width, height, pixels };
+        assert_eq!(content(&picture), picture.area());
+        let mut boxed = vec![0; width * 60];
+        boxed.extend(&picture.pixels);
+        boxed.extend(vec![0; width * 60]);
+        let boxed = Plane { width, height: height + 120, pixels: boxed };
+        assert_eq!(content(&boxed), Area { x: 0, y: 60, width, height });
     }
 
     #[test]

@@ -115,7 +115,7 @@ pub fn altered_clips(
     let views: Vec<Option<&View>> = moments.iter().map(|&(c, m)| Some(&clips[c][m])).collect();
     let pairs = candidates(&views, |i, j| {
         let (a, b) = (moments[i].0, moments[j].0);
-        a != b && asked(a, b)
+        (a != b && asked(a, b)).then_some(())
     });
     let judged = |&(i, j): &(usize, usize)| {
         let (change, _) = views[i]?.copy(views[j]?)?;

@@ -18,6 +18,7 @@ pub mod cells;
 pub mod clip_views;
 pub mod clips;
 pub mod distances;
+pub mod fast;
 pub mod features;
 pub mod frames;
 pub mod groups;

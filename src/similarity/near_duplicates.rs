@@ -54,8 +54,9 @@ pub fn altered(stills: &[ImageEntry], rule: Rule, sets: &mut UnionFind) -> Vec<A
     let roots: Vec<usize> = (0..stills.len()).map(|i| sets.root(i)).collect();
     let views: Vec<_> = stills.iter().map(|s| s.view.as_ref()).collect();
     let pairs = candidates(&views, |a, b| {
-        (roots[a] != roots[b] || stills[a].part() != stills[b].part())
-            && stills[a].sha256 != stills[b].sha256
+        let across = stills[a].part() != stills[b].part();
+        let asked = (roots[a] != roots[b] || across) && stills[a].sha256 != stills[b].sha256;
+        asked.then_some(across)
     });
     let judged = |&(a, b): &(usize, usize)| {
         let (own, other) = (&stills[a], &stills[b]);

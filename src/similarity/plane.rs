@@ -61,16 +61,10 @@ impl Plane {
             Some(across) => rows.for_each(|(row, out)| along_fours(row, &across, out)),
             None => rows.for_each(|(row, out)| along(row, &across, out)),
         }
-        let mut pixels = Vec::with_capacity(width * height);
-        let mut sums = vec![0u32; width];
-        for tap in &down {
-            sums.fill(1 << (WEIGHT_BITS + 3));
-            for (k, weight) in tap.weights.iter().enumerate() {
-                let row = &narrow[(tap.first + k) * width..][..width];
-                let weighted = |l: &u16| u32::from(*l).wrapping_mul(*weight);
-                sums.iter_mut().zip(row).for_each(|(s, l)| *s = s.wrapping_add(weighted(l)));
-            }
-            pixels.extend(sums.iter().map(|s| (s >> (WEIGHT_BITS + 4)).min(255) as u8));
+        let mut pixels = vec![0; width * height];
+        for (tap, out) in down.iter().zip(pixels.chunks_exact_mut(width)) {
+            let rows = &narrow[tap.first * width..][..tap.weights.len() * width];
+            lanes::down(rows, &tap.weights, out);
         }
         Plane { width, height, pixels }
     }
@@ -106,12 +100,115 @@ fn along(row: &[u8], across: &[Tap], out: &mut [u16]) {
 
 /// As [`along`] for taps of four pixels.
 fn along_fours(row: &[u8], across: &[(usize, [u32; 4])], out: &mut [u16]) {
-    for (cell, (first, weights)) in out.iter_mut().zip(across) {
-        let four: &[u8; 4] = row[*first..].first_chunk().expect("taps end with the row");
-        let part = |k: usize| u32::from(four[k]).wrapping_mul(weights[k]);
-        let sum = part(0).wrapping_add(part(1)).wrapping_add(part(2)).wrapping_add(part(3));
-        *cell = (sum >> (WEIGHT_BITS - 4)) as u16;
+    let (mut fours, mut cells) = (across.chunks_exact(4), out.chunks_exact_mut(4));
+    for (taps, cells) in fours.by_ref().zip(cells.by_ref()) {
+        lanes::four(row, taps, cells);
     }
+    for (cell, tap) in cells.into_remainder().iter_mut().zip(fours.remainder()) {
+        *cell = one(row, tap);
+    }
+}
+
+fn one(row: &[u8], (first, weights): &(usize, [u32; 4])) -> u16 {
+    let four: &[u8; 4] = row[*first..].first_chunk().expect("taps end with the row");
+    let part = |k: usize| u32::from(four[k]).wrapping_mul(weights[k]);
+    let sum = part(0).wrapping_add(part(1)).wrapping_add(part(2)).wrapping_add(part(3));
+    (sum >> (WEIGHT_BITS - 4)) as u16
+}
+
+/// Half of the last bit that goes, in the second pass.
+const HALF: u32 = 1 << (WEIGHT_BITS + 3);
+
+/// Several pixels at once; weights and sums of the first pass fit 16 bits with a sign.
+#[cfg(target_arch = "x86_64")]
+mod lanes {
+    use std::arch::x86_64::*;
+
+    use super::{HALF, WEIGHT_BITS};
+
+    /// Four cells of the first pass.
+    pub(super) fn four(row: &[u8], taps: &[(usize, [u32; 4])], out: &mut [u16]) {
+        let bytes = |k: usize| {
+            let four: &[u8; 4] = row[taps[k].0..].first_chunk().expect("taps end with the row");
+            i32::from_le_bytes(*four)
+        };
+        let out: &mut [u16; 4] = out.first_chunk_mut().expect("four cells");
+        // SAFETY: every x86-64 has SSE2; weights have 16 bytes a tap, and eight bytes are written.
+        unsafe {
+            let zero = _mm_setzero_si128();
+            let two = |k: usize| {
+                let both = _mm_unpacklo_epi32(
+                    _mm_cvtsi32_si128(bytes(k)),
+                    _mm_cvtsi32_si128(bytes(k + 1)),
+                );
+                let weights = |k: usize| _mm_loadu_si128(taps[k].1.as_ptr().cast());
+                let weights = _mm_packs_epi32(weights(k), weights(k + 1));
+                _mm_madd_epi16(_mm_unpacklo_epi8(both, zero), weights)
+            };
+            let (a, b) = (_mm_castsi128_ps(two(0)), _mm_castsi128_ps(two(2)));
+            let even = _mm_castps_si128(_mm_shuffle_ps(a, b, 0b10_00_10_00));
+            let odd = _mm_castps_si128(_mm_shuffle_ps(a, b, 0b11_01_11_01));
+            let sums = _mm_srli_epi32(_mm_add_epi32(even, odd), WEIGHT_BITS as i32 - 4);
+            _mm_storel_epi64(out.as_mut_ptr().cast(), _mm_packs_epi32(sums, zero));
+        }
+    }
+
+    /// A row of the second pass, of as many rows of the first as there are weights.
+    pub(super) fn down(rows: &[u16], weights: &[u32], out: &mut [u8]) {
+        let width = out.len();
+        let wide = width - width % 8;
+        for x in (0..wide).step_by(8) {
+            // SAFETY: every x86-64 has SSE2; eight cells of each row and of `out` lie behind `x`.
+            unsafe {
+                let row = |k: usize| _mm_loadu_si128(rows[k * width + x..][..8].as_ptr().cast());
+                let bias = _mm_set1_epi32(HALF as i32);
+                let (mut low, mut high) = (bias, bias);
+                let mut k = 0;
+                while k < weights.len() {
+                    let is_last = k + 1 == weights.len();
+                    let (own, next) =
+                        (row(k), if is_last { _mm_setzero_si128() } else { row(k + 1) });
+                    let second = if is_last { 0 } else { weights[k + 1] };
+                    let both = _mm_set1_epi32((second << 16 | weights[k]) as i32);
+                    low = _mm_add_epi32(low, _mm_madd_epi16(_mm_unpacklo_epi16(own, next), both));
+                    high = _mm_add_epi32(high, _mm_madd_epi16(_mm_unpackhi_epi16(own, next), both));
+                    k += 2;
+                }
+                let levels = |sums| _mm_srli_epi32(sums, WEIGHT_BITS as i32 + 4);
+                let words = _mm_packs_epi32(levels(low), levels(high));
+                let bytes = _mm_packus_epi16(words, words);
+                _mm_storel_epi64(out[x..][..8].as_mut_ptr().cast(), bytes);
+            }
+        }
+        for (x, level) in out.iter_mut().enumerate().skip(wide) {
+            *level = super::level(rows[x..].iter().step_by(width), weights);
+        }
+    }
+}
+
+/// Pixels one by one.
+#[cfg(not(target_arch = "x86_64"))]
+mod lanes {
+    /// Four cells of the first pass.
+    pub(super) fn four(row: &[u8], taps: &[(usize, [u32; 4])], out: &mut [u16]) {
+        out.iter_mut().zip(taps).for_each(|(cell, tap)| *cell = super::one(row, tap));
+    }
+
+    /// A row of the second pass, of as many rows of the first as there are weights.
+    pub(super) fn down(rows: &[u16], weights: &[u32], out: &mut [u8]) {
+        let width = out.len();
+        for (x, level) in out.iter_mut().enumerate() {
+            *level = super::level(rows[x..].iter().step_by(width), weights);
+        }
+    }
+}
+
+/// A pixel of the second pass.
+fn level<'a>(column: impl Iterator<Item = &'a u16>, weights: &[u32]) -> u8 {
+    let sum = column
+        .zip(weights)
+        .fold(HALF, |sum, (l, w)| sum.wrapping_add(u32::from(*l).wrapping_mul(*w)));
+    (sum >> (WEIGHT_BITS + 4)).min(255) as u8
 }
 
 /// Taps of a row of `from` pixels filled up to four pixels with weights of 0; `None` where some
@@ -172,6 +269,34 @@ mod tests {
         let small = ramp.scaled(60, 1);
         for (i, level) in small.pixels.iter().enumerate().skip(2).take(56) {
             assert!((f64::from(*level) - (4.0 * i as f64 + 1.5)).abs() <= 1.0, "{i} {level}");
+        }
+    }
+
+    #[test]
+    fn many_pixels_at_once_are_as_many_one_by_one() {
+        let mut draws = crate::seed::Draws::new(1, "plane", "");
+        for ([width, height], [to_width, to_height]) in [
+            ([53, 31], [41, 24]),
+            ([61, 40], [17, 9]),
+            ([9, 7], [4, 30]),
+            ([4, 4], [3, 3]),
+            ([3, 3], [2, 2]),
+            ([90, 33], [11, 1]),
+        ] {
+            let levels = |_| if draws.chance(0.5) { 255 } else { draws.below(256) as u8 };
+            let plane =
+                Plane::new(width, height, (0..width * height).map(levels).collect()).expect("fits");
+            let (across, down) = (taps(width, to_width), taps(height, to_height));
+            let mut narrow = vec![0u16; to_width * height];
+            for (y, row) in narrow.chunks_exact_mut(to_width).enumerate() {
+                along(plane.row(y), &across, row);
+            }
+            let wanted = down.iter().flat_map(|tap| {
+                let rows = &narrow[tap.first * to_width..];
+                (0..to_width).map(|x| level(rows[x..].iter().step_by(to_width), &tap.weights))
+            });
+            let wanted: Vec<u8> = wanted.collect();
+            assert_eq!(plane.scaled(to_width, to_height).pixels, wanted, "{width} {to_width}");
         }
     }
 

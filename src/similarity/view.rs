@@ -96,20 +96,28 @@ impl View {
     /// How the other is a copy of this picture, and the share of windows that differ nevertheless;
     /// `None` when it is none.
     pub fn copy(&self, other: &View) -> Option<(Change, f64)> {
+        self.copy_as_it_lies(other).or_else(|| {
+            let width = other.cells.size()[0];
+            let found = registrations(&self.keypoints, &other.keypoints, width, LEAST_INLIERS);
+            found.into_iter().find_map(|r| self.laid(other, r.transform, r.mirrored))
+        })
+    }
+
+    /// The same where the whole of the one is at first laid over the whole of the other, as their hashes
+    /// propose; corners are not asked.
+    pub fn copy_as_it_lies(&self, other: &View) -> Option<(Change, f64)> {
         let ([width, height], [its_width, its_height]) = (self.cells.size(), other.cells.size());
         let (bits, mirrored) = self.distance(other);
         let whole = Affine::stretch(its_width / width, its_height / height);
-        let as_it_is = (bits <= WIDE_RADIUS).then_some((whole, mirrored));
-        let laid = |(transform, mirrored): (Affine, bool)| {
-            let (transform, found) = agreement(&self.cells, &other.cells, transform, mirrored)?;
-            let apart = found.differing as f64 / (found.same + found.differing).max(1) as f64;
-            is_copy(&transform, &found)
-                .then(|| (self.change(other, transform, mirrored, &found), apart))
-        };
-        as_it_is.and_then(laid).or_else(|| {
-            let found = registrations(&self.keypoints, &other.keypoints, its_width, LEAST_INLIERS);
-            found.into_iter().find_map(|r| laid((r.transform, r.mirrored)))
-        })
+        (bits <= WIDE_RADIUS).then(|| self.laid(other, whole, mirrored))?
+    }
+
+    /// The copy that the other is under about this transform.
+    fn laid(&self, other: &View, transform: Affine, mirrored: bool) -> Option<(Change, f64)> {
+        let (transform, found) = agreement(&self.cells, &other.cells, transform, mirrored)?;
+        let apart = found.differing as f64 / (found.same + found.differing).max(1) as f64;
+        is_copy(&transform, &found)
+            .then(|| (self.change(other, transform, mirrored, &found), apart))
     }
 
     fn change(&self, other: &View, transform: Affine, mirrored: bool, found: &Agreement) -> Change {

@@ -259,7 +259,6 @@ fn a_step_launches_no_more_than_it_may() {
     for (precision, most) in [(Precision::Fp32, 170), (Precision::Bf16, 195)] {
         let (layers, few) = (calls_of(precision, Way::Layers), calls_of(precision, Way::Few));
         let launching = few.launching();
-        println!("{precision}: {} launching operations, {launching} with few", layers.launching());
         assert!(launching <= most, "{precision}: {launching} launching operations: {few:?}");
         assert!(launching < layers.launching());
     }

@@ -120,6 +120,10 @@ fn crops_are_found_unless_they_are_not_asked_for() {
         want,
         "{found:?}"
     );
+    // Outlines of either picture in the other, and what was done in words.
+    let page = fs::read_to_string(out.join("index.html")).unwrap();
+    assert_eq!(page.matches("background:none\"><polygon").count(), 4);
+    assert!(page.contains("mirrored, scale 0.") && page.contains("% of the first in "));
     let plain = out.with_extension("plain");
     audit(&root, &plain, &["--max-leak", "0.1", "--no-crops"]).success();
     let page = fs::read_to_string(plain.join("index.html")).unwrap();

@@ -18,7 +18,8 @@ const LAYERS: &[&[&str]] = &[
     &["dataset", "train", "report"],
     &["leak_audit"],
     &["evaluation"],
-    &["experiment", "annotate"],
+    &["experiment"],
+    &["annotate"],
     &["cli"],
     // For tests and measurements only: nothing of ours may use it.
     &["internals"],

@@ -90,6 +90,15 @@ impl Inputs {
                 [vec!["annotate".into(), p("stills"), "--run".into(), p("runs/a")]].concat(),
             ),
             ("demo-corpus", w("demo-corpus --clips-per-class 1")),
+            (
+                "locate",
+                [vec!["locate".into(), p("stills"), "--corpus".into(), p("corpus")]].concat(),
+            ),
+            (
+                "rebuild",
+                [vec!["rebuild".into(), p("recipe.parquet"), "--corpus".into(), p("corpus")]]
+                    .concat(),
+            ),
         ]
     }
 }
@@ -107,6 +116,11 @@ fn refusal(words: &[OsString], out: &Path) -> String {
 #[test]
 fn every_command_leaves_the_files_of_others_alone() {
     let inputs = Inputs::new();
+    let at = |name: &str| inputs.world.path(name);
+    build(&at("corpus"), &at("whole")).assert().success();
+    let mut recipe = ncaers();
+    recipe.arg("recipe").arg(at("whole")).arg("--out").arg(at("recipe.parquet"));
+    recipe.assert().success();
     let place = tempfile::tempdir().expect("temp dir");
     let real = place.path().join("real");
     fs::create_dir_all(real.join("train")).expect("folder");

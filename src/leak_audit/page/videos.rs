@@ -89,12 +89,18 @@ pub(super) fn clusters(all: &Gathered, findings: &Findings) -> Section {
     if summary.runs.joined.is_some() {
         section.text(format!(
             "Runs are neighbours in stored order with one background or nearly one hash: {} runs \
-             of {} pictures. The rule joins {} of the neighbours and {} of pictures at random \
-             places of the same folder.",
+             of {} pictures. The rule joins {} of the neighbours and, as control, {} of pictures with \
+             random ones of their part that are in no run with them. {}",
             summary.runs.runs,
             summary.runs.pictures,
             percent(summary.runs.joined),
-            percent(summary.runs.joined_at_random)
+            percent(summary.runs.joined_at_random),
+            if summary.runs.trusted {
+                "So runs count as one video."
+            } else {
+                "So they say something about places, not about videos: they cannot be trusted here, \
+                 and do not count as one video."
+            }
         ));
     }
     if summary.runs.runs > 0 {
