@@ -6,6 +6,7 @@ use anyhow::Result;
 use serde_json::{json, Value};
 
 use crate::{
+    dataset::locate,
     digest,
     folder::{self, Claim},
     similarity::{hash, images::Rule},
@@ -15,6 +16,7 @@ mod findings;
 mod folder_scan;
 mod gather;
 mod page;
+mod provenance;
 mod summary;
 mod tables;
 
@@ -39,12 +41,28 @@ pub enum Source {
 pub struct Request {
     /// The audited data set.
     pub own: Source,
-    /// A second one, manifest or folder, to compare with.
+    /// A second one, manifest or folder of pictures, to compare with; or a folder of clips, in which the
+    /// pictures are sought.
     pub against: Option<PathBuf>,
     /// What counts as a near-duplicate.
     pub rule: Rule,
     /// Seed of the random pairs that serve as control.
     pub seed: u64,
+    /// Processes that decode clips at once, where there are any.
+    pub workers: usize,
+}
+
+impl Request {
+    /// The folder of clips in which the pictures are sought, where it is one.
+    ///
+    /// # Errors
+    /// When a folder cannot be listed.
+    pub fn clips(&self) -> Result<Option<&Path>> {
+        match &self.against {
+            Some(path) if provenance::is_of_clips(path)? => Ok(Some(path)),
+            _ => Ok(None),
+        }
+    }
 }
 
 /// Whether findings were written.
@@ -59,23 +77,38 @@ pub enum Saved {
 /// Audits what `request` names and writes tables, page and summary into `out`.
 ///
 /// # Errors
-/// When a data set cannot be read, two were hashed with different settings, or `out` is not ours
-/// or cannot be written.
+/// When a data set or a folder of clips cannot be read, two were hashed with different settings, or `out`
+/// is not ours or cannot be written.
 pub fn run(request: &Request, out: &Path) -> Result<(Saved, Summary)> {
     let altered = request.rule.altered;
     let own = match &request.own {
         Source::Manifest(path) => gather::manifest(path, 0, altered)?,
         Source::Folder(path) => gather::root(path, 0, altered)?,
     };
-    let other = request.against.as_ref().map(|path| gather::any(path, 1, altered)).transpose()?;
+    let clips = request.clips()?;
+    let other = request.against.as_ref().filter(|_| clips.is_none());
+    let other = other.map(|path| gather::any(path, 1, altered)).transpose()?;
     if let Some(other) = &other {
         same_settings(&own, other)?;
     }
-    let all = Gathered::joined(own, other);
-    let folder = match folder::claim(out, &configuration(request, &all))? {
+    let mut all = Gathered::joined(own, other);
+    let (Source::Manifest(stills) | Source::Folder(stills)) = &request.own;
+    let search = |out| clips.map(|p| provenance::options(stills, p, request.workers, out));
+    let mut record = configuration(request, &all);
+    if let Some(options) = search(out.join(provenance::FOLDER)) {
+        record["against"] = locate::identity(&options)?;
+    }
+    let folder = match folder::claim(out, &record)? {
         Claim::Done => return Ok((Saved::Before, Summary::read(&out.join(SUMMARY))?)),
         Claim::Fresh(folder) | Claim::Resume(folder) => folder,
     };
+    if clips.is_some() {
+        folder.folder(provenance::FOLDER)?;
+    }
+    if let Some(options) = search(out.join(provenance::FOLDER)) {
+        all.two_sets = true;
+        all.provenance = Some(provenance::search(&options, &all.paths)?);
+    }
     let findings = Findings::of(&all, request.rule, request.seed);
     tables::write(&folder, &all, &findings)?;
     page::write(&folder, &all, &findings)?;

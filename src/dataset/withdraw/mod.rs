@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{clip::image_path, ImageFormat};
 use crate::{
-    folder::OutputFolder,
+    folder::{self, OutputFolder},
     manifest::{self, Manifest},
     record::{LedgerEntry, LedgerKind, WITHDRAWN},
 };
@@ -35,6 +35,8 @@ pub struct Removed {
     pub files: Vec<PathBuf>,
     /// Files that still name it, which this command cannot change.
     pub left: Vec<PathBuf>,
+    /// Whether the ledger had tombstones of all of them before.
+    pub already: bool,
 }
 
 /// Takes the clips away from every folder; a clip that a folder does not hold is no error there.
@@ -45,6 +47,7 @@ pub struct Removed {
 pub fn withdraw(clips: &[String], from: &[PathBuf]) -> Result<BTreeMap<PathBuf, Removed>> {
     let clips: BTreeSet<String> = clips.iter().cloned().collect();
     ensure!(!clips.is_empty(), "no clip is named");
+    let from = &with_inner(from)?;
     // What pictures of them are called is known where their rows are.
     let mut mention = Mention::of(&clips);
     let mut there: BTreeSet<String> = BTreeSet::new();
@@ -67,13 +70,40 @@ pub fn withdraw(clips: &[String], from: &[PathBuf]) -> Result<BTreeMap<PathBuf, 
         let folder = OutputFolder::reopen(path)?;
         removed.insert(path.clone(), one(&clips, &mention, &folder)?);
     }
-    let none = |r: &Removed| r.rows + r.pictures + r.files.len() == 0;
+    let none = |r: &Removed| r.rows + r.pictures + r.files.len() == 0 && !r.already;
     ensure!(
         !removed.values().all(none),
         "no folder holds anything of {}",
         clips.iter().cloned().collect::<Vec<_>>().join(", ")
     );
     Ok(removed)
+}
+
+/// The folders, and those below them that have lists of their own: an audit's search, an experiment's
+/// runs. Links are not followed.
+///
+/// # Errors
+/// When a folder cannot be listed.
+fn with_inner(from: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut all: Vec<PathBuf> = Vec::new();
+    for top in from {
+        let mut open = vec![top.clone()];
+        while let Some(folder) = open.pop() {
+            if folder == *top || folder.join(folder::FILES).is_file() {
+                all.push(folder.clone());
+            }
+            let failed = || format!("cannot read folder {}", folder.display());
+            for entry in fs::read_dir(&folder).with_context(failed)? {
+                let entry = entry.with_context(failed)?;
+                if entry.file_type().with_context(failed)?.is_dir() {
+                    open.push(entry.path());
+                }
+            }
+        }
+    }
+    all.sort();
+    all.dedup();
+    Ok(all)
 }
 
 /// One folder.

@@ -15,6 +15,8 @@ use crate::{folder::OutputFolder, manifest};
 const LISTS: [&str; 4] = ["csv", "tsv", "jsonl", "txt"];
 /// Endings of pictures and videos, which are removed by their names.
 const PICTURES: [&str; 6] = ["jpg", "jpeg", "png", "webp", "mp4", "mkv"];
+/// Endings of files whose bytes say nothing to who looks for words.
+const BINARY: [&str; 3] = ["parquet", "safetensors", "pdf"];
 /// Endings of what a page shows: numbered pictures and drawings, whose names tell nothing.
 const SHOWN: [&str; 6] = ["jpg", "jpeg", "png", "webp", "svg", "pdf"];
 
@@ -71,17 +73,35 @@ pub(super) fn clear(
         removed.pictures += more.len();
     }
     folder.retain(|name| !gone.contains(name))?;
-    for name in folder.names() {
-        let path = folder.path().join(&name);
-        let is_text = !["parquet", "safetensors", "jpg", "jpeg", "png"].contains(&ending(&name));
-        if is_text && path.is_file() {
-            let bytes = fs::read(&path).unwrap_or_default();
-            if mention.is_in(&String::from_utf8_lossy(&bytes)) {
-                removed.left.push(name);
+    removed.left = left(mention, folder.path())?;
+    Ok(())
+}
+
+/// The files below a folder that still name a clip, whoever put them there; folders with a list of their
+/// own are told of for themselves.
+fn left(mention: &Mention, root: &Path) -> Result<Vec<PathBuf>> {
+    let (mut left, mut folders) = (Vec::new(), vec![PathBuf::new()]);
+    while let Some(at) = folders.pop() {
+        let failed = || format!("cannot read folder {}", root.join(&at).display());
+        for entry in fs::read_dir(root.join(&at)).with_context(failed)? {
+            let entry = entry.with_context(failed)?;
+            let (name, kind) = (at.join(entry.file_name()), entry.file_type()?);
+            if kind.is_dir() && !entry.path().join(crate::folder::FILES).is_file() {
+                folders.push(name);
+            } else if kind.is_file() && still_names(mention, &entry.path(), &name) {
+                left.push(name);
             }
         }
     }
-    Ok(())
+    left.sort();
+    Ok(left)
+}
+
+/// By its name or, where it is text, by what it says.
+fn still_names(mention: &Mention, path: &Path, name: &Path) -> bool {
+    let is_text = !BINARY.contains(&ending(name)) && !PICTURES.contains(&ending(name));
+    let says = || mention.is_in(&String::from_utf8_lossy(&fs::read(path).unwrap_or_default()));
+    mention.names(&name.to_string_lossy()) || is_text && says()
 }
 
 fn ending(name: &Path) -> &str {
