@@ -1,5 +1,5 @@
 //! From what was gathered to what leaks.
-use std::{collections::BTreeMap, ops::Range};
+use std::{collections::BTreeMap, io, ops::Range};
 
 use super::{
     gather::{Gathered, Unreadable},
@@ -51,14 +51,17 @@ pub(super) struct Findings {
 
 impl Findings {
     /// Audits what was gathered.
-    pub fn of(all: &Gathered, rule: Rule, seed: u64) -> Self {
+    ///
+    /// # Errors
+    /// When views lie in a file that cannot be read.
+    pub fn of(all: &Gathered, rule: Rule, seed: u64) -> io::Result<Self> {
         let runs = runs(&all.stills);
         let run_summary = run_counts(all, &runs, seed);
         let clip_parts = parts(all.two_sets, all.films.iter().map(|f| f.part()));
         let clip_leaks: Vec<_> = comparisons(all.two_sets, &clip_parts)
             .into_iter()
-            .map(|parts| (parts, film_leak(&all.films, parts, seed)))
-            .collect();
+            .map(|parts| Ok((parts, film_leak(&all.films, parts, seed)?)))
+            .collect::<io::Result<_>>()?;
         let moments = if all.foreign { Vec::new() } else { moments(&all.stills, &all.films) };
         let trusted = if run_summary.trusted { runs.as_slice() } else { &[] };
         let known = known(all, trusted, &clip_leaks, &moments);
@@ -88,12 +91,12 @@ impl Findings {
             leaks: rows.chain(shown).collect(),
             clusters: clusters(all, &cluster),
             runs: run_summary,
-            clips: clips(all, &clip_parts, &clip_leaks, &moments),
+            clips: clips(all, &clip_parts, &clip_leaks, &moments)?,
             notes: Vec::new(),
         };
         let notes = notes(all, &still_parts, &summary);
         let summary = Summary { notes, ..summary };
-        Findings { summary, leaks, clip_leaks, moments, cluster, runs }
+        Ok(Findings { summary, leaks, clip_leaks, moments, cluster, runs })
     }
 }
 
@@ -282,31 +285,31 @@ fn clips(
     by_part: &BTreeMap<Part, usize>,
     leaks: &[(Parts, Leak<NearDuplicateClip>)],
     moments: &[Moment],
-) -> Option<Clips> {
+) -> io::Result<Option<Clips>> {
     let timed: Vec<_> = all.clips.iter().filter(|(_, clip)| clip.fps.is_some()).collect();
     if timed.is_empty() {
-        return None;
+        return Ok(None);
     }
     let members = timed.iter().map(|(_, clip)| Member {
         clip_id: &clip.clip_id,
         sha256: clip.sha256.as_deref(),
         signature: clip.signature.as_deref(),
-        views: clip.views.as_deref(),
+        views: clip.views.as_ref(),
     });
-    let found = groups(&members.collect::<Vec<_>>());
+    let found = groups(&members.collect::<Vec<_>>())?;
     let mut by_group: BTreeMap<usize, Vec<Part>> = BTreeMap::new();
     for ((set, clip), first) in timed.iter().zip(&found.first) {
         by_group.entry(*first).or_default().push(Part { set: *set, split: clip.split });
     }
     let many: Vec<&Vec<Part>> = by_group.values().filter(|parts| parts.len() > 1).collect();
-    Some(Clips {
+    Ok(Some(Clips {
         clips: named(all, by_part),
         unsigned: all.films.iter().filter(|f| f.signature.is_empty()).count(),
         groups: many.len(),
         across_parts: many.iter().filter(|m| m.iter().any(|part| *part != m[0])).count(),
         leaks: leaks.iter().map(|(parts, leak)| clip_row(all, *parts, leak)).collect(),
         stills_from_clips: moments.chunk_by(|a, b| a.still == b.still).count(),
-    })
+    }))
 }
 
 fn notes(all: &Gathered, by_part: &BTreeMap<Part, usize>, summary: &Summary) -> Vec<String> {

@@ -20,7 +20,6 @@ use crate::{
     progress::Progress,
     record::{Clip, Sample},
     similarity::{
-        clip_views,
         clips::ClipEntry,
         features::ThumbnailFeatures,
         hash::{self, hash, luma, Thumbnail},
@@ -149,7 +148,7 @@ fn films(samples: &[Sample], clips: &[Clip], set: u8) -> Vec<ClipEntry> {
         video: clip.group_id.clone(),
         sha256: clip.sha256.clone(),
         signature: clip.signature.clone().unwrap_or_default(),
-        views: clip.views.as_deref().map(clip_views::unpacked).unwrap_or_default(),
+        views: clip.views.clone(),
     };
     films.map(film).collect()
 }

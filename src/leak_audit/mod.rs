@@ -111,7 +111,7 @@ pub fn run(request: &Request, out: &Path) -> Result<(Saved, Summary)> {
         all.two_sets = true;
         all.provenance = Some(provenance::search(options, &all.paths)?);
     }
-    let findings = Findings::of(&all, request.rule, request.seed);
+    let findings = Findings::of(&all, request.rule, request.seed)?;
     tables::write(&folder, &all, &findings)?;
     page::write(&folder, &all, &findings)?;
     folder.write_json(SUMMARY, &findings.summary)?;

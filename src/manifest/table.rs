@@ -17,7 +17,7 @@ use polars_io::{mmap::MmapBytesReader, SerReader};
 use super::Error;
 
 /// Rows per row group; fixed, since it is part of the byte promise.
-const ROW_GROUP: usize = 1 << 16;
+pub(super) const ROW_GROUP: usize = 1 << 16;
 
 /// A table with its file metadata.
 pub(super) struct Table {
@@ -51,6 +51,18 @@ pub(super) fn write_each<T>(
         group.extend(rows.by_ref().take(ROW_GROUP));
         (!group.is_empty()).then(|| frame(&group))
     });
+    write_frames(path, frame(&[])?, groups, meta)
+}
+
+/// The same of rows that come a row group at a time.
+pub(super) fn write_groups<T>(
+    path: &Path,
+    groups: impl Iterator<Item = std::io::Result<Vec<T>>>,
+    columns: impl Fn(&[T]) -> Vec<Column>,
+    meta: &BTreeMap<String, String>,
+) -> anyhow::Result<()> {
+    let frame = |rows: &[T]| DataFrame::new(rows.len(), columns(rows));
+    let groups = groups.map(|rows| frame(&rows?));
     write_frames(path, frame(&[])?, groups, meta)
 }
 
