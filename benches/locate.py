@@ -78,9 +78,13 @@ def person(frame, cx, cy, scale, mouth, shade):
     yy, xx = np.mgrid[0:h, 0:w].astype(np.float32)
 
     def blob(x, y, rx, ry, colour):
-        d = ((xx - x) / rx) ** 2 + ((yy - y) / ry) ** 2
+        # Beyond 1.1 radii there is nothing of it.
+        rows = slice(max(int(y - 1.1 * ry) - 1, 0), max(int(y + 1.1 * ry) + 2, 0))
+        columns = slice(max(int(x - 1.1 * rx) - 1, 0), max(int(x + 1.1 * rx) + 2, 0))
+        part = rows, columns
+        d = ((xx[part] - x) / rx) ** 2 + ((yy[part] - y) / ry) ** 2
         a = np.clip((1.15 - d) / 0.3, 0, 1)[..., None]
-        frame[:] = frame * (1 - a) + np.array(colour, np.float32) * a
+        frame[part] = frame[part] * (1 - a) + np.array(colour, np.float32) * a
 
     blob(cx, cy + 1.9 * scale, 1.6 * scale, 1.1 * scale, [shade, 60, 90])
     blob(cx, cy, 0.75 * scale, scale, [205 - shade / 4, 160, 130])

@@ -5,7 +5,7 @@
 //! Hashes stand for pictures. A clip's hash drifts by up to two bits from frame to frame, as in a shot
 //! with one camera; half of all clips share three quarters of their bits with others, as scenes of one set
 //! do; stills are frames with up to four bits changed. Every frame is looked up with its mirror image,
-//! and 48 windows of every frame that is seven bits from the last of which windows were looked up.
+//! and 50 windows of every frame that is seven bits from the last of which windows were looked up.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "what it prints is its result")]
 use ncaers::internals::{dataset::locate::StillIndex, seed::Draws};
 
@@ -14,7 +14,7 @@ mod common;
 /// Bits by which the picture changes before windows are looked up anew.
 const CHANGE: u32 = 6;
 /// Windows of a frame.
-const WINDOWS: usize = 48;
+const WINDOWS: usize = 50;
 
 fn main() {
     let size = |k: usize, otherwise: usize| {

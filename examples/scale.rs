@@ -1,9 +1,11 @@
 //! The figures of `docs/measurements/scaling.md`: what the steps of a build cost that touch every row but no
 //! video (segments, grouping by content, split, leaks, balance, Parquet), on made-up clips.
 //!
-//! `cargo run --release --example scale -- ROWS [native|split]`: CPU seconds of every step, those
+//! `cargo run --release --example scale -- ROWS [native|split] [views]`: CPU seconds of every step, those
 //! of making the clips up apart, and the most memory that the process held. `split` leaves the
-//! corpus without a split of its own, so that `ncaers` makes one. Without LibTorch's libraries,
+//! corpus without a split of its own, so that `ncaers` makes one; with `views` clips are of 3 to 6 s and have
+//! what altered copies are recognised by, five kilobytes for every two seconds, in a temporary file as in a
+//! build. Without LibTorch's libraries,
 //! which no step needs: `--no-default-features`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "what it prints is its result")]
 mod common;
@@ -17,6 +19,7 @@ use ncaers::{
         dataset::{self, ClipResult, Config, Configuration, DecodedFacts, Parts, SavedFrame},
         face, sampling,
         seed::Draws,
+        words::Store,
     },
     record::{ClipStatus, Damage, Emotion, FaceBox, Segment, Split},
 };
@@ -30,10 +33,12 @@ fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
     let rows: usize = arguments.next().and_then(|n| n.parse().ok()).unwrap_or(10_000);
     let has_split = arguments.next().is_none_or(|kind| kind == "native");
+    let folder = tempfile::tempdir_in(".")?;
+    let mut aside = arguments.next().map(|_| Store::within(folder.path()));
     let config = Config::new(1, &face::Request::named("none"))?;
     let (bare, begun) = (peak_megabytes(), cpu_seconds());
     let mut segmenting = 0.0;
-    let (listing, results) = corpus(&config, rows, has_split, &mut segmenting);
+    let (listing, results) = corpus(&config, (rows, has_split), &mut aside, &mut segmenting);
     let made = cpu_seconds() - begun - segmenting;
     let held = peak_megabytes();
     let drawn: usize = results.values().map(|r| r.samples.len()).sum();
@@ -46,7 +51,6 @@ fn main() -> anyhow::Result<()> {
         same_video: Vec::new(),
     })?;
     let assembled = cpu_seconds() - begun;
-    let folder = tempfile::tempdir()?;
     let begun = cpu_seconds();
     tables.write(&ncaers::internals::folder::claim_standing(folder.path(), "scale")?)?;
     let written = cpu_seconds() - begun;
@@ -65,8 +69,8 @@ fn main() -> anyhow::Result<()> {
 /// Made-up clips with about `rows` segments in total, CAER's length of some ten seconds each.
 fn corpus(
     config: &Config,
-    rows: usize,
-    has_split: bool,
+    (rows, has_split): (usize, bool),
+    aside: &mut Option<Store>,
     segmenting: &mut f64,
 ) -> (Listing, BTreeMap<String, ClipResult>) {
     let mut draws = Draws::new(config.seed, "scale", "clips");
@@ -75,7 +79,7 @@ fn corpus(
     let mut earlier: Option<Vec<u64>> = None;
     while drawn < rows {
         let source = source(clips.len(), has_split, &mut draws);
-        let frames = 75 + draws.below(350);
+        let frames = 75 + draws.below(if aside.is_some() { 75 } else { 350 });
         let mut signature = signature(frames, &mut draws);
         if clips.len() % COPY_EVERY == COPY_EVERY - 1 {
             signature = earlier.take().unwrap_or(signature);
@@ -87,7 +91,11 @@ fn corpus(
         let targets = sampling::targets(config.seed, &source.clip_id, &segments);
         *segmenting += thread_seconds() - begun;
         let drawn_here = segments.into_iter().zip(targets).collect();
-        let result = result(&source.clip_id, frames, drawn_here, signature, &mut draws);
+        let mut result = result(&source.clip_id, frames, drawn_here, signature, &mut draws);
+        if let (Some(store), Some(facts)) = (aside.as_mut(), result.facts.as_mut()) {
+            facts.views = Some(views(frames, &mut draws).into());
+            result.put_aside(store);
+        }
         drawn += result.samples.len();
         results.insert(source.clip_id.clone(), result);
         clips.push(source);
@@ -128,6 +136,16 @@ fn signature(frames: u64, draws: &mut Draws) -> Vec<u64> {
         hash
     };
     (0..steps).map(|_| next()).collect()
+}
+
+/// A view every second, of noise.
+fn views(frames: u64, draws: &mut Draws) -> Vec<u64> {
+    let view = |_| {
+        let head = 48 << 48 | 480 << 32 | 270 << 16 | 100;
+        let rest = 1 + 8 + 128 + 5 * 48;
+        std::iter::once(head).chain((0..rest).map(|_| draws.bits()).collect::<Vec<_>>())
+    };
+    (0..frames.div_ceil(FPS as u64)).flat_map(view).collect()
 }
 
 fn result(

@@ -70,6 +70,10 @@ pub mod similarity {
     };
 }
 
+pub mod words {
+    pub use crate::words::Store;
+}
+
 pub mod stats {
     pub use crate::stats::{
         answers, clusters, comparison, crossed, effect, equivalence, interval, margins, mcnemar,

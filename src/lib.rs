@@ -62,7 +62,7 @@
 //! 3a  media    face   manifest   weights           disk, child processes, Parquet, weight files
 //! 2b  metric                                       pure, on top of stats
 //! 2a  sampling  split  similarity  model  stats    pure: same input, same seed, same output
-//! 1   record   seed   folder   atomic   digest   table   progress   escape   html   libtorch   device
+//! 1   record   seed   folder   atomic   digest   table   words   progress   escape   html   libtorch   device
 //!                                                  words, draws, output folders, files, messages
 //! ```
 #![cfg_attr(
@@ -111,6 +111,7 @@ mod table;
 mod train;
 #[cfg(feature = "torch")]
 mod weights;
+mod words;
 
 #[cfg(feature = "torch")]
 pub use annotate::{annotate, Annotated, Request as AnnotateRequest};
@@ -168,3 +169,4 @@ pub use train::{
     Augment, ClassWeights, Flip, LossKind, MissingClasses, OptimizerKind, Precision, Schedule,
     Selection, StageEpochs, TrainConfig,
 };
+pub use words::Words;

@@ -7,6 +7,8 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::words::Words;
+
 /// Number of emotion classes, `C` in every shape of this crate.
 pub const NUM_CLASSES: usize = 7;
 
@@ -354,7 +356,7 @@ pub struct Clip {
     pub end_frame: Option<u64>,
     /// What altered copies are recognised by, of a frame every second, packed; `None` of stills, when
     /// not computed, and in manifests of schema version 1.
-    pub views: Option<Vec<u64>>,
+    pub views: Option<Words>,
 }
 
 impl Clip {

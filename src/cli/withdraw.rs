@@ -50,7 +50,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
             let _ = writeln!(text, "  removed {}", name.display());
         }
         for name in &removed.left {
-            let _ = writeln!(text, "  still named in {}", name.display());
+            let _ = writeln!(
+                text,
+                "  still named in {}, which this command may not change",
+                name.display()
+            );
         }
     }
     Ok(Done { text, json: json!({"clips": clips, "folders": removed}), exit: 0 })

@@ -474,7 +474,7 @@ mod tests {
             color_transfer: Some("bt709".into()),
             default_stream: true,
             part: Some((5, 90)),
-            views: Some(vec![1, u64::MAX]),
+            views: Some(vec![1, u64::MAX].into()),
         });
         let line = serde_json::to_string(&result).expect("writes");
         assert_eq!(serde_json::from_str::<ClipResult>(&line).expect("reads"), result);

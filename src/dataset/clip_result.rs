@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     media::video::Facts,
     record::{Clip, ClipStatus, Damage, FaceBox, Segment},
+    words::{Store, Words},
 };
 
 /// What came of a clip; a line of the journal.
@@ -75,29 +76,34 @@ pub struct DecodedFacts {
     pub part: Option<(u64, u64)>,
     /// Views of a frame every second, packed.
     #[serde(default, with = "words")]
-    pub views: Option<Vec<u64>>,
+    pub views: Option<Words>,
 }
 
 /// Words as text: a third of what they take as numbers.
 mod words {
     use base64::prelude::{Engine as _, BASE64_STANDARD};
-    use serde::{de::Error, Deserialize, Deserializer, Serialize, Serializer};
+    use serde::{
+        de::Error as _, ser::Error as _, Deserialize, Deserializer, Serialize, Serializer,
+    };
+
+    use crate::words::Words;
 
     pub(super) fn serialize<S: Serializer>(
-        words: &Option<Vec<u64>>,
+        words: &Option<Words>,
         to: S,
     ) -> Result<S::Ok, S::Error> {
-        let bytes = words.as_ref().map(|w| w.iter().flat_map(|w| w.to_be_bytes()).collect());
+        let words = words.as_ref().map(|w| w.get().map_err(S::Error::custom)).transpose()?;
+        let bytes = words.map(|w| w.iter().flat_map(|w| w.to_be_bytes()).collect());
         bytes.map(|bytes: Vec<u8>| BASE64_STANDARD.encode(bytes)).serialize(to)
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(
         from: D,
-    ) -> Result<Option<Vec<u64>>, D::Error> {
+    ) -> Result<Option<Words>, D::Error> {
         let Some(text) = Option::<String>::deserialize(from)? else { return Ok(None) };
         let bytes = BASE64_STANDARD.decode(text).map_err(D::Error::custom)?;
         let word = |b: &[u8]| b.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
-        Ok(Some(bytes.chunks_exact(8).map(word).collect()))
+        Ok(Some(bytes.chunks_exact(8).map(word).collect::<Vec<u64>>().into()))
     }
 }
 
@@ -160,7 +166,7 @@ impl From<Facts> for DecodedFacts {
             color_transfer: facts.color_transfer,
             default_stream: facts.default_stream,
             part: None,
-            views: facts.views,
+            views: facts.views.map(Words::from),
         }
     }
 }
@@ -178,7 +184,7 @@ pub struct Still {
     pub signature: Vec<u64>,
     /// The view of the picture, packed.
     #[serde(default, with = "words")]
-    pub views: Option<Vec<u64>>,
+    pub views: Option<Words>,
     /// Relative to the output folder.
     pub image_path: String,
     /// The chosen face, clipped to the picture.
@@ -228,6 +234,13 @@ pub struct SavedFrame {
 }
 
 impl ClipResult {
+    /// Puts aside what only grouping and the finished tables need.
+    pub fn put_aside(&mut self, store: &mut Store) {
+        let moments = self.facts.as_mut().and_then(|facts| facts.views.as_mut());
+        let still = self.still.as_mut().and_then(|still| still.views.as_mut());
+        moments.into_iter().chain(still).for_each(|words| store.keep(words));
+    }
+
     /// A clip of which nothing can be used.
     pub(super) fn rejected(clip_id: &str, code: &str, reason: String) -> Self {
         ClipResult {

@@ -304,7 +304,7 @@ impl Task<'_> {
             width,
             height,
             signature: vec![thumbnail.map_or(hash::UNINFORMATIVE, |t| hash::hash(&t))],
-            views: grey.as_ref().map(clip_views::packed),
+            views: grey.as_ref().map(|grey| clip_views::packed(grey).into()),
             image_path,
             face: chosen.and_then(|f| picture::widen(f, self.config.margin, width, height)),
             face_count: faces.map(|f| f.len() as u32),

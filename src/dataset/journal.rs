@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 use anyhow::Result;
 
 use super::{clip_result::ClipResult, lines::Lines};
-use crate::folder::OutputFolder;
+use crate::{folder::OutputFolder, words::Store};
 
 /// The journal's name in a build's folder.
 const NAME: &str = "clips.jsonl";
@@ -23,14 +23,22 @@ pub(super) struct Results {
     pub clips: BTreeMap<String, ClipResult>,
     /// Seconds of all clips, by stage.
     pub stage_seconds: BTreeMap<String, f64>,
+    /// Where views lie, which are ten times the rest.
+    aside: Store,
 }
 
 impl Results {
+    /// None yet; what is too much to hold goes into a file without a name in `folder`.
+    pub(super) fn within(folder: &Path) -> Self {
+        Results { aside: Store::within(folder), ..Results::default() }
+    }
+
     /// Remembers a result; a later one of the same clip counts.
     fn insert(&mut self, mut result: ClipResult) {
         for (stage, seconds) in std::mem::take(&mut result.seconds) {
             *self.stage_seconds.entry(stage).or_default() += seconds;
         }
+        result.put_aside(&mut self.aside);
         self.clips.insert(result.clip_id.clone(), result);
     }
 
@@ -46,14 +54,15 @@ impl Results {
 impl Journal {
     /// Opens or makes the journal of a folder; half a line at its end is cut off.
     pub(super) fn open(folder: &OutputFolder) -> Result<Self> {
-        let mut results = Results::default();
+        let mut results = Results::within(folder.path());
         let lines = Lines::open(folder, NAME, |result| results.insert(result))?;
         Ok(Journal { lines, results })
     }
 
-    /// The results of a folder that another build filled.
-    pub(super) fn read(folder: &Path) -> Result<Results> {
-        let mut results = Results::default();
+    /// The results of a folder that another build filled, with what is too much to hold in a file in
+    /// the folder `aside`.
+    pub(super) fn read(folder: &Path, aside: &Path) -> Result<Results> {
+        let mut results = Results::within(aside);
         Lines::read(&folder.join(NAME), |result| results.insert(result))?;
         Ok(results)
     }

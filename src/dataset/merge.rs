@@ -119,7 +119,7 @@ pub fn merge_shards(folders: &[PathBuf], out: &Path) -> Result<super::Outcome> {
     };
     let mut all = Results::default();
     for shard in &shards {
-        let part = Journal::read(&shard.path)?;
+        let part = Journal::read(&shard.path, folder.path())?;
         bring_pictures(&shard.path, &folder, &part.clips)?;
         all.add(part);
     }

@@ -47,7 +47,7 @@ pub(super) fn rows(mut parts: Parts<'_>) -> Result<Tables> {
         balance: rules.balance,
         ..gathered(parts.listing, std::mem::take(&mut parts.results))
     };
-    group(parts.listing, &mut tables.clips);
+    group(parts.listing, &mut tables.clips)?;
     if !parts.listing.has_split {
         assign_splits(&rules, &mut tables.clips)?;
     }
@@ -163,7 +163,7 @@ fn rejection(source: &Source, result: Option<&ClipResult>) -> Option<LedgerEntry
 
 /// Gives every usable clip the smallest clip_id among the clips that are one video, by the
 /// corpus's own list or, where that names no group, by content.
-fn group(listing: &Listing, clips: &mut [Clip]) {
+fn group(listing: &Listing, clips: &mut [Clip]) -> Result<()> {
     let usable: Vec<usize> =
         (0..clips.len()).filter(|&i| clips[i].status != ClipStatus::Rejected).collect();
     let members: Vec<similarity::Member<'_>> = usable
@@ -172,12 +172,12 @@ fn group(listing: &Listing, clips: &mut [Clip]) {
             clip_id: &clips[i].clip_id,
             sha256: clips[i].sha256.as_deref(),
             signature: clips[i].signature.as_deref(),
-            views: clips[i].views.as_deref(),
+            views: clips[i].views.as_ref(),
         })
         .collect();
     let given: Vec<Option<&str>> =
         usable.iter().map(|&i| listing.clips[i].group.as_deref()).collect();
-    let mut sets = joined(&similarity::groups(&members).links, &given);
+    let mut sets = joined(&similarity::groups(&members)?.links, &given);
     // Clips stand in the listing's order: the smaller position is the smaller id.
     let ids: Vec<String> =
         (0..members.len()).map(|k| members[sets.root(k)].clip_id.to_owned()).collect();
@@ -186,6 +186,7 @@ fn group(listing: &Listing, clips: &mut [Clip]) {
     }
     // A still's picture is there to be looked at again.
     clips.iter_mut().filter(|clip| clip.fps.is_none()).for_each(|clip| clip.views = None);
+    Ok(())
 }
 
 /// Joins what is the same by bytes or by the corpus's own list, and then what looks the same; but

@@ -1,5 +1,5 @@
 //! From what was gathered to what leaks.
-use std::{collections::BTreeMap, ops::Range};
+use std::{collections::BTreeMap, io, ops::Range};
 
 use super::{
     gather::{Gathered, Unreadable},
@@ -51,14 +51,17 @@ pub(super) struct Findings {
 
 impl Findings {
     /// Audits what was gathered.
-    pub fn of(all: &Gathered, rule: Rule, seed: u64) -> Self {
+    ///
+    /// # Errors
+    /// When views lie in a file that cannot be read.
+    pub fn of(all: &Gathered, rule: Rule, seed: u64) -> io::Result<Self> {
         let runs = runs(&all.stills);
         let run_summary = run_counts(all, &runs, seed);
         let clip_parts = parts(all.two_sets, all.films.iter().map(|f| f.part()));
         let clip_leaks: Vec<_> = comparisons(all.two_sets, &clip_parts)
             .into_iter()
-            .map(|parts| (parts, film_leak(&all.films, parts, seed)))
-            .collect();
+            .map(|parts| Ok((parts, film_leak(&all.films, parts, seed)?)))
+            .collect::<io::Result<_>>()?;
         let moments = if all.foreign { Vec::new() } else { moments(&all.stills, &all.films) };
         let trusted = if run_summary.trusted { runs.as_slice() } else { &[] };
         let known = known(all, trusted, &clip_leaks, &moments);
@@ -74,6 +77,8 @@ impl Findings {
             let distances = Some(distances(&all.stills, *parts, seed));
             LeakRow { distances, ..row(all, *parts, leak) }
         });
+        let (shown, worst_shown) = shown(all, &still_parts);
+        let worst_leak = worst(&leaks).into_iter().chain(worst(&clip_leaks)).chain(worst_shown);
         let summary = Summary {
             hash: hash::SETTINGS.into(),
             radius: rule.radius,
@@ -82,16 +87,16 @@ impl Findings {
             unreadable: all.unreadable.len(),
             by_hash_alone: all.stills.iter().filter(|s| s.look.is_none()).count(),
             plain: all.stills.iter().filter(|s| s.hash == UNINFORMATIVE).count(),
-            worst_leak: worst(&leaks).into_iter().chain(worst(&clip_leaks)).reduce(f64::max),
-            leaks: rows.collect(),
+            worst_leak: worst_leak.reduce(f64::max),
+            leaks: rows.chain(shown).collect(),
             clusters: clusters(all, &cluster),
             runs: run_summary,
-            clips: clips(all, &clip_parts, &clip_leaks, &moments),
+            clips: clips(all, &clip_parts, &clip_leaks, &moments)?,
             notes: Vec::new(),
         };
         let notes = notes(all, &still_parts, &summary);
         let summary = Summary { notes, ..summary };
-        Findings { summary, leaks, clip_leaks, moments, cluster, runs }
+        Ok(Findings { summary, leaks, clip_leaks, moments, cluster, runs })
     }
 }
 
@@ -189,6 +194,49 @@ fn row<T>(all: &Gathered, (part, within): Parts, leak: &Leak<T>) -> LeakRow {
     }
 }
 
+/// Pictures of every part that are frames of clips of the other data set, and the largest share of a
+/// test part in clips to train on.
+fn shown(all: &Gathered, by_part: &BTreeMap<Part, usize>) -> (Vec<LeakRow>, Option<f64>) {
+    let Some(provenance) = &all.provenance else { return (Vec::new(), None) };
+    let mut rows = Vec::new();
+    let mut worst = None;
+    let own = [Split::Test, Split::Val, Split::Train].map(|split| Part { set: 0, split });
+    for part in own.into_iter().filter(|part| by_part[part] > 0) {
+        for within in provenance.clips.keys().copied() {
+            let share = |class: Option<Emotion>| {
+                let stills = all.stills.iter().zip(&provenance.of);
+                let stills = stills
+                    .filter(|(s, _)| s.part() == part && class.is_none_or(|c| c == s.emotion));
+                let (mut hits, mut n) = (0, 0);
+                for (_, origin) in stills {
+                    n += 1;
+                    hits += usize::from(origin.as_ref().is_some_and(|(_, clip)| *clip == within));
+                }
+                (hits, estimate(hits, n))
+            };
+            let (pairs, near) = share(None);
+            if part.split == Split::Test && within.split == Split::Train {
+                worst = near.map(|e| e.value);
+            }
+            let classes = Emotion::ALL.map(|class| {
+                let (_, near) = share(Some(class));
+                (class.name().to_owned(), ClassRow { near, same_video: near })
+            });
+            rows.push(LeakRow {
+                part: all.name(part),
+                within: format!("clips of {}", all.name(within)),
+                pairs,
+                near,
+                same_video: near,
+                random_pairs: None,
+                classes: classes.into(),
+                distances: None,
+            });
+        }
+    }
+    (rows, worst)
+}
+
 /// Of clips the near-duplicates are the common videos.
 fn clip_row(all: &Gathered, parts: Parts, leak: &Leak<NearDuplicateClip>) -> LeakRow {
     let mut row = row(all, parts, leak);
@@ -237,37 +285,37 @@ fn clips(
     by_part: &BTreeMap<Part, usize>,
     leaks: &[(Parts, Leak<NearDuplicateClip>)],
     moments: &[Moment],
-) -> Option<Clips> {
+) -> io::Result<Option<Clips>> {
     let timed: Vec<_> = all.clips.iter().filter(|(_, clip)| clip.fps.is_some()).collect();
     if timed.is_empty() {
-        return None;
+        return Ok(None);
     }
     let members = timed.iter().map(|(_, clip)| Member {
         clip_id: &clip.clip_id,
         sha256: clip.sha256.as_deref(),
         signature: clip.signature.as_deref(),
-        views: clip.views.as_deref(),
+        views: clip.views.as_ref(),
     });
-    let found = groups(&members.collect::<Vec<_>>());
+    let found = groups(&members.collect::<Vec<_>>())?;
     let mut by_group: BTreeMap<usize, Vec<Part>> = BTreeMap::new();
     for ((set, clip), first) in timed.iter().zip(&found.first) {
         by_group.entry(*first).or_default().push(Part { set: *set, split: clip.split });
     }
     let many: Vec<&Vec<Part>> = by_group.values().filter(|parts| parts.len() > 1).collect();
-    Some(Clips {
+    Ok(Some(Clips {
         clips: named(all, by_part),
         unsigned: all.films.iter().filter(|f| f.signature.is_empty()).count(),
         groups: many.len(),
         across_parts: many.iter().filter(|m| m.iter().any(|part| *part != m[0])).count(),
         leaks: leaks.iter().map(|(parts, leak)| clip_row(all, *parts, leak)).collect(),
         stills_from_clips: moments.chunk_by(|a, b| a.still == b.still).count(),
-    })
+    }))
 }
 
 fn notes(all: &Gathered, by_part: &BTreeMap<Part, usize>, summary: &Summary) -> Vec<String> {
     let mut notes: Vec<String> = by_part
         .iter()
-        .filter(|(_, n)| **n == 0)
+        .filter(|(part, n)| **n == 0 && (part.set == 0 || all.provenance.is_none()))
         .map(|(part, _)| {
             let unread = |u: &&Unreadable| u.set == part.set && u.split == part.split;
             let name = all.name(*part);
@@ -279,6 +327,17 @@ fn notes(all: &Gathered, by_part: &BTreeMap<Part, usize>, summary: &Summary) -> 
             }
         })
         .collect();
+    if let Some(provenance) = &all.provenance {
+        let clips: usize = provenance.clips.values().sum();
+        notes.push(format!(
+            "{} pictures are frames of the {clips} clips, found on pixels (located/located.csv); those \
+             that are not found may still show a clip, cut or covered too much",
+            provenance.found()
+        ));
+        if provenance.failed > 0 {
+            notes.push(format!("clips that could not be searched: {}", provenance.failed));
+        }
+    }
     if let Some(settings) = all.hash_settings.as_ref().filter(|_| all.foreign) {
         notes.push(format!(
             "clips were hashed with `{settings}`, not with the settings for which the thresholds \

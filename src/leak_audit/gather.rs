@@ -9,7 +9,10 @@ use anyhow::{bail, Context, Result};
 use rayon::prelude::*;
 
 pub(super) use super::folder_scan::Unreadable;
-use super::folder_scan::{scan, Item, Scan};
+use super::{
+    folder_scan::{scan, Item, Scan},
+    provenance::Provenance,
+};
 use crate::{
     digest, folder,
     manifest::{self, Manifest},
@@ -17,7 +20,6 @@ use crate::{
     progress::Progress,
     record::{Clip, Sample},
     similarity::{
-        clip_views,
         clips::ClipEntry,
         features::ThumbnailFeatures,
         hash::{self, hash, luma, Thumbnail},
@@ -61,6 +63,8 @@ pub(super) struct Gathered {
     pub foreign: bool,
     /// Whether a second data set takes part.
     pub two_sets: bool,
+    /// What a folder of clips shows of the pictures, where they are held against one.
+    pub provenance: Option<Provenance>,
 }
 
 impl Gathered {
@@ -144,7 +148,7 @@ fn films(samples: &[Sample], clips: &[Clip], set: u8) -> Vec<ClipEntry> {
         video: clip.group_id.clone(),
         sha256: clip.sha256.clone(),
         signature: clip.signature.clone().unwrap_or_default(),
-        views: clip.views.as_deref().map(clip_views::unpacked).unwrap_or_default(),
+        views: clip.views.clone(),
     };
     films.map(film).collect()
 }

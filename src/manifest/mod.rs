@@ -10,7 +10,10 @@ use std::{
 
 use anyhow::Context;
 
-use crate::record::{Clip, LedgerEntry, Prediction, Sample};
+use crate::{
+    record::{Clip, LedgerEntry, Prediction, Sample},
+    words::Words,
+};
 
 pub mod columns;
 pub mod dictionary;
@@ -150,7 +153,7 @@ impl Manifest {
     pub fn write(&self, folder: &Path) -> anyhow::Result<()> {
         let path = |name: &str| folder.join(format!("{name}.parquet"));
         let meta = |name: &str| tagged(name, &self.meta);
-        table::write(&path("clips"), &self.clips, rows::clip_columns, &meta("clips"))?;
+        write_clips(&path("clips"), &self.clips, &meta("clips"))?;
         table::write(&path("ledger"), &self.ledger, rows::ledger_columns, &meta("ledger"))?;
         table::write(&path("samples"), &self.samples, rows::sample_columns, &meta("samples"))
     }
@@ -183,9 +186,40 @@ pub fn write_tables(
 ) -> anyhow::Result<()> {
     let path = |name: &str| folder.join(format!("{name}.parquet"));
     let meta = |name: &str| tagged(name, meta);
-    table::write(&path("clips"), clips, rows::clip_columns, &meta("clips"))?;
+    write_clips(&path("clips"), clips, &meta("clips"))?;
     table::write_each(&path("ledger"), ledger, rows::ledger_columns, &meta("ledger"))?;
     table::write_each(&path("samples"), samples, rows::sample_columns, &meta("samples"))
+}
+
+/// Words of views that go into one row group of clips, about: 16 MB.
+const GROUP_WORDS: usize = 1 << 21;
+
+/// Clips, no more views of which are in memory at once than go into a row group.
+fn write_clips(path: &Path, clips: &[Clip], meta: &Meta) -> anyhow::Result<()> {
+    let mut rest = clips;
+    let groups = std::iter::from_fn(|| {
+        let mut words = 0;
+        let fits = |clip: &&Clip| {
+            let first = words == 0;
+            words += clip.views.as_ref().map_or(0, Words::count);
+            first || words <= GROUP_WORDS
+        };
+        let (group, others) =
+            rest.split_at(rest.iter().take(table::ROW_GROUP).take_while(fits).count());
+        rest = others;
+        (!group.is_empty()).then(|| group.iter().map(held).collect::<std::io::Result<_>>())
+    });
+    table::write_groups(path, groups, rows::clip_columns, meta)
+}
+
+/// The same clip with its views in memory.
+fn held(clip: &Clip) -> std::io::Result<Clip> {
+    let views = match &clip.views {
+        Some(words) => Some(words.get()?.into_owned().into()),
+        None => None,
+    };
+    let bare = Clip { views: None, ..clip.clone() };
+    Ok(Clip { views, ..bare })
 }
 
 /// The manifest folder meant by `path`: the folder itself, or the one that holds the named file.
@@ -351,7 +385,7 @@ mod tests {
             default_stream: Some(true),
             first_frame: Some(10),
             end_frame: Some(58),
-            views: Some(vec![u64::MAX, 0, 1]),
+            views: Some(vec![u64::MAX, 0, 1].into()),
         }
     }
 

@@ -10,6 +10,7 @@ use super::{
 use crate::record::{
     Clip, Damage, Emotion, FaceBox, LedgerEntry, Prediction, Sample, Segment, NUM_CLASSES,
 };
+use crate::words::Words;
 
 /// A string column, null where `None`.
 pub(super) fn text<'a, T>(
@@ -66,7 +67,8 @@ pub(super) fn sample_columns(rows: &[Sample]) -> Vec<Column> {
 
 pub(super) fn clip_columns(rows: &[Clip]) -> Vec<Column> {
     let signatures: Vec<_> = rows.iter().map(|c| c.signature.as_deref()).collect();
-    let views: Vec<_> = rows.iter().map(|c| c.views.as_deref()).collect();
+    // Views that lie in a file were read before.
+    let views: Vec<_> = rows.iter().map(|c| c.views.as_ref().and_then(|v| v.get().ok())).collect();
     vec![
         text("clip_id", rows, |c| Some(&c.clip_id)),
         text("path", rows, |c| Some(&c.path)),
@@ -96,7 +98,7 @@ pub(super) fn clip_columns(rows: &[Clip]) -> Vec<Column> {
         values!("default_stream", rows, bool, |c| c.default_stream),
         values!("first_frame", rows, i64, |c| c.first_frame.map(|v| v as i64)),
         values!("end_frame", rows, i64, |c| c.end_frame.map(|v| v as i64)),
-        u64_list_column("views", &views),
+        u64_list_column("views", &views.iter().map(|v| v.as_deref()).collect::<Vec<_>>()),
     ]
 }
 
@@ -333,7 +335,7 @@ pub(super) fn clips(path: &Path, table: &Table) -> Result<Vec<Clip>, Error> {
             default_stream: at(&defaults, row),
             first_frame: check.maybe("first_frame", at(&firsts, row))?,
             end_frame: check.maybe("end_frame", at(&ends, row))?,
-            views: at(&views, row),
+            views: at(&views, row).map(Words::from),
         })
     };
     (0..ids.len()).map(row).collect()

@@ -17,7 +17,7 @@ use polars_io::{mmap::MmapBytesReader, SerReader};
 use super::Error;
 
 /// Rows per row group; fixed, since it is part of the byte promise.
-const ROW_GROUP: usize = 1 << 16;
+pub(super) const ROW_GROUP: usize = 1 << 16;
 
 /// A table with its file metadata.
 pub(super) struct Table {
@@ -51,6 +51,18 @@ pub(super) fn write_each<T>(
         group.extend(rows.by_ref().take(ROW_GROUP));
         (!group.is_empty()).then(|| frame(&group))
     });
+    write_frames(path, frame(&[])?, groups, meta)
+}
+
+/// The same of rows that come a row group at a time.
+pub(super) fn write_groups<T>(
+    path: &Path,
+    groups: impl Iterator<Item = std::io::Result<Vec<T>>>,
+    columns: impl Fn(&[T]) -> Vec<Column>,
+    meta: &BTreeMap<String, String>,
+) -> anyhow::Result<()> {
+    let frame = |rows: &[T]| DataFrame::new(rows.len(), columns(rows));
+    let groups = groups.map(|rows| frame(&rows?));
     write_frames(path, frame(&[])?, groups, meta)
 }
 
@@ -212,6 +224,35 @@ impl Table {
             .list()
             .map_err(|_| Error::MissingColumn { path: path.to_owned(), column: name })?;
         Ok((0..lists.len()).map(|i| lists.get_as_series(i).and_then(|s| values(&s))).collect())
+    }
+}
+
+/// A column of hex digits as one of bytes; `None` where it holds something else.
+pub(super) fn packed(column: &Column) -> Option<Column> {
+    let texts = column.str().ok()?;
+    let is_digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+    let bytes = |text: &str| -> Option<Vec<u8>> {
+        let digits = text.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).ok());
+        let is_whole = text.len().is_multiple_of(2) && text.bytes().all(is_digit);
+        digits.map(|pair| u8::from_str_radix(pair?, 16).ok().filter(|_| is_whole)).collect()
+    };
+    let rows = texts.iter().map(|text| text.map_or(Some(None), |text| bytes(text).map(Some)));
+    let rows = rows.collect::<Option<Vec<Option<Vec<u8>>>>>()?;
+    Some(BinaryChunked::from_iter_options(column.name().clone(), rows.into_iter()).into_column())
+}
+
+impl Table {
+    /// Columns of bytes as hex digits; others stay as they are.
+    pub fn unpack(&mut self, names: &[&str]) {
+        for name in names {
+            let Ok(column) = self.frame.column(name) else { continue };
+            let Ok(bytes) = column.binary() else { continue };
+            let rows: Vec<Option<String>> =
+                bytes.iter().map(|bytes| bytes.map(crate::digest::hex)).collect();
+            let texts = Series::new(column.name().clone(), rows).into_column();
+            // A column of the same name and length is always taken.
+            let _ = self.frame.with_column(texts);
+        }
     }
 }
 

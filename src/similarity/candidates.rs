@@ -1,12 +1,13 @@
 //! Which of many pictures may be altered copies of each other, so that comparing them pays.
-use std::collections::BTreeMap;
+use std::{cmp::Reverse, collections::BTreeMap, io, ops::Range};
 
 use rayon::prelude::*;
 
 use super::{
-    pdq::{Pdq, LEAST_QUALITY},
+    keypoints::Descriptor,
+    pdq::{Hashed, Pdq, LEAST_QUALITY},
     view::{View, WIDE_RADIUS},
-    words::{Ballot, Words},
+    words::{Ballot, Filling, KeyCounts, Words},
 };
 
 /// Pictures of each kind that one is compared with at most, by hash and by corners each: those that are
@@ -16,56 +17,183 @@ const TRIED: usize = 24;
 const BAND_BITS: u32 = 16;
 const BANDS: usize = 16;
 
+/// Pictures that are indexed at once: what is held beside them does not grow with their number.
+const BLOCK: usize = 1 << 16;
+/// Pictures that are read at once.
+const CHUNK: usize = 256;
+
+/// What a picture is found by.
+#[derive(Debug, Default)]
+pub struct Signs {
+    /// Its hash; `None` where it cannot be looked at.
+    pub hash: Option<Hashed>,
+    /// Its corners.
+    pub corners: Vec<Descriptor>,
+}
+
+/// Pictures by position, in memory or not; fewer than 2^32.
+pub trait Pictures: Sync {
+    /// How many there are.
+    fn count(&self) -> usize;
+
+    /// What those of a range are found by, in order.
+    ///
+    /// # Errors
+    /// When they lie in a file that cannot be read.
+    fn signs(&self, range: Range<usize>) -> io::Result<Vec<Signs>>;
+}
+
+impl Pictures for [Option<&View>] {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn signs(&self, range: Range<usize>) -> io::Result<Vec<Signs>> {
+        let signs = |view: &Option<&View>| Signs {
+            hash: view.map(|v| v.hash),
+            corners: view
+                .map_or_else(Vec::new, |v| v.keypoints.iter().map(|k| k.descriptor).collect()),
+        };
+        Ok(self[range].iter().map(signs).collect())
+    }
+}
+
+/// The likest pictures of one so far: votes or bits, positions and kinds.
+struct Likest<K> {
+    corners: Vec<(Reverse<u16>, u32, K)>,
+    hashes: Vec<(u32, u32, K)>,
+}
+
+impl<K> Default for Likest<K> {
+    fn default() -> Self {
+        Likest { corners: Vec::new(), hashes: Vec::new() }
+    }
+}
+
 /// Pairs of positions, the smaller first, of pictures whose hashes are near or that have corners in
 /// common, out of those for which `asked(a, b)` says that anybody wants to know, and of which kind they are;
 /// ascending and without doubles. Kinds do not crowd each other out: a picture with a hundred sisters in its
-/// own part is still compared with its like in another. `None` is a picture that cannot be looked at.
-pub fn candidates<K: Ord>(
-    views: &[Option<&View>],
+/// own part is still compared with its like in another.
+///
+/// # Errors
+/// As [`Pictures::signs`].
+pub fn candidates<P: Pictures + ?Sized, K: Ord + Copy + Send>(
+    pictures: &P,
     asked: impl Fn(usize, usize) -> Option<K> + Sync,
-) -> Vec<(usize, usize)> {
-    let corners =
-        |i: usize| views[i].into_iter().flat_map(|v| v.keypoints.iter().map(|k| &k.descriptor));
-    let words = Words::new(corners, views.len());
-    let hashes = Hashes::new(views);
-    let of_one = |ballot: &mut Ballot, i: usize| {
-        let Some(view) = views[i] else { return Vec::new() };
-        let kind = |j: u32| asked(i, j as usize).filter(|_| j as usize != i);
-        let mut like: Vec<(u16, u32)> = words.like(corners(i), ballot);
-        like.sort_unstable_by_key(|(votes, j)| (std::cmp::Reverse(*votes), *j));
-        let mut near = hashes.near(view);
-        near.sort_unstable();
-        let like = first_of_each(like.into_iter().map(|(_, j)| j), kind);
-        let near = first_of_each(near.into_iter().map(|(_, j)| j), kind);
-        like.into_iter().chain(near).map(|j| (i.min(j as usize), i.max(j as usize))).collect()
-    };
-    let found = (0..views.len()).into_par_iter().map_init(Ballot::default, of_one);
-    let mut pairs: Vec<(usize, usize)> = found.flatten_iter().collect();
-    pairs.par_sort_unstable();
-    pairs.dedup();
-    pairs
+) -> io::Result<Vec<(u32, u32)>> {
+    in_blocks(pictures, BLOCK, asked)
 }
 
-/// The first so many of each kind; those of none are left out.
-fn first_of_each<K: Ord>(
-    all: impl Iterator<Item = u32>,
-    kind: impl Fn(u32) -> Option<K>,
-) -> Vec<u32> {
-    let mut counts: BTreeMap<K, usize> = BTreeMap::new();
-    let fits = |j: &u32| {
-        kind(*j).is_some_and(|kind| {
-            let count = counts.entry(kind).or_default();
-            *count += 1;
-            *count <= TRIED
-        })
+fn in_blocks<P: Pictures + ?Sized, K: Ord + Copy + Send>(
+    pictures: &P,
+    size: usize,
+    asked: impl Fn(usize, usize) -> Option<K> + Sync,
+) -> io::Result<Vec<(u32, u32)>> {
+    let n = pictures.count();
+    let mut counts = KeyCounts::default();
+    for range in ranges(0..n) {
+        pictures.signs(range)?.iter().for_each(|signs| counts.add(&signs.corners));
+    }
+    let mut likest: Vec<Likest<K>> = std::iter::repeat_with(Likest::default).take(n).collect();
+    for start in (0..n).step_by(size) {
+        let block = Block::new(pictures, start..(start + size).min(n), &counts)?;
+        let learn = |ballot: &mut Ballot, (k, likest): (usize, &mut [Likest<K>])| {
+            let first = CHUNK * k;
+            let signs = pictures.signs(first..first + likest.len())?;
+            for (i, (signs, likest)) in signs.iter().zip(likest).enumerate() {
+                let own = first + i;
+                let kind = |j: u32| asked(own, j as usize).filter(|_| j as usize != own);
+                block.like(signs, ballot, kind, likest);
+            }
+            Ok(())
+        };
+        let chunks = likest.par_chunks_mut(CHUNK).enumerate();
+        chunks.map_init(Ballot::default, learn).collect::<io::Result<()>>()?;
+    }
+    let of_one = |(i, likest): (usize, Likest<K>)| {
+        let both = likest.corners.into_iter().map(|(_, j, _)| j);
+        let both = both.chain(likest.hashes.into_iter().map(|(_, j, _)| j));
+        both.map(move |j| (j.min(i as u32), j.max(i as u32)))
     };
-    all.filter(fits).collect()
+    let mut pairs: Vec<(u32, u32)> = likest.into_iter().enumerate().flat_map(of_one).collect();
+    pairs.par_sort_unstable();
+    pairs.dedup();
+    Ok(pairs)
+}
+
+fn ranges(all: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    all.clone().step_by(CHUNK).map(move |start| start..(start + CHUNK).min(all.end))
+}
+
+/// Pictures from `start` on that can be looked up.
+struct Block {
+    start: u32,
+    words: Words,
+    hashes: Hashes,
+}
+
+impl Block {
+    fn new<P: Pictures + ?Sized>(
+        pictures: &P,
+        range: Range<usize>,
+        counts: &KeyCounts,
+    ) -> io::Result<Self> {
+        let (mut words, mut hashes) = (Filling::default(), Vec::with_capacity(range.len()));
+        for range in ranges(range.clone()) {
+            for signs in pictures.signs(range)? {
+                words.count(&signs.corners, counts);
+                hashes.push(signs.hash);
+            }
+        }
+        words.make_room();
+        for chunk in ranges(range.clone()) {
+            for (i, signs) in pictures.signs(chunk.clone())?.iter().enumerate() {
+                words.put((chunk.start + i - range.start) as u32, &signs.corners, counts);
+            }
+        }
+        let words = words.done(range.len());
+        Ok(Block { start: range.start as u32, words, hashes: Hashes::new(hashes) })
+    }
+
+    fn like<K: Ord + Copy>(
+        &self,
+        signs: &Signs,
+        ballot: &mut Ballot,
+        kind: impl Fn(u32) -> Option<K>,
+        likest: &mut Likest<K>,
+    ) {
+        let Some(hash) = signs.hash else { return };
+        let like = self.words.like(signs.corners.iter(), ballot).into_iter();
+        let like = like.map(|(votes, j)| (Reverse(votes), self.start + j));
+        add(&mut likest.corners, like, &kind);
+        let near = self.hashes.near(&hash).into_iter().map(|(bits, j)| (bits, self.start + j));
+        add(&mut likest.hashes, near, &kind);
+    }
+}
+
+/// Adds to those that are likest, of which no more of a kind stay than are tried; those of none are left out.
+fn add<T: Ord, K: Ord + Copy>(
+    likest: &mut Vec<(T, u32, K)>,
+    found: impl Iterator<Item = (T, u32)>,
+    kind: impl Fn(u32) -> Option<K>,
+) {
+    likest.extend(found.filter_map(|(rank, j)| Some((rank, j, kind(j)?))));
+    likest.sort_unstable();
+    let mut counts: BTreeMap<K, usize> = BTreeMap::new();
+    likest.retain(|(_, _, kind)| {
+        let count = counts.entry(*kind).or_default();
+        *count += 1;
+        *count <= TRIED
+    });
+    likest.shrink_to_fit();
 }
 
 /// Hashes by the values of their bands.
-struct Hashes<'a> {
-    views: &'a [Option<&'a View>],
-    bands: BTreeMap<u32, Vec<u32>>,
+struct Hashes {
+    hashes: Vec<Option<Hashed>>,
+    /// Where the positions of each band and value begin.
+    starts: Vec<u32>,
+    positions: Vec<u32>,
 }
 
 fn band(hash: Pdq, band: usize) -> u32 {
@@ -73,35 +201,45 @@ fn band(hash: Pdq, band: usize) -> u32 {
 }
 
 /// Band and value in one number.
-fn slot(at: usize, value: u32) -> u32 {
-    (at as u32) << BAND_BITS | value
+fn slot(at: usize, value: u32) -> usize {
+    at << BAND_BITS | value as usize
 }
 
-impl<'a> Hashes<'a> {
-    fn new(views: &'a [Option<&'a View>]) -> Self {
-        let mut bands: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-        for (i, view) in views.iter().enumerate() {
-            let telling = view.filter(|v| v.hash.quality >= LEAST_QUALITY);
-            for (at, view) in telling.into_iter().flat_map(|v| (0..BANDS).map(move |at| (at, v))) {
-                bands.entry(slot(at, band(view.hash.own, at))).or_default().push(i as u32);
-            }
+impl Hashes {
+    fn new(hashes: Vec<Option<Hashed>>) -> Self {
+        let slots = || {
+            let hashes = hashes.iter().enumerate();
+            let telling = hashes.filter_map(|(i, h)| Some((i, (*h)?)));
+            let telling = telling.filter(|(_, h)| h.quality >= LEAST_QUALITY);
+            telling
+                .flat_map(|(i, h)| (0..BANDS).map(move |at| (i as u32, slot(at, band(h.own, at)))))
+        };
+        let mut starts = vec![0u32; (BANDS << BAND_BITS) + 1];
+        slots().for_each(|(_, slot)| starts[slot + 1] += 1);
+        (0..BANDS << BAND_BITS).for_each(|slot| starts[slot + 1] += starts[slot]);
+        let mut next = starts.clone();
+        let mut positions = vec![0; starts[BANDS << BAND_BITS] as usize];
+        for (i, slot) in slots() {
+            positions[next[slot] as usize] = i;
+            next[slot] += 1;
         }
-        Hashes { views, bands }
+        Hashes { hashes, starts, positions }
     }
 
     /// (bits, position) of hashes that share a band with this or its mirror image, up to a bit.
-    fn near(&self, view: &View) -> Vec<(u32, u32)> {
+    fn near(&self, own: &Hashed) -> Vec<(u32, u32)> {
         let mut found = Vec::new();
-        if view.hash.quality < LEAST_QUALITY {
+        if own.quality < LEAST_QUALITY {
             return found;
         }
-        for hash in [view.hash.own, view.hash.mirrored] {
+        for hash in [own.own, own.mirrored] {
             for at in 0..BANDS {
                 let value = band(hash, at);
-                let flips = std::iter::once(0).chain((0..BAND_BITS).map(|bit| 1 << bit));
-                for held in flips.filter_map(|flip| self.bands.get(&slot(at, value ^ flip))) {
-                    let bits = |j: &u32| self.views[*j as usize].map(|v| hash.distance(v.hash.own));
-                    let near = held.iter().filter_map(|j| Some((bits(j)?, *j)));
+                for flip in std::iter::once(0).chain((0..BAND_BITS).map(|bit| 1 << bit)) {
+                    let slot = slot(at, value ^ flip);
+                    let held = self.starts[slot] as usize..self.starts[slot + 1] as usize;
+                    let bits = |j: u32| Some(hash.distance(self.hashes[j as usize]?.own));
+                    let near = self.positions[held].iter().filter_map(|&j| Some((bits(j)?, j)));
                     found.extend(near.filter(|(bits, _)| *bits <= WIDE_RADIUS));
                 }
             }
@@ -132,11 +270,15 @@ mod tests {
         let mut views = vec![Some(&whole); 40];
         views.push(Some(&crop));
         let across = |a: usize, b: usize| (a == 40) != (b == 40);
-        let found = candidates(&views, |a, b| Some(across(a, b)));
+        let found = candidates(views.as_slice(), |a, b| Some(across(a, b))).unwrap();
         let reached = found.iter().filter(|(_, b)| *b == 40).count();
         assert_eq!(reached, 40, "each of the crowd sees the crop");
         assert!(found.len() < 40 + 40 * 2 * TRIED);
-        let only = candidates(&views, |a, b| across(a, b).then_some(()));
+        let only = candidates(views.as_slice(), |a, b| across(a, b).then_some(())).unwrap();
         assert_eq!(only.len(), 40);
+        for size in [1, 7, 40] {
+            let in_small = in_blocks(views.as_slice(), size, |a, b| Some(across(a, b))).unwrap();
+            assert_eq!(in_small, found, "indexed {size} at a time");
+        }
     }
 }

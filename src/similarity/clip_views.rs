@@ -1,17 +1,18 @@
 //! Clips that are altered copies of each other by the views of their moments: one a second, what a
 //! still is recognised by, packed into words.
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io, ops::Range};
 
 use rayon::prelude::*;
 
 use super::{
-    candidates::candidates,
+    candidates::{candidates, Pictures, Signs},
     cells::Cells,
     keypoints::Keypoint,
     pdq::{Hashed, Pdq},
     plane::Plane,
     view::View,
 };
+use crate::words::Words;
 
 /// Seconds from one view to the next.
 pub const SECONDS: f64 = 1.0;
@@ -64,6 +65,7 @@ pub fn packed(picture: &Plane) -> Vec<u64> {
 
 /// The views of a clip's moments; those in front of the first that makes no sense, so that strange
 /// words are no more than fewer views.
+#[cfg(test)]
 pub fn unpacked(mut words: &[u64]) -> Vec<View> {
     let mut views = Vec::new();
     while let Some((view, rest)) = first(words) {
@@ -73,17 +75,29 @@ pub fn unpacked(mut words: &[u64]) -> Vec<View> {
     views
 }
 
-fn first(words: &[u64]) -> Option<(View, &[u64])> {
+/// A number of the head.
+fn part(head: u64, shift: u32) -> usize {
+    (head >> shift) as usize & 0xFFFF
+}
+
+/// Words of the first view; `None` where they make no sense.
+fn length(words: &[u64]) -> Option<usize> {
     let head = *words.first()?;
-    let part = |shift: u32| (head >> shift) as usize & 0xFFFF;
-    let (count, width, height) = (part(48), part(32), part(16));
+    let (count, width, height) = (part(head, 48), part(head, 32), part(head, 16));
     let fits = (1..=MOST_PIXELS).contains(&width) && (1..=MOST_PIXELS).contains(&height);
     let length = FIXED + OF_KEYPOINT * count;
-    if !fits || words.len() < length {
-        return None;
-    }
-    let share = |i: u32| (words[1] >> (48 - 16 * i) & 0xFFFF) as f32 / 65_535.0;
+    (fits && words.len() >= length).then_some(length)
+}
+
+fn hashed(words: &[u64]) -> Hashed {
     let hash = |at: usize| Pdq([words[at], words[at + 1], words[at + 2], words[at + 3]]);
+    Hashed { own: hash(2), mirrored: hash(6), quality: part(words[0], 0) as u32 }
+}
+
+fn first(words: &[u64]) -> Option<(View, &[u64])> {
+    let length = length(words)?;
+    let (width, height) = (part(words[0], 32), part(words[0], 16));
+    let share = |i: u32| (words[1] >> (48 - 16 * i) & 0xFFFF) as f32 / 65_535.0;
     let levels = words[10..FIXED].iter().flat_map(|word| word.to_be_bytes()).collect();
     let keypoint = |k: &[u64]| Keypoint {
         x: (k[0] >> 16) as u16,
@@ -92,7 +106,7 @@ fn first(words: &[u64]) -> Option<(View, &[u64])> {
     };
     let view = View {
         area: [share(0), share(1), share(2), share(3)],
-        hash: Hashed { own: hash(2), mirrored: hash(6), quality: part(0) as u32 },
+        hash: hashed(words),
         cells: Cells::of(&Plane::new(SIDE, SIDE, levels)?, (width, height)),
         keypoints: words[FIXED..length].chunks_exact(OF_KEYPOINT).map(keypoint).collect(),
     };
@@ -103,41 +117,127 @@ fn word_of(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
 
+/// Moments of clips in one row, read when they are looked at.
+struct Moments<'a> {
+    clips: &'a [Option<&'a Words>],
+    /// Position of each clip's first moment, and that behind the last.
+    starts: Vec<usize>,
+}
+
+impl<'a> Moments<'a> {
+    fn of(clips: &'a [Option<&'a Words>]) -> io::Result<Self> {
+        let count = |clip: &Option<&Words>| -> io::Result<usize> {
+            let Some(words) = clip else { return Ok(0) };
+            let words = words.get()?;
+            Ok(Heads(&words).count())
+        };
+        let counts: Vec<usize> = clips.par_iter().map(count).collect::<io::Result<_>>()?;
+        let starts = counts.iter().scan(0, |end, count| {
+            *end += count;
+            Some(*end)
+        });
+        Ok(Moments { clips, starts: std::iter::once(0).chain(starts).collect() })
+    }
+
+    fn of_clip(&self, clip: usize) -> usize {
+        self.starts[clip + 1] - self.starts[clip]
+    }
+
+    /// Clip and number of a moment.
+    fn place(&self, at: usize) -> (usize, usize) {
+        let clip = self.starts.partition_point(|start| *start <= at) - 1;
+        (clip, at - self.starts[clip])
+    }
+
+    fn view(&self, at: usize) -> io::Result<Option<View>> {
+        let (clip, moment) = self.place(at);
+        let Some(words) = self.clips[clip] else { return Ok(None) };
+        let words = words.get()?;
+        let view = Heads(&words).nth(moment);
+        Ok(view.and_then(|words| first(words)).map(|(view, _)| view))
+    }
+}
+
+impl Pictures for Moments<'_> {
+    fn count(&self) -> usize {
+        self.starts.last().copied().unwrap_or_default()
+    }
+
+    fn signs(&self, range: Range<usize>) -> io::Result<Vec<Signs>> {
+        let mut found = Vec::with_capacity(range.len());
+        let mut at = range.start;
+        while at < range.end {
+            let (clip, moment) = self.place(at);
+            let words = self.clips[clip].map(Words::get).transpose()?.unwrap_or_default();
+            let upto = self.starts[clip + 1].min(range.end);
+            found.extend(Heads(&words).skip(moment).take(upto - at).map(signs));
+            at = upto;
+        }
+        Ok(found)
+    }
+}
+
+/// The views of a clip one after the other, as the words from each on.
+struct Heads<'a>(&'a [u64]);
+
+impl<'a> Iterator for Heads<'a> {
+    type Item = &'a [u64];
+
+    fn next(&mut self) -> Option<&'a [u64]> {
+        let own = self.0;
+        self.0 = &own[length(own)?..];
+        Some(own)
+    }
+}
+
+/// What a view is found by.
+fn signs(words: &[u64]) -> Signs {
+    let (hash, count) = (hashed(words), part(words[0], 48));
+    let corners = words[FIXED..].chunks_exact(OF_KEYPOINT).take(count);
+    Signs { hash: Some(hash), corners: corners.map(|k| [k[1], k[2], k[3], k[4]]).collect() }
+}
+
 /// The pairs of clips, out of those for which `asked(a, b)` says that anybody wants to know, of which
 /// at least half of the moments of the shorter have their like in the other, all mirrored or none;
 /// in order of position.
+///
+/// # Errors
+/// When views lie in a file that cannot be read.
 pub fn altered_clips(
-    clips: &[Vec<View>],
+    clips: &[Option<&Words>],
     asked: impl Fn(usize, usize) -> bool + Sync,
-) -> Vec<AlteredClips> {
-    let moments: Vec<(usize, usize)> =
-        clips.iter().enumerate().flat_map(|(c, v)| (0..v.len()).map(move |m| (c, m))).collect();
-    let views: Vec<Option<&View>> = moments.iter().map(|&(c, m)| Some(&clips[c][m])).collect();
-    let pairs = candidates(&views, |i, j| {
-        let (a, b) = (moments[i].0, moments[j].0);
+) -> io::Result<Vec<AlteredClips>> {
+    let moments = Moments::of(clips)?;
+    let pairs = candidates(&moments, |i, j| {
+        let (a, b) = (moments.place(i).0, moments.place(j).0);
         (a != b && asked(a, b)).then_some(())
-    });
-    let judged = |&(i, j): &(usize, usize)| {
-        let (change, _) = views[i]?.copy(views[j]?)?;
-        Some((moments[i], moments[j], change.mirrored))
+    })?;
+    let judged = |&(i, j): &(u32, u32)| {
+        let (i, j) = (i as usize, j as usize);
+        let (Some(own), Some(other)) = (moments.view(i)?, moments.view(j)?) else {
+            return Ok(None);
+        };
+        let copy = own.copy(&other);
+        Ok(copy.map(|(change, _)| (moments.place(i), moments.place(j), change.mirrored)))
     };
-    let found: Vec<_> = pairs.par_iter().filter_map(judged).collect();
+    let judged = pairs.par_iter().map(judged).filter_map(io::Result::transpose);
+    let found: Vec<_> = judged.collect::<io::Result<_>>()?;
     let mut by_clips: BTreeMap<(usize, usize, bool), Vec<(usize, usize)>> = BTreeMap::new();
     for ((a, i), (b, j), mirrored) in found {
         by_clips.entry((a, b, mirrored)).or_default().push((i, j));
     }
     let mut best: BTreeMap<(usize, usize), AlteredClips> = BTreeMap::new();
     for ((a, b, mirrored), alike) in by_clips {
-        let of = clips[a].len().min(clips[b].len());
-        let moments = distinct(alike.iter().map(|m| m.0)).min(distinct(alike.iter().map(|m| m.1)));
+        let of = moments.of_clip(a).min(moments.of_clip(b));
+        let like = distinct(alike.iter().map(|m| m.0)).min(distinct(alike.iter().map(|m| m.1)));
         let shifts: f64 = alike.iter().map(|(i, j)| *i as f64 - *j as f64).sum();
         let shift_s = SECONDS * (shifts / alike.len() as f64).round();
-        let pair = AlteredClips { a, b, moments, of, mirrored, shift_s };
-        if 2 * moments >= of && best.get(&(a, b)).is_none_or(|other| other.moments < moments) {
+        let pair = AlteredClips { a, b, moments: like, of, mirrored, shift_s };
+        if 2 * like >= of && best.get(&(a, b)).is_none_or(|other| other.moments < like) {
             best.insert((a, b), pair);
         }
     }
-    best.into_values().collect()
+    Ok(best.into_values().collect())
 }
 
 fn distinct(positions: impl Iterator<Item = usize>) -> usize {
@@ -174,7 +274,7 @@ mod tests {
                     own
                 }
             };
-            unpacked(&seeds.iter().flat_map(|s| packed(&picture(s))).collect::<Vec<_>>())
+            Words::from(seeds.iter().flat_map(|s| packed(&picture(s))).collect::<Vec<_>>())
         };
         let clips = [
             clip(&[1, 2, 3, 4], false),
@@ -182,10 +282,11 @@ mod tests {
             clip(&[4, 11, 12], false),
             clip(&[], false),
         ];
-        let found = altered_clips(&clips, |_, _| true);
+        let clips: Vec<_> = clips.iter().map(Some).chain([None]).collect();
+        let found = altered_clips(&clips, |_, _| true).expect("held");
         let facts: Vec<_> = found.iter().map(|p| (p.a, p.b, p.moments, p.of, p.mirrored)).collect();
         assert_eq!(facts, [(0, 1, 3, 3, true)]);
         assert_eq!(found[0].shift_s, 1.0);
-        assert!(altered_clips(&clips, |_, _| false).is_empty());
+        assert!(altered_clips(&clips, |_, _| false).expect("held").is_empty());
     }
 }

@@ -1,5 +1,5 @@
 //! Clips across data sets: which of one part are also in another, and which stills come from them.
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io};
 
 use rayon::prelude::*;
 
@@ -10,11 +10,11 @@ use super::{
     hash::mirrored,
     images::{ImageEntry, Part, HASH_ALONE},
     leak::{Leak, Verdict, PARTNERS},
-    view::View,
 };
 use crate::{
     record::{Emotion, Split},
     seed::Draws,
+    words::Words,
 };
 
 /// Seconds from one hash of a signature to the next.
@@ -38,7 +38,7 @@ pub struct ClipEntry {
     /// Hashes on the 0.5 s grid; empty when they were not computed.
     pub signature: Vec<u64>,
     /// Views of its moments, one a second; empty when they were not computed.
-    pub views: Vec<View>,
+    pub views: Option<Words>,
 }
 
 impl ClipEntry {
@@ -69,11 +69,14 @@ pub struct NearDuplicateClip {
 
 /// Looks up every clip of one part among those of another; of clips that are not signed only
 /// bytes are compared.
+///
+/// # Errors
+/// When views lie in a file that cannot be read.
 pub fn film_leak(
     films: &[ClipEntry],
     (eval, reference): (Part, Part),
     seed: u64,
-) -> Leak<NearDuplicateClip> {
+) -> io::Result<Leak<NearDuplicateClip>> {
     let of = |part| (0..films.len()).filter(|&i| films[i].part() == part).collect::<Vec<_>>();
     let (eval, reference) = (of(eval), of(reference));
     let frames =
@@ -82,7 +85,7 @@ pub fn film_leak(
     for (k, &i) in reference.iter().enumerate() {
         films[i].sha256.iter().for_each(|sha256| bytes.entry(sha256).or_default().push(k));
     }
-    let altered = altered(films, &eval, &reference);
+    let altered = altered(films, &eval, &reference)?;
     let verdict = |&member: &usize| {
         let own = &films[member];
         let mut near = frames.partners(&own.signature, 0);
@@ -113,7 +116,7 @@ pub fn film_leak(
         twin(films, i, partner).is_some()
     });
     let chance = (random.count(), tried);
-    Leak { pairs: pairs.into_iter().sum(), verdicts, chance }
+    Ok(Leak { pairs: pairs.into_iter().sum(), verdicts, chance })
 }
 
 /// By clip of the one part: those of the other of which one is an altered copy of the other.
@@ -121,12 +124,12 @@ fn altered(
     films: &[ClipEntry],
     eval: &[usize],
     reference: &[usize],
-) -> BTreeMap<usize, Vec<NearDuplicateClip>> {
+) -> io::Result<BTreeMap<usize, Vec<NearDuplicateClip>>> {
     let positions: Vec<usize> = eval.iter().chain(reference).copied().collect();
-    let views: Vec<Vec<View>> = positions.iter().map(|&i| films[i].views.clone()).collect();
+    let views: Vec<Option<&Words>> = positions.iter().map(|&i| films[i].views.as_ref()).collect();
     let across = |a: usize, b: usize| (a < eval.len()) != (b < eval.len());
     let mut found: BTreeMap<usize, Vec<NearDuplicateClip>> = BTreeMap::new();
-    for pair in altered_clips(&views, across) {
+    for pair in altered_clips(&views, across)? {
         // Positions of the first part come first, and so does the smaller of a pair.
         let (film, partner) = (positions[pair.a], positions[pair.b]);
         let both = (&films[film].signature, &films[partner].signature);
@@ -144,7 +147,7 @@ fn altered(
             altered,
         });
     }
-    found
+    Ok(found)
 }
 
 fn same_bytes(a: &ClipEntry, b: &ClipEntry) -> bool {
@@ -239,7 +242,7 @@ mod tests {
             video: id.into(),
             sha256: sha256.map(str::to_owned),
             signature: signature.to_vec(),
-            views: Vec::new(),
+            views: None,
         }
     }
 
@@ -262,7 +265,7 @@ mod tests {
             film("elsewhere", (1, Split::Val), Some("8"), &c),
         ];
         let part = |(set, split)| Part { set, split };
-        let found = film_leak(&films, (part(test), part(train)), 1);
+        let found = film_leak(&films, (part(test), part(train)), 1).expect("held");
         let nearest: Vec<_> = found.verdicts.iter().map(|v| v.twins.first().copied()).collect();
         let twin = |film, partner| NearDuplicateClip {
             film,
@@ -283,7 +286,7 @@ mod tests {
         assert_eq!(nearest, [Some(mirror), Some(twin(1, 4)), None]);
         let count = found.count(None);
         assert_eq!((found.pairs, count.of, count.near, found.chance.1), (2, 3, 2, 3));
-        let nothing = film_leak(&films, (part(test), part((0, Split::Train))), 1);
+        let nothing = film_leak(&films, (part(test), part((0, Split::Train))), 1).expect("held");
         assert_eq!((nothing.pairs, nothing.chance), (0, (0, 0)));
     }
 

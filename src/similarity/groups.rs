@@ -1,20 +1,24 @@
 //! Clips that are one video: equal bytes, equal or aligned signatures, or moments that are altered
 //! copies of each other, joined transitively.
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    hash::{DefaultHasher, Hash, Hasher},
+    io,
+};
 
 use rayon::prelude::*;
 
 use super::{
     align::align,
-    clip_views::{altered_clips, unpacked, AlteredClips},
+    clip_views::{altered_clips, AlteredClips},
     frames::CANDIDATE_RADIUS,
     hash::UNINFORMATIVE,
     owners::owner_pairs,
-    view::View,
 };
+use crate::words::Words;
 
 /// What grouping needs to know of a clip or still.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Member<'a> {
     /// The clip.
     pub clip_id: &'a str,
@@ -23,7 +27,7 @@ pub struct Member<'a> {
     /// Its hashes on the 0.5 s grid (one hash for a still), when computed.
     pub signature: Option<&'a [u64]>,
     /// Views of its moments as `clip_views` packs them, when computed.
-    pub views: Option<&'a [u64]>,
+    pub views: Option<&'a Words>,
 }
 
 /// Why two clips are one video.
@@ -80,7 +84,10 @@ impl Grouping {
 
 /// Joins clips that are the same video by content. The result does not depend on the order of
 /// `members` but for the positions themselves.
-pub fn groups(members: &[Member<'_>]) -> Grouping {
+///
+/// # Errors
+/// When views lie in a file that cannot be read.
+pub fn groups(members: &[Member<'_>]) -> io::Result<Grouping> {
     let mut links = equal(members, |m| m.sha256, Reason::SameBytes);
     let same = Reason::NearSignature { mean_distance: 0.0, mirrored: false };
     links.extend(equal(members, |m| m.signature.filter(|s| informative(s)), same));
@@ -88,7 +95,7 @@ pub fn groups(members: &[Member<'_>]) -> Grouping {
     links.iter().for_each(|l| sets.join(l.a, l.b));
     links.extend(near(members, &distinct(members, &mut sets)));
     links.iter().for_each(|l| sets.join(l.a, l.b));
-    links.extend(altered(members, &mut sets));
+    links.extend(altered(members, &mut sets)?);
     links.iter().for_each(|l| sets.join(l.a, l.b));
     links.sort_by_key(|l| (l.a, l.b));
     let mut smallest: BTreeMap<usize, usize> = BTreeMap::new();
@@ -99,7 +106,7 @@ pub fn groups(members: &[Member<'_>]) -> Grouping {
         }
     }
     let first = (0..members.len()).map(|i| smallest[&sets.root(i)]).collect();
-    Grouping { first, links }
+    Ok(Grouping { first, links })
 }
 
 fn informative(signature: &[u64]) -> bool {
@@ -127,7 +134,7 @@ fn equal<'a, K: Ord>(
 /// One position for every different informative signature among the members of a set so far;
 /// members of one set that differ in signature all stay.
 fn distinct(members: &[Member<'_>], sets: &mut UnionFind) -> Vec<usize> {
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     let mut keep = Vec::new();
     for (i, member) in members.iter().enumerate() {
         let Some(signature) = member.signature.filter(|s| informative(s)) else { continue };
@@ -156,15 +163,33 @@ fn near(members: &[Member<'_>], kept: &[usize]) -> Vec<Link> {
 }
 
 /// Links between members that are not in one set and whose moments are altered copies.
-fn altered(members: &[Member<'_>], sets: &mut UnionFind) -> Vec<Link> {
-    let views: Vec<Vec<View>> =
-        members.par_iter().map(|m| m.views.map(unpacked).unwrap_or_default()).collect();
+fn altered(members: &[Member<'_>], sets: &mut UnionFind) -> io::Result<Vec<Link>> {
     let roots: Vec<usize> = (0..members.len()).map(|i| sets.root(i)).collect();
+    let views = one_of_each(members, &roots)?;
     let link = |AlteredClips { a, b, moments, of, mirrored, .. }: AlteredClips| {
         let reason = Reason::Altered { moments, of, mirrored };
         Link { a, b, reason }
     };
-    altered_clips(&views, |a, b| roots[a] != roots[b]).into_iter().map(link).collect()
+    let found = altered_clips(&views, |a, b| roots[a] != roots[b])?;
+    Ok(found.into_iter().map(link).collect())
+}
+
+/// The views of the members, but `None` for those whose set has a member in front with the same views.
+fn one_of_each<'a>(members: &[Member<'a>], roots: &[usize]) -> io::Result<Vec<Option<&'a Words>>> {
+    let mut sizes = vec![0u32; members.len()];
+    roots.iter().for_each(|root| sizes[*root] += 1);
+    let digest = |i: usize| -> io::Result<Option<u64>> {
+        let Some(views) = members[i].views.filter(|_| sizes[roots[i]] > 1) else { return Ok(None) };
+        let mut hasher = DefaultHasher::new();
+        views.get()?.hash(&mut hasher);
+        Ok(Some(hasher.finish()))
+    };
+    let digests: Vec<Option<u64>> =
+        (0..members.len()).into_par_iter().map(digest).collect::<io::Result<_>>()?;
+    let mut seen = BTreeSet::new();
+    let is_first = |i: usize| digests[i].is_none_or(|digest| seen.insert((roots[i], digest)));
+    let firsts: Vec<bool> = (0..members.len()).map(is_first).collect();
+    Ok(members.iter().zip(firsts).map(|(m, first)| m.views.filter(|_| first)).collect())
 }
 
 /// Disjoint sets of positions (union-find with path halving; the smaller root wins).
@@ -220,14 +245,14 @@ mod tests {
             member("train/gone", None, None),
             member("val/gone", None, None),
         ];
-        let found = groups(&members);
+        let found = groups(&members).expect("held");
         assert_eq!(found.first, [2, 2, 2, 3, 4, 5, 6, 7]);
         assert_eq!(found.group_id(&members, 0), "test/a");
         let near = Reason::NearSignature { mean_distance: 1.0, mirrored: true };
         let links =
             [Link { a: 0, b: 1, reason: near }, Link { a: 1, b: 2, reason: Reason::SameBytes }];
         assert_eq!(found.links, links);
-        assert_eq!(groups(&[]), Grouping::default());
+        assert_eq!(groups(&[]).expect("nothing"), Grouping::default());
     }
 
     #[test]
@@ -238,7 +263,7 @@ mod tests {
             .iter()
             .map(|id| Member { clip_id: id, sha256: None, signature: Some(&a), views: None })
             .collect();
-        let found = groups(&members);
+        let found = groups(&members).expect("held");
         assert!(found.first.iter().all(|f| *f == 0));
         assert_eq!(found.links.len(), 999);
     }
@@ -256,7 +281,7 @@ mod tests {
                 let members: Vec<_> = order.iter()
                     .map(|&i| Member { clip_id: &ids[i], sha256: None, signature: Some(&signatures[i]), views: None })
                     .collect();
-                let found = groups(&members);
+                let found = groups(&members).expect("held");
                 (0..order.len())
                     .map(|p| (members[p].clip_id.to_owned(), found.group_id(&members, p).to_owned()))
                     .collect::<BTreeMap<_, _>>()

@@ -53,12 +53,14 @@ pub fn altered(stills: &[ImageEntry], rule: Rule, sets: &mut UnionFind) -> Vec<A
     }
     let roots: Vec<usize> = (0..stills.len()).map(|i| sets.root(i)).collect();
     let views: Vec<_> = stills.iter().map(|s| s.view.as_ref()).collect();
-    let pairs = candidates(&views, |a, b| {
+    let pairs = candidates(views.as_slice(), |a, b| {
         let across = stills[a].part() != stills[b].part();
         let asked = (roots[a] != roots[b] || across) && stills[a].sha256 != stills[b].sha256;
         asked.then_some(across)
-    });
-    let judged = |&(a, b): &(usize, usize)| {
+    })
+    .expect("views in memory are read");
+    let judged = |&(a, b): &(u32, u32)| {
+        let (a, b) = (a as usize, b as usize);
         let (own, other) = (&stills[a], &stills[b]);
         if rule.unaltered(own, other).is_some() {
             return None;

@@ -16,14 +16,10 @@ const LEAST_VOTES: u16 = 3;
 /// Pictures by the keys of their corners.
 #[derive(Debug)]
 pub struct Words {
-    tables: Vec<Table>,
+    /// Where the pictures of each key end.
+    ends: Vec<u32>,
+    held: Vec<u32>,
     pictures: usize,
-}
-
-#[derive(Debug)]
-struct Table {
-    starts: Vec<u32>,
-    pictures: Vec<u32>,
 }
 
 /// Room for counting votes, used again for every query.
@@ -41,30 +37,79 @@ fn key(descriptor: &Descriptor, table: usize) -> usize {
     (word >> (32 * (table % 2))) as usize & ((1 << KEY_BITS) - 1)
 }
 
-impl Words {
-    /// Indexes the descriptors of pictures by position; fewer than 2^32 descriptors in all.
-    pub fn new<'a, I>(pictures: impl Fn(usize) -> I + Sync, n: usize) -> Self
-    where
-        I: Iterator<Item = &'a Descriptor>,
-    {
-        let table = |t: usize| {
-            let mut starts = vec![0u32; (1 << KEY_BITS) + 1];
-            (0..n).for_each(|i| pictures(i).for_each(|d| starts[key(d, t) + 1] += 1));
-            (0..1 << KEY_BITS).for_each(|k| starts[k + 1] += starts[k]);
-            let mut next = starts.clone();
-            let mut held = vec![0; starts[1 << KEY_BITS] as usize];
-            for i in 0..n {
-                for d in pictures(i) {
-                    let slot = &mut next[key(d, t)];
-                    held[*slot as usize] = i as u32;
-                    *slot += 1;
-                }
-            }
-            Table { starts, pictures: held }
-        };
-        Words { tables: (0..TABLES).map(table).collect(), pictures: n }
+/// How many corners have each key, over all pictures.
+#[derive(Debug)]
+pub struct KeyCounts(Vec<u32>);
+
+impl Default for KeyCounts {
+    fn default() -> Self {
+        KeyCounts(vec![0; TABLES << KEY_BITS])
+    }
+}
+
+impl KeyCounts {
+    /// Counts the corners of a picture.
+    pub fn add(&mut self, corners: &[Descriptor]) {
+        for slot in corners.iter().flat_map(slots) {
+            self.0[slot] += 1;
+        }
     }
 
+    fn tells(&self, slot: &usize) -> bool {
+        self.0[*slot] as usize <= MOST_OF_A_KEY
+    }
+}
+
+/// Table and key in one number, for each table.
+fn slots(descriptor: &Descriptor) -> impl Iterator<Item = usize> {
+    let keys: [usize; TABLES] = std::array::from_fn(|t| t << KEY_BITS | key(descriptor, t));
+    keys.into_iter()
+}
+
+/// An index in the making: corners are counted, room is made, corners are put in.
+#[derive(Debug)]
+pub struct Filling {
+    /// How many have each key and the smaller ones, and later where its next one goes.
+    ends: Vec<u32>,
+    pictures: Vec<u32>,
+}
+
+impl Default for Filling {
+    fn default() -> Self {
+        Filling { ends: vec![0; (TABLES << KEY_BITS) + 1], pictures: Vec::new() }
+    }
+}
+
+impl Filling {
+    /// Counts the corners of a picture with keys that tell something.
+    pub fn count(&mut self, corners: &[Descriptor], counts: &KeyCounts) {
+        for slot in corners.iter().flat_map(slots).filter(|slot| counts.tells(slot)) {
+            self.ends[slot + 1] += 1;
+        }
+    }
+
+    /// Makes room when all are counted.
+    pub fn make_room(&mut self) {
+        (0..TABLES << KEY_BITS).for_each(|slot| self.ends[slot + 1] += self.ends[slot]);
+        self.pictures = vec![0; self.ends[TABLES << KEY_BITS] as usize];
+    }
+
+    /// Puts the corners of a picture in, which were counted.
+    pub fn put(&mut self, picture: u32, corners: &[Descriptor], counts: &KeyCounts) {
+        for slot in corners.iter().flat_map(slots).filter(|slot| counts.tells(slot)) {
+            self.pictures[self.ends[slot] as usize] = picture;
+            self.ends[slot] += 1;
+        }
+    }
+
+    /// The index of pictures 0 to `pictures`, all of which were put in.
+    pub fn done(self, pictures: usize) -> Words {
+        // Every key's next place is where it ends.
+        Words { ends: self.ends, held: self.pictures, pictures }
+    }
+}
+
+impl Words {
     /// Pictures with enough corners like these, mirrored or not, with their votes; in no order
     /// that means anything.
     pub fn like<'a>(
@@ -86,13 +131,9 @@ impl Words {
         ballot.last.resize(self.pictures, 0);
         for (i, corner) in corners.enumerate() {
             let voter = i as u16 + 1;
-            for (t, table) in self.tables.iter().enumerate() {
-                let key = key(&corner, t);
-                let held = table.starts[key] as usize..table.starts[key + 1] as usize;
-                if held.len() > MOST_OF_A_KEY {
-                    continue;
-                }
-                for &picture in &table.pictures[held] {
+            for slot in slots(&corner) {
+                let start = slot.checked_sub(1).map_or(0, |before| self.ends[before]);
+                for &picture in &self.held[start as usize..self.ends[slot] as usize] {
                     let at = picture as usize;
                     if ballot.last[at] == voter {
                         continue;
@@ -122,6 +163,27 @@ mod tests {
     use super::*;
     use crate::seed::Draws;
 
+    fn index(pictures: &[Vec<Descriptor>]) -> Words {
+        let (mut counts, mut filling) = (KeyCounts::default(), Filling::default());
+        pictures.iter().for_each(|corners| counts.add(corners));
+        pictures.iter().for_each(|corners| filling.count(corners, &counts));
+        filling.make_room();
+        for (i, corners) in pictures.iter().enumerate() {
+            filling.put(i as u32, corners, &counts);
+        }
+        filling.done(pictures.len())
+    }
+
+    #[test]
+    fn keys_of_too_many_corners_tell_nothing() {
+        let crowd = vec![vec![[1, 2, 3, 4]; 4]; MOST_OF_A_KEY / 4 + 1];
+        let like = |pictures: &[Vec<Descriptor>]| {
+            index(pictures).like(pictures[0].iter(), &mut Ballot::default()).len()
+        };
+        // The mirrored corner shares keys with the plain one, so that every picture is told twice.
+        assert_eq!((like(&crowd), like(&crowd[1..])), (0, 2 * (MOST_OF_A_KEY / 4)));
+    }
+
     #[test]
     fn pictures_with_common_corners_get_votes_mirrored_or_not() {
         let mut draws = Draws::new(1, "words", "");
@@ -131,7 +193,7 @@ mod tests {
         // those of the mirror image of the fifth.
         corners[29] = corners[2].iter().step_by(2).map(|d| [d[0] ^ 1, d[1], d[2], d[3]]).collect();
         corners[28] = corners[4].iter().map(|d| mirrored(*d)).collect();
-        let words = Words::new(|i| corners[i].iter(), corners.len());
+        let words = index(&corners);
         let mut ballot = Ballot::default();
         let mut like = |i: usize| {
             let mut found = words.like(corners[i].iter(), &mut ballot);
@@ -141,7 +203,7 @@ mod tests {
         assert_eq!(like(29), [(25, 2), (25, 29)]);
         assert_eq!(like(4), [(50, 4), (50, 28)]);
         assert_eq!(like(7), [(50, 7)]);
-        let nobody = Words::new(|_| [].iter(), 0);
+        let nobody = index(&[]);
         assert!(nobody.like(corners[0].iter(), &mut Ballot::default()).is_empty());
     }
 }

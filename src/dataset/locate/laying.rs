@@ -39,7 +39,7 @@ impl Find {
 /// Correlation from which a still can be the frame.
 const SURE_CORRELATION: f64 = 0.97;
 /// Excess of the second worst block up to which it is the right frame.
-const SURE_DISAGREEMENT: f64 = 1.0;
+const SURE_DISAGREEMENT: f64 = 1.25;
 /// Share of the frame's sides that a still shows at least.
 const LEAST_PART: f64 = 0.75;
 /// Share of the frame by which least squares may want to move a still that shows all of it.
@@ -141,7 +141,7 @@ impl<P: Grey> Laying<'_, P> {
         let find = self.find(&scored)?;
         let at = scored.best()?.0;
         let moved = self.refined(at, place, 2, Effort { steps: 3, stride: 3 });
-        let exact = moved.is_none_or(|(m, _)| m.apart(&place, self.size()) < STILL_WHOLE);
+        let exact = moved.is_some_and(|(m, _)| m.apart(&place, self.size()) < STILL_WHOLE);
         Some((find, exact))
     }
 

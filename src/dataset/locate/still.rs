@@ -18,6 +18,11 @@ pub struct StillPicture {
 /// A channel's values at its limits.
 const LOWEST: u8 = 1;
 const HIGHEST: u8 = 254;
+/// The same of a colour whose channels differ by at least so much: scaling and JPEG mix what was cut off
+/// with its neighbours.
+const SATURATED: u8 = 64;
+const NEAR_LOWEST: u8 = 12;
+const NEAR_HIGHEST: u8 = 243;
 /// Share of pixels that have to be inside the limits for the others to be passed over.
 const LEAST_INSIDE: f64 = 0.3;
 
@@ -26,7 +31,6 @@ impl StillPicture {
     pub fn new(width: usize, height: usize, rgb: &[u8]) -> Self {
         let luma = hash::luma(rgb);
         let whole = Plane::whole(width, height, |y| &luma[y * width..(y + 1) * width]);
-        let at_limit = |p: &[u8]| p.iter().any(|v| !(LOWEST..=HIGHEST).contains(v));
         let cut: Vec<i16> = rgb.chunks_exact(3).map(|p| i16::from(at_limit(p)) * OUTSIDE).collect();
         let outside = cut.iter().filter(|v| **v > 0).count() as f64;
         let tells = outside > 0.0 && outside <= (1.0 - LEAST_INSIDE) * cut.len() as f64;
@@ -92,6 +96,16 @@ impl StillPicture {
 
 /// What marks a pixel at the limit.
 const OUTSIDE: i16 = 1020;
+
+/// Whether a colour may have been cut off: black or white, or what RGB has no room for.
+fn at_limit(pixel: &[u8]) -> bool {
+    let least = pixel.iter().copied().min().unwrap_or(0);
+    let most = pixel.iter().copied().max().unwrap_or(0);
+    let is_saturated = most - least >= SATURATED;
+    least < LOWEST
+        || most > HIGHEST
+        || is_saturated && (least <= NEAR_LOWEST || most >= NEAR_HIGHEST)
+}
 
 fn levels(whole: Plane) -> Vec<Plane> {
     let mut levels = vec![whole];
