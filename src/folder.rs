@@ -406,8 +406,13 @@ impl OutputFolder {
         }
         // Deepest first; a folder that holds anything stays.
         for folder in emptied.iter().rev().filter(|f| !f.as_os_str().is_empty()) {
-            if self.files().has_folder(folder) && fs::remove_dir(self.path.join(folder)).is_ok() {
-                self.files().remove_folder(folder);
+            if !self.files().has_folder(folder) {
+                continue;
+            }
+            match fs::remove_dir(self.path.join(folder)) {
+                // Whoever was killed before writing the list has removed it already.
+                Err(error) if error.kind() != ErrorKind::NotFound => {}
+                _ => self.files().remove_folder(folder),
             }
         }
         let list = self.files().text();

@@ -62,7 +62,7 @@
 //! 3a  media    face   manifest   weights           disk, child processes, Parquet, weight files
 //! 2b  metric                                       pure, on top of stats
 //! 2a  sampling  split  similarity  model  stats    pure: same input, same seed, same output
-//! 1   record   seed   folder   atomic   digest   table   words   progress   escape   libtorch   device
+//! 1   record   seed   folder   atomic   digest   table   words   progress   escape   html   libtorch   device
 //!                                                  words, draws, output folders, files, messages
 //! ```
 #![cfg_attr(
@@ -87,6 +87,7 @@ mod evaluation;
 mod experiment;
 mod face;
 mod folder;
+mod html;
 pub mod internals;
 mod leak_audit;
 mod leak_verdicts;

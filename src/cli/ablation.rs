@@ -18,7 +18,7 @@ use crate::{
     progress,
 };
 
-/// Train and predict a grid of runs, resumable, and end in its report
+/// Train a grid of runs, predict and write its report; resumable
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example: ncaers ablation experiments/demo.toml --out data/demo/runs --jobs 2"

@@ -19,6 +19,7 @@ const EXCEEDED: u8 = 3;
           ncaers audit --root CAER-S --max-leak 0.01 --out audits/caer-s\n  \
           ncaers audit manifests/ours --out audits/ours\n  \
           ncaers audit manifests/ours --against manifests/theirs --out audits/both\n  \
+          ncaers audit --root CAER-S --against CAER --out audits/caer-s-in-caer\n  \
           ncaers evaluate runs/glamor --clean audits/ours\n  \
           ncaers audit manifests/ours --labels fold1.parquet --labels fold2.parquet --out audits/labels\n\n\
         Exit status 3 when the share of test pictures, or of test clips, with a near-duplicate in train exceeds --max-leak.")]
@@ -30,7 +31,8 @@ pub struct Args {
     /// A bare folder of pictures instead: {train,val,test}/Class/NNNN.png
     #[arg(long)]
     root: Option<PathBuf>,
-    /// A second manifest (or bare folder) to compare with: its train against our test and so on
+    /// A second manifest (or bare folder) to compare with: its train against our test and so on; or a
+    /// folder of clips, of which every picture's frame is sought as `locate` does
     #[arg(long)]
     against: Option<PathBuf>,
     /// Exit with status 3 when a larger share of test has a near-duplicate in train
@@ -76,7 +78,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
         against: args.against.clone(),
         rule: Rule { radius: args.radius, altered: !args.no_crops },
         seed: args.seed,
+        workers: super::workers(None),
     };
+    if request.clips()?.is_some() {
+        super::worker::ready(request.workers, None)?;
+    }
     let (saved, summary) = leak_audit::run(&request, &args.out)?;
     let out = args.out.display();
     let text = match saved {

@@ -43,7 +43,7 @@ pub struct Args {
     /// The folder to fill with tables, pictures and card
     #[arg(long)]
     out: PathBuf,
-    /// Seed of every draw
+    /// Random seed
     #[arg(long)]
     seed: u64,
     /// Length of the parts that give one frame each, in seconds
@@ -59,7 +59,7 @@ pub struct Args {
     /// [default: 70/10/20]
     #[arg(long, value_name = "SHARES", help_heading = SPLITS)]
     split: Option<Shares>,
-    /// What to do with a video that is in two splits: remove-eval, remove-train, keep or fail
+    /// What to do with a video found in two splits: remove-eval, remove-train, keep or fail
     #[arg(long, default_value = "remove-eval", value_name = "POLICY", help_heading = SPLITS)]
     on_leak: OnLeak,
     /// Decode no more than the wanted frames need, where that is certain (no grouping by content)
@@ -74,10 +74,10 @@ pub struct Args {
     /// Processes that decode at once; the number of cores when absent
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024), help_heading = WORK)]
     workers: Option<u32>,
-    /// Seconds without a further frame or byte, at work or waiting, after which a clip is tried anew, then given up
+    /// Seconds without a further frame or byte, at work or waiting, after which a clip is retried, then given up
     #[arg(long, default_value_t = 120.0, value_name = "SECONDS", help_heading = WORK)]
     time_limit: f64,
-    /// Say what would be done and stop
+    /// Print what would be done, and stop
     #[arg(long, help_heading = WORK)]
     dry_run: bool,
     #[command(flatten)]

@@ -26,7 +26,7 @@ pub struct Args {
     /// Which predictions of a run folder
     #[arg(long, default_value = "test")]
     split: Split,
-    /// A folder for the files
+    /// Folder to write the files into
     #[arg(long)]
     out: Option<PathBuf>,
     /// Seed of sign flips and bootstrap

@@ -16,8 +16,8 @@ use crate::{
     table::terminal,
 };
 
-/// The whole way without data of one's own: synthetic clips to a data set, models and a report, and
-/// the same on stills that leak between train and test: what a leak adds to a score
+/// Run the whole pipeline on synthetic clips: data set, models, report, and the same on stills that
+/// leak between train and test, to show what a leak adds to a score
 ///
 /// Runs this program's own commands one after the other and prints each. What is finished is
 /// recognised, so that the same command goes on where it was stopped.

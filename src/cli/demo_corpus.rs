@@ -26,13 +26,13 @@ pub struct Args {
     /// Folder to fill: {train,validation,test}/<Class>/NNNN.{avi,mkv,mp4} and the truth beside them
     #[arg(long)]
     out: PathBuf,
-    /// Seed of every draw
+    /// Random seed
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Training clips of each class; validation gets 22 % and test 44 % as many
     #[arg(long, value_name = "N", default_value_t = 50)]
     clips_per_class: u64,
-    /// Draw stills of the clips in place of them, each with a split of its own as in CAER-S, so
+    /// Write stills of the clips instead of the clips, each with a split of its own as in CAER-S, so
     /// that most test stills share their clip with a training still
     #[arg(long)]
     stills: bool,

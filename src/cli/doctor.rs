@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{version, Done};
 use crate::{face::mmod, media::library};
 
-/// Say what this machine has and lacks for the work, with the fix for each lack
+/// Check what this machine has and lacks, with a fix for everything that is missing
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: ncaers doctor")]
 pub struct Args {}

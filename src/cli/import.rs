@@ -9,7 +9,7 @@ use crate::{
     split::{holdout::ValShare, Balance, OnLeak, Shares},
 };
 
-/// Turn stills that exist into a manifest, with somebody's boxes or a detector's
+/// Turn existing stills into a manifest, with given face boxes or a detector's
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example: ncaers import --layout caer-s --root data/CAER-S --boxes caers-annotation=train.txt --out manifests/caer-s"

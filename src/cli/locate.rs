@@ -28,7 +28,7 @@ pub struct Args {
     /// Processes that decode at once; the number of cores when absent
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024), help_heading = WORK)]
     workers: Option<u32>,
-    /// Seconds that one clip may take before it is tried anew, then given up
+    /// Seconds that one clip may take before it is retried, then given up
     #[arg(long, default_value_t = 300.0, value_name = "SECONDS", help_heading = WORK)]
     time_limit: f64,
     #[command(flatten)]

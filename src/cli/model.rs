@@ -37,7 +37,7 @@ enum Verb {
         after_help = "Example: ncaers model forward glamor --weights best.safetensors --inputs faces.safetensors --out answers.safetensors"
     )]
     Forward(Forward),
-    /// List the weight files that grids start from: whose, whether there, whether they fit
+    /// List the weight files that grids start from: source, whether present, whether they fit
     #[command(after_help = "Example: ncaers model weights --weights weights")]
     Weights(WeightsArgs),
     /// Check a weights file against a network and convert it to safetensors

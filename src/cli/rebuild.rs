@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{Done, Usage};
 use crate::dataset::rebuild::{rebuild, Options, Summary};
 
-/// Make a recipe's pictures and tables again from your own copy of the clips
+/// Recreate a recipe's pictures and tables from your own copy of the clips
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example: ncaers rebuild ncaers-recipe.parquet --corpus data/CAER --out manifests/rebuilt"
@@ -14,22 +14,22 @@ use crate::dataset::rebuild::{rebuild, Options, Summary};
 pub struct Args {
     /// The recipe, .parquet or .csv
     recipe: PathBuf,
-    /// Your copy of the clips, laid out in any way
+    /// Your copy of the clips, in any layout
     #[arg(long)]
     corpus: PathBuf,
     /// The folder to fill with tables and pictures
     #[arg(long)]
     out: PathBuf,
-    /// Take frames of other files that show the same, and let other pixels pass
+    /// Accept frames of other files that show the same, and pixels that differ
     #[arg(long)]
     allow_substitutes: bool,
-    /// Let samples pass whose clip is not there
+    /// Accept that clips are missing; their samples are left out
     #[arg(long)]
     allow_missing: bool,
     /// Processes that decode at once; the number of cores when absent
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     workers: Option<u32>,
-    /// Seconds that decoding one clip may take before it is tried anew, then given up
+    /// Seconds that decoding one clip may take before it is retried, then given up
     #[arg(long, default_value_t = 120.0, value_name = "SECONDS")]
     time_limit: f64,
 }

@@ -44,7 +44,7 @@ pub struct Args {
     /// Folder that `ncaers annotate` wrote, for Figure 11 of a report on several data sets
     #[arg(long, value_name = "DIR")]
     wild: Option<PathBuf>,
-    /// What the reader must know before the results, a paragraph of the report
+    /// A paragraph that heads the report: what the reader must know before the results
     #[arg(long, value_name = "TEXT")]
     note: Vec<String>,
     /// Title [default: name of the output folder]
@@ -53,7 +53,7 @@ pub struct Args {
     /// Split whose predictions are scored
     #[arg(long, default_value = "test")]
     split: Split,
-    /// Most thumbnails to write; the page shows the other samples by name
+    /// Maximum number of thumbnails; the page shows the other samples by name
     #[arg(long, default_value_t = MAX_THUMBS)]
     max_thumbs: usize,
     /// Random sign patterns where there are too many videos to try all; more are drawn where

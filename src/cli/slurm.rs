@@ -34,7 +34,7 @@ pub(super) struct SlurmArgs {
     /// TOML file whose table [slurm] names the resources
     #[arg(long, value_name = "FILE")]
     slurm: Option<PathBuf>,
-    /// Partition, or several with commas between
+    /// Partition, or several separated by commas
     #[arg(long, value_name = "NAME")]
     partition: Option<String>,
     /// Account that is charged

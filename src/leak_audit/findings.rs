@@ -77,6 +77,8 @@ impl Findings {
             let distances = Some(distances(&all.stills, *parts, seed));
             LeakRow { distances, ..row(all, *parts, leak) }
         });
+        let (shown, worst_shown) = shown(all, &still_parts);
+        let worst_leak = worst(&leaks).into_iter().chain(worst(&clip_leaks)).chain(worst_shown);
         let summary = Summary {
             hash: hash::SETTINGS.into(),
             radius: rule.radius,
@@ -85,8 +87,8 @@ impl Findings {
             unreadable: all.unreadable.len(),
             by_hash_alone: all.stills.iter().filter(|s| s.look.is_none()).count(),
             plain: all.stills.iter().filter(|s| s.hash == UNINFORMATIVE).count(),
-            worst_leak: worst(&leaks).into_iter().chain(worst(&clip_leaks)).reduce(f64::max),
-            leaks: rows.collect(),
+            worst_leak: worst_leak.reduce(f64::max),
+            leaks: rows.chain(shown).collect(),
             clusters: clusters(all, &cluster),
             runs: run_summary,
             clips: clips(all, &clip_parts, &clip_leaks, &moments)?,
@@ -192,6 +194,49 @@ fn row<T>(all: &Gathered, (part, within): Parts, leak: &Leak<T>) -> LeakRow {
     }
 }
 
+/// Pictures of every part that are frames of clips of the other data set, and the largest share of a
+/// test part in clips to train on.
+fn shown(all: &Gathered, by_part: &BTreeMap<Part, usize>) -> (Vec<LeakRow>, Option<f64>) {
+    let Some(provenance) = &all.provenance else { return (Vec::new(), None) };
+    let mut rows = Vec::new();
+    let mut worst = None;
+    let own = [Split::Test, Split::Val, Split::Train].map(|split| Part { set: 0, split });
+    for part in own.into_iter().filter(|part| by_part[part] > 0) {
+        for within in provenance.clips.keys().copied() {
+            let share = |class: Option<Emotion>| {
+                let stills = all.stills.iter().zip(&provenance.of);
+                let stills = stills
+                    .filter(|(s, _)| s.part() == part && class.is_none_or(|c| c == s.emotion));
+                let (mut hits, mut n) = (0, 0);
+                for (_, origin) in stills {
+                    n += 1;
+                    hits += usize::from(origin.as_ref().is_some_and(|(_, clip)| *clip == within));
+                }
+                (hits, estimate(hits, n))
+            };
+            let (pairs, near) = share(None);
+            if part.split == Split::Test && within.split == Split::Train {
+                worst = near.map(|e| e.value);
+            }
+            let classes = Emotion::ALL.map(|class| {
+                let (_, near) = share(Some(class));
+                (class.name().to_owned(), ClassRow { near, same_video: near })
+            });
+            rows.push(LeakRow {
+                part: all.name(part),
+                within: format!("clips of {}", all.name(within)),
+                pairs,
+                near,
+                same_video: near,
+                random_pairs: None,
+                classes: classes.into(),
+                distances: None,
+            });
+        }
+    }
+    (rows, worst)
+}
+
 /// Of clips the near-duplicates are the common videos.
 fn clip_row(all: &Gathered, parts: Parts, leak: &Leak<NearDuplicateClip>) -> LeakRow {
     let mut row = row(all, parts, leak);
@@ -270,7 +315,7 @@ fn clips(
 fn notes(all: &Gathered, by_part: &BTreeMap<Part, usize>, summary: &Summary) -> Vec<String> {
     let mut notes: Vec<String> = by_part
         .iter()
-        .filter(|(_, n)| **n == 0)
+        .filter(|(part, n)| **n == 0 && (part.set == 0 || all.provenance.is_none()))
         .map(|(part, _)| {
             let unread = |u: &&Unreadable| u.set == part.set && u.split == part.split;
             let name = all.name(*part);
@@ -282,6 +327,17 @@ fn notes(all: &Gathered, by_part: &BTreeMap<Part, usize>, summary: &Summary) -> 
             }
         })
         .collect();
+    if let Some(provenance) = &all.provenance {
+        let clips: usize = provenance.clips.values().sum();
+        notes.push(format!(
+            "{} pictures are frames of the {clips} clips, found on pixels (located/located.csv); those \
+             that are not found may still show a clip, cut or covered too much",
+            provenance.found()
+        ));
+        if provenance.failed > 0 {
+            notes.push(format!("clips that could not be searched: {}", provenance.failed));
+        }
+    }
     if let Some(settings) = all.hash_settings.as_ref().filter(|_| all.foreign) {
         notes.push(format!(
             "clips were hashed with `{settings}`, not with the settings for which the thresholds \

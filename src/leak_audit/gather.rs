@@ -9,7 +9,10 @@ use anyhow::{bail, Context, Result};
 use rayon::prelude::*;
 
 pub(super) use super::folder_scan::Unreadable;
-use super::folder_scan::{scan, Item, Scan};
+use super::{
+    folder_scan::{scan, Item, Scan},
+    provenance::Provenance,
+};
 use crate::{
     digest, folder,
     manifest::{self, Manifest},
@@ -60,6 +63,8 @@ pub(super) struct Gathered {
     pub foreign: bool,
     /// Whether a second data set takes part.
     pub two_sets: bool,
+    /// What a folder of clips shows of the pictures, where they are held against one.
+    pub provenance: Option<Provenance>,
 }
 
 impl Gathered {

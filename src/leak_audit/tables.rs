@@ -197,7 +197,8 @@ fn moments<'a>(all: &'a Gathered, findings: &Findings) -> Vec<MomentRow<'a>> {
     findings.moments.iter().map(row).collect()
 }
 
-/// One row per validation and test picture of the audited set; train parts of either set count.
+/// One row per validation and test picture of the audited set; train parts of either set count, and
+/// clips to train on.
 fn clean<'a>(all: &'a Gathered, findings: &Findings) -> Vec<CleanRow<'a>> {
     let mut rows: BTreeMap<usize, CleanRow<'a>> = BTreeMap::new();
     for (i, still) in all.stills.iter().enumerate() {
@@ -217,6 +218,13 @@ fn clean<'a>(all: &'a Gathered, findings: &Findings) -> Vec<CleanRow<'a>> {
     for verdict in in_train.flat_map(|(_, leak)| &leak.verdicts) {
         if let Some(row) = rows.get_mut(&verdict.member) {
             note(row, verdict, all);
+        }
+    }
+    let origins = all.provenance.iter().flat_map(|provenance| provenance.of.iter().enumerate());
+    for (still, (clip, part)) in origins.filter_map(|(i, origin)| Some((i, origin.as_ref()?))) {
+        if let Some(row) = rows.get_mut(&still).filter(|_| part.split == Split::Train) {
+            (row.near_duplicate, row.same_video) = (true, true);
+            row.partner_id.get_or_insert(clip);
         }
     }
     rows.into_values().collect()

@@ -227,6 +227,35 @@ impl Table {
     }
 }
 
+/// A column of hex digits as one of bytes; `None` where it holds something else.
+pub(super) fn packed(column: &Column) -> Option<Column> {
+    let texts = column.str().ok()?;
+    let is_digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+    let bytes = |text: &str| -> Option<Vec<u8>> {
+        let digits = text.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).ok());
+        let is_whole = text.len().is_multiple_of(2) && text.bytes().all(is_digit);
+        digits.map(|pair| u8::from_str_radix(pair?, 16).ok().filter(|_| is_whole)).collect()
+    };
+    let rows = texts.iter().map(|text| text.map_or(Some(None), |text| bytes(text).map(Some)));
+    let rows = rows.collect::<Option<Vec<Option<Vec<u8>>>>>()?;
+    Some(BinaryChunked::from_iter_options(column.name().clone(), rows.into_iter()).into_column())
+}
+
+impl Table {
+    /// Columns of bytes as hex digits; others stay as they are.
+    pub fn unpack(&mut self, names: &[&str]) {
+        for name in names {
+            let Ok(column) = self.frame.column(name) else { continue };
+            let Ok(bytes) = column.binary() else { continue };
+            let rows: Vec<Option<String>> =
+                bytes.iter().map(|bytes| bytes.map(crate::digest::hex)).collect();
+            let texts = Series::new(column.name().clone(), rows).into_column();
+            // A column of the same name and length is always taken.
+            let _ = self.frame.with_column(texts);
+        }
+    }
+}
+
 /// A column of plain values, null where `None`.
 pub(super) fn column<T, S>(name: &str, values: Vec<T>) -> Column
 where

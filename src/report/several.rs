@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{bail, Result};
+use maud::html;
 use serde_json::{json, Value};
 
 use super::{
@@ -184,14 +185,13 @@ fn overview(notes: &[String], chapters: &[Chapter], absent: &[(Role, String)]) -
     section.blocks.push(Block::Table(paper_tables::data_sets(
         chapters.iter().map(|c| (c.name.as_str(), &c.study)),
     )));
-    let links = chapters.iter().map(|c| {
-        format!(
-            "<li><a href=\"{0}/index.html\">{1}: every table, test and figure</a></li>\n",
-            c.folder,
-            crate::table::escape_html(&c.name)
-        )
-    });
-    section.blocks.push(Block::Html(format!("<ul>\n{}</ul>\n", links.collect::<String>())));
+    section.blocks.push(Block::Html(html! {
+        ul { "\n"
+            @for c in chapters {
+                li { a href={ (c.folder) "/index.html" } { (c.name) ": every table, test and figure" } } "\n"
+            }
+        } "\n"
+    }));
     if !absent.is_empty() {
         let list = absent.iter().map(|(role, why)| format!("{} is missing: {why}", role.name()));
         section.blocks.push(Block::List(list.collect()));
@@ -327,14 +327,15 @@ fn pictures(request: &Several, chapters: &[Chapter]) -> Section {
                 let caption = format!("As Fig. {number} ({on}). {}", figure.caption);
                 let name = format!("figure-{number}");
                 // As a picture: drawn into the page, its photographs would make it heavy.
-                let html = format!(
-                    "<figure><img src=\"figures/{name}.png\" alt=\"{}\" loading=\"lazy\" \
-                     style=\"width:100%;height:auto\"><figcaption>{}</figcaption></figure>\n",
-                    crate::table::escape_html(&figure.alt),
-                    crate::table::escape_html(&caption)
-                );
+                let shown = html! {
+                    figure {
+                        img src={ "figures/" (name) ".png" } alt=(figure.alt) loading="lazy"
+                            style="width:100%;height:auto";
+                        figcaption { (caption) }
+                    } "\n"
+                };
                 section.blocks.push(Block::FileFigure(figure::Figure { name, caption, ..figure }));
-                section.blocks.push(Block::Html(html));
+                section.blocks.push(Block::Html(shown));
             }
             None => section.text(format!("Figure {number} is missing: {why}.")),
         }

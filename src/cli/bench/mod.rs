@@ -9,7 +9,7 @@ mod detect;
 #[cfg(feature = "torch")]
 mod train;
 
-/// Measure the speed of one part on this machine
+/// Measure the speed of one component on this machine
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: ncaers bench build --corpus data/demo/corpus --workers 1")]
 pub struct Args {

@@ -47,6 +47,7 @@ mod worker;
 
 pub use index::StillIndex;
 pub use leak::{ClassLeak, Leak};
+pub(super) use result::to_csv;
 pub use result::Summary;
 pub(super) use worker::{Setup, Worker};
 

@@ -57,7 +57,7 @@ fn row(still: &Still, mut offers: Vec<(&Searched, &Origin)>) -> LocatedRow {
 ///
 /// # Errors
 /// When memory is short.
-pub(super) fn to_csv(rows: &[LocatedRow]) -> Result<Vec<u8>> {
+pub(in crate::dataset) fn to_csv(rows: &[LocatedRow]) -> Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record([
         "still",

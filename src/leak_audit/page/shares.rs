@@ -61,7 +61,10 @@ fn headline(leak: &LeakRow, of: Of) -> String {
     if same_video.is_some_and(|e| near.is_none_or(|n| n.value != e.value)) {
         text += &format!(" With {of} of the same video it is {}.", percent(*same_video));
     }
-    text + &format!(" Of random pairs {} would count.", percent(*random_pairs))
+    if random_pairs.is_some() {
+        text += &format!(" Of random pairs {} would count.", percent(*random_pairs));
+    }
+    text
 }
 
 fn share_table(leaks: &[LeakRow], of: Of) -> Table {
