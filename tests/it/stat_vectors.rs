@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use ncaers::internals::{
-    metric::{self, Absent, Confusion, Row, Tally, METRICS},
+    metric::{self, Absent, Confusion, Tally, TallyRow, METRICS},
     stats::{
         clusters::{clustered_error, Clusters},
         interval,
@@ -305,8 +305,8 @@ fn classification(report: &mut Report, v: &Value) {
         let rows: Vec<Vec<f64>> = list(p).iter().map(numbers).collect();
         fifteenths(rows)
     });
-    let rows: Vec<Row> = (0..truth.len())
-        .map(|i| Row::new(truth[i], predicted[i], scores.as_ref().map(|s| s[i].as_slice())))
+    let rows: Vec<TallyRow> = (0..truth.len())
+        .map(|i| TallyRow::new(truth[i], predicted[i], scores.as_ref().map(|s| s[i].as_slice())))
         .collect();
     let tally = Tally::of(7, &rows);
     let confusion = Confusion::of(7, &rows);
@@ -398,7 +398,7 @@ fn float32(report: &mut Report, name: &str, of: &dyn Fn(&str) -> Option<f64>, v:
     }
 }
 
-fn reliability(report: &mut Report, name: &str, rows: &[Row], want: &Value) {
+fn reliability(report: &mut Report, name: &str, rows: &[TallyRow], want: &Value) {
     let curve: Vec<metric::Bin> = metric::reliability(&Tally::of(7, rows));
     let filled: Vec<(usize, &metric::Bin)> =
         curve.iter().enumerate().filter(|(_, bin)| bin.n > 0).collect();
@@ -417,13 +417,13 @@ fn reliability(report: &mut Report, name: &str, rows: &[Row], want: &Value) {
 /// Confidences alone: six classes share the rest, so that the confidence is the largest.
 fn ece_direct(report: &mut Report, v: &Value) {
     let (name, conf) = (text(v, "name"), numbers(&v["conf"]));
-    let rows: Vec<Row> = conf
+    let rows: Vec<TallyRow> = conf
         .iter()
         .zip(labels(&v["correct"]))
         .map(|(&confidence, correct)| {
             let mut p = [(1.0 - confidence) / 6.0; 7];
             p[0] = confidence;
-            Row::new(1 - u16::from(correct), 0, Some(&p))
+            TallyRow::new(1 - u16::from(correct), 0, Some(&p))
         })
         .collect();
     let tally = Tally::of(7, &rows);
