@@ -10,10 +10,10 @@ use ncaers::internals::{
         interval,
         margins::Margins,
         mcnemar::mcnemar,
-        mh::{self, ChiSquare, Outcome},
+        mh::{self, ChiSquare, Homogeneity},
         multiplicity, seeds,
         signflip::SignFlip,
-        table::Table,
+        table::ContingencyTable,
         tail::{self, PValue},
     },
 };
@@ -94,10 +94,10 @@ fn clusters(value: &Value) -> Clusters {
     Clusters::by_id(ids.iter().map(String::as_str))
 }
 
-fn table(value: &Value) -> Table {
+fn table(value: &Value) -> ContingencyTable {
     let rows: Vec<Vec<u64>> =
         list(value).iter().map(|row| list(row).iter().map(integer).collect()).collect();
-    Table::new(&rows).expect("square")
+    ContingencyTable::new(&rows).expect("square")
 }
 
 #[test]
@@ -141,9 +141,9 @@ fn homogeneity(report: &mut Report, v: &Value) {
     let test = mh::stuart_maxwell(&table);
     chi_square(report, "stuart_maxwell", name, (test.stat, test.df, test.p), v);
     let outcome = match (table.total(), table.discordant()) {
-        (0, _) => Outcome::NoData,
-        (_, 0) => Outcome::Vacuous,
-        _ => Outcome::Tested,
+        (0, _) => Homogeneity::NoData,
+        (_, 0) => Homogeneity::Vacuous,
+        _ => Homogeneity::Tested,
     };
     report.check("outcome", name, test.outcome == outcome, || format!("{:?}", test.outcome));
     if let Some(want) = v.get("bhapkar") {
@@ -190,7 +190,7 @@ fn clustered(report: &mut Report, v: &Value) {
     let (x, y, groups) = (labels(&v["x"]), labels(&v["y"]), clusters(&v["cluster"]));
     let k = integer(&v["k"]) as usize;
     let margins = Margins::new(k, &x, &y, &groups);
-    let plain = mh::stuart_maxwell(&Table::of_pairs(k, x.into_iter().zip(y)));
+    let plain = mh::stuart_maxwell(&ContingencyTable::of_pairs(k, x.into_iter().zip(y)));
     let plain = Some(ChiSquare { stat: plain.stat, df: plain.df, p: plain.p });
     for (family, got) in [
         ("naive_stuart_maxwell", plain),
