@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::Done;
 use crate::{
-    experiment::demo::{self, Places, Settings, Step},
+    experiment::demo::{self, DemoSettings, Places, Step},
     progress,
     record::Emotion,
     table::terminal,
@@ -44,7 +44,7 @@ static STOP: AtomicBool = AtomicBool::new(false);
 
 pub(super) fn run(args: &Args) -> Result<Done> {
     let settings =
-        Settings { out: args.out.clone(), seed: args.seed, jobs: args.jobs, quick: args.quick };
+        DemoSettings { out: args.out.clone(), seed: args.seed, jobs: args.jobs, quick: args.quick };
     ctrlc::set_handler(|| STOP.store(true, Ordering::SeqCst)).context("cannot watch Ctrl-C")?;
     let program = std::env::current_exe().context("cannot find this program's own file")?;
     let start = Instant::now();

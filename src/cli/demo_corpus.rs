@@ -5,7 +5,7 @@ use serde_json::{json, Value};
 
 use super::{Done, Usage};
 use crate::{
-    corpus::demo::{self, stills::StillsSummary, Settings, Summary},
+    corpus::demo::{self, stills::StillsSummary, DemoCorpusSettings, DemoCorpusSummary},
     folder::{self, Claim},
 };
 
@@ -62,7 +62,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
         }
         Claim::Fresh(out) | Claim::Resume(out) => out,
     };
-    let settings = Settings { seed: args.seed, clips_per_class: args.clips_per_class };
+    let settings = DemoCorpusSettings { seed: args.seed, clips_per_class: args.clips_per_class };
     let summary = demo::write(&out, &settings)?;
     out.write_json(SUMMARY, &summary)?;
     out.finish()?;
@@ -90,15 +90,15 @@ fn stills(args: &Args, configuration: &Value) -> anyhow::Result<Done> {
         }
         Claim::Fresh(out) | Claim::Resume(out) => out,
     };
-    let settings = Settings { seed: args.seed, clips_per_class: args.clips_per_class };
+    let settings = DemoCorpusSettings { seed: args.seed, clips_per_class: args.clips_per_class };
     let summary = demo::stills::write(&out, &settings)?;
     out.write_json(SUMMARY, &summary)?;
     out.finish()?;
     told(summary, "")
 }
 
-fn done(args: &Args, prefix: &str, summary: Summary) -> Done {
-    let Summary { clips, frames, bytes } = summary;
+fn done(args: &Args, prefix: &str, summary: DemoCorpusSummary) -> Done {
+    let DemoCorpusSummary { clips, frames, bytes } = summary;
     let folder = args.out.display().to_string();
     Done {
         text: format!(

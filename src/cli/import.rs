@@ -104,7 +104,10 @@ fn faces(args: &Args) -> anyhow::Result<Faces> {
         Some(crops) => Ok(Faces::Boxes(Format::Glamor, crops)),
         None => {
             let device = args.device.clone();
-            Ok(Faces::Detector(face::Request { device, ..face::Request::named(&args.detector) }))
+            Ok(Faces::Detector(face::DetectorRequest {
+                device,
+                ..face::DetectorRequest::named(&args.detector)
+            }))
         }
     }
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{
     report::note_problems,
-    slurm::{self, SlurmArgs, Work},
+    slurm::{self, BatchWork, SlurmArgs},
     Done, Usage,
 };
 use crate::{
@@ -136,7 +136,7 @@ fn run_on_cluster(args: &Args, paper: &Paper) -> Result<Done> {
     words.push("--report-only".into());
     let last = Task { name: "report".into(), commands: vec![words], log: folder.join("logs") };
     let report = args.out.join("report");
-    let work = Work {
+    let work = BatchWork {
         purpose: "paper",
         folder,
         record: json!({"folder": "tasks of the paper"}),

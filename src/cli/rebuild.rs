@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 use serde_json::json;
 
 use super::{Done, Usage};
-use crate::dataset::rebuild::{rebuild, Options, Summary};
+use crate::dataset::rebuild::{rebuild, RebuildOptions, RebuildSummary};
 
 /// Recreate a recipe's pictures and tables from your own copy of the clips
 #[derive(Debug, clap::Args)]
@@ -38,7 +38,7 @@ pub struct Args {
 const NOT_ALL: u8 = 1;
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
-    let options = Options {
+    let options = RebuildOptions {
         recipe: args.recipe.clone(),
         corpus: args.corpus.clone(),
         out: args.out.clone(),
@@ -60,7 +60,7 @@ pub(super) fn time_limit(seconds: f64) -> anyhow::Result<Duration> {
     Ok(limit.ok_or_else(|| Usage(format!("--time-limit {seconds} is not above 0")))?)
 }
 
-fn text(summary: &Summary, options: &Options, allowed: bool) -> String {
+fn text(summary: &RebuildSummary, options: &RebuildOptions, allowed: bool) -> String {
     let already = if summary.already_done { "already done: " } else { "" };
     let mut text = format!(
         "{already}{} of {} samples in {}\n",

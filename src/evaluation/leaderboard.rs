@@ -11,10 +11,10 @@ use crate::{
     metric::Unit,
     stats::{
         answers::Answers,
-        comparison::{Comparison, Options},
+        comparison::{Comparison, ComparisonOptions},
         interval::Interval,
         pairing::{self, Paired},
-        pooled::{Entry, Scope},
+        pooled::{PoolEntry, Scope},
         ranking::{ranks, tie_groups, Rank},
     },
 };
@@ -88,7 +88,7 @@ pub struct GroupAccuracy {
 pub fn of(
     predictions: &[Predictions],
     comparison: &Comparison,
-    options: &Options,
+    options: &ComparisonOptions,
 ) -> Result<Option<Leaderboard>> {
     let pool = &comparison.pool;
     if pool.configurations.len() < 2 || comparison.n == 0 {
@@ -132,11 +132,15 @@ pub fn of(
 }
 
 /// Hits by configuration, seed and group, in the order of the pool.
-fn entries(predictions: &[Predictions], comparison: &Comparison, paired: &Paired) -> Vec<Entry> {
+fn entries(
+    predictions: &[Predictions],
+    comparison: &Comparison,
+    paired: &Paired,
+) -> Vec<PoolEntry> {
     let hits = |of: &Vec<u16>| paired.clusters.sums(|row| i64::from(of[row] == paired.truth[row]));
     let entry = |label: &String| {
         let mine = predictions.iter().zip(&paired.predicted).filter(|(p, _)| p.label == *label);
-        Entry { label: label.clone(), hits: mine.map(|(_, of)| hits(of)).collect() }
+        PoolEntry { label: label.clone(), hits: mine.map(|(_, of)| hits(of)).collect() }
     };
     comparison.pool.configurations.iter().map(|c| entry(&c.label)).collect()
 }
@@ -166,7 +170,7 @@ fn agreement(paired: &Paired) -> Vec<Vec<f64>> {
 fn per_group(
     predictions: &[Predictions],
     paired: &Paired,
-    entries: &[Entry],
+    entries: &[PoolEntry],
     order: &[usize],
 ) -> Vec<GroupAccuracy> {
     if paired.clusters.len() > GROUPS {

@@ -11,7 +11,7 @@ use crate::{
     similarity::{
         align::GRID_SECONDS,
         clips::{Moment, NearDuplicateClip},
-        leak::Verdict,
+        leak::MemberVerdict,
         near_duplicates::NearDuplicate,
     },
 };
@@ -230,7 +230,7 @@ fn clean<'a>(all: &'a Gathered, findings: &Findings) -> Vec<CleanRow<'a>> {
     rows.into_values().collect()
 }
 
-fn note<'a>(row: &mut CleanRow<'a>, verdict: &Verdict<NearDuplicate>, all: &'a Gathered) {
+fn note<'a>(row: &mut CleanRow<'a>, verdict: &MemberVerdict<NearDuplicate>, all: &'a Gathered) {
     row.same_video |= verdict.same_video;
     if let Some(twin) = verdict.twins.first() {
         row.near_duplicate = true;

@@ -19,8 +19,8 @@ use super::{
     paper_tables::{self, Column},
     scores::Scores,
     sections,
-    study::{Request, Study},
-    Summary,
+    study::{ReportRequest, Study},
+    ReportSummary,
 };
 use crate::folder::{self, OutputFolder};
 
@@ -31,11 +31,11 @@ const WILD_SIZE: (u32, u32) = (240, 180);
 
 /// One data set of a report.
 #[derive(Clone, Debug)]
-pub struct Part {
+pub struct ReportPart {
     /// Its name, as headings call it.
     pub name: String,
     /// Its runs and how they are scored.
-    pub request: Request,
+    pub request: ReportRequest,
 }
 
 /// A report on several data sets.
@@ -46,7 +46,7 @@ pub struct Several {
     /// What the reader must know first, a paragraph each.
     pub notes: Vec<String>,
     /// The data sets, in the order in which they are shown.
-    pub parts: Vec<Part>,
+    pub parts: Vec<ReportPart>,
     /// Data sets of the paper that are not there, and why.
     pub absent: Vec<(Role, String)>,
     /// A folder that `ncaers annotate` wrote, for Figure 11.
@@ -70,7 +70,7 @@ struct Chapter {
 ///
 /// # Errors
 /// When no data set has anything to report, an audit cannot be read, or `out` cannot be written.
-pub fn write(request: &Several, out: &Path) -> Result<Summary> {
+pub fn write(request: &Several, out: &Path) -> Result<ReportSummary> {
     let folder = folder::claim_standing(out, super::PURPOSE)?;
     let mut absent = request.absent.clone();
     let mut problems = Vec::new();
@@ -95,7 +95,7 @@ pub fn write(request: &Several, out: &Path) -> Result<Summary> {
     let trace = trace(&chapters, &page, &problems);
     super::write_page(&folder, &page, &[], &no_data(), &trace)?;
     let sum = |get: fn(&Chapter) -> usize| chapters.iter().map(get).sum();
-    Ok(Summary {
+    Ok(ReportSummary {
         runs: sum(|c| c.study.runs.len()),
         tables: page.tables().count(),
         figures: page.figures().count(),
@@ -103,7 +103,7 @@ pub fn write(request: &Several, out: &Path) -> Result<Summary> {
     })
 }
 
-fn chapter(part: &Part, out: &OutputFolder) -> Result<Chapter> {
+fn chapter(part: &ReportPart, out: &OutputFolder) -> Result<Chapter> {
     let mut study = Study::read(&part.request)?;
     let scores = Scores::of(&study, &part.request.rules)?;
     let mut problems = std::mem::take(&mut study.problems);
