@@ -101,7 +101,6 @@ impl Inputs {
             ),
             ("paper", vec!["paper".into(), "--caer".into(), p("corpus")]),
             ("experiments", w("experiments")),
-            ("wrong labels", [w("audit --labels"), vec![p("runs/a"), p("m")]].concat()),
         ]
     }
 }
