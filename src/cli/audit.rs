@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use super::{reading::ReadingArgs, Done, Usage};
 use crate::{
     evaluation::{self, LabelNoise, Pictures},
-    leak_audit::{self, Request, Saved, Source, Summary},
+    leak_audit::{self, AuditRequest, AuditSource, AuditSummary, Saved},
     manifest,
     record::Split,
     similarity::images::{self, Rule},
@@ -69,11 +69,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
         return labels(args);
     }
     let own = match (&args.manifest, &args.root) {
-        (Some(path), _) => Source::Manifest(path.clone()),
-        (None, Some(path)) => Source::Folder(path.clone()),
+        (Some(path), _) => AuditSource::Manifest(path.clone()),
+        (None, Some(path)) => AuditSource::Folder(path.clone()),
         (None, None) => return Err(Usage("name a manifest or --root".into()).into()),
     };
-    let request = Request {
+    let request = AuditRequest {
         own,
         against: args.against.clone(),
         rule: Rule { radius: args.radius, altered: !args.no_crops },
@@ -115,7 +115,7 @@ fn labels(args: &Args) -> anyhow::Result<Done> {
 }
 
 /// The exit status, and why.
-fn verdict(args: &Args, summary: &Summary, mut text: String) -> anyhow::Result<Done> {
+fn verdict(args: &Args, summary: &AuditSummary, mut text: String) -> anyhow::Result<Done> {
     let mut exit = 0;
     if let Some(most) = args.max_leak {
         let Some(leak) = summary.worst_leak else {

@@ -23,7 +23,7 @@ use crate::{
         clips::ClipEntry,
         features::ThumbnailFeatures,
         hash::{self, hash, luma, Thumbnail},
-        images::{ImageEntry, Part},
+        images::{ImageEntry, SetPart},
         plane::Plane,
         view::{View, KEYPOINTS},
     },
@@ -90,7 +90,7 @@ impl Gathered {
     }
 
     /// A part's name: `test`, or `own test` and `other train` when there are two data sets.
-    pub fn name(&self, part: Part) -> String {
+    pub fn name(&self, part: SetPart) -> String {
         match (self.two_sets, part.set) {
             (false, _) => part.split.to_string(),
             (true, 0) => format!("own {}", part.split),

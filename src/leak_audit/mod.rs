@@ -22,14 +22,14 @@ mod tables;
 
 use findings::Findings;
 use gather::{Depth, Gathered};
-pub use summary::Summary;
+pub use summary::AuditSummary;
 
 /// What a machine reads.
 const SUMMARY: &str = "audit.json";
 
 /// The data set that is audited.
 #[derive(Clone, Debug)]
-pub enum Source {
+pub enum AuditSource {
     /// A manifest folder.
     Manifest(PathBuf),
     /// A bare folder of pictures: {train,val,test}/Class/NNNN.png
@@ -38,9 +38,9 @@ pub enum Source {
 
 /// What to audit, and how.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct AuditRequest {
     /// The audited data set.
-    pub own: Source,
+    pub own: AuditSource,
     /// A second one, manifest or folder of pictures, to compare with; or a folder of clips, in which the
     /// pictures are sought.
     pub against: Option<PathBuf>,
@@ -52,7 +52,7 @@ pub struct Request {
     pub workers: usize,
 }
 
-impl Request {
+impl AuditRequest {
     /// The folder of clips in which the pictures are sought, where it is one.
     ///
     /// # Errors
@@ -79,9 +79,9 @@ pub enum Saved {
 /// # Errors
 /// When a data set or a folder of clips cannot be read, two were hashed with different settings, or `out`
 /// is not ours or cannot be written.
-pub fn run(request: &Request, out: &Path) -> Result<(Saved, Summary)> {
+pub fn run(request: &AuditRequest, out: &Path) -> Result<(Saved, AuditSummary)> {
     let clips = request.clips()?;
-    let (Source::Manifest(stills) | Source::Folder(stills)) = &request.own;
+    let (AuditSource::Manifest(stills) | AuditSource::Folder(stills)) = &request.own;
     let other = request.against.as_deref().filter(|_| clips.is_none());
     let search = clips.map(|clips| {
         provenance::options(stills, clips, request.workers, out.join(provenance::FOLDER))
@@ -98,12 +98,12 @@ pub fn run(request: &Request, out: &Path) -> Result<(Saved, Summary)> {
     if folder::is_finished(out) {
         let all = gathered(request, other, Depth::Digests)?;
         if let Claim::Done = folder::claim(out, &record(&all))? {
-            return Ok((Saved::Before, Summary::read(&out.join(SUMMARY))?));
+            return Ok((Saved::Before, AuditSummary::read(&out.join(SUMMARY))?));
         }
     }
     let mut all = gathered(request, other, Depth::Pixels { altered: request.rule.altered })?;
     let folder = match folder::claim(out, &record(&all))? {
-        Claim::Done => return Ok((Saved::Before, Summary::read(&out.join(SUMMARY))?)),
+        Claim::Done => return Ok((Saved::Before, AuditSummary::read(&out.join(SUMMARY))?)),
         Claim::Fresh(folder) | Claim::Resume(folder) => folder,
     };
     if let Some(options) = &search {
@@ -120,10 +120,10 @@ pub fn run(request: &Request, out: &Path) -> Result<(Saved, Summary)> {
 }
 
 /// The data set, with the one that it is held against.
-fn gathered(request: &Request, other: Option<&Path>, depth: Depth) -> Result<Gathered> {
+fn gathered(request: &AuditRequest, other: Option<&Path>, depth: Depth) -> Result<Gathered> {
     let own = match &request.own {
-        Source::Manifest(path) => gather::manifest(path, 0, depth)?,
-        Source::Folder(path) => gather::root(path, 0, depth)?,
+        AuditSource::Manifest(path) => gather::manifest(path, 0, depth)?,
+        AuditSource::Folder(path) => gather::root(path, 0, depth)?,
     };
     let other = other.map(|path| gather::any(path, 1, depth)).transpose()?;
     if let Some(other) = &other {
@@ -148,7 +148,7 @@ fn same_settings(own: &Gathered, other: &Gathered) -> anyhow::Result<()> {
 const RULES: u32 = 2;
 
 /// What the findings depend on: pictures and clips by content, the settings, no path.
-fn configuration(request: &Request, all: &Gathered) -> Value {
+fn configuration(request: &AuditRequest, all: &Gathered) -> Value {
     let clips = all.clips.iter().map(|(set, clip)| {
         let place = (set, clip.split.to_string(), clip.emotion.name(), &clip.group_id);
         format!(

@@ -12,10 +12,10 @@ use serde_json::Value;
 
 use crate::{
     corpus::{self, Sought},
-    dataset::locate::{self, Options},
+    dataset::locate::{self, LocateOptions},
     manifest::{self, LocatedRow, LocatedStatus},
     record::Split,
-    similarity::images::Part,
+    similarity::images::SetPart,
 };
 
 /// Where the stills' frames are written down, below the audit's folder.
@@ -27,9 +27,9 @@ const TIME_LIMIT: Duration = Duration::from_secs(120);
 #[derive(Debug)]
 pub(super) struct Provenance {
     /// By still: the clip that it is a frame of, and the clip's part.
-    pub of: Vec<Option<(String, Part)>>,
+    pub of: Vec<Option<(String, SetPart)>>,
     /// Clips by part.
-    pub clips: BTreeMap<Part, usize>,
+    pub clips: BTreeMap<SetPart, usize>,
     /// Clips that could not be searched.
     pub failed: u64,
 }
@@ -54,8 +54,8 @@ pub(super) fn is_of_clips(path: &Path) -> Result<bool> {
 }
 
 /// The search for the pictures of a manifest or a folder in the clips at `corpus`.
-pub(super) fn options(stills: &Path, corpus: &Path, workers: usize, out: PathBuf) -> Options {
-    Options {
+pub(super) fn options(stills: &Path, corpus: &Path, workers: usize, out: PathBuf) -> LocateOptions {
+    LocateOptions {
         stills: stills.to_owned(),
         corpus: corpus.to_owned(),
         out,
@@ -69,14 +69,14 @@ pub(super) fn options(stills: &Path, corpus: &Path, workers: usize, out: PathBuf
 ///
 /// # Errors
 /// As `locate`.
-pub(super) fn search(options: &Options, paths: &[PathBuf]) -> Result<Provenance> {
+pub(super) fn search(options: &LocateOptions, paths: &[PathBuf]) -> Result<Provenance> {
     locate::run(options)?;
     let listing = corpus::scan(&options.corpus)?;
     // What has no split is there to train on.
-    let part = |split: Option<Split>| Part { set: 1, split: split.unwrap_or(Split::Train) };
-    let parts: BTreeMap<&str, Part> =
+    let part = |split: Option<Split>| SetPart { set: 1, split: split.unwrap_or(Split::Train) };
+    let parts: BTreeMap<&str, SetPart> =
         listing.clips.iter().map(|c| (&*c.clip_id, part(c.split))).collect();
-    let mut clips: BTreeMap<Part, usize> = BTreeMap::new();
+    let mut clips: BTreeMap<SetPart, usize> = BTreeMap::new();
     parts.values().for_each(|part| *clips.entry(*part).or_default() += 1);
     let (rows, _) = manifest::read_located(&options.out.join("located.parquet"))?;
     let root = manifest::folder_of(&options.stills);
@@ -85,7 +85,7 @@ pub(super) fn search(options: &Options, paths: &[PathBuf]) -> Result<Provenance>
         let part = *parts.get(&*clip)?;
         Some((root.join(&row.still), (clip, part)))
     };
-    let by_path: BTreeMap<PathBuf, (String, Part)> = rows.iter().filter_map(origin).collect();
+    let by_path: BTreeMap<PathBuf, (String, SetPart)> = rows.iter().filter_map(origin).collect();
     let of = paths.iter().map(|path| by_path.get(path).cloned()).collect();
     Ok(Provenance { of, clips, failed: failed(&options.out)? })
 }

@@ -10,7 +10,7 @@ use crate::{
     record::Split,
     similarity::{
         clips::{Moment, NearDuplicateClip, GRID_SECONDS},
-        leak::Verdict,
+        leak::MemberVerdict,
         near_duplicates::NearDuplicate,
     },
 };
@@ -226,7 +226,7 @@ fn clean<'a>(all: &'a Gathered, findings: &Findings) -> Vec<CleanRow<'a>> {
     rows.into_values().collect()
 }
 
-fn note<'a>(row: &mut CleanRow<'a>, verdict: &Verdict<NearDuplicate>, all: &'a Gathered) {
+fn note<'a>(row: &mut CleanRow<'a>, verdict: &MemberVerdict<NearDuplicate>, all: &'a Gathered) {
     row.same_video |= verdict.same_video;
     if let Some(twin) = verdict.twins.first() {
         row.near_duplicate = true;

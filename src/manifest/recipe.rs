@@ -67,7 +67,7 @@ impl Recipe {
     /// See [`Error`].
     pub fn read(path: &Path) -> Result<Self, Error> {
         let mut table = super::open(path, "recipe")?;
-        let inner = |key: &str, wanted| -> Result<Option<table::Table>, Error> {
+        let inner = |key: &str, wanted| -> Result<Option<table::ParquetTable>, Error> {
             let Some(text) = table.meta.get(key) else { return Ok(None) };
             let bytes = BASE64_STANDARD.decode(text).map_err(|_| Error::NotParquet {
                 path: path.to_owned(),
@@ -102,7 +102,7 @@ fn columns(rows: &[RecipeRow]) -> Vec<polars::prelude::Column> {
     columns.into_iter().map(packed).collect()
 }
 
-fn read_rows(path: &Path, table: &mut table::Table) -> Result<Vec<RecipeRow>, Error> {
+fn read_rows(path: &Path, table: &mut table::ParquetTable) -> Result<Vec<RecipeRow>, Error> {
     table.unpack(&DIGESTS);
     let samples = rows::samples(path, table)?;
     let texts = |name| table.strings(path, name);

@@ -8,8 +8,8 @@ use super::{
     clip_views::{altered_clips, AlteredClips},
     frames::{Frames, CANDIDATE_RADIUS},
     hash::mirrored,
-    images::{ImageEntry, Part, HASH_ALONE},
-    leak::{Leak, Verdict, PARTNERS},
+    images::{ImageEntry, SetPart, HASH_ALONE},
+    leak::{Leak, MemberVerdict, PARTNERS},
 };
 use crate::{
     record::{Emotion, Split},
@@ -43,8 +43,8 @@ pub struct ClipEntry {
 
 impl ClipEntry {
     /// The part it is in.
-    pub fn part(&self) -> Part {
-        Part { set: self.set, split: self.split }
+    pub fn part(&self) -> SetPart {
+        SetPart { set: self.set, split: self.split }
     }
 }
 
@@ -74,7 +74,7 @@ pub struct NearDuplicateClip {
 /// When views lie in a file that cannot be read.
 pub fn film_leak(
     films: &[ClipEntry],
-    (eval, reference): (Part, Part),
+    (eval, reference): (SetPart, SetPart),
     seed: u64,
 ) -> io::Result<Leak<NearDuplicateClip>> {
     let of = |part| (0..films.len()).filter(|&i| films[i].part() == part).collect::<Vec<_>>();
@@ -106,7 +106,7 @@ pub fn film_leak(
         let pairs = twins.len();
         twins.truncate(PARTNERS);
         let same_video = pairs > 0;
-        (pairs, Verdict { member, emotion: own.emotion, twins, same_video })
+        (pairs, MemberVerdict { member, emotion: own.emotion, twins, same_video })
     };
     let (pairs, verdicts): (Vec<usize>, Vec<_>) = eval.par_iter().map(verdict).unzip();
     let mut draws = Draws::new(seed, "audit-chance-clips", "");
@@ -264,7 +264,7 @@ mod tests {
             film("bytes", train, Some("7"), &b),
             film("elsewhere", (1, Split::Val), Some("8"), &c),
         ];
-        let part = |(set, split)| Part { set, split };
+        let part = |(set, split)| SetPart { set, split };
         let found = film_leak(&films, (part(test), part(train)), 1).expect("held");
         let nearest: Vec<_> = found.verdicts.iter().map(|v| v.twins.first().copied()).collect();
         let twin = |film, partner| NearDuplicateClip {

@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, ops::Range};
 
 use super::{
     hash::{distance, UNINFORMATIVE},
-    images::{ImageEntry, Part, HASH_ALONE},
+    images::{ImageEntry, SetPart, HASH_ALONE},
 };
 use crate::seed::Draws;
 
@@ -43,7 +43,7 @@ fn alike(a: &ImageEntry, b: &ImageEntry) -> bool {
 /// door, in no run with it: (joined, tried). If `runs` are videos, none of these pairs is one, so
 /// this is the control of the runs. Stills whose run is all that the part has cannot be tried.
 pub fn runs_by_chance(stills: &[ImageEntry], runs: &[Range<usize>], seed: u64) -> (usize, usize) {
-    let mut parts: BTreeMap<Part, Vec<usize>> = BTreeMap::new();
+    let mut parts: BTreeMap<SetPart, Vec<usize>> = BTreeMap::new();
     for (i, still) in stills.iter().enumerate().filter(|(_, s)| s.video.is_none()) {
         parts.entry(still.part()).or_default().push(i);
     }

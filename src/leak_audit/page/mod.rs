@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{
     findings::Findings,
     gather::Gathered,
-    summary::{percent, Summary},
+    summary::{percent, AuditSummary},
 };
 use crate::table::Cell;
 use crate::{
@@ -64,7 +64,7 @@ fn members(estimate: Option<Estimate>) -> Cell {
     Cell::count(estimate.map_or(0, |e| e.n as u64))
 }
 
-fn method(summary: &Summary) -> Section {
+fn method(summary: &AuditSummary) -> Section {
     let mut section = Section::new("method", "How it was found, and what is missed");
     let mut items = vec![format!(
         "Pictures whose 64-bit hashes differ in at most {} bits, mirrored or not, are compared at \

@@ -4,7 +4,7 @@
 //! beforehand ([`super::mpeg4`]). What no wanted frame is predicted from is finished coarsely or left
 //! out; behind a stretch that is left out the decoder begins anew, at a picture that needs nothing
 //! before it.
-use super::mpeg4::{Kind, Picture};
+use super::mpeg4::{Picture, PictureType};
 
 /// What to do with each packet, by arrival.
 pub(super) struct Route {
@@ -35,11 +35,11 @@ impl Route {
         }
         let mut fresh = vec![false; pictures.len()];
         let mut before = None;
-        for arrival in (0..pictures.len()).filter(|&a| pictures[a].kind != Kind::B) {
+        for arrival in (0..pictures.len()).filter(|&a| pictures[a].kind != PictureType::B) {
             fresh[arrival] = needed[arrival] && before.is_some_and(|b: usize| !needed[b]);
             before = Some(arrival);
         }
-        let b_frames = pictures.iter().any(|picture| picture.kind == Kind::B);
+        let b_frames = pictures.iter().any(|picture| picture.kind == PictureType::B);
         Route { order, needed, fresh, b_frames }
     }
 
@@ -65,7 +65,7 @@ fn display_order(pictures: &[Picture]) -> Vec<usize> {
     let mut order = Vec::with_capacity(pictures.len());
     let mut held = None;
     for (arrival, picture) in pictures.iter().enumerate() {
-        let at_once = picture.kind == Kind::B;
+        let at_once = picture.kind == PictureType::B;
         order.extend(if at_once { Some(arrival) } else { held.replace(arrival) });
     }
     order.extend(held);
@@ -77,7 +77,7 @@ fn display_order(pictures: &[Picture]) -> Vec<usize> {
 fn sources(pictures: &[Picture]) -> Vec<[Option<usize>; 2]> {
     let (mut last, mut before) = (None, None);
     let source = |(arrival, picture): (usize, &Picture)| match picture.kind {
-        Kind::B => [last, before],
+        PictureType::B => [last, before],
         _ => {
             before = last.replace(arrival);
             [before.filter(|_| !picture.entry), None]
@@ -93,10 +93,10 @@ mod tests {
     /// `I` an entry, `i` an I picture that is none.
     fn clip(kinds: &str) -> Vec<Picture> {
         let picture = |letter| match letter {
-            'I' => Picture { kind: Kind::I, entry: true },
-            'i' => Picture { kind: Kind::I, entry: false },
-            'P' => Picture { kind: Kind::P, entry: false },
-            _ => Picture { kind: Kind::B, entry: false },
+            'I' => Picture { kind: PictureType::I, entry: true },
+            'i' => Picture { kind: PictureType::I, entry: false },
+            'P' => Picture { kind: PictureType::P, entry: false },
+            _ => Picture { kind: PictureType::B, entry: false },
         };
         kinds.chars().map(picture).collect()
     }
