@@ -383,6 +383,7 @@ mod tests {
             assert_eq!(text.parse::<Balance>().expect("valid").to_string(), text);
         }
         assert_eq!("equal".parse::<Balance>().expect("valid"), Balance::Ratio(1.0));
+        assert_eq!("ratio=1".parse::<Balance>().expect("valid"), Balance::Ratio(1.0));
         for bad in ["ratio=0.9", "ratio=", "ratio=nan", "even"] {
             assert!(bad.parse::<Balance>().is_err(), "{bad}");
         }

@@ -86,6 +86,15 @@ mod tests {
     }
 
     #[test]
+    fn stills_without_a_background_are_joined_by_hashes_that_say_something() {
+        let still = |hash| ImageEntry { look: None, hash, ..drawn("a", Split::Train, place(1)) };
+        assert!(together(&still(0xF0F0), &still(0xF0F1)));
+        assert!(!together(&still(0xF0F0), &still(!0xF0F0)));
+        assert!(!together(&still(UNINFORMATIVE), &still(UNINFORMATIVE)));
+        assert!(!together(&still(UNINFORMATIVE), &still(1)));
+    }
+
+    #[test]
     fn the_control_tells_few_long_videos_from_many_videos_of_few_places() {
         let still = |i: usize, at: usize| drawn(&i.to_string(), Split::Train, place(at));
         // Four videos of thirty pictures, each of its own place.

@@ -303,6 +303,13 @@ mod tests {
     }
 
     #[test]
+    fn exact_enumeration_ends_where_the_patterns_are_too_many() {
+        // 64^3 patterns are the most, 64^2 * 65 one step more.
+        assert!(exact(&table(&[&[0, 63, 63], &[0, 0, 63], &[0, 0, 0]])).is_some());
+        assert!(exact(&table(&[&[0, 63, 63], &[0, 0, 64], &[0, 0, 0]])).is_none());
+    }
+
+    #[test]
     fn unaided_distance_vision_of_7477_women() {
         // Stuart (1955), section 6: 11.96 on 3 degrees of freedom.
         let t = table(&[

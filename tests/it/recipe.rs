@@ -197,6 +197,32 @@ fn killed_rebuilds_continue_to_the_same_bytes() {
     }
 }
 
+/// Whatever was written when `recipe` was killed, the next one ends the same; what is another's stays.
+#[test]
+fn a_killed_recipe_is_taken_up() {
+    let place = Place::new();
+    let names = ["r.parquet", "r.csv", "r.croissant.json"];
+    let read = |name: &str| fs::read(place.at(name)).ok();
+    let whole = names.map(read);
+    let again = || {
+        let mut recipe = ncaers();
+        recipe.arg("recipe").arg(place.at("built")).arg("--out").arg(place.at("r"));
+        recipe
+    };
+    for written in 0..=names.len() {
+        for name in &names[written..] {
+            fs::remove_file(place.at(name)).expect("removes");
+        }
+        again().assert().success();
+        assert!(names.map(read) == whole, "after {written} files");
+    }
+    fs::remove_file(place.at("r.parquet")).expect("removes");
+    assert!(stderr_of(&mut again(), 1).contains("r.croissant.json is there already"));
+    fs::write(place.at("r.csv"), "mine").expect("writes");
+    assert!(stderr_of(&mut again(), 1).contains("r.csv is there already"));
+    assert_eq!((read("r.parquet"), read("r.csv")), (None, Some(b"mine".to_vec())));
+}
+
 #[test]
 fn hostile_recipes_are_refused_with_one_line() {
     let place = Place::new();

@@ -243,6 +243,10 @@ impl FrameSink for Seeker<'_> {
         true
     }
 
+    fn wants_signature(&self) -> bool {
+        false
+    }
+
     fn see(&mut self, frame: u64, picture: RawFrame<'_>) -> Result<()> {
         if frame == 0 {
             self.frames.clear();

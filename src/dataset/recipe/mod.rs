@@ -66,20 +66,37 @@ pub fn write(from: &Path, out: &Path) -> Result<Written> {
         left_out,
         already_done: false,
     };
-    let there = [&written.parquet, &written.csv, &written.croissant].map(|p| p.exists());
-    let table = slim(&recipe);
-    if there == [true; 3] && Recipe::read(&written.parquet).is_ok_and(|old| old == table) {
-        written.already_done = true;
-        return Ok(written);
+    let (table, text) = (slim(&recipe), text::to_csv(&recipe)?);
+    let has_table =
+        there(&written.parquet, |path| Recipe::read(path).is_ok_and(|old| old == table))?;
+    let has_text = there(&written.csv, |path| fs::read(path).is_ok_and(|old| old == text))?;
+    // It is written last, and says what the other two are.
+    let has_all = there(&written.croissant, |_| has_table && has_text)?;
+    written.already_done = has_all;
+    if !has_table {
+        table.write(&written.parquet)?;
     }
-    if let Some(k) = there.iter().position(|there| *there) {
-        let path = [&written.parquet, &written.csv, &written.croissant][k];
-        bail!("{} is there already and is not replaced; choose another name", path.display());
+    if !has_text {
+        atomic::write(&written.csv, &text)?;
     }
-    table.write(&written.parquet)?;
-    atomic::write(&written.csv, &text::to_csv(&recipe)?)?;
-    atomic::write_json(&written.croissant, &croissant(&recipe, &written)?)?;
+    if !has_all {
+        atomic::write_json(&written.croissant, &croissant(&recipe, &written)?)?;
+    }
     Ok(written)
+}
+
+/// Whether a file is there and, as `is_it` says, this recipe's: one that was killed goes on.
+///
+/// # Errors
+/// When it is another.
+fn there(path: &Path, is_it: impl Fn(&Path) -> bool) -> Result<bool> {
+    let exists = path.symlink_metadata().is_ok();
+    ensure!(
+        !exists || is_it(path),
+        "{} is there already and is not replaced; choose another name",
+        path.display()
+    );
+    Ok(exists)
 }
 
 /// `out` without an ending of ours.

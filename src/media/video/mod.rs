@@ -97,6 +97,11 @@ pub trait FrameSink {
         false
     }
 
+    /// Whether the clip's signature and views are to be made of its frames.
+    fn wants_signature(&self) -> bool {
+        true
+    }
+
     /// Takes every frame in order, before [`Self::keep`]. When frames come again from 0, all that came
     /// before was in vain.
     ///
@@ -172,7 +177,7 @@ pub struct Facts {
 
 /// Decodes `path`, giving every wanted frame to `plan`.
 ///
-/// With `fast` there is no signature, and where the headers of an MPEG-4 clip prove that every packet
+/// There is no signature where `plan` wants none, nor with `fast`; and then, where the headers of an MPEG-4 clip prove that every packet
 /// is one frame and tell which packets the wanted frames need, no others are decoded: packets are
 /// counted instead of frames, and damage is noticed only in what is decoded. Every other clip is
 /// decoded to its end, since nothing else is certain to give the same frames.
@@ -194,8 +199,8 @@ pub fn decode(path: &Path, fast: bool, plan: &mut dyn FrameSink) -> Result<Facts
         .into_iter()
         .filter(|thrifty| !(all && *thrifty))
         .find_map(|thrifty| {
-            let gather =
-                FactsCollector::new(codec, header.orientation, (!fast).then_some(rate.fps));
+            let grid = (!fast && plan.wants_signature()).then_some(rate.fps);
+            let gather = FactsCollector::new(codec, header.orientation, grid);
             run(&mut packets, gather, rate.fps, Effort { fast, thrifty }, plan).transpose()
         })
         .expect("without thrift nothing is misjudged")?;
