@@ -4,6 +4,10 @@
 //! beforehand ([`super::mpeg4`]). What no wanted frame is predicted from is finished coarsely or left
 //! out; behind a stretch that is left out the decoder begins anew, at a picture that needs nothing
 //! before it.
+//!
+//! What it is good for: 24 MPEG-4 clips take 24 CPU ms each under `--fast` and 37 without the route. FFmpeg's
+//! own `skip_frame` flags leave out nearly as much (25 ms), but not even B pictures may be left out before
+//! the headers say which frame is the n-th then (docs/measurements/engine.md).
 use super::mpeg4::{Picture, PictureType};
 
 /// What to do with each packet, by arrival.
