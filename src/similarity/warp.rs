@@ -50,7 +50,7 @@ pub fn warp(a: &[u64], b: &[u64]) -> Option<Warp> {
     if a.len() * b.len() > MOST_PAIRS {
         return None;
     }
-    let flipped: Vec<u64> = b.iter().map(|h| turned(*h)).collect();
+    let flipped: Vec<u64> = b.iter().map(|h| mirrored(*h)).collect();
     // Each with the interval of either clip in which a moment of the other lies.
     let ways = [(b, false), (&flipped[..], true)]
         .map(|(b, mirrored)| (Pairs::of(a, b), Pairs::of(b, a), mirrored));
@@ -78,15 +78,6 @@ fn best_of(
     });
     let best = laid.min_by(|x, y| x.contrast.total_cmp(&y.contrast))?;
     (best.mean_distance <= MOST_MEAN && best.contrast <= MOST_CONTRAST).then_some(best)
-}
-
-/// The hash of the mirrored picture, if the picture has one.
-fn turned(hash: u64) -> u64 {
-    if hash == UNINFORMATIVE {
-        hash
-    } else {
-        mirrored(hash)
-    }
 }
 
 /// Pairs of an interval of one clip and a moment of the other.
