@@ -22,7 +22,9 @@ use crate::similarity::hash::distance;
 const NEAR_CELLS: f64 = 0.8;
 /// The same for a window, which is not quite the part that the still shows.
 const NEAR_WINDOW: f64 = 0.6;
-/// Bits by which the picture has to change for windows to be hashed anew.
+/// Bits by which the picture has to change for windows to be hashed anew. The last frame before such a
+/// change of a sudden, or before the end, is looked into as well: what drifts slowly is then near to one
+/// of the two ends.
 const CHANGE: u32 = 6;
 /// Windows that are tried of a still.
 const TRIED: usize = 4;
@@ -90,12 +92,14 @@ fn seeds<P: Grey, C: AsRef<[u8]>>(
     stills: &StillIndex<C>,
 ) -> BTreeMap<Sought, Seed> {
     let mut seeds: BTreeMap<Sought, Seed> = BTreeMap::new();
-    let mut last = None;
+    let mut last: Option<u64> = None;
     for (at, frame) in frames.iter().enumerate() {
         stills.near(frame.hash, |still, mirrored| {
             seeds.entry((still, mirrored)).or_default().whole = true;
         });
-        if last.is_none_or(|hash| distance(hash, frame.hash) > CHANGE) {
+        let next = frames.get(at + 1).map(|next| distance(frame.hash, next.hash));
+        let least = if next.is_none_or(|bits| bits > CHANGE) { 0 } else { CHANGE };
+        if last.is_none_or(|hash| distance(hash, frame.hash) > least) {
             last = Some(frame.hash);
             look_into(at, frame, stills, &mut seeds);
         }
