@@ -14,7 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["sampling", "split", "similarity", "model", "stats"],
     &["metric"],
     &["media", "face", "manifest", "weights"],
-    &["corpus", "pack", "runs", "leak_verdicts"],
+    &["corpus", "pack", "runs", "leak_verdicts", "machine"],
     &["dataset", "train", "report"],
     &["leak_audit"],
     &["evaluation"],
