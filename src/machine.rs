@@ -174,7 +174,7 @@ fn weights() -> MachineCheck {
         }
         _ => MachineCheck::absent(
             "mmod weights",
-            "not fetched: `--detector mmod` is not to be had (the default, seeta, is inside)",
+            "not fetched: `--detector mmod` is unavailable (the default, seeta, is built in)",
             "ncaers fetch-mmod",
         ),
     }
@@ -186,7 +186,7 @@ fn slurm() -> MachineCheck {
         Some(path) => MachineCheck::ok("Slurm", path.display().to_string()),
         None => MachineCheck::absent(
             "Slurm",
-            "no sbatch on PATH: --executor slurm is not to be had",
+            "no sbatch on PATH: --executor slurm is unavailable",
             "run on a login node of the cluster; other schedulers: `build --shard auto`",
         ),
     }

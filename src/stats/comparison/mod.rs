@@ -265,7 +265,7 @@ mod tests {
     /// Answers of a two-class task, each row a group of its own.
     fn answers(rows: usize, is_right: impl Fn(usize) -> bool) -> Answers {
         let row = |i: usize| {
-            let target = (i % 3 == 0) as u16;
+            let target = u16::from(i.is_multiple_of(3));
             Answer {
                 sample_id: format!("s{i:03}"),
                 clip_id: None,
