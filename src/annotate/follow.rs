@@ -87,14 +87,17 @@ fn samples(picture: &RgbImage, face: FaceBox) -> Vec<f32> {
         let at = f64::from(from) + (i as f64 + 0.5) / SIDE as f64 * f64::from(to - from);
         (at as i32).clamp(0, size as i32 - 1) as u32
     };
+    let columns: [usize; SIDE] =
+        std::array::from_fn(|i| 3 * place(face.x1, face.x2, i, picture.width()) as usize);
+    let stride = 3 * picture.width() as usize;
     let mut grey = Vec::with_capacity(SIDE * SIDE);
     for row in 0..SIDE {
-        let y = place(face.y1, face.y2, row, picture.height());
-        for column in 0..SIDE {
-            let [r, g, b] =
-                picture.get_pixel(place(face.x1, face.x2, column, picture.width()), y).0;
-            grey.push((f32::from(r) + 2.0 * f32::from(g) + f32::from(b)) / 4.0);
-        }
+        let y = place(face.y1, face.y2, row, picture.height()) as usize;
+        let line = &picture.as_raw()[y * stride..][..stride];
+        grey.extend(columns.iter().map(|&x| {
+            let [r, g, b] = [line[x], line[x + 1], line[x + 2]];
+            (f32::from(r) + 2.0 * f32::from(g) + f32::from(b)) / 4.0
+        }));
     }
     let mean = grey.iter().sum::<f32>() / grey.len() as f32;
     grey.iter_mut().for_each(|v| *v -= mean);

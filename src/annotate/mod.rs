@@ -16,7 +16,7 @@ use crate::{
     face::Detector,
     media::{
         image::{mask, resize_chw, whole, widen},
-        redraw::Redrawn,
+        redraw::Redrawing,
         video::{self, DecodedFrame, FrameSink},
     },
     progress::Progress,
@@ -279,7 +279,7 @@ struct Work<'a, 's> {
     original: &'a Path,
     copy: Option<PathBuf>,
     sink: &'a mut Sink<'s>,
-    redrawn: Option<Redrawn>,
+    redrawn: Option<Redrawing>,
     followed: Followed,
     progress: Option<Progress>,
     fps: f64,
@@ -297,24 +297,24 @@ impl Work<'_, '_> {
         Ok((faces, "detected"))
     }
 
-    fn write(&mut self, picture: &RgbImage, times: u64) -> Result<()> {
+    fn write(&mut self, picture: RgbImage, times: u64) -> Result<()> {
         let Some(copy) = &self.copy else { return Ok(()) };
         let redrawn = match &mut self.redrawn {
             Some(redrawn) => redrawn,
             None => {
-                let begun = Redrawn::begin(copy, self.original, picture.dimensions(), self.fps)?;
+                let begun = Redrawing::begin(copy, self.original, picture.dimensions(), self.fps)?;
                 self.redrawn.insert(begun)
             }
         };
-        (0..times).try_for_each(|_| redrawn.push(picture))
+        redrawn.push(picture, times)
     }
 
     fn finish(mut self) -> Result<Reel> {
         if let Some(progress) = self.progress.take() {
             progress.finish();
         }
-        if let (Some(redrawn), Some(copy)) = (self.redrawn.take(), &self.copy) {
-            (_, self.reel.sound) = redrawn.finish(copy)?;
+        if let Some(redrawn) = self.redrawn.take() {
+            (_, self.reel.sound) = redrawn.finish()?;
         }
         Ok(self.reel)
     }
@@ -336,7 +336,7 @@ impl FrameSink for Work<'_, '_> {
         let (annotator, sink) = (&*self.annotator, &mut *self.sink);
         self.reel.faces += annotator.judge(self.file, at, &mut picture, &faces, found, sink)?;
         // A frame that could not be decoded is shown as the one after it, so that sound fits.
-        self.write(&picture, missing + 1)?;
+        self.write(picture, missing + 1)?;
         self.reel.frames = frame + 1;
         self.progress.iter().for_each(|progress| progress.advance(1));
         Ok(())

@@ -2,9 +2,14 @@
 //!
 //! Pictures come at a constant rate, the n-th at n / fps; where the original's rate varies, the
 //! sound drifts against them by as much.
-use std::{fs::File, path::Path};
+use std::{
+    fs::File,
+    path::Path,
+    sync::mpsc::{sync_channel, SyncSender},
+    thread::{self, JoinHandle},
+};
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{anyhow, ensure, Context, Result};
 use ffmpeg_next::{
     self as ffmpeg, codec, encoder,
     format::{self, context::Input},
@@ -34,8 +39,96 @@ pub fn extension(original: &Path) -> &'static str {
     }
 }
 
+/// Pictures that wait to be encoded, at most: enough for one that takes long, few in memory.
+const WAITING: usize = 4;
+
+/// What the thread of a [`Redrawing`] is told.
+enum Step {
+    /// A picture, to be shown so many times.
+    Show(RgbImage, u64),
+    Finish,
+}
+
+/// A [`Redrawn`] on a thread of its own, since encoding costs as much as all that is done to a picture
+/// before. The file is whole or absent here, too: what is dropped before [`Redrawing::finish`] leaves nothing.
+pub struct Redrawing {
+    to: Option<SyncSender<Step>>,
+    thread: Option<JoinHandle<Result<(u64, bool)>>>,
+}
+
+impl Redrawing {
+    /// As [`Redrawn::begin`].
+    ///
+    /// # Errors
+    /// As there, or when no thread can be started.
+    pub fn begin(path: &Path, original: &Path, size: (u32, u32), fps: f64) -> Result<Self> {
+        let (to, steps) = sync_channel(WAITING);
+        let (begun, begins) = sync_channel(1);
+        let (path, original) = (path.to_owned(), original.to_owned());
+        let work = move || {
+            let mut redrawn = Redrawn::begin(&path, &original, size, fps)?;
+            let _ = begun.send(());
+            for step in steps {
+                match step {
+                    Step::Show(picture, times) => {
+                        (0..times).try_for_each(|_| redrawn.push(&picture))?;
+                    }
+                    Step::Finish => return redrawn.finish(&path),
+                }
+            }
+            Err(anyhow!("given up"))
+        };
+        let thread = thread::Builder::new().name("encode".into()).spawn(work)?;
+        let mut redrawing = Redrawing { to: Some(to), thread: Some(thread) };
+        match begins.recv() {
+            Ok(()) => Ok(redrawing),
+            // What it ended with.
+            Err(_) => redrawing.ended().and_then(|_| Err(anyhow!("the encoder broke off"))),
+        }
+    }
+
+    /// Adds the next picture, `times` times; waits where encoding lags behind.
+    ///
+    /// # Errors
+    /// When an earlier picture could not be encoded or written.
+    pub fn push(&mut self, picture: RgbImage, times: u64) -> Result<()> {
+        self.tell(Step::Show(picture, times))
+    }
+
+    /// As [`Redrawn::finish`].
+    ///
+    /// # Errors
+    /// As there, and when an earlier picture could not be encoded or written.
+    pub fn finish(mut self) -> Result<(u64, bool)> {
+        self.tell(Step::Finish)?;
+        self.ended()
+    }
+
+    fn tell(&mut self, step: Step) -> Result<()> {
+        if self.to.as_ref().is_some_and(|to| to.send(step).is_ok()) {
+            return Ok(());
+        }
+        // Only a thread that ended takes no more.
+        self.ended().and_then(|_| Err(anyhow!("the video is finished")))
+    }
+
+    /// Lets the thread end, and what came of it.
+    fn ended(&mut self) -> Result<(u64, bool)> {
+        self.to = None;
+        let ended = self.thread.take().map(JoinHandle::join);
+        ended.and_then(Result::ok).unwrap_or_else(|| Err(anyhow!("the encoder broke off")))
+    }
+}
+
+impl Drop for Redrawing {
+    fn drop(&mut self) {
+        // The part of a video that is given up is gone before anybody looks.
+        let _ = self.ended();
+    }
+}
+
 /// A video under construction, beside its place until [`Redrawn::finish`].
-pub struct Redrawn {
+struct Redrawn {
     file: NamedTempFile,
     output: format::context::Output,
     pictures: Pictures,
@@ -48,7 +141,7 @@ impl Redrawn {
     ///
     /// # Errors
     /// When FFmpeg lacks both encoders or the folder cannot be written.
-    pub fn begin(path: &Path, original: &Path, size: (u32, u32), fps: f64) -> Result<Self> {
+    fn begin(path: &Path, original: &Path, size: (u32, u32), fps: f64) -> Result<Self> {
         ffmpeg::init()?;
         ffmpeg::log::set_level(ffmpeg::log::Level::Error);
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -75,7 +168,7 @@ impl Redrawn {
     ///
     /// # Errors
     /// When encoding or writing fails.
-    pub fn push(&mut self, picture: &RgbImage) -> Result<()> {
+    fn push(&mut self, picture: &RgbImage) -> Result<()> {
         let (width, height) = self.pictures.size();
         let fitted;
         let picture = if picture.dimensions() == (width, height) {
@@ -97,7 +190,7 @@ impl Redrawn {
     ///
     /// # Errors
     /// When there was no picture, or writing fails.
-    pub fn finish(mut self, path: &Path) -> Result<(u64, bool)> {
+    fn finish(mut self, path: &Path) -> Result<(u64, bool)> {
         ensure!(self.pictures.count() > 0, "a video needs at least one picture");
         self.pictures.finish(&mut self.output)?;
         let end = self.pictures.seconds();
@@ -223,6 +316,35 @@ mod tests {
     use super::*;
     use crate::media::encode::write_clip;
 
+    fn plain(w: u32, h: u32) -> RgbImage {
+        RgbImage::from_pixel(w, h, image::Rgb([200, 40, 40]))
+    }
+
+    #[test]
+    fn on_a_thread_of_its_own_it_is_the_same_video() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let original = dir.path().join("a.avi");
+        write_clip(&original, &ClipFormat::default(), (0..9).map(|_| plain(400, 300)))
+            .expect("clip");
+        let [here, there, given_up] =
+            ["a", "b", "c"].map(|n| dir.path().join(n).with_extension("mp4"));
+        let shade = |n: u8| RgbImage::from_pixel(64, 48, image::Rgb([20 * n, 90, 9]));
+        let mut redrawn = Redrawn::begin(&here, &original, (64, 48), 25.0).expect("begin");
+        (0..12).for_each(|n| redrawn.push(&shade(n)).expect("push"));
+        redrawn.push(&shade(11)).expect("push");
+        assert_eq!(redrawn.finish(&here).expect("finish"), (13, false));
+        let mut redrawing = Redrawing::begin(&there, &original, (64, 48), 25.0).expect("begin");
+        (0..12).for_each(|n| redrawing.push(shade(n), 1 + u64::from(n == 11)).expect("push"));
+        assert_eq!(redrawing.finish().expect("finish"), (13, false));
+        assert_eq!(std::fs::read(&here).expect("reads"), std::fs::read(&there).expect("reads"));
+        let mut redrawing = Redrawing::begin(&given_up, &original, (64, 48), 25.0).expect("begin");
+        redrawing.push(shade(1), 1).expect("push");
+        drop(redrawing);
+        assert_eq!(std::fs::read_dir(dir.path()).expect("folder").count(), 3, "nothing is left");
+        let nowhere = dir.path().join("none/d.mp4");
+        assert!(Redrawing::begin(&nowhere, &original, (64, 48), 25.0).is_err());
+    }
+
     #[test]
     fn rates_are_fractions() {
         assert_eq!(fraction(25.0), (25_000, 1000));
@@ -236,13 +358,12 @@ mod tests {
         let dir = tempfile::tempdir().expect("temp dir");
         let original = dir.path().join("a.avi");
         let format = ClipFormat { tone_hz: Some(440.0), ..ClipFormat::default() };
-        let picture = |w, h| RgbImage::from_pixel(w, h, image::Rgb([200, 40, 40]));
-        write_clip(&original, &format, (0..50).map(|_| picture(400, 300))).expect("clip");
+        write_clip(&original, &format, (0..50).map(|_| plain(400, 300))).expect("clip");
         assert_eq!(extension(&original), "mp4");
         let path = dir.path().join("out.mp4");
         // An odd size, as a crop may have.
         let mut redrawn = Redrawn::begin(&path, &original, (399, 299), 25.0).expect("begin");
-        (0..50).for_each(|_| redrawn.push(&picture(399, 299)).expect("push"));
+        (0..50).for_each(|_| redrawn.push(&plain(399, 299)).expect("push"));
         assert_eq!(redrawn.finish(&path).expect("finish"), (50, true));
         let mut input = format::input(&path).expect("opens");
         let kinds: Vec<_> = input.streams().map(|s| s.parameters().medium()).collect();
