@@ -49,7 +49,7 @@ pub(super) fn pass(
 ) -> Result<Reached, Failure> {
     let grid = gather.as_deref().map(|gather| gather.grid(packets.frames)).unwrap_or_default();
     let wanted = targets.iter().chain(&grid).copied();
-    let route = if effort.thrifty { packets.route(wanted) } else { None };
+    let route = if effort.thrifty { packets.route(wanted, effort.fast) } else { None };
     let leaves_out = effort.fast && route.is_some();
     let ends_early = effort.fast && (leaves_out || gather.is_none());
     if let (Some(gather), Some(true)) = (gather.as_deref_mut(), route.as_ref().map(|r| r.b_frames))
@@ -265,7 +265,12 @@ impl Decoding<'_> {
         let index = self.thrift.index(self.frames);
         let wanted = self.next_wanted(gather.as_deref()).is_some_and(|next| next <= index);
         self.thrift.check(self.frames, picture.pts(), wanted);
-        self.thrift.misjudged |= self.route.is_some() && damage::flagged(picture) != Damage::None;
+        if let Some(route) = &self.route {
+            // SAFETY: reading a field of our open context.
+            let held_back = unsafe { (*self.decoder.as_ptr()).has_b_frames };
+            self.thrift.misjudged |= damage::flagged(picture) != Damage::None
+                || route.held_back > held_back.max(0) as usize;
+        }
         self.frames += 1;
         if self.thrift.misjudged {
             return Ok(());

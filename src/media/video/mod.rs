@@ -13,6 +13,7 @@ use crate::{
     sampling,
 };
 
+mod bits;
 mod complaints;
 mod container;
 mod convert;
@@ -21,6 +22,7 @@ mod decoded_frame;
 mod decoding;
 mod ending;
 mod facts_collector;
+mod h264;
 mod hidden;
 mod mpeg4;
 mod planes;
@@ -172,8 +174,8 @@ pub struct Facts {
 
 /// Decodes `path`, giving every wanted frame to `plan`.
 ///
-/// With `fast` there is no signature, and where the headers of an MPEG-4 clip prove that every packet
-/// is one frame and tell which packets the wanted frames need, no others are decoded: packets are
+/// With `fast` there is no signature, and where the headers of a clip of MPEG-4 or H.264 prove that every
+/// packet is one frame and tell which packets the wanted frames need, no others are decoded: packets are
 /// counted instead of frames, and damage is noticed only in what is decoded. Every other clip is
 /// decoded to its end, since nothing else is certain to give the same frames.
 ///
