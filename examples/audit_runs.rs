@@ -18,7 +18,7 @@ use ncaers::{
         media::image::{decode_rgb, encode_jpeg},
         similarity::{
             features::ThumbnailFeatures,
-            images::{ImageEntry, Part, Rule},
+            images::{ImageEntry, Rule, SetPart},
             near_duplicates::{altered, leak, videos},
             runs::{neighbours, runs, runs_by_chance},
             view::{View, KEYPOINTS},
@@ -70,7 +70,7 @@ fn report(known: &[&Known]) {
     let joined = found.into_iter().flat_map(|run| run.clone().map(move |i| (run.start, i)));
     let mut sets = videos(&stills, rule, joined);
     let altered = altered(&stills, rule, &mut sets);
-    let part = |split| Part { set: 0, split };
+    let part = |split| SetPart { set: 0, split };
     let parts = (part(Split::Test), part(Split::Train));
     verdicts(known, &leak(&stills, parts, (rule, &altered), &mut sets, 1).verdicts);
 }
@@ -182,7 +182,10 @@ fn quantiles(scores: &BTreeMap<&str, Vec<(f64, f64)>>) {
 }
 
 /// How many test pictures whose clip is in train are told, and how many others.
-fn verdicts<T>(known: &[&Known], verdicts: &[ncaers::internals::similarity::leak::Verdict<T>]) {
+fn verdicts<T>(
+    known: &[&Known],
+    verdicts: &[ncaers::internals::similarity::leak::MemberVerdict<T>],
+) {
     let in_train: std::collections::BTreeSet<usize> =
         known.iter().filter(|k| k.still.split == Split::Train).map(|k| k.clip).collect();
     println!("\n| test pictures | of | near-duplicate | same video |\n| --- | --: | --: | --: |");
@@ -192,7 +195,7 @@ fn verdicts<T>(known: &[&Known], verdicts: &[ncaers::internals::similarity::leak
         ("clip is not in train, still camera", false, false),
         ("clip is not in train, swinging camera", false, true),
     ] {
-        let own = |v: &&ncaers::internals::similarity::leak::Verdict<T>| {
+        let own = |v: &&ncaers::internals::similarity::leak::MemberVerdict<T>| {
             let k = &known[v.member];
             in_train.contains(&k.clip) == leaked && k.swung == swung
         };

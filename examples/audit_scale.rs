@@ -19,7 +19,7 @@ use ncaers::{
             features::ThumbnailFeatures,
             groups,
             hash::{hash, Thumbnail},
-            images::{self, ImageEntry, Part, Rule},
+            images::{self, ImageEntry, Rule, SetPart},
             near_duplicates::{altered, leak, videos},
             pairs::links,
             plane::Plane,
@@ -142,7 +142,7 @@ fn of_pictures(size: usize) {
     let (mut sets, copies_s) =
         timed(|| videos(&stills, rule, runs(&stills).into_iter().flat_map(run)));
     let (altered, altered_s) = timed(|| altered(&stills, rule, &mut sets));
-    let part = |split| Part { set: 0, split };
+    let part = |split| SetPart { set: 0, split };
     let parts = (part(Split::Test), part(Split::Train));
     let (found, leaks_s) = timed(|| leak(&stills, parts, (rule, &altered), &mut sets, 1));
     let all = altered_s + copies_s + leaks_s;

@@ -19,7 +19,7 @@ use image::{imageops, RgbImage};
 use ncaers::{
     internals::{
         face::{
-            seeta::{Seeta, Settings},
+            seeta::{Seeta, SeetaSettings},
             Detector,
         },
         media::image::load_rgb,
@@ -52,9 +52,9 @@ fn main() -> Result<()> {
 }
 
 /// The settings that are compared: as it comes, the default, and ways between and beyond.
-fn candidates() -> Vec<Settings> {
-    let of = |min_face, step, pyramid| Settings { min_face, step, pyramid, threshold: 2.0 };
-    let mut all = vec![of(40, 4, 0.8), Settings::default()];
+fn candidates() -> Vec<SeetaSettings> {
+    let of = |min_face, step, pyramid| SeetaSettings { min_face, step, pyramid, threshold: 2.0 };
+    let mut all = vec![of(40, 4, 0.8), SeetaSettings::default()];
     for min_face in [40, 44, 48, 52, 56, 60, 64] {
         for (step, pyramid) in [(4, 0.8), (4, 0.7), (5, 0.8), (6, 0.8), (6, 0.7), (8, 0.8)] {
             all.push(of(min_face, step, pyramid));
@@ -92,7 +92,7 @@ fn recall(photos: &Path, truth: &Path) -> Result<()> {
         let total = counts.iter().fold((0, 0), |sum, c| (sum.0 + c.0, sum.1 + c.1));
         let bands: Vec<_> =
             counts.iter().map(|c| format!("{:.1} ({}/{})", share(*c), c.1, c.0)).collect();
-        let Settings { min_face, step, pyramid, .. } = settings;
+        let SeetaSettings { min_face, step, pyramid, .. } = settings;
         println!(
             "| {min_face} | {step} | {pyramid} | {ms:.1} | {:.2} ({}/{}) | {} | {wrong} |",
             share(total),
@@ -190,7 +190,7 @@ fn cut(photo: &RgbImage, faces: &[FaceBox], left: u32, top: u32) -> Vec<Frame> {
 /// Prints what plain settings find in whole photographs at several sizes.
 fn pool(photos: &Path) -> Result<()> {
     let mut detector =
-        Seeta::new(Settings { min_face: 40, step: 3, pyramid: 0.85, threshold: 1.0 })?;
+        Seeta::new(SeetaSettings { min_face: 40, step: 3, pyramid: 0.85, threshold: 1.0 })?;
     println!("picture,x1,y1,x2,y2,score");
     let mut names: Vec<_> =
         std::fs::read_dir(photos)?.map(|e| Ok(e?.file_name())).collect::<Result<_>>()?;

@@ -97,6 +97,7 @@ fn audited(folder: &Path) -> Result<AuditSummary> {
         against: None,
         rule: AuditRule { altered: false, ..AuditRule::default() },
         seed: 1,
+        workers: 2,
     };
     Ok(audit(&request, &folder.join("audit"))?.1)
 }

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use common::cpu_seconds;
 use ncaers::{
     internals::{
-        corpus::{Listing, Source},
+        corpus::{ClipSource, Listing},
         dataset::{self, ClipResult, Config, Configuration, DecodedFacts, Parts, SavedFrame},
         face, sampling,
         seed::Draws,
@@ -35,7 +35,7 @@ fn main() -> anyhow::Result<()> {
     let has_split = arguments.next().is_none_or(|kind| kind == "native");
     let folder = tempfile::tempdir_in(".")?;
     let mut aside = arguments.next().map(|_| Store::within(folder.path()));
-    let config = Config::new(1, &face::Request::named("none"))?;
+    let config = Config::new(1, &face::DetectorRequest::named("none"))?;
     let (bare, begun) = (peak_megabytes(), cpu_seconds());
     let mut segmenting = 0.0;
     let (listing, results) = corpus(&config, (rows, has_split), &mut aside, &mut segmenting);
@@ -104,7 +104,7 @@ fn corpus(
     (Listing { corpus: "made up".into(), has_split, clips, ..Listing::default() }, results)
 }
 
-fn source(number: usize, has_split: bool, draws: &mut Draws) -> Source {
+fn source(number: usize, has_split: bool, draws: &mut Draws) -> ClipSource {
     let split = match draws.below(10) {
         0..=6 => Split::Train,
         7 => Split::Val,
@@ -115,7 +115,7 @@ fn source(number: usize, has_split: bool, draws: &mut Draws) -> Source {
     let emotion = Emotion::ALL[draws.below(7).min(draws.below(9)) as usize];
     let folder = split.map_or("all", Split::name);
     let shown = format!("{folder}/{emotion}/{number:07}.avi");
-    Source {
+    ClipSource {
         clip_id: format!("{folder}/{emotion}/{number:07}"),
         split,
         emotion,

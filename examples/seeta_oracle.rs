@@ -14,7 +14,7 @@ use ncaers::{
     internals::{
         face::{
             best_first,
-            seeta::{Seeta, Settings},
+            seeta::{Seeta, SeetaSettings},
             Luma, LumaDetector,
         },
         media::image::load_rgb,
@@ -45,7 +45,7 @@ impl Both {
     fn new() -> Result<Self> {
         let model = concat!(env!("RUSTFACE_FOLDER"), "/model/seeta_fd_frontal_v1.0.bin");
         let mut reference = rustface::create_detector(model)?;
-        let settings = Settings { threshold: THRESHOLD, ..Settings::default() };
+        let settings = SeetaSettings { threshold: THRESHOLD, ..SeetaSettings::default() };
         reference.set_slide_window_step(settings.step, settings.step);
         reference.set_pyramid_scale_factor(settings.pyramid);
         reference.set_score_thresh(settings.threshold);

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 /// Whether a character acts instead of being seen: control characters, and those that turn the
 /// reading direction (Unicode's bidirectional formatting characters).
-fn acts(c: char) -> bool {
+pub fn acts(c: char) -> bool {
     let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     (c.is_control() && c != '\n' && c != '\t') || turns
 }

@@ -43,7 +43,7 @@ pub enum Claim {
 
 /// What an output folder already holds, looked up without touching it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum FolderState {
     /// Nothing.
     Empty,
     /// An interrupted run of the same configuration.
@@ -60,16 +60,16 @@ pub enum State {
 /// another configuration (the differing keys are shown), is in use, or cannot be written. Nothing
 /// is changed then.
 pub fn claim(out: &Path, configuration: &Value) -> Result<Claim> {
-    if state(out, configuration)? == State::Finished {
+    if state(out, configuration)? == FolderState::Finished {
         return Ok(Claim::Done);
     }
     fs::create_dir_all(out).with_context(|| format!("cannot make folder {}", out.display()))?;
     let lock = Lock::acquire(out)?;
     // Another process may have finished between the look and the lock.
     match state(out, configuration)? {
-        State::Finished => Ok(Claim::Done),
-        State::Empty => OutputFolder::begin(out, lock, configuration).map(Claim::Fresh),
-        State::Interrupted => OutputFolder::resume(out, Some(lock)).map(Claim::Resume),
+        FolderState::Finished => Ok(Claim::Done),
+        FolderState::Empty => OutputFolder::begin(out, lock, configuration).map(Claim::Fresh),
+        FolderState::Interrupted => OutputFolder::resume(out, Some(lock)).map(Claim::Resume),
     }
 }
 
@@ -101,10 +101,10 @@ pub fn check_standing(out: &Path, purpose: &str) -> Result<()> {
 /// As [`claim`], but for the folder being in use.
 pub fn claim_shared(out: &Path, purpose: &str) -> Result<OutputFolder> {
     let configuration = serde_json::json!({ "folder": purpose });
-    if state(out, &configuration)? == State::Empty {
+    if state(out, &configuration)? == FolderState::Empty {
         fs::create_dir_all(out).with_context(|| format!("cannot make folder {}", out.display()))?;
         let lock = Lock::wait(out)?;
-        if state(out, &configuration)? == State::Empty {
+        if state(out, &configuration)? == FolderState::Empty {
             drop(OutputFolder::begin(out, lock, &configuration)?);
         }
     }
@@ -121,7 +121,7 @@ pub fn is_finished(out: &Path) -> bool {
 ///
 /// # Errors
 /// When [`claim`] would refuse the folder.
-pub fn state(out: &Path, configuration: &Value) -> Result<State> {
+pub fn state(out: &Path, configuration: &Value) -> Result<FolderState> {
     if let Some(foreign) = first_foreign(out)? {
         bail!(
             "{} already holds other files ({}); choose another folder",
@@ -129,7 +129,7 @@ pub fn state(out: &Path, configuration: &Value) -> Result<State> {
             foreign.display()
         );
     }
-    let Some(found) = self::configuration(out)? else { return Ok(State::Empty) };
+    let Some(found) = self::configuration(out)? else { return Ok(FolderState::Empty) };
     let differing = differing_keys(&found, configuration);
     ensure!(
         differing.is_empty(),
@@ -143,7 +143,7 @@ pub fn state(out: &Path, configuration: &Value) -> Result<State> {
         "{} was begun by an earlier version; choose another folder",
         out.display()
     );
-    Ok(if finished { State::Finished } else { State::Interrupted })
+    Ok(if finished { FolderState::Finished } else { FolderState::Interrupted })
 }
 
 /// The configuration that `folder` was begun with; `None` when it is nothing of ours.
@@ -406,8 +406,13 @@ impl OutputFolder {
         }
         // Deepest first; a folder that holds anything stays.
         for folder in emptied.iter().rev().filter(|f| !f.as_os_str().is_empty()) {
-            if self.files().has_folder(folder) && fs::remove_dir(self.path.join(folder)).is_ok() {
-                self.files().remove_folder(folder);
+            if !self.files().has_folder(folder) {
+                continue;
+            }
+            match fs::remove_dir(self.path.join(folder)) {
+                // Whoever was killed before writing the list has removed it already.
+                Err(error) if error.kind() != ErrorKind::NotFound => {}
+                _ => self.files().remove_folder(folder),
             }
         }
         let list = self.files().text();

@@ -9,7 +9,7 @@ pub mod atomic {
 }
 
 pub mod corpus {
-    pub use crate::corpus::{Listing, Source};
+    pub use crate::corpus::{ClipSource, Listing};
 }
 
 pub mod dataset {
@@ -23,7 +23,7 @@ pub mod digest {
 }
 
 pub mod face {
-    pub use crate::face::{best_first, mmod, seeta, Detector, Luma, LumaDetector, Request};
+    pub use crate::face::{best_first, mmod, seeta, Detector, DetectorRequest, Luma, LumaDetector};
 }
 
 pub mod folder {
@@ -37,7 +37,7 @@ pub mod media {
 pub mod metric {
     pub use crate::metric::{
         class_ratios, macro_f1, per_class, reliability, temperature, Absent, Bin, Confusion,
-        Evaluation, Row, Tally, METRICS,
+        Evaluation, Tally, TallyRow, METRICS,
     };
 }
 
@@ -83,7 +83,7 @@ pub mod stats {
 
 #[cfg(feature = "torch")]
 pub mod annotate {
-    pub use crate::annotate::{pixels, Settings};
+    pub use crate::annotate::{pixels, AnnotateSettings};
 }
 
 #[cfg(feature = "torch")]

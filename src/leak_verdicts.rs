@@ -14,7 +14,7 @@ const PAIRS: &str = "pairs.csv";
 /// Two pictures that the audit found to be near-duplicates; other columns of the list are passed
 /// over.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Pair {
+pub struct ListedPair {
     /// The sample of validation or test.
     pub sample_id: String,
     /// Where its partner is: a split, or the name of another data set and a split.
@@ -27,7 +27,7 @@ pub struct Pair {
 
 /// What the audit says of a sample.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Verdict {
+pub struct SampleVerdict {
     /// The sample.
     pub sample_id: String,
     /// Whether train holds a near-duplicate of it.
@@ -40,8 +40,8 @@ pub struct Verdict {
 ///
 /// # Errors
 /// When the folder is no audit's or its list is damaged.
-pub fn read(folder: &Path) -> Result<BTreeMap<String, Verdict>> {
-    let rows: Vec<Verdict> = rows(&folder.join(FILE))?;
+pub fn read(folder: &Path) -> Result<BTreeMap<String, SampleVerdict>> {
+    let rows: Vec<SampleVerdict> = rows(&folder.join(FILE))?;
     Ok(rows.into_iter().map(|row| (row.sample_id.clone(), row)).collect())
 }
 
@@ -49,7 +49,7 @@ pub fn read(folder: &Path) -> Result<BTreeMap<String, Verdict>> {
 ///
 /// # Errors
 /// As [`read`].
-pub fn pairs(folder: &Path) -> Result<Vec<Pair>> {
+pub fn pairs(folder: &Path) -> Result<Vec<ListedPair>> {
     rows(&folder.join(PAIRS))
 }
 
@@ -64,7 +64,7 @@ fn rows<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
 ///
 /// # Errors
 /// As [`read`], and when the audit does not know one of them.
-pub fn of<'a>(folder: &Path, ids: impl Iterator<Item = &'a str>) -> Result<Vec<Verdict>> {
+pub fn of<'a>(folder: &Path, ids: impl Iterator<Item = &'a str>) -> Result<Vec<SampleVerdict>> {
     let known = read(folder)?;
     let verdict = |id: &str| {
         known.get(id).cloned().with_context(|| {

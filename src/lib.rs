@@ -62,7 +62,7 @@
 //! 3a  media    face   manifest   weights           disk, child processes, Parquet, weight files
 //! 2b  metric                                       pure, on top of stats
 //! 2a  sampling  split  similarity  model  stats    pure: same input, same seed, same output
-//! 1   record   seed   folder   atomic   digest   table   words   progress   escape   libtorch   device
+//! 1   record   seed   folder   atomic   digest   table   words   progress   escape   html   libtorch   device
 //!                                                  words, draws, output folders, files, messages
 //! ```
 #![cfg_attr(
@@ -87,6 +87,7 @@ mod evaluation;
 mod experiment;
 mod face;
 mod folder;
+mod html;
 pub mod internals;
 mod leak_audit;
 mod leak_verdicts;
@@ -113,16 +114,16 @@ mod weights;
 mod words;
 
 #[cfg(feature = "torch")]
-pub use annotate::{annotate, Annotated, Request as AnnotateRequest};
+pub use annotate::{annotate, AnnotateRequest, Annotated};
 /// Runs the program with the arguments of this process; `ncaers` is nothing else.
 pub use cli::main as command_line;
 
 pub use corpus::{Choices, Listing};
 pub use dataset::{
     become_worker, diff, export, import, merge_shards, run as build, verify::verify,
-    verify::Report as VerifyReport, Asked, Clips, Comparison as DataSetDiff, Config as BuildConfig,
-    Exported, Faces, ImageFormat, ImportConfig, Options as BuildOptions, Outcome as BuildOutcome,
-    Shard, Summary as BuildSummary, LAYOUTS,
+    verify::Report as VerifyReport, Asked, BuildOptions, BuildOutcome, BuildSummary, Clips,
+    Comparison as DataSetDiff, Config as BuildConfig, Exported, Faces, ImageFormat, ImportConfig,
+    Shard, LAYOUTS,
 };
 pub use evaluation::{
     read as read_predictions, read_all as read_all_predictions, CleanAccuracy, Leaderboard,
@@ -134,11 +135,8 @@ pub use experiment::{
     train_run::{train, TrainOptions, Trained},
     Experiment,
 };
-pub use face::{boxes::Format as BoxFormat, Choice as FaceChoice, Request as FaceRequest};
-pub use leak_audit::{
-    run as audit, Request as AuditRequest, Saved as AuditSaved, Source as AuditSource,
-    Summary as AuditSummary,
-};
+pub use face::{boxes::Format as BoxFormat, Choice as FaceChoice, DetectorRequest as FaceRequest};
+pub use leak_audit::{run as audit, AuditRequest, AuditSource, AuditSummary, Saved as AuditSaved};
 pub use manifest::Manifest;
 pub use metric::{Evaluation, Measured, Metric, METRICS};
 pub use model::{
@@ -151,15 +149,14 @@ pub use record::{
     Segment, Split,
 };
 pub use report::{
-    several::{write as write_report_of_several, Part as ReportPart, Several as ReportOfSeveral},
-    write as write_report, ImportedRun, Request as ReportRequest, Rules as ReportRules,
-    Summary as ReportSummary,
+    several::{write as write_report_of_several, ReportPart, Several as ReportOfSeveral},
+    write as write_report, ImportedRun, ReportRequest, ReportSummary, Rules as ReportRules,
 };
 pub use similarity::images::Rule as AuditRule;
 pub use split::{holdout::ValShare, Balance, OnLeak, Shares};
 pub use stats::{
     answers::{Answer, Answers, ClassScores, ScoreKind},
-    comparison::Options as ComparisonOptions,
+    comparison::ComparisonOptions,
     interval::Interval,
 };
 #[cfg(feature = "torch")]

@@ -354,7 +354,8 @@ pub struct Clip {
     pub first_frame: Option<u64>,
     /// One past the last frame of that part.
     pub end_frame: Option<u64>,
-    /// What altered copies are recognised by, of a frame every second, packed; `None` of stills, when
+    /// What altered and retimed copies are recognised by, packed: views of a frame every second, hashes every
+    /// 0.125 s; `None` of stills, when
     /// not computed, and in manifests of schema version 1.
     pub views: Option<Words>,
 }

@@ -84,7 +84,7 @@ as_text!(Balance, OnLeak, Shares);
 
 /// What balancing needs to know of a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Row<'a> {
+pub struct SplitRow<'a> {
     /// The split it is in.
     pub split: Split,
     /// Its class.
@@ -97,7 +97,7 @@ pub struct Row<'a> {
 ///
 /// In every split a class keeps at most floor(ratio x smallest class present), with as equal a
 /// number per clip as can be; inside a clip the kept samples are spread over its length.
-pub fn balance(rows: &[Row<'_>], balance: Balance) -> Vec<usize> {
+pub fn balance(rows: &[SplitRow<'_>], balance: Balance) -> Vec<usize> {
     let Balance::Ratio(ratio) = balance else { return Vec::new() };
     let mut classes: BTreeMap<(Split, Emotion), Vec<usize>> = BTreeMap::new();
     for (i, row) in rows.iter().enumerate() {
@@ -118,7 +118,7 @@ pub fn balance(rows: &[Row<'_>], balance: Balance) -> Vec<usize> {
 }
 
 /// The members that must go so that `cap` stay.
-fn cut(rows: &[Row<'_>], members: &[usize], cap: usize) -> Vec<usize> {
+fn cut(rows: &[SplitRow<'_>], members: &[usize], cap: usize) -> Vec<usize> {
     if members.len() <= cap {
         return Vec::new();
     }
@@ -340,9 +340,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn rows<'a>(spec: &[(Split, Emotion, &'a str, usize)]) -> Vec<Row<'a>> {
+    fn rows<'a>(spec: &[(Split, Emotion, &'a str, usize)]) -> Vec<SplitRow<'a>> {
         let one = |&(split, emotion, clip_id, n): &_| {
-            std::iter::repeat_n(Row { split, emotion, clip_id }, n)
+            std::iter::repeat_n(SplitRow { split, emotion, clip_id }, n)
         };
         spec.iter().flat_map(one).collect()
     }
@@ -383,6 +383,7 @@ mod tests {
             assert_eq!(text.parse::<Balance>().expect("valid").to_string(), text);
         }
         assert_eq!("equal".parse::<Balance>().expect("valid"), Balance::Ratio(1.0));
+        assert_eq!("ratio=1".parse::<Balance>().expect("valid"), Balance::Ratio(1.0));
         for bad in ["ratio=0.9", "ratio=", "ratio=nan", "even"] {
             assert!(bad.parse::<Balance>().is_err(), "{bad}");
         }

@@ -5,6 +5,7 @@ pub mod terminal;
 use std::fmt::Write;
 
 use anyhow::Result;
+use maud::{html, Markup};
 use serde::Serialize;
 
 use crate::escape::{csv_cell, visible};
@@ -207,53 +208,35 @@ impl Table {
     /// An HTML table whose columns the page's script can sort, but for a matrix, whose rows and
     /// columns stand for the same things in the same order. Sums, rows that begin in bold, stay
     /// below. Intervals stand below their numbers, which keeps the table narrow.
-    pub fn html(&self) -> String {
+    pub fn html(&self) -> Markup {
         let is_matrix = self.columns.first().is_some_and(|column| column.title.is_empty());
         let kind = if is_matrix { "matrix" } else { "sortable" };
-        let mut out = format!("<table class=\"{kind}\" id=\"table-{}\">", escape_html(&self.name));
-        let caption = escape_html(&self.caption);
-        let _ = write!(out, "<caption><span>{caption}</span></caption><thead><tr>");
-        for column in self.columns.iter().filter(|column| !column.ends) {
-            // A heading without words is none.
-            let tag = if column.title.is_empty() { "td" } else { "th scope=\"col\"" };
-            let _ = write!(
-                out,
-                "<{tag}{}>{}</{}>",
-                class(column),
-                // A count is not torn in two lines.
-                escape_html(&column.title).replace("n = ", "n&nbsp;=&nbsp;"),
-                &tag[..2]
-            );
-        }
-        out += "</tr></thead>\n<tbody>\n";
         let is_sum = |row: &&Vec<Cell>| row.first().is_some_and(|cell| cell.strong);
         let sums = self.rows.iter().rev().take_while(is_sum).count();
         let (rows, sums) = self.rows.split_at(self.rows.len() - sums);
-        let add = |out: &mut String, rows: &[Vec<Cell>]| {
-            for row in rows {
-                *out += "<tr>";
-                for (i, (cell, column)) in row.iter().zip(&self.columns).enumerate() {
-                    let next = self.columns.get(i + 1).filter(|next| next.ends);
-                    let ends = next.and(row.get(i + 1)).map(|cell| cell.text.as_str());
-                    if !column.ends {
-                        *out += &html_cell(cell, ends, column, i == 0);
-                    }
+        html! {
+            table class=(kind) id={ "table-" (self.name) } {
+                caption { span { (self.caption) } }
+                thead { tr { @for column in &self.columns { @if !column.ends { (html_title(column)) } } } } "\n"
+                tbody { "\n" @for row in rows { (self.html_row(row)) } }
+                @if !sums.is_empty() {
+                    tfoot { "\n" @for row in sums { (self.html_row(row)) } }
                 }
-                *out += "</tr>\n";
-            }
+            } "\n"
+            @for note in &self.notes { p class="note" { (note) } "\n" }
+        }
+    }
+
+    fn html_row(&self, row: &[Cell]) -> Markup {
+        let ends = |i: usize| {
+            let next = self.columns.get(i + 1).filter(|next| next.ends);
+            next.and(row.get(i + 1)).map(|cell| cell.text.as_str())
         };
-        add(&mut out, rows);
-        out += "</tbody>";
-        if !sums.is_empty() {
-            out += "<tfoot>\n";
-            add(&mut out, sums);
-            out += "</tfoot>";
+        let cells = row.iter().zip(&self.columns).enumerate();
+        let cells = cells.filter(|(_, (_, column))| !column.ends);
+        html! {
+            tr { @for (i, (cell, column)) in cells { (html_cell(cell, ends(i), column, i == 0)) } } "\n"
         }
-        out += "</table>\n";
-        for note in &self.notes {
-            let _ = writeln!(out, "<p class=\"note\">{}</p>", escape_html(note));
-        }
-        out
     }
 }
 
@@ -279,36 +262,47 @@ fn number_parts(text: &str) -> [Option<&str>; 4] {
     [value, lo, hi, sd]
 }
 
-fn class(column: &Column) -> &'static str {
+fn class(column: &Column) -> Option<&'static str> {
     match (column.numeric, column.cited) {
-        (_, true) => " class=\"num cited\"",
-        (true, false) => " class=\"num\"",
-        _ => "",
+        (_, true) => Some("num cited"),
+        (true, false) => Some("num"),
+        _ => None,
+    }
+}
+
+/// A heading without words is none.
+fn html_title(column: &Column) -> Markup {
+    let class = class(column);
+    html! {
+        @if column.title.is_empty() {
+            td class=[class] {}
+        } @else {
+            // A count is not torn in two lines.
+            th scope="col" class=[class] { (column.title.replace("n = ", "n\u{a0}=\u{a0}")) }
+        }
     }
 }
 
 /// A cell with its interval on a line of its own, whether it is a part of the text or the cell of
 /// the next column.
-fn html_cell(cell: &Cell, ends: Option<&str>, column: &Column, first: bool) -> String {
-    let (open, close) = if first { ("th scope=\"row\"", "th") } else { ("td", "td") };
-    let mut out = format!("<{open}{}", class(column));
-    if let Some(value) = cell.value.filter(|v| v.is_finite()) {
-        let _ = write!(out, " data-value=\"{value}\"");
-    }
-    if !cell.runs.is_empty() {
-        let _ = write!(out, " title=\"runs: {}\"", escape_html(&cell.runs.join(", ")));
-    }
+fn html_cell(cell: &Cell, ends: Option<&str>, column: &Column, first: bool) -> Markup {
+    let class = class(column);
+    let value = cell.value.filter(|v| v.is_finite());
+    let runs = (!cell.runs.is_empty()).then(|| format!("runs: {}", cell.runs.join(", ")));
     let inside = cell.text.find(" [").filter(|_| column.numeric && cell.text.contains(','));
     let (number, own) = cell.text.split_at(inside.unwrap_or(cell.text.len()));
-    let text = escape_html(number);
-    let text = if cell.strong { format!("<b>{text}</b>") } else { text };
-    let _ = write!(out, ">{text}");
     let apart = ends.filter(|ends| *ends != cell.text && *ends != "–").unwrap_or(own.trim_start());
-    if !apart.is_empty() {
-        let _ = write!(out, " <span class=\"ends\">{}</span>", escape_html(apart));
+    let text = html! {
+        @if cell.strong { b { (number) } } @else { (number) }
+        @if !apart.is_empty() { " " span class="ends" { (apart) } }
+    };
+    html! {
+        @if first {
+            th scope="row" class=[class] data-value=[value] title=[runs] { (text) }
+        } @else {
+            td class=[class] data-value=[value] title=[runs] { (text) }
+        }
     }
-    let _ = write!(out, "</{close}>");
-    out
 }
 
 fn markdown_row(cells: impl Iterator<Item = String>) -> String {
@@ -350,22 +344,6 @@ fn escape_latex(text: &str) -> String {
             '−' => out += "$-$",
             '→' => out += "$\\to$",
             '·' => out += "$\\cdot$",
-            c => out.push(c),
-        }
-    }
-    out
-}
-
-/// Text as HTML shows it, also inside double quotes.
-pub fn escape_html(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in visible(text).chars() {
-        match c {
-            '&' => out += "&amp;",
-            '<' => out += "&lt;",
-            '>' => out += "&gt;",
-            '"' => out += "&quot;",
-            '\'' => out += "&#39;",
             c => out.push(c),
         }
     }
@@ -470,7 +448,7 @@ mod tests {
 
     #[test]
     fn html() {
-        assert_snapshot!(table().html(), @r#"
+        assert_snapshot!(table().html().into_string(), @r#"
         <table class="sortable" id="table-demo"><caption><span>Accuracy &amp; 50 % of &lt;all&gt;</span></caption><thead><tr><th scope="col">attention</th><th scope="col" class="num">accuracy %</th><th scope="col" class="num cited">paper (cited)</th></tr></thead>
         <tbody>
         <tr><th scope="row">GLA_1|x</th><td class="num" data-value="81" title="runs: ab12"><b>81.00</b></td><td class="num cited" data-value="46.91">46.91</td></tr>
@@ -497,7 +475,7 @@ mod tests {
             ],
             ..Table::default()
         };
-        let html = table.html();
+        let html = table.html().into_string();
         let rows: Vec<&str> = html.lines().filter(|line| line.starts_with("<tr>")).collect();
         assert_eq!(
             rows,
@@ -519,11 +497,11 @@ mod tests {
         let mut summed = table();
         let sum = ["all", "3", "4"].map(|text| Cell::words(text).strong(true));
         summed.rows.push(sum.to_vec());
-        let html = summed.html();
+        let html = summed.html().into_string();
         assert!(html.contains("</tbody><tfoot>\n<tr><th scope=\"row\"><b>all</b></th>"), "{html}");
         let mut matrix = table();
         matrix.columns[0].title.clear();
-        assert!(matrix.html().starts_with("<table class=\"matrix\""));
+        assert!(matrix.html().into_string().starts_with("<table class=\"matrix\""));
     }
 
     #[test]

@@ -12,12 +12,12 @@ use ncaers::{
         stats::{
             answers::Answers,
             clusters::{clustered_error, Clusters},
-            comparison::{compare, Contestant, Options},
+            comparison::{compare, ComparisonOptions, Contestant},
             interval,
             margins::Margins,
             mcnemar, mh,
             signflip::SignFlip,
-            table::Table,
+            table::ContingencyTable,
             tail::PValue,
         },
     },
@@ -87,7 +87,7 @@ fn errors() {
 
 fn rejections(a: &[u8], b: &[u8], groups: &Clusters, seed: u64, draws: &mut Draws) -> [bool; 9] {
     let rejects = |p: PValue| p.p() <= 0.05;
-    let table = Table::of_pairs(NUM_CLASSES, a.iter().copied().zip(b.iter().copied()));
+    let table = ContingencyTable::of_pairs(NUM_CLASSES, a.iter().copied().zip(b.iter().copied()));
     let margins = Margins::new(NUM_CLASSES, a, b, groups);
     let forms = margins.forms();
     let form = |f: Option<mh::ChiSquare>| f.is_some_and(|f| rejects(f.p));
@@ -138,7 +138,8 @@ fn speed() {
             .iter()
             .map(|(name, answers)| Contestant { name, configuration: name, answers })
             .collect();
-        let comparison = compare(&contestants, &Options::default()).expect("same samples");
+        let comparison =
+            compare(&contestants, &ComparisonOptions::default()).expect("same samples");
         let seconds = start.elapsed().as_secs_f64();
         assert_eq!(comparison.pairs.len(), models * (models - 1) / 2);
         println!("| {models} | {rows} | {per_clip} | {seconds:.2} |");

@@ -7,7 +7,7 @@
 use ncaers::internals::{
     seed::Draws,
     stats::{
-        pooled::{Entry, Pool, Settings},
+        pooled::{Pool, PoolEntry, PoolSettings},
         signflip::SignFlip,
         student::normal_quantile,
     },
@@ -89,7 +89,7 @@ fn counts(setting: &Setting, lead: f64) -> Counts {
         let id = format!("{}-{:?}-{}-{lead}-{study}", setting.videos, setting.seeds, setting.sd);
         let mut draws = Draws::new(1, "verdicts", &id);
         let (sizes, entries) = simulated(setting, lead, &mut draws);
-        let settings = Settings { seed: study as u64, sign_flips: FLIPS, margin: None };
+        let settings = PoolSettings { seed: study as u64, sign_flips: FLIPS, margin: None };
         let pool = Pool::of(&sizes, &entries, &settings);
         let verdict = pool.verdict(&[0, 1]).expect("two configurations");
         counts.bold += usize::from(verdict.is_strong());
@@ -106,13 +106,13 @@ fn counts(setting: &Setting, lead: f64) -> Counts {
 }
 
 /// Videos of 1 to 5 frames and the hits of both configurations, the first `lead` above the second.
-fn simulated(setting: &Setting, lead: f64, draws: &mut Draws) -> (Vec<u64>, Vec<Entry>) {
+fn simulated(setting: &Setting, lead: f64, draws: &mut Draws) -> (Vec<u64>, Vec<PoolEntry>) {
     let sizes: Vec<u64> = (0..setting.videos).map(|_| 1 + draws.below(5)).collect();
     let shared: Vec<f64> = sizes.iter().map(|_| EFFECTS[0] * draws.normal()).collect();
     let configuration = |(label, accuracy, seeds): (&str, f64, usize)| {
         let own: Vec<f64> = shared.iter().map(|v| v + EFFECTS[1] * draws.normal()).collect();
         let of_seed = |_| of_seed(accuracy, setting.sd, &sizes, &own, draws);
-        Entry { label: label.to_owned(), hits: (0..seeds).map(of_seed).collect() }
+        PoolEntry { label: label.to_owned(), hits: (0..seeds).map(of_seed).collect() }
     };
     let [a, b] = setting.seeds;
     let both = [("first", ACCURACY + lead, a), ("second", ACCURACY, b)];
@@ -136,7 +136,7 @@ fn of_seed(accuracy: f64, sd: f64, sizes: &[u64], videos: &[f64], draws: &mut Dr
 
 /// What the report did before: the highest mean, when a sign-flip test of the first seeds that both
 /// have, paired by number, is below 5 % and all of these seeds are on one side, whichever.
-fn is_bold_by_the_old_rule(sizes: &[u64], entries: &[Entry], seed: u64) -> bool {
+fn is_bold_by_the_old_rule(sizes: &[u64], entries: &[PoolEntry], seed: u64) -> bool {
     let pairs: Vec<(&Vec<i64>, &Vec<i64>)> = entries[0].hits.iter().zip(&entries[1].hits).collect();
     let gap = |c: usize| pairs.iter().map(|(a, b)| a[c] - b[c]).sum();
     let gaps: Vec<i64> = (0..sizes.len()).map(gap).collect();

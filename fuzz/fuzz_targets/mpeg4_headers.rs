@@ -23,7 +23,7 @@ fuzz_target!(|bytes: &[u8]| {
     let (extradata, packets) = parts.split_first().expect("five parts");
     if let Some(pictures) = mpeg4::pictures(extradata, packets.iter().copied()) {
         assert_eq!(pictures.len(), packets.len());
-        assert!(pictures[0].entry && pictures[0].kind == mpeg4::Kind::I);
+        assert!(pictures[0].entry && pictures[0].kind == mpeg4::PictureType::I);
     }
     for (_, behind) in start_codes::start_codes(bytes) {
         assert!(behind.len() + 4 <= bytes.len());

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{bail, ensure, Context, Result};
 
-use super::{Annotator, FaceRow, Settings, Sink};
+use super::{AnnotateSettings, Annotator, FaceRow, Sink};
 use crate::{
     corpus::{demo, EXTENSIONS},
     device::ComputeDevice,
@@ -38,7 +38,7 @@ pub const DEMONSTRATION: &str =
 
 /// What is annotated, by which run, and how.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct AnnotateRequest {
     /// A picture, a video, or a folder, which is taken with all below it.
     pub input: PathBuf,
     /// The run folder whose selected checkpoint predicts.
@@ -90,7 +90,7 @@ pub struct Annotated {
 /// When the run, the detector or the device is not to be had, nothing could be annotated, or the
 /// folder cannot be written or holds what is not ours. A file that cannot be read is left out and
 /// named.
-pub fn annotate(request: &Request) -> Result<Annotated> {
+pub fn annotate(request: &AnnotateRequest) -> Result<Annotated> {
     let files = files(&request.input)?;
     let folder = RunFolder::new(&request.run);
     let precision = train::precision_of(&folder.record()?)?;
@@ -104,9 +104,11 @@ pub fn annotate(request: &Request) -> Result<Annotated> {
     let reader = FaceReader::open(&folder, machine.device())?;
     // mmod runs where the model does; other detectors have no device.
     let device = (request.detector == "mmod").then(|| request.device.clone());
-    let detector =
-        face::open(&face::Request { device, ..face::Request::named(&request.detector) })?
-            .context("faces cannot be annotated without a detector; take seeta or mmod")?;
+    let detector = face::open(&face::DetectorRequest {
+        device,
+        ..face::DetectorRequest::named(&request.detector)
+    })?
+    .context("faces cannot be annotated without a detector; take seeta or mmod")?;
     let settings = settings(request, &folder)?;
     if let Some(notice) = settings.notice {
         progress::message(&format!("note: {notice}"));
@@ -117,7 +119,7 @@ pub fn annotate(request: &Request) -> Result<Annotated> {
     let written = BTreeSet::from([PathBuf::from(FACES)]);
     let (device, csv) = (machine.to_string(), out.path().join(FACES));
     let done = Annotated { device, csv, ..Annotated::default() };
-    let mut work = Work { request, out: &out, annotator, done, written };
+    let mut work = FileAnnotator { request, out: &out, annotator, done, written };
     out.write_with(FACES, |file| {
         let mut writer = csv::Writer::from_writer(file);
         for (path, name) in &files {
@@ -146,7 +148,7 @@ pub fn annotate(request: &Request) -> Result<Annotated> {
 /// # Errors
 /// When the pack is not at hand and no margin is given: faces cut out otherwise than in training
 /// are judged otherwise.
-fn settings(request: &Request, folder: &RunFolder) -> Result<Settings> {
+fn settings(request: &AnnotateRequest, folder: &RunFolder) -> Result<AnnotateSettings> {
     let experiment = Experiment::of_run(folder.path());
     let pack = |experiment: &Experiment| -> Result<Preprocessing> {
         let pack = Pack::open(&pack::path_of(experiment.pack()?, Split::Train))?;
@@ -162,7 +164,7 @@ fn settings(request: &Request, folder: &RunFolder) -> Result<Settings> {
     // Records of before it was written down leave it to the data set.
     let is_demonstration = folder.record()?.synthetic || experiment.is_ok_and(|e| e.is_synthetic());
     let on_its_own = request.input.ancestors().any(demo::is_root);
-    Ok(Settings {
+    Ok(AnnotateSettings {
         every: request.every,
         attention: request.attention,
         margin: request.margin.unwrap_or(known.margin),
@@ -212,7 +214,7 @@ fn is_video(path: &Path) -> bool {
 }
 
 /// The copies must neither replace the originals nor be taken for some the next time.
-fn refuse_folder_of_originals(request: &Request) -> Result<()> {
+fn refuse_folder_of_originals(request: &AnnotateRequest) -> Result<()> {
     let from = match request.input.is_dir() {
         true => request.input.clone(),
         false => request.input.canonicalize()?.parent().map(Path::to_owned).unwrap_or_default(),
@@ -244,8 +246,8 @@ fn resolved(path: &Path) -> Result<PathBuf> {
 }
 
 /// Annotates one file after the other.
-struct Work<'a> {
-    request: &'a Request,
+struct FileAnnotator<'a> {
+    request: &'a AnnotateRequest,
     out: &'a OutputFolder,
     annotator: Annotator,
     done: Annotated,
@@ -253,7 +255,7 @@ struct Work<'a> {
     written: BTreeSet<PathBuf>,
 }
 
-impl Work<'_> {
+impl FileAnnotator<'_> {
     fn file(&mut self, path: &Path, name: &Path, sink: &mut Sink) -> Result<()> {
         let file = name.to_string_lossy().into_owned();
         if is_video(path) {

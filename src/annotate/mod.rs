@@ -27,11 +27,11 @@ use crate::{
 use draw::Marked;
 use follow::Followed;
 
-pub use files::{annotate, Annotated, Request, DEMONSTRATION};
+pub use files::{annotate, AnnotateRequest, Annotated, DEMONSTRATION};
 
 /// What can be chosen.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Settings {
+pub struct AnnotateSettings {
     /// Faces are looked for in every n-th frame of a video and followed in between; at least 1.
     pub every: u32,
     /// Lays the attention, averaged over the faces, over the picture.
@@ -110,12 +110,16 @@ pub struct Reel {
 pub struct Annotator {
     reader: FaceReader,
     detector: Box<dyn Detector>,
-    settings: Settings,
+    settings: AnnotateSettings,
 }
 
 impl Annotator {
     /// Puts them together.
-    pub fn new(reader: FaceReader, detector: Box<dyn Detector>, settings: Settings) -> Self {
+    pub fn new(
+        reader: FaceReader,
+        detector: Box<dyn Detector>,
+        settings: AnnotateSettings,
+    ) -> Self {
         Annotator { reader, detector, settings }
     }
 
@@ -139,7 +143,7 @@ impl Annotator {
         copy: Option<PathBuf>,
         sink: &mut Sink,
     ) -> Result<Reel> {
-        let mut work = Work {
+        let mut work = VideoAnnotator {
             annotator: self,
             file,
             original,
@@ -234,7 +238,7 @@ pub fn pixels(
     faces: &[FaceBox],
     masked: bool,
     side: usize,
-    settings: &Settings,
+    settings: &AnnotateSettings,
 ) -> FacePixels {
     let (w, h) = picture.dimensions();
     let grown = |face: &FaceBox| widen(*face, settings.margin, w, h).unwrap_or_else(|| whole(w, h));
@@ -273,7 +277,7 @@ fn mean_attention(answers: &[FaceAnswer]) -> Option<(usize, usize, Vec<f32>)> {
 }
 
 /// A video on its way through.
-struct Work<'a, 's> {
+struct VideoAnnotator<'a, 's> {
     annotator: &'a mut Annotator,
     file: &'a str,
     original: &'a Path,
@@ -286,7 +290,7 @@ struct Work<'a, 's> {
     reel: Reel,
 }
 
-impl Work<'_, '_> {
+impl VideoAnnotator<'_, '_> {
     /// The faces of the next frame, and how they were found.
     fn faces(&mut self, frame: u64, picture: &RgbImage) -> Result<(Vec<FaceBox>, &'static str)> {
         if !frame.is_multiple_of(u64::from(self.annotator.settings.every)) {
@@ -320,7 +324,7 @@ impl Work<'_, '_> {
     }
 }
 
-impl FrameSink for Work<'_, '_> {
+impl FrameSink for VideoAnnotator<'_, '_> {
     fn targets(&mut self, frames: u64, fps: f64) -> Vec<u64> {
         self.fps = fps;
         self.progress.get_or_insert_with(|| Progress::new("annotate", "frames", frames));
@@ -350,8 +354,8 @@ mod tests {
     use super::*;
     use image::Rgb;
 
-    const SETTINGS: Settings =
-        Settings { every: 1, attention: false, margin: 0.0, mask_value: 0, notice: None };
+    const SETTINGS: AnnotateSettings =
+        AnnotateSettings { every: 1, attention: false, margin: 0.0, mask_value: 0, notice: None };
 
     #[test]
     fn all_faces_are_masked_in_the_one_context() {

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{
     report::note_problems,
-    slurm::{self, SlurmArgs, Work},
+    slurm::{self, BatchWork, SlurmArgs},
     Done,
 };
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
     progress,
 };
 
-/// Train and predict a grid of runs, resumable, and end in its report
+/// Train a grid of runs, predict and write its report; resumable
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example: ncaers ablation experiments/demo.toml --out data/demo/runs --jobs 2"
@@ -83,7 +83,7 @@ fn run_on_cluster(args: &Args, ablation: &Ablation) -> Result<Done> {
     let mut words = slurm::own_words("ablation", &["report-only"]);
     words.push("--report-only".into());
     let last = Task { name: "report".into(), commands: vec![words], log: folder.join("logs") };
-    let work = Work {
+    let work = BatchWork {
         purpose: "ablation",
         folder,
         record: json!({"folder": "tasks of a grid"}),

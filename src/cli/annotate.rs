@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::Done;
 use crate::{
-    annotate::{annotate, Annotated, Request},
+    annotate::{annotate, AnnotateRequest, Annotated},
     media::encode::Codec,
     progress,
 };
@@ -53,7 +53,7 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<Done> {
-    let done = annotate(&Request {
+    let done = annotate(&AnnotateRequest {
         input: args.input.clone(),
         run: args.run.clone(),
         out: args.out.clone(),

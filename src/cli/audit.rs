@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use super::{reading::ReadingArgs, Done, Usage};
 use crate::{
     evaluation::{self, LabelNoise, Pictures},
-    leak_audit::{self, Request, Saved, Source, Summary},
+    leak_audit::{self, AuditRequest, AuditSource, AuditSummary, Saved},
     manifest,
     record::Split,
     similarity::images::{self, Rule},
@@ -19,6 +19,7 @@ const EXCEEDED: u8 = 3;
           ncaers audit --root CAER-S --max-leak 0.01 --out audits/caer-s\n  \
           ncaers audit manifests/ours --out audits/ours\n  \
           ncaers audit manifests/ours --against manifests/theirs --out audits/both\n  \
+          ncaers audit --root CAER-S --against CAER --out audits/caer-s-in-caer\n  \
           ncaers evaluate runs/glamor --clean audits/ours\n  \
           ncaers audit manifests/ours --labels fold1.parquet --labels fold2.parquet --out audits/labels\n\n\
         Exit status 3 when the share of test pictures, or of test clips, with a near-duplicate in train exceeds --max-leak.")]
@@ -30,7 +31,8 @@ pub struct Args {
     /// A bare folder of pictures instead: {train,val,test}/Class/NNNN.png
     #[arg(long)]
     root: Option<PathBuf>,
-    /// A second manifest (or bare folder) to compare with: its train against our test and so on
+    /// A second manifest (or bare folder) to compare with: its train against our test and so on; or a
+    /// folder of clips, of which every picture's frame is sought as `locate` does
     #[arg(long)]
     against: Option<PathBuf>,
     /// Exit with status 3 when a larger share of test has a near-duplicate in train
@@ -67,16 +69,20 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
         return labels(args);
     }
     let own = match (&args.manifest, &args.root) {
-        (Some(path), _) => Source::Manifest(path.clone()),
-        (None, Some(path)) => Source::Folder(path.clone()),
+        (Some(path), _) => AuditSource::Manifest(path.clone()),
+        (None, Some(path)) => AuditSource::Folder(path.clone()),
         (None, None) => return Err(Usage("name a manifest or --root".into()).into()),
     };
-    let request = Request {
+    let request = AuditRequest {
         own,
         against: args.against.clone(),
         rule: Rule { radius: args.radius, altered: !args.no_crops },
         seed: args.seed,
+        workers: super::workers(None),
     };
+    if request.clips()?.is_some() {
+        super::worker::ready(request.workers, None)?;
+    }
     let (saved, summary) = leak_audit::run(&request, &args.out)?;
     let out = args.out.display();
     let text = match saved {
@@ -109,7 +115,7 @@ fn labels(args: &Args) -> anyhow::Result<Done> {
 }
 
 /// The exit status, and why.
-fn verdict(args: &Args, summary: &Summary, mut text: String) -> anyhow::Result<Done> {
+fn verdict(args: &Args, summary: &AuditSummary, mut text: String) -> anyhow::Result<Done> {
     let mut exit = 0;
     if let Some(most) = args.max_leak {
         let Some(leak) = summary.worst_leak else {

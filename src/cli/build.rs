@@ -12,7 +12,10 @@ use super::{
 };
 use crate::{
     corpus::{self, Choices},
-    dataset::{self, withdraw::read_list, Clips, Config, ImageFormat, Options, Outcome, Summary},
+    dataset::{
+        self, withdraw::read_list, BuildOptions, BuildOutcome, BuildSummary, Clips, Config,
+        ImageFormat,
+    },
     face::{self, mmod::ChannelOrder, Choice},
     progress,
     split::{Balance, OnLeak, Shares},
@@ -43,7 +46,7 @@ pub struct Args {
     /// The folder to fill with tables, pictures and card
     #[arg(long)]
     out: PathBuf,
-    /// Seed of every draw
+    /// Random seed
     #[arg(long)]
     seed: u64,
     /// Length of the parts that give one frame each, in seconds
@@ -59,7 +62,7 @@ pub struct Args {
     /// [default: 70/10/20]
     #[arg(long, value_name = "SHARES", help_heading = SPLITS)]
     split: Option<Shares>,
-    /// What to do with a video that is in two splits: remove-eval, remove-train, keep or fail
+    /// What to do with a video found in two splits: remove-eval, remove-train, keep or fail
     #[arg(long, default_value = "remove-eval", value_name = "POLICY", help_heading = SPLITS)]
     on_leak: OnLeak,
     /// Decode no more than the wanted frames need, where that is certain (no grouping by content)
@@ -74,10 +77,10 @@ pub struct Args {
     /// Processes that decode at once; the number of cores when absent
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024), help_heading = WORK)]
     workers: Option<u32>,
-    /// Seconds without a further frame or byte, at work or waiting, after which a clip is tried anew, then given up
+    /// Seconds without a further frame or byte, at work or waiting, after which a clip is retried, then given up
     #[arg(long, default_value_t = 120.0, value_name = "SECONDS", help_heading = WORK)]
     time_limit: f64,
-    /// Say what would be done and stop
+    /// Print what would be done, and stop
     #[arg(long, help_heading = WORK)]
     dry_run: bool,
     #[command(flatten)]
@@ -121,7 +124,7 @@ enum Preset {
 
 impl FaceArgs {
     /// The detector with its settings; what is said alone wins over the preset.
-    fn request(&self) -> Result<face::Request, Usage> {
+    fn request(&self) -> Result<face::DetectorRequest, Usage> {
         match self.preset {
             Some(Preset::GlamorCompat) => self.detector.request("mmod", ChannelOrder::Bgr),
             None => self.detector.request("seeta", ChannelOrder::Rgb),
@@ -151,7 +154,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
     Ok(done(dataset::run(&config, &options)?, &args.out))
 }
 
-fn choices(args: &Args) -> anyhow::Result<(Config, Options)> {
+fn choices(args: &Args) -> anyhow::Result<(Config, BuildOptions)> {
     let usage = |error: anyhow::Error| Usage(format!("{error:#}"));
     let detector = args.face.request()?;
     let mut config = Config::new(args.seed, &detector).map_err(usage)?;
@@ -173,7 +176,10 @@ fn choices(args: &Args) -> anyhow::Result<(Config, Options)> {
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     let workers = args.workers.map_or_else(cores, |n| n as usize);
     let (clips, out) = (clips(args)?, args.out.clone());
-    Ok((config, Options { clips, out, detector, workers, time_limit, shard: args.shards.shard }))
+    Ok((
+        config,
+        BuildOptions { clips, out, detector, workers, time_limit, shard: args.shards.shard },
+    ))
 }
 
 /// Where the clips are; a list's own folder is the corpus unless another is named.
@@ -202,14 +208,14 @@ fn refuse_unused_split(args: &Args) -> anyhow::Result<()> {
 }
 
 /// What a build or a merge says at its end.
-pub(super) fn done(outcome: Outcome, out: &std::path::Path) -> Done {
+pub(super) fn done(outcome: BuildOutcome, out: &std::path::Path) -> Done {
     match outcome {
-        Outcome::AlreadyDone => Done {
+        BuildOutcome::AlreadyDone => Done {
             text: format!("already done: {}", out.display()),
             json: json!({"already_done": true}),
             exit: 0,
         },
-        Outcome::Shard { clips } => Done {
+        BuildOutcome::Shard { clips } => Done {
             text: format!(
                 "{clips} clips of this shard are in {}; merge it with the others",
                 out.display()
@@ -217,13 +223,13 @@ pub(super) fn done(outcome: Outcome, out: &std::path::Path) -> Done {
             json: json!({"shard_clips": clips}),
             exit: 0,
         },
-        Outcome::Done(summary) => {
+        BuildOutcome::Done(summary) => {
             Done { text: words(&summary, out), json: json!(summary), exit: 0 }
         }
     }
 }
 
-fn words(summary: &Summary, out: &std::path::Path) -> String {
+fn words(summary: &BuildSummary, out: &std::path::Path) -> String {
     let mut text = format!(
         "{} samples from {} of {} clips in {} ({:.1} s)\n\n",
         summary.total(),

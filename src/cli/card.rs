@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{manifest_arg::ManifestArg, Done};
 use crate::dataset::Publication;
 
-/// Put licence, creators and address into a data set's card and Croissant metadata
+/// Add licence, creators and address to a data set's card and Croissant metadata
 ///
 /// The file is TOML with the keys license, creators (a list), url, date_published and, if you
 /// like, name and description. What the rows tell about responsible use (imbalance, missing faces
@@ -17,7 +17,7 @@ use crate::dataset::Publication;
 pub struct Args {
     #[command(flatten)]
     manifest: ManifestArg,
-    /// What only you can say of the data set
+    /// A TOML file with what only you know about the data set
     #[arg(long, value_name = "FILE")]
     card: PathBuf,
 }

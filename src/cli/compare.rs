@@ -7,7 +7,7 @@ use super::{reading::ReadingArgs, Done};
 use crate::{
     evaluation::{self, ModelComparison},
     record::Split,
-    stats::comparison::Options,
+    stats::comparison::ComparisonOptions,
 };
 
 /// Test models against each other and the truth on the same samples
@@ -26,7 +26,7 @@ pub struct Args {
     /// Which predictions of a run folder
     #[arg(long, default_value = "test")]
     split: Split,
-    /// A folder for the files
+    /// Folder to write the files into
     #[arg(long)]
     out: Option<PathBuf>,
     /// Seed of sign flips and bootstrap
@@ -49,7 +49,7 @@ pub struct Args {
 pub(super) fn run(args: &Args) -> Result<Done> {
     let reading = args.reading.read(args.split)?;
     let predictions = evaluation::read_all(&args.predictions, args.split, &reading)?;
-    let options = Options {
+    let options = ComparisonOptions {
         seed: args.seed,
         sign_flips: args.sign_flips as usize,
         bootstrap_draws: args.bootstrap_draws as usize,

@@ -10,14 +10,14 @@ use serde_json::json;
 
 use super::Done;
 use crate::{
-    experiment::demo::{self, Places, Settings, Step},
+    experiment::demo::{self, DemoSettings, Places, Step},
     progress,
     record::Emotion,
     table::terminal,
 };
 
-/// The whole way without data of one's own: synthetic clips to a data set, models and a report, and
-/// the same on stills that leak between train and test: what a leak adds to a score
+/// Run the whole pipeline on synthetic clips: data set, models, report, and the same on stills that
+/// leak between train and test, to show what a leak adds to a score
 ///
 /// Runs this program's own commands one after the other and prints each. What is finished is
 /// recognised, so that the same command goes on where it was stopped.
@@ -44,7 +44,7 @@ static STOP: AtomicBool = AtomicBool::new(false);
 
 pub(super) fn run(args: &Args) -> Result<Done> {
     let settings =
-        Settings { out: args.out.clone(), seed: args.seed, jobs: args.jobs, quick: args.quick };
+        DemoSettings { out: args.out.clone(), seed: args.seed, jobs: args.jobs, quick: args.quick };
     ctrlc::set_handler(|| STOP.store(true, Ordering::SeqCst)).context("cannot watch Ctrl-C")?;
     let program = std::env::current_exe().context("cannot find this program's own file")?;
     let start = Instant::now();

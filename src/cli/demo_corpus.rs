@@ -5,7 +5,7 @@ use serde_json::{json, Value};
 
 use super::{Done, Usage};
 use crate::{
-    corpus::demo::{self, stills::StillsSummary, Settings, Summary},
+    corpus::demo::{self, stills::StillsSummary, DemoCorpusSettings, DemoCorpusSummary},
     folder::{self, Claim},
 };
 
@@ -26,13 +26,13 @@ pub struct Args {
     /// Folder to fill: {train,validation,test}/<Class>/NNNN.{avi,mkv,mp4} and the truth beside them
     #[arg(long)]
     out: PathBuf,
-    /// Seed of every draw
+    /// Random seed
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Training clips of each class; validation gets 22 % and test 44 % as many
     #[arg(long, value_name = "N", default_value_t = 50)]
     clips_per_class: u64,
-    /// Draw stills of the clips in place of them, each with a split of its own as in CAER-S, so
+    /// Write stills of the clips instead of the clips, each with a split of its own as in CAER-S, so
     /// that most test stills share their clip with a training still
     #[arg(long)]
     stills: bool,
@@ -62,7 +62,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
         }
         Claim::Fresh(out) | Claim::Resume(out) => out,
     };
-    let settings = Settings { seed: args.seed, clips_per_class: args.clips_per_class };
+    let settings = DemoCorpusSettings { seed: args.seed, clips_per_class: args.clips_per_class };
     let summary = demo::write(&out, &settings)?;
     out.write_json(SUMMARY, &summary)?;
     out.finish()?;
@@ -90,15 +90,15 @@ fn stills(args: &Args, configuration: &Value) -> anyhow::Result<Done> {
         }
         Claim::Fresh(out) | Claim::Resume(out) => out,
     };
-    let settings = Settings { seed: args.seed, clips_per_class: args.clips_per_class };
+    let settings = DemoCorpusSettings { seed: args.seed, clips_per_class: args.clips_per_class };
     let summary = demo::stills::write(&out, &settings)?;
     out.write_json(SUMMARY, &summary)?;
     out.finish()?;
     told(summary, "")
 }
 
-fn done(args: &Args, prefix: &str, summary: Summary) -> Done {
-    let Summary { clips, frames, bytes } = summary;
+fn done(args: &Args, prefix: &str, summary: DemoCorpusSummary) -> Done {
+    let DemoCorpusSummary { clips, frames, bytes } = summary;
     let folder = args.out.display().to_string();
     Done {
         text: format!(

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::Done;
 use crate::dataset;
 
-/// Tell what differs between two manifests or recipes; exit 0 when nothing does, 3 otherwise
+/// Show the differences between two manifests or recipes; exit 0 when there are none, 3 otherwise
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: ncaers diff manifests/ncaers rebuilt --out differences.parquet")]
 pub struct Args {

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{version, Done};
 use crate::{face::mmod, media::library};
 
-/// Say what this machine has and lacks for the work, with the fix for each lack
+/// Check what this machine has and lacks, with a fix for everything that is missing
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: ncaers doctor")]
 pub struct Args {}
@@ -16,7 +16,7 @@ pub struct Args {}
 /// How one thing stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum State {
+enum CheckState {
     /// As it should be.
     Ok,
     /// Absent, and some commands or some speed with it.
@@ -27,7 +27,7 @@ enum State {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct Finding {
     what: &'static str,
-    state: State,
+    state: CheckState,
     /// What was found, or what its absence means.
     found: String,
     /// What would mend an absence.
@@ -36,11 +36,11 @@ struct Finding {
 
 impl Finding {
     fn ok(what: &'static str, found: impl Into<String>) -> Self {
-        Finding { what, state: State::Ok, found: found.into(), fix: None }
+        Finding { what, state: CheckState::Ok, found: found.into(), fix: None }
     }
 
     fn absent(what: &'static str, found: impl Into<String>, fix: impl Into<String>) -> Self {
-        Finding { what, state: State::Absent, found: found.into(), fix: Some(fix.into()) }
+        Finding { what, state: CheckState::Absent, found: found.into(), fix: Some(fix.into()) }
     }
 }
 
@@ -48,7 +48,7 @@ pub(super) fn run(_: &Args) -> Result<Done> {
     let findings = findings();
     let mut text = String::new();
     for finding in &findings {
-        let mark = if finding.state == State::Ok { "ok" } else { "--" };
+        let mark = if finding.state == CheckState::Ok { "ok" } else { "--" };
         let _ = writeln!(text, "{mark}  {:<16} {}", finding.what, finding.found);
         if let Some(fix) = &finding.fix {
             let _ = writeln!(text, "{:21}fix: {fix}", "");
@@ -211,7 +211,7 @@ mod tests {
         assert_eq!(field(text, "model name"), Some("Fast 9000"));
         assert_eq!(field(text, "nothing"), None);
         assert_eq!(bf16(text).found, "amx_bf16, avx512_bf16");
-        assert_eq!(bf16("flags : fpu sse2").state, State::Absent);
+        assert_eq!(bf16("flags : fpu sse2").state, CheckState::Absent);
         let memory = "MemTotal:       25165824 kB\nMemAvailable:   12582912 kB\n";
         assert_eq!(available(memory).found, "12.0 of 24.0 GiB available");
     }
@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn every_absence_has_a_fix() {
         for finding in findings() {
-            assert_eq!(finding.fix.is_some(), finding.state == State::Absent, "{finding:?}");
+            assert_eq!(finding.fix.is_some(), finding.state == CheckState::Absent, "{finding:?}");
             assert!(!finding.found.is_empty() && !finding.found.contains('\n'), "{finding:?}");
         }
     }

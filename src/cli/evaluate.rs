@@ -29,7 +29,7 @@ pub struct Args {
     /// The same model's predictions on validation, to fit a temperature [default: those of the run folder, where it has some]
     #[arg(long, value_name = "PREDICTIONS")]
     validation: Option<PathBuf>,
-    /// A folder for metrics.json and the CSV files
+    /// Folder to write metrics.json and the CSV files into
     #[arg(long)]
     out: Option<PathBuf>,
     #[command(flatten)]

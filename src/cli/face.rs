@@ -3,8 +3,8 @@ use std::path::PathBuf;
 
 use super::Usage;
 use crate::face::{
-    mmod::{ChannelOrder, Settings, MAX_UPSAMPLE},
-    Request,
+    mmod::{ChannelOrder, MmodSettings, MAX_UPSAMPLE},
+    DetectorRequest,
 };
 
 #[derive(Debug, clap::Args)]
@@ -36,7 +36,11 @@ impl DetectorArgs {
     ///
     /// # Errors
     /// When an option is for another detector than the one that is asked for.
-    pub(super) fn request(&self, detector: &str, channels: ChannelOrder) -> Result<Request, Usage> {
+    pub(super) fn request(
+        &self,
+        detector: &str,
+        channels: ChannelOrder,
+    ) -> Result<DetectorRequest, Usage> {
         let detector = self.detector.as_deref().unwrap_or(detector);
         let (detector, list) = match detector.split_once('=') {
             Some((name, file)) if name == "boxes" => (name, Some(PathBuf::from(file))),
@@ -54,17 +58,17 @@ impl DetectorArgs {
             let what = "--min-face is for --detector seeta and mmod";
             return Err(Usage(format!("{what}, and --detector is {detector}")));
         }
-        let default = Settings::default();
-        Ok(Request {
+        let default = MmodSettings::default();
+        Ok(DetectorRequest {
             min_face: self.min_face,
-            mmod: Settings {
+            mmod: MmodSettings {
                 upsample: self.upsample.unwrap_or(default.upsample),
                 channels: self.channel_order.unwrap_or(channels),
                 ..default
             },
             device: self.device.clone(),
             file: list.or_else(|| self.mmod_weights.clone()),
-            ..Request::named(detector)
+            ..DetectorRequest::named(detector)
         })
     }
 }

@@ -7,7 +7,7 @@ use super::Done;
 /// The page that the documentation shows too.
 const PAGE: &str = include_str!("../../docs/glossary.md");
 
-/// What the words of commands, tables and pages mean
+/// Explain the terms of commands, tables and pages
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples: ncaers glossary\n          ncaers glossary ledger")]
 pub struct Args {

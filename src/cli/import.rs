@@ -9,7 +9,7 @@ use crate::{
     split::{holdout::ValShare, Balance, OnLeak, Shares},
 };
 
-/// Turn stills that exist into a manifest, with somebody's boxes or a detector's
+/// Turn existing stills into a manifest, with given face boxes or a detector's
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example: ncaers import --layout caer-s --root data/CAER-S --boxes caers-annotation=train.txt --out manifests/caer-s"
@@ -104,7 +104,10 @@ fn faces(args: &Args) -> anyhow::Result<Faces> {
         Some(crops) => Ok(Faces::Boxes(Format::Glamor, crops)),
         None => {
             let device = args.device.clone();
-            Ok(Faces::Detector(face::Request { device, ..face::Request::named(&args.detector) }))
+            Ok(Faces::Detector(face::DetectorRequest {
+                device,
+                ..face::DetectorRequest::named(&args.detector)
+            }))
         }
     }
 }

@@ -9,7 +9,7 @@ use super::{
     slurm::SlurmArgs,
     Done,
 };
-use crate::dataset::locate::{self, ClassLeak, Options, Outcome, Summary};
+use crate::dataset::locate::{self, ClassLeak, LocateOptions, LocateOutcome, LocateSummary};
 
 /// Find the clip and the frame that every still was taken from
 #[derive(Debug, clap::Args)]
@@ -28,7 +28,7 @@ pub struct Args {
     /// Processes that decode at once; the number of cores when absent
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024), help_heading = WORK)]
     workers: Option<u32>,
-    /// Seconds that one clip may take before it is tried anew, then given up
+    /// Seconds that one clip may take before it is retried, then given up
     #[arg(long, default_value_t = 300.0, value_name = "SECONDS", help_heading = WORK)]
     time_limit: f64,
     #[command(flatten)]
@@ -40,7 +40,7 @@ pub struct Args {
 pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
     let on_cluster = args.slurm.is_asked()?;
     args.shards.check(on_cluster)?;
-    let options = Options {
+    let options = LocateOptions {
         stills: args.stills.clone(),
         corpus: args.corpus.clone(),
         out: args.out.clone(),
@@ -57,14 +57,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
 }
 
 /// What a search or a merge of searches says at its end.
-pub(super) fn done(outcome: Outcome, out: &Path) -> Done {
+pub(super) fn done(outcome: LocateOutcome, out: &Path) -> Done {
     match outcome {
-        Outcome::AlreadyDone => Done {
+        LocateOutcome::AlreadyDone => Done {
             text: format!("already done: {}", out.display()),
             json: json!({"already_done": true}),
             exit: 0,
         },
-        Outcome::Shard { clips } => Done {
+        LocateOutcome::Shard { clips } => Done {
             text: format!(
                 "{clips} clips of this shard are searched; merge {} with the others",
                 out.display()
@@ -72,11 +72,13 @@ pub(super) fn done(outcome: Outcome, out: &Path) -> Done {
             json: json!({"shard_clips": clips}),
             exit: 0,
         },
-        Outcome::Done(summary) => Done { text: text(&summary, out), json: json!(summary), exit: 0 },
+        LocateOutcome::Done(summary) => {
+            Done { text: text(&summary, out), json: json!(summary), exit: 0 }
+        }
     }
 }
 
-fn text(summary: &Summary, out: &Path) -> String {
+fn text(summary: &LocateSummary, out: &Path) -> String {
     let mut text = format!(
         "{} of {} stills found in {} clips of {} frames, {} of them to the frame; rows in {} ({:.1} s)\n",
         summary.found,

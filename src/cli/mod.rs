@@ -73,16 +73,16 @@ const WRONG_USAGE: u8 = 2;
 #[command(name = "ncaers", version = version::long(), max_term_width = 100, subcommand_required = true)]
 #[command(
     after_help = "Examples: ncaers demo\n          ncaers demo-corpus --out corpus && ncaers build --corpus corpus --out manifest --seed 1\n\n\
-        What the words mean (ledger, pack, mC ...): ncaers glossary"
+        Terms (ledger, pack, mC ...): ncaers glossary"
 )]
 struct Cli {
     /// Print one JSON object on stdout at the end instead of text
     #[arg(long, global = true, help_heading = EVERYWHERE)]
     json: bool,
-    /// Say nothing on stderr but errors
+    /// Print errors only on stderr
     #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = EVERYWHERE)]
     quiet: bool,
-    /// Also say versions and times on stderr
+    /// Also print versions and timings on stderr
     #[arg(short, long, global = true, help_heading = EVERYWHERE)]
     verbose: bool,
     #[command(subcommand)]

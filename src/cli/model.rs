@@ -12,7 +12,7 @@ use tch::{nn::VarStore, Device, Kind, Tensor};
 use super::{Done, Usage};
 use crate::{
     experiment::start_weights,
-    model::{self, entry, Entry, Inputs, Layer, Model, ModelConfig, ModelName, Pass, MODELS},
+    model::{self, entry, Inputs, Layer, Model, ModelConfig, ModelEntry, ModelName, Pass, MODELS},
     weights::{self, Loaded},
 };
 
@@ -37,7 +37,7 @@ enum Verb {
         after_help = "Example: ncaers model forward glamor --weights best.safetensors --inputs faces.safetensors --out answers.safetensors"
     )]
     Forward(Forward),
-    /// List the weight files that grids start from: whose, whether there, whether they fit
+    /// List the weight files that grids start from: source, whether present, whether they fit
     #[command(after_help = "Example: ncaers model weights --weights weights")]
     Weights(WeightsArgs),
     /// Check a weights file against a network and convert it to safetensors
@@ -143,7 +143,7 @@ fn list() -> Done {
     Done { text, json, exit: 0 }
 }
 
-fn facts(entry: &Entry) -> serde_json::Value {
+fn facts(entry: &ModelEntry) -> serde_json::Value {
     json!({
         "name": entry.name, "title": entry.title, "source": entry.source,
         "inferred": entry.inferred, "parameters": entry.parameters,
@@ -152,7 +152,7 @@ fn facts(entry: &Entry) -> serde_json::Value {
 }
 
 /// The warning that belongs wherever an inferred design is shown.
-fn inferred(entry: &Entry) -> String {
+fn inferred(entry: &ModelEntry) -> String {
     entry.inferred.map_or_else(String::new, |why| format!("{:14} inferred: {why}\n", ""))
 }
 

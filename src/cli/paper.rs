@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{
     report::note_problems,
-    slurm::{self, SlurmArgs, Work},
+    slurm::{self, BatchWork, SlurmArgs},
     Done, Usage,
 };
 use crate::{
@@ -38,7 +38,7 @@ pub struct Args {
     /// Pictures of faces in the wild, for Figure 11
     #[arg(long, value_name = "DIR")]
     wild: Option<PathBuf>,
-    /// Folder of everything that is made; the report lies in its folder report
+    /// Folder of all output; the report is in its subfolder report
     #[arg(long)]
     out: PathBuf,
     /// Folder of the grids ncaer-s.toml and caer-s.toml
@@ -59,7 +59,7 @@ pub struct Args {
     /// Runs at a time
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     jobs: u16,
-    /// Only say what would run, what cannot and why, for how long and on how much disk
+    /// Only print what would run, what cannot and why, with the time and disk space it needs
     #[arg(long)]
     dry_run: bool,
     /// Train nothing: report what is finished
@@ -136,7 +136,7 @@ fn run_on_cluster(args: &Args, paper: &Paper) -> Result<Done> {
     words.push("--report-only".into());
     let last = Task { name: "report".into(), commands: vec![words], log: folder.join("logs") };
     let report = args.out.join("report");
-    let work = Work {
+    let work = BatchWork {
         purpose: "paper",
         folder,
         record: json!({"folder": "tasks of the paper"}),

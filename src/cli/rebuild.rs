@@ -4,9 +4,9 @@ use std::{path::PathBuf, time::Duration};
 use serde_json::json;
 
 use super::{Done, Usage};
-use crate::dataset::rebuild::{rebuild, Options, Summary};
+use crate::dataset::rebuild::{rebuild, RebuildOptions, RebuildSummary};
 
-/// Make a recipe's pictures and tables again from your own copy of the clips
+/// Recreate a recipe's pictures and tables from your own copy of the clips
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example: ncaers rebuild ncaers-recipe.parquet --corpus data/CAER --out manifests/rebuilt"
@@ -14,22 +14,22 @@ use crate::dataset::rebuild::{rebuild, Options, Summary};
 pub struct Args {
     /// The recipe, .parquet or .csv
     recipe: PathBuf,
-    /// Your copy of the clips, laid out in any way
+    /// Your copy of the clips, in any layout
     #[arg(long)]
     corpus: PathBuf,
     /// The folder to fill with tables and pictures
     #[arg(long)]
     out: PathBuf,
-    /// Take frames of other files that show the same, and let other pixels pass
+    /// Accept frames of other files that show the same, and pixels that differ
     #[arg(long)]
     allow_substitutes: bool,
-    /// Let samples pass whose clip is not there
+    /// Accept that clips are missing; their samples are left out
     #[arg(long)]
     allow_missing: bool,
     /// Processes that decode at once; the number of cores when absent
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     workers: Option<u32>,
-    /// Seconds that decoding one clip may take before it is tried anew, then given up
+    /// Seconds that decoding one clip may take before it is retried, then given up
     #[arg(long, default_value_t = 120.0, value_name = "SECONDS")]
     time_limit: f64,
 }
@@ -38,7 +38,7 @@ pub struct Args {
 const NOT_ALL: u8 = 1;
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
-    let options = Options {
+    let options = RebuildOptions {
         recipe: args.recipe.clone(),
         corpus: args.corpus.clone(),
         out: args.out.clone(),
@@ -60,7 +60,7 @@ pub(super) fn time_limit(seconds: f64) -> anyhow::Result<Duration> {
     Ok(limit.ok_or_else(|| Usage(format!("--time-limit {seconds} is not above 0")))?)
 }
 
-fn text(summary: &Summary, options: &Options, allowed: bool) -> String {
+fn text(summary: &RebuildSummary, options: &RebuildOptions, allowed: bool) -> String {
     let already = if summary.already_done { "already done: " } else { "" };
     let mut text = format!(
         "{already}{} of {} samples in {}\n",

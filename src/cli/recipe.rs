@@ -6,7 +6,7 @@ use serde_json::json;
 use super::Done;
 use crate::dataset;
 
-/// Write down which frames of which clips make a data set, without a picture
+/// Describe a data set by its frames' clips and positions, without a picture
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example: ncaers recipe manifests/ncaers --out ncaers-recipe.parquet\n\nWrites FILE.parquet, FILE.csv and FILE.croissant.json."
@@ -15,7 +15,7 @@ pub struct Args {
     /// A manifest that was built from clips, or the folder that `locate` filled
     #[arg(value_name = "MANIFEST|LOCATED")]
     from: PathBuf,
-    /// The recipe's name; .parquet, .csv and .croissant.json are put behind it
+    /// The recipe's name, to which .parquet, .csv and .croissant.json are added
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
 }

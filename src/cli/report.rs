@@ -14,8 +14,8 @@ use crate::{
     record::{Emotion, Prediction, Split, NUM_CLASSES},
     report::{
         self,
-        several::{Part, Several},
-        ImportedRun, Request, Rules, Summary, MAX_THUMBS,
+        several::{ReportPart, Several},
+        ImportedRun, ReportRequest, ReportSummary, Rules, MAX_THUMBS,
     },
 };
 
@@ -44,7 +44,7 @@ pub struct Args {
     /// Folder that `ncaers annotate` wrote, for Figure 11 of a report on several data sets
     #[arg(long, value_name = "DIR")]
     wild: Option<PathBuf>,
-    /// What the reader must know before the results, a paragraph of the report
+    /// A paragraph that heads the report: what the reader must know before the results
     #[arg(long, value_name = "TEXT")]
     note: Vec<String>,
     /// Title [default: name of the output folder]
@@ -53,7 +53,7 @@ pub struct Args {
     /// Split whose predictions are scored
     #[arg(long, default_value = "test")]
     split: Split,
-    /// Most thumbnails to write; the page shows the other samples by name
+    /// Maximum number of thumbnails; the page shows the other samples by name
     #[arg(long, default_value_t = MAX_THUMBS)]
     max_thumbs: usize,
     /// Random sign patterns where there are too many videos to try all; more are drawn where
@@ -107,14 +107,14 @@ fn rules(args: &Args) -> Rules {
 }
 
 /// The report of one data set.
-fn one(args: &Args, runs: &str) -> Result<Request> {
+fn one(args: &Args, runs: &str) -> Result<ReportRequest> {
     if args.wild.is_some() || args.audit.len() > 1 || args.manifest.len() > 1 {
         let text =
             "--wild and several --audit or --manifest are for data sets given as NAME=FOLDER";
         return Err(Usage(text.into()).into());
     }
-    let defaults = Request::new(runs.as_ref(), &args.out);
-    Ok(Request {
+    let defaults = ReportRequest::new(runs.as_ref(), &args.out);
+    Ok(ReportRequest {
         manifest: args.manifest.first().map(PathBuf::from),
         split: args.split,
         title: args.title.clone().unwrap_or(defaults.title),
@@ -148,17 +148,18 @@ fn by_name<'a>(
 fn several(args: &Args, sets: &[(&str, &str)]) -> Result<Several> {
     let audits = by_name("--audit", &args.audit, sets)?;
     let manifests = by_name("--manifest", &args.manifest, sets)?;
-    let title = args.title.clone().unwrap_or_else(|| Request::new(Path::new(""), &args.out).title);
-    let part = |&(name, runs): &(&str, &str)| Part {
+    let title =
+        args.title.clone().unwrap_or_else(|| ReportRequest::new(Path::new(""), &args.out).title);
+    let part = |&(name, runs): &(&str, &str)| ReportPart {
         name: name.to_owned(),
-        request: Request {
+        request: ReportRequest {
             title: name.to_owned(),
             split: args.split,
             max_thumbs: args.max_thumbs,
             audit: audits.get(name).cloned(),
             rules: rules(args),
             manifest: manifests.get(name).cloned(),
-            ..Request::new(runs.as_ref(), &args.out)
+            ..ReportRequest::new(runs.as_ref(), &args.out)
         },
     };
     let parts = sets.iter().map(part).collect();
@@ -167,7 +168,7 @@ fn several(args: &Args, sets: &[(&str, &str)]) -> Result<Several> {
 }
 
 /// Says what a report lacks.
-pub(super) fn note_problems(summary: &Summary) {
+pub(super) fn note_problems(summary: &ReportSummary) {
     for problem in &summary.problems {
         progress::message(&format!("note: {problem}"));
     }

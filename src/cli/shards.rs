@@ -8,17 +8,17 @@ use anyhow::Context as _;
 use serde_json::{json, Value};
 
 use super::{
-    slurm::{self, SlurmArgs, Work},
+    slurm::{self, BatchWork, SlurmArgs},
     Done, Usage,
 };
 use crate::{
     dataset::{shard_identity, Shard},
     experiment::executor::{
-        array::{self, Part},
+        array::{self, ArrayPart},
         slurm::folder_beside,
         Task,
     },
-    folder::{self, State},
+    folder::{self, FolderState},
 };
 
 /// Heading of what says how the work is done, in `--help`.
@@ -64,7 +64,7 @@ fn shard(text: &str) -> anyhow::Result<Shard> {
             Some(count.context("it is none of I/N, auto, auto/N")?)
         }
     };
-    let Part { index, count } = array::part(&|name| std::env::var(name).ok(), count)?;
+    let ArrayPart { index, count } = array::part(&|name| std::env::var(name).ok(), count)?;
     Ok(Shard { index, count })
 }
 
@@ -81,7 +81,7 @@ pub(super) fn run(
     out: &Path,
 ) -> anyhow::Result<Done> {
     let resources = args.resources(&Value::Null)?;
-    let is_merged = || matches!(folder::state(out, identity), Ok(State::Finished));
+    let is_merged = || matches!(folder::state(out, identity), Ok(FolderState::Finished));
     folder::state(out, identity)?;
     let folder = folder_beside(out)?;
     let count = parts.shards.unwrap_or(SHARDS) as usize;
@@ -95,14 +95,14 @@ pub(super) fn run(
         let shard = shards.iter().find(|shard| name(shard) == task.name);
         shard.map_or_else(is_merged, |shard| {
             let own = shard_identity(identity, *shard);
-            is_merged() || matches!(folder::state(&place(shard), &own), Ok(State::Finished))
+            is_merged() || matches!(folder::state(&place(shard), &own), Ok(FolderState::Finished))
         })
     };
     let mut merge: Vec<OsString> = vec!["merge".into()];
     merge.extend(shards.iter().map(|shard| place(shard).into_os_string()));
     merge.extend(["--out".into(), out.as_os_str().to_owned()]);
     let last = Task { name: "merge".into(), commands: vec![merge], log: folder.join("logs") };
-    let work = Work {
+    let work = BatchWork {
         purpose: command,
         folder: folder.clone(),
         record,

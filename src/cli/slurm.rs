@@ -11,13 +11,13 @@ use serde_json::{json, Value};
 
 use super::{Cli, Done, Usage};
 use crate::experiment::executor::{
-    slurm::{Batch, Resources, Table, TaskStatus},
+    slurm::{Batch, Resources, TaskStatus, TaskTable},
     Task,
 };
 
 /// Where the parts of the work run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Place {
+pub(super) enum JobPlace {
     /// Here, in this process and its children
     Local,
     /// On a cluster, as tasks of a Slurm job array
@@ -30,11 +30,11 @@ pub(super) enum Place {
 pub(super) struct SlurmArgs {
     /// Where the parts run: local, or slurm (a job array, and one job behind it)
     #[arg(long, value_enum, default_value = "local", value_name = "WHERE")]
-    executor: Place,
+    executor: JobPlace,
     /// TOML file whose table [slurm] names the resources
     #[arg(long, value_name = "FILE")]
     slurm: Option<PathBuf>,
-    /// Partition, or several with commas between
+    /// Partition, or several separated by commas
     #[arg(long, value_name = "NAME")]
     partition: Option<String>,
     /// Account that is charged
@@ -90,9 +90,9 @@ impl SlurmArgs {
             ("--scripts-only", self.scripts_only),
         ];
         match (self.executor, flags.iter().find(|(_, given)| *given)) {
-            (Place::Slurm, _) => Ok(true),
-            (Place::Local, None) => Ok(false),
-            (Place::Local, Some((flag, _))) => {
+            (JobPlace::Slurm, _) => Ok(true),
+            (JobPlace::Local, None) => Ok(false),
+            (JobPlace::Local, Some((flag, _))) => {
                 Err(Usage(format!("{flag} is for --executor slurm")).into())
             }
         }
@@ -135,7 +135,7 @@ impl SlurmArgs {
 }
 
 /// Tasks, the job behind them, and how one knows that they are done.
-pub(super) struct Work<'a> {
+pub(super) struct BatchWork<'a> {
     /// `build` or `ablation`.
     pub purpose: &'static str,
     /// The batch's folder.
@@ -153,7 +153,7 @@ pub(super) struct Work<'a> {
 }
 
 /// Writes, submits, follows or tells, as the flags ask.
-pub(super) fn run(args: &SlurmArgs, resources: Resources, work: Work<'_>) -> Result<Done> {
+pub(super) fn run(args: &SlurmArgs, resources: Resources, work: BatchWork<'_>) -> Result<Done> {
     let batch = Batch {
         folder: work.folder,
         purpose: work.purpose,
@@ -192,7 +192,7 @@ pub(super) fn run(args: &SlurmArgs, resources: Resources, work: Work<'_>) -> Res
     ended(&table, work.result)
 }
 
-fn summary(table: &Table) -> Done {
+fn summary(table: &TaskTable) -> Done {
     Done { text: table.text(), json: json!({"table": table}), exit: 0 }
 }
 
@@ -208,7 +208,7 @@ fn written(batch: &Batch<'_>) -> Result<Done> {
 }
 
 /// The end of a `--wait`: what is there, or what failed.
-fn ended(table: &Table, result: &Path) -> Result<Done> {
+fn ended(table: &TaskTable, result: &Path) -> Result<Done> {
     let failed: Vec<String> = table
         .tasks
         .iter()

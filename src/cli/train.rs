@@ -38,10 +38,10 @@ pub struct Args {
     /// The run folder to fill
     #[arg(long)]
     out: PathBuf,
-    /// Seed of every draw, in place of the file's
+    /// Random seed, in place of the file's
     #[arg(long)]
     seed: Option<u64>,
-    /// Go on where an interrupted run stopped; starts anew when there is no checkpoint
+    /// Resume an interrupted run; starts from the beginning when there is no checkpoint
     #[arg(long)]
     resume: bool,
     /// Print the resolved configuration with estimates of size, memory and time, and train nothing

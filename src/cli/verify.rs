@@ -7,7 +7,7 @@ use serde_json::json;
 use super::Done;
 use crate::dataset::verify::verify;
 
-/// Check every promise of a manifest against its files
+/// Check a manifest against its files
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: ncaers verify manifests/ncaers")]
 pub struct Args {

@@ -6,10 +6,10 @@ use serde_json::json;
 use super::{Done, Usage};
 use crate::dataset::withdraw;
 
-/// Take a clip back, with all that was made of it: rows, pictures, pack entries, predictions, pages
+/// Withdraw a clip and everything made from it: rows, pictures, pack entries, predictions, pages
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example: ncaers withdraw train/Anger/0001 --from manifests/ncaers packs/ncaers runs/*\n\nA row without content stays in the ledger. Pages and figures that name the clip are removed; make them anew."
+    after_help = "Example: ncaers withdraw train/Anger/0001 --from manifests/ncaers packs/ncaers runs/*\n\nA row without content stays in the ledger. Pages and figures that name the clip are removed; make them again."
 )]
 pub struct Args {
     /// Clips by clip_id or path, or with --groups the names of groups
@@ -50,7 +50,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
             let _ = writeln!(text, "  removed {}", name.display());
         }
         for name in &removed.left {
-            let _ = writeln!(text, "  still named in {}", name.display());
+            let _ = writeln!(
+                text,
+                "  still named in {}, which this command may not change",
+                name.display()
+            );
         }
     }
     Ok(Done { text, json: json!({"clips": clips, "folders": removed}), exit: 0 })

@@ -28,8 +28,11 @@ fn take_name() {
 ///
 /// # Errors
 /// When the system has no further process.
-pub(super) fn ready(count: usize, detector: Option<&crate::face::Request>) -> anyhow::Result<()> {
-    if detector.is_some_and(crate::face::Request::needs_torch) {
+pub(super) fn ready(
+    count: usize,
+    detector: Option<&crate::face::DetectorRequest>,
+) -> anyhow::Result<()> {
+    if detector.is_some_and(crate::face::DetectorRequest::needs_torch) {
         return Ok(());
     }
     crate::dataset::ready_workers(count, || match run(&Args {}) {

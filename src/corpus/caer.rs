@@ -8,15 +8,15 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::{Choices, Entry, Found, Sought, Walk};
+use super::{Choices, CorpusEntry, FoundClips, Sought, Walk};
 
-pub(super) const ENTRY: Entry = Entry {
+pub(super) const ENTRY: CorpusEntry = CorpusEntry {
     name: "caer",
     about: "CAER (Lee et al. 2019), clips in split and class folders",
     clips,
 };
 
-fn clips(root: &Path, _: &Choices) -> Result<Option<Found>> {
+fn clips(root: &Path, _: &Choices) -> Result<Option<FoundClips>> {
     let mut walk = Walk::new(root, Sought::Clips);
     Ok(walk.splits(&["caer"], &[])?.then(|| walk.into()))
 }

@@ -8,15 +8,15 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::{folders::unsplit, Choices, Entry, Found, Sought, Walk};
+use super::{folders::unsplit, Choices, CorpusEntry, FoundClips, Sought, Walk};
 
-pub(super) const ENTRY: Entry = Entry {
+pub(super) const ENTRY: CorpusEntry = CorpusEntry {
     name: "caer-s",
     about: "train and test folders with class folders of pictures, or class folders alone",
     clips,
 };
 
-fn clips(root: &Path, _: &Choices) -> Result<Option<Found>> {
+fn clips(root: &Path, _: &Choices) -> Result<Option<FoundClips>> {
     let mut walk = Walk::new(root, Sought::Stills);
     if walk.splits(&["caer-s", "caer_s", "caer"], &[])? {
         return Ok(Some(walk.into()));

@@ -16,11 +16,11 @@ use super::{
     columns::{Columns, Line},
     folder_of,
     labels::{self, Meaning},
-    Candidate, Choices, Entry, Found, Refusal, Span, Stray,
+    Candidate, Choices, CorpusEntry, FoundClips, Refusal, Span, Stray,
 };
 use crate::record::{Emotion, Split};
 
-pub(super) const ENTRY: Entry = Entry {
+pub(super) const ENTRY: CorpusEntry = CorpusEntry {
     name: "csv",
     about: "a list samples.csv with the columns path,label[,split[,group]]",
     clips,
@@ -32,7 +32,7 @@ const LIST: &str = "samples.csv";
 /// Columns by which lists tell several persons in one picture apart.
 const PERSONS: [&str; 4] = ["person", "person_id", "face", "face_id"];
 
-fn clips(root: &Path, choices: &Choices) -> Result<Option<Found>> {
+fn clips(root: &Path, choices: &Choices) -> Result<Option<FoundClips>> {
     let list = if root.is_dir() { root.join(LIST) } else { root.to_owned() };
     read(&list, &folder_of(root), choices).map(Some)
 }
@@ -41,22 +41,22 @@ fn clips(root: &Path, choices: &Choices) -> Result<Option<Found>> {
 ///
 /// # Errors
 /// When it cannot be read, or a line is none of such a list; file and line are named.
-pub(super) fn read(list: &Path, folder: &Path, choices: &Choices) -> Result<Found> {
+pub(super) fn read(list: &Path, folder: &Path, choices: &Choices) -> Result<FoundClips> {
     let bytes = fs::read(list).with_context(|| format!("cannot read {}", list.display()))?;
     listed(folder, &bytes, choices).with_context(|| list.display().to_string())
 }
 
 /// A line as it was understood.
-struct Row {
+struct ListRow {
     line: u64,
     person: Option<String>,
     candidate: Candidate,
 }
 
-fn listed(folder: &Path, bytes: &[u8], choices: &Choices) -> Result<Found> {
+fn listed(folder: &Path, bytes: &[u8], choices: &Choices) -> Result<FoundClips> {
     let list = Columns::read(bytes, &["path", "label"])?;
     let places = Places::new(folder);
-    let mut found = Found::default();
+    let mut found = FoundClips::default();
     let (mut rows, mut numbers) = (Vec::new(), 0usize);
     for line in list.lines() {
         let at = || format!("line {}", line.number);
@@ -98,7 +98,7 @@ fn unwanted(line: &Line<'_>) -> Stray {
     }
 }
 
-fn row(places: &Places, line: &Line<'_>, emotion: Emotion) -> Result<Row> {
+fn row(places: &Places, line: &Line<'_>, emotion: Emotion) -> Result<ListRow> {
     let split = line.get("split").map(str::parse::<Split>).transpose()?;
     let (given, place) = places.of(line.raw("path"));
     let (path, refused) = match place {
@@ -118,13 +118,13 @@ fn row(places: &Places, line: &Line<'_>, emotion: Emotion) -> Result<Row> {
     let candidate = Candidate::new(split, emotion, path);
     let candidate = Candidate { stem: Some(stem), group, refused, span, ..candidate };
     let person = PERSONS.iter().find_map(|column| line.get(column)).map(str::to_owned);
-    Ok(Row { line: line.number, person, candidate })
+    Ok(ListRow { line: line.number, person, candidate })
 }
 
 /// Refuses every row of a picture (or part of a clip) that the list gives two labels or to two
 /// persons, since one sample has one label and one face; and of rows that say the same all but the
 /// first.
-fn refuse_contradictions(rows: &mut [Row]) {
+fn refuse_contradictions(rows: &mut [ListRow]) {
     let mut same: BTreeMap<(PathBuf, Option<Span>), Vec<usize>> = BTreeMap::new();
     for (at, row) in rows.iter().enumerate().filter(|(_, row)| row.candidate.refused.is_none()) {
         same.entry((row.candidate.path.clone(), row.candidate.span)).or_default().push(at);
@@ -132,7 +132,7 @@ fn refuse_contradictions(rows: &mut [Row]) {
     for places in same.into_values().filter(|places| places.len() > 1) {
         let lines: Vec<_> = places.iter().map(|&at| rows[at].line.to_string()).collect();
         let lines = lines.join(", ");
-        let differ = |of: fn(&Row) -> Option<String>| {
+        let differ = |of: fn(&ListRow) -> Option<String>| {
             places.windows(2).any(|pair| of(&rows[pair[0]]) != of(&rows[pair[1]]))
         };
         let refusal =
@@ -224,7 +224,7 @@ fn stem(path: &str) -> String {
 mod tests {
     use super::*;
 
-    fn plain(text: &str) -> Result<Found> {
+    fn plain(text: &str) -> Result<FoundClips> {
         listed(Path::new("/nowhere"), text.as_bytes(), &Choices::default())
     }
 

@@ -3,19 +3,22 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::{walk, Choices, Entry, Found, Sought, Walk};
+use super::{walk, Choices, CorpusEntry, FoundClips, Sought, Walk};
 use crate::record::Emotion;
 
-pub(super) const ENTRY: Entry =
-    Entry { name: "folders", about: "clips in class folders, without a split of their own", clips };
+pub(super) const ENTRY: CorpusEntry = CorpusEntry {
+    name: "folders",
+    about: "clips in class folders, without a split of their own",
+    clips,
+};
 
-fn clips(root: &Path, _: &Choices) -> Result<Option<Found>> {
+fn clips(root: &Path, _: &Choices) -> Result<Option<FoundClips>> {
     unsplit(root, Sought::Clips)
 }
 
 /// What lies in class folders; `None` when there is no class folder.
-pub(super) fn unsplit(root: &Path, sought: Sought) -> Result<Option<Found>> {
-    let is_class = |entry: &walk::Entry| {
+pub(super) fn unsplit(root: &Path, sought: Sought) -> Result<Option<FoundClips>> {
+    let is_class = |entry: &walk::FolderEntry| {
         entry.is_folder && entry.name.to_string_lossy().parse::<Emotion>().is_ok()
     };
     if !walk::entries(root)?.iter().any(is_class) {

@@ -1,6 +1,6 @@
 //! Where clips come from: folders on disk turned into named clips, one file per kind of corpus.
 //!
-//! A new corpus is one file with an [`Entry`] and one line in [`CORPORA`].
+//! A new corpus is one file with an [`CorpusEntry`] and one line in [`CORPORA`].
 use std::{
     collections::BTreeMap,
     ffi::OsString,
@@ -36,20 +36,20 @@ use walk::Walk;
 
 /// A kind of corpus that `build` or `import` can read.
 #[derive(Debug)]
-pub struct Entry {
+pub struct CorpusEntry {
     /// Its name in messages and metadata.
     pub name: &'static str,
     /// What it is, who made it and how one gets it.
     pub about: &'static str,
     /// What lies below a root; `None` when the root is laid out in another way.
-    clips: fn(&Path, &Choices) -> Result<Option<Found>>,
+    clips: fn(&Path, &Choices) -> Result<Option<FoundClips>>,
 }
 
 /// The layouts that are recognised, tried in this order.
-pub const CORPORA: &[&Entry] = &[&demo::ENTRY, &caer::ENTRY, &folders::ENTRY];
+pub const CORPORA: &[&CorpusEntry] = &[&demo::ENTRY, &caer::ENTRY, &folders::ENTRY];
 
 /// The layouts of stills that `import` knows by name.
-pub const STILLS: &[&Entry] = &[&caer_s::ENTRY, &ncaer_s::ENTRY, &csv_list::ENTRY];
+pub const STILLS: &[&CorpusEntry] = &[&caer_s::ENTRY, &ncaer_s::ENTRY, &csv_list::ENTRY];
 
 /// Containers that clips come in, by the name's ending in any case; others are known by content.
 pub const EXTENSIONS: &[&str] = walk::CLIPS;
@@ -63,17 +63,17 @@ pub struct Choices {
 
 /// What a layout finds below a root.
 #[derive(Default)]
-struct Found {
+struct FoundClips {
     candidates: Vec<Candidate>,
     strays: Vec<Stray>,
     litter: usize,
     remarks: Vec<String>,
 }
 
-impl From<Walk<'_>> for Found {
+impl From<Walk<'_>> for FoundClips {
     fn from(walk: Walk<'_>) -> Self {
         let Walk { candidates, strays, litter, .. } = walk;
-        Found { candidates, strays, litter, remarks: Vec::new() }
+        FoundClips { candidates, strays, litter, remarks: Vec::new() }
     }
 }
 
@@ -112,7 +112,7 @@ impl Candidate {
 
 /// One clip of a corpus, not yet opened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Source {
+pub struct ClipSource {
     /// `split/Class/stem`, the first part `all` where the corpus has no split.
     pub clip_id: String,
     /// The corpus's own split.
@@ -152,7 +152,7 @@ pub struct Listing {
     /// Whether the corpus has a split of its own.
     pub has_split: bool,
     /// The clips in clip_id order.
-    pub clips: Vec<Source>,
+    pub clips: Vec<ClipSource>,
     /// Clips that were taken back, of which nothing but the id may be told.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub withdrawn: Vec<String>,
@@ -170,7 +170,7 @@ pub struct Listing {
 impl Listing {
     /// Takes the clips away that `list` names by clip_id or path.
     pub fn without(mut self, list: &[String]) -> Self {
-        let named = |clip: &Source| list.contains(&clip.clip_id) || list.contains(&clip.shown);
+        let named = |clip: &ClipSource| list.contains(&clip.clip_id) || list.contains(&clip.shown);
         self.withdrawn =
             self.clips.iter().filter(|c| named(c)).map(|c| c.clip_id.clone()).collect();
         self.clips.retain(|clip| !named(clip));
@@ -181,7 +181,7 @@ impl Listing {
 /// A file or folder in a corpus that is no clip and cannot become one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Stray {
-    /// Below the root, as [`Source::shown`].
+    /// Below the root, as [`ClipSource::shown`].
     pub path: String,
     /// Reason code of the ledger.
     pub reason: String,
@@ -249,8 +249,8 @@ pub fn scan_list(list: &Path, root: &Path, choices: &Choices) -> Result<Listing>
     Ok(listing("list", root, found))
 }
 
-fn listing(corpus: &str, root: &Path, found: Found) -> Listing {
-    let Found { candidates, mut strays, litter, remarks } = found;
+fn listing(corpus: &str, root: &Path, found: FoundClips) -> Listing {
+    let FoundClips { candidates, mut strays, litter, remarks } = found;
     strays.sort();
     let has_split = candidates.iter().all(|c| c.split.is_some());
     // Whatever is made from the synthetic stills has to say so.
@@ -270,12 +270,12 @@ pub fn folder_of(root: &Path) -> PathBuf {
 
 /// Gives every candidate its identity; of two in one folder with the same stem the later by name
 /// is refused.
-fn name(root: &Path, mut candidates: Vec<Candidate>) -> Vec<Source> {
+fn name(root: &Path, mut candidates: Vec<Candidate>) -> Vec<ClipSource> {
     candidates.sort_by(|a, b| {
         let key = |c: &Candidate| c.path.file_name().map(|n| n.as_bytes().to_vec());
         key(a).cmp(&key(b)).then_with(|| a.path.cmp(&b.path))
     });
-    let mut named: BTreeMap<String, (String, Source)> = BTreeMap::new();
+    let mut named: BTreeMap<String, (String, ClipSource)> = BTreeMap::new();
     for candidate in candidates {
         let part = |name: Option<&std::ffi::OsStr>| shown(name.unwrap_or_default().as_bytes());
         let folder =
@@ -301,7 +301,7 @@ fn name(root: &Path, mut candidates: Vec<Candidate>) -> Vec<Source> {
         }
         let refused = candidate.refused.or(doubled);
         let refused = refused.or_else(|| irregular(&root.join(&candidate.path)));
-        let source = Source {
+        let source = ClipSource {
             clip_id: clip_id.clone(),
             split: candidate.split,
             emotion: candidate.emotion,

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::{Choices, Entry, Found, Sought, Walk};
+use super::{Choices, CorpusEntry, FoundClips, Sought, Walk};
 
-pub(super) const ENTRY: Entry = Entry {
+pub(super) const ENTRY: CorpusEntry = CorpusEntry {
     name: "ncaer-s",
     about: "images/ with train, val and test folders, class folders in them",
     clips,
@@ -16,7 +16,7 @@ pub(super) const ENTRY: Entry = Entry {
 /// Where the release keeps its boxes, below the root.
 const CROPS: &str = "crop";
 
-fn clips(root: &Path, _: &Choices) -> Result<Option<Found>> {
+fn clips(root: &Path, _: &Choices) -> Result<Option<FoundClips>> {
     let mut walk = Walk::new(root, Sought::Stills);
     Ok(walk.splits(&["images", "ncaer-s", "ncaers"], &[CROPS])?.then(|| walk.into()))
 }

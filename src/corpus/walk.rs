@@ -75,7 +75,7 @@ impl Sought {
 }
 
 /// An entry of a folder.
-pub(super) struct Entry {
+pub(super) struct FolderEntry {
     pub name: OsString,
     pub is_folder: bool,
     pub is_link: bool,
@@ -85,7 +85,7 @@ pub(super) struct Entry {
 ///
 /// # Errors
 /// When the folder cannot be read.
-pub(super) fn entries(folder: &Path) -> Result<Vec<Entry>> {
+pub(super) fn entries(folder: &Path) -> Result<Vec<FolderEntry>> {
     let failed = || format!("cannot list {}", folder.display());
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).with_context(failed)? {
@@ -93,7 +93,7 @@ pub(super) fn entries(folder: &Path) -> Result<Vec<Entry>> {
         let kind = entry.file_type().with_context(failed)?;
         let is_link = kind.is_symlink();
         let is_folder = if is_link { entry.path().is_dir() } else { kind.is_dir() };
-        found.push(Entry { name: entry.file_name(), is_folder, is_link });
+        found.push(FolderEntry { name: entry.file_name(), is_folder, is_link });
     }
     found.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(found)
@@ -126,7 +126,7 @@ impl<'a> Walk<'a> {
     ///
     /// # Errors
     /// When the folder cannot be read.
-    pub(super) fn entries(&mut self, below: &Path) -> Result<Vec<Entry>> {
+    pub(super) fn entries(&mut self, below: &Path) -> Result<Vec<FolderEntry>> {
         let mut found = entries(&self.root.join(below))?;
         let all = found.len();
         found.retain(|entry| !is_litter(&entry.name));
@@ -174,7 +174,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn nested(&mut self, path: &Path, entry: Entry, place: &Place<'_>) -> Result<()> {
+    fn nested(&mut self, path: &Path, entry: FolderEntry, place: &Place<'_>) -> Result<()> {
         let before = self.candidates.len();
         let is_named = has_ending(&entry.name, self.sought.endings());
         if let Some(why) = self.not_entered(path, &entry, place.nest.len()) {
@@ -191,7 +191,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Why a folder is not read.
-    fn not_entered(&self, path: &Path, entry: &Entry, depth: usize) -> Option<String> {
+    fn not_entered(&self, path: &Path, entry: &FolderEntry, depth: usize) -> Option<String> {
         if entry.name.as_bytes().starts_with(b".") {
             return Some("a hidden folder".into());
         }
@@ -290,7 +290,7 @@ impl<'a> Walk<'a> {
     fn split(
         &mut self,
         folder: &Path,
-        entry: &Entry,
+        entry: &FolderEntry,
         inner: Option<&OsStr>,
         beside: &[&str],
     ) -> Result<()> {
@@ -328,11 +328,11 @@ fn split_base(root: &Path, nested: &[&str]) -> Result<Option<PathBuf>> {
     for _ in 0..=NESTING {
         let mut folders = entries(&root.join(&base))?;
         folders.retain(|entry| entry.is_folder && !is_litter(&entry.name));
-        let is_split = |entry: &Entry| entry.name.to_string_lossy().parse::<Split>().is_ok();
+        let is_split = |entry: &FolderEntry| entry.name.to_string_lossy().parse::<Split>().is_ok();
         if folders.iter().any(is_split) {
             return Ok(Some(base));
         }
-        let is_nested = |entry: &&Entry| {
+        let is_nested = |entry: &&FolderEntry| {
             nested.iter().any(|known| entry.name.as_bytes().eq_ignore_ascii_case(known.as_bytes()))
         };
         match folders.iter().find(is_nested) {

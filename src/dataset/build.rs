@@ -24,11 +24,11 @@ use crate::{
 use super::{
     card, clip,
     inputs::{self, listing_digest},
-    job::{Begin, Kind},
+    job::{Begin, JobKind},
     journal, merge, pool,
     rows::Parts,
     rules::Configuration,
-    settings::{Config, Options, Outcome, Shard, LISTING},
+    settings::{BuildOptions, BuildOutcome, Config, Shard, LISTING},
 };
 
 /// What a folder's configuration record says; compared before anything is written.
@@ -41,7 +41,7 @@ fn record(config: &Config, listing_digest: &str, corpus: &str, shard: Option<Sha
 ///
 /// # Errors
 /// When corpus or configuration are unusable.
-pub fn identity(config: &Config, options: &Options) -> Result<Value> {
+pub fn identity(config: &Config, options: &BuildOptions) -> Result<Value> {
     config.check()?;
     let listing = options.clips.listing()?;
     let digest = listing_digest(&options.clips.corpus, &listing);
@@ -59,7 +59,7 @@ pub fn shard_identity(identity: &Value, shard: Shard) -> Value {
 ///
 /// # Errors
 /// As [`run`] before its first write.
-pub fn plan(config: &Config, options: &Options) -> Result<(String, Value)> {
+pub fn plan(config: &Config, options: &BuildOptions) -> Result<(String, Value)> {
     config.check()?;
     let listing = options.clips.listing()?;
     let record = record(
@@ -83,9 +83,9 @@ pub fn plan(config: &Config, options: &Options) -> Result<(String, Value)> {
         listing.clips.len(),
         options.out.display(),
         match state {
-            folder::State::Empty => "to be made",
-            folder::State::Interrupted => "to be gone on with",
-            folder::State::Finished => "finished already",
+            folder::FolderState::Empty => "to be made",
+            folder::FolderState::Interrupted => "to be gone on with",
+            folder::FolderState::Finished => "finished already",
         },
         toml::to_string(config).context("cannot write the configuration as TOML")?
     );
@@ -98,7 +98,7 @@ pub fn plan(config: &Config, options: &Options) -> Result<(String, Value)> {
 pub(super) fn share(
     listing: &Listing,
     shard: Option<Shard>,
-) -> impl Iterator<Item = &corpus::Source> {
+) -> impl Iterator<Item = &corpus::ClipSource> {
     let (first, step) = shard.map_or((0, 1), |s| (s.index - 1, s.count));
     listing.clips.iter().skip(first).step_by(step)
 }
@@ -108,7 +108,7 @@ pub(super) fn share(
 /// # Errors
 /// When the corpus or the configuration is unusable, when the folder holds something else or is
 /// in use, or when it cannot be written. Bad clips are rows, not errors.
-pub fn run(config: &Config, options: &Options) -> Result<Outcome> {
+pub fn run(config: &Config, options: &BuildOptions) -> Result<BuildOutcome> {
     config.check()?;
     let start = Instant::now();
     let listing = options.clips.listing()?;
@@ -117,7 +117,7 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome> {
     inputs::tell(&listing);
     check_boxes(options, &listing)?;
     let out = match folder::claim(&options.out, &record)? {
-        Claim::Done => return Ok(Outcome::AlreadyDone),
+        Claim::Done => return Ok(BuildOutcome::AlreadyDone),
         Claim::Fresh(out) | Claim::Resume(out) => out,
     };
     if options.shard.is_some() {
@@ -127,7 +127,7 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome> {
     decode_all(config, options, &listing, &mut journal)?;
     if options.shard.is_some() {
         out.finish()?;
-        return Ok(Outcome::Shard { clips: journal.len() });
+        return Ok(BuildOutcome::Shard { clips: journal.len() });
     }
     let configuration = Configuration::Build(config.clone());
     let found = journal.take_results();
@@ -143,11 +143,11 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome> {
     card::write_build_record(&out, config, options, &summary)?;
     journal.remove(&out)?;
     out.finish()?;
-    Ok(Outcome::Done(Box::new(summary)))
+    Ok(BuildOutcome::Done(Box::new(summary)))
 }
 
 /// Looks whether the list of boxes, where there is one, speaks of the clips.
-fn check_boxes(options: &Options, listing: &Listing) -> Result<()> {
+fn check_boxes(options: &BuildOptions, listing: &Listing) -> Result<()> {
     let Some(list) = options.detector.boxes() else { return Ok(()) };
     let boxes = Boxes::read(face::boxes::Format::Ncaers, list)?;
     let shown: Vec<&str> = listing.clips.iter().map(|clip| &*clip.shown).collect();
@@ -157,13 +157,13 @@ fn check_boxes(options: &Options, listing: &Listing) -> Result<()> {
 /// Decodes what the journal lacks.
 fn decode_all(
     config: &Config,
-    options: &Options,
+    options: &BuildOptions,
     listing: &Listing,
     journal: &mut journal::Journal,
 ) -> Result<()> {
     let own: Vec<_> = share(listing, options.shard).filter(|c| c.refused.is_none()).collect();
     journal.forget_incomplete(&options.out);
-    let job = |c: &corpus::Source| clip::Job {
+    let job = |c: &corpus::ClipSource| clip::Job {
         clip_id: c.clip_id.clone(),
         path: c.path.clone(),
         span: c.span,
@@ -172,7 +172,7 @@ fn decode_all(
     let progress = Progress::new("build", "clips", own.len() as u64);
     progress.skip((own.len() - todo.len()) as u64);
     let pool = pool::Pool {
-        setup: Begin { kind: Kind::Build, setup: clip::Setup::new(config, options)? },
+        setup: Begin { kind: JobKind::Build, setup: clip::Setup::new(config, options)? },
         workers: options.workers.clamp(1, todo.len().max(1)),
         time_limit: options.time_limit,
     };

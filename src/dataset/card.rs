@@ -6,7 +6,8 @@ use anyhow::Result;
 use serde_json::{json, Value};
 
 use super::{
-    rules::Configuration, tables::Tables, Config, ImageFormat, ImportConfig, Options, Summary,
+    rules::Configuration, tables::Tables, BuildOptions, BuildSummary, Config, ImageFormat,
+    ImportConfig,
 };
 use crate::{corpus::Listing, folder::OutputFolder, media::library::library};
 
@@ -22,7 +23,7 @@ pub(super) fn write(
     config: &Configuration,
     listing: &Listing,
     tables: &Tables,
-    summary: &Summary,
+    summary: &BuildSummary,
 ) -> Result<()> {
     let (title, intro, choices) = match config {
         Configuration::Build(config) => (
@@ -51,7 +52,7 @@ pub(super) fn write(
 }
 
 /// What data hubs read: which file is which table, so that the folder loads as it is.
-fn front_matter(summary: &Summary) -> String {
+fn front_matter(summary: &BuildSummary) -> String {
     let size = match summary.total() {
         0..1_000 => "n<1K",
         1_000..10_000 => "1K<n<10K",
@@ -77,7 +78,7 @@ const CITATION: &str = "\n## How to cite\n\n\
     - N. Le, K. Nguyen, A. Nguyen, B. Le: Global-local attention for emotion recognition, Neural Computing and Applications, 2021 (the construction rule);\n\
     - ncaers and its version (this rebuild), with the seed and the digest above.\n";
 
-fn intro(config: &Config, listing: &Listing, tables: &Tables, summary: &Summary) -> String {
+fn intro(config: &Config, listing: &Listing, tables: &Tables, summary: &BuildSummary) -> String {
     let digest = tables.meta.get("input_digest").map_or("", |d| d);
     format!(
         "{} samples from {} of {} clips of a corpus laid out as `{}`, rebuilt by ncaers {} with \
@@ -94,7 +95,7 @@ fn intro(config: &Config, listing: &Listing, tables: &Tables, summary: &Summary)
     )
 }
 
-fn left_out_table(summary: &Summary, listing: &Listing) -> String {
+fn left_out_table(summary: &BuildSummary, listing: &Listing) -> String {
     let litter = match listing.litter {
         0 => String::new(),
         n => format!("\n{n} files and folders that systems leave behind were passed over.\n"),
@@ -110,7 +111,7 @@ fn left_out_table(summary: &Summary, listing: &Listing) -> String {
     text + &litter
 }
 
-fn imported_intro(config: &ImportConfig, tables: &Tables, summary: &Summary) -> String {
+fn imported_intro(config: &ImportConfig, tables: &Tables, summary: &BuildSummary) -> String {
     let digest = tables.meta.get("input_digest").map_or("", |d| d);
     format!(
         "{} of {} stills laid out as `{}`, imported by ncaers {} with seed {}. Pictures are as \
@@ -195,8 +196,8 @@ fn choices(config: &Config, tables: &Tables) -> String {
 pub(super) fn write_build_record(
     out: &OutputFolder,
     config: &Config,
-    options: &Options,
-    summary: &Summary,
+    options: &BuildOptions,
+    summary: &BuildSummary,
 ) -> Result<()> {
     let run = json!({"workers": options.workers, "time_limit_s": options.time_limit.as_secs_f64()});
     write_record(out, config, run, summary)
@@ -207,7 +208,7 @@ pub(super) fn write_merge_record(
     out: &OutputFolder,
     config: &Config,
     shards: usize,
-    summary: &Summary,
+    summary: &BuildSummary,
 ) -> Result<()> {
     write_record(out, config, json!({"merged_shards": shards}), summary)
 }
@@ -216,7 +217,7 @@ pub(super) fn write_merge_record(
 pub(super) fn write_import_record(
     out: &OutputFolder,
     config: &Configuration,
-    summary: &Summary,
+    summary: &BuildSummary,
 ) -> Result<()> {
     write_record(out, config, json!({"imported": true}), summary)
 }
@@ -225,7 +226,7 @@ fn write_record(
     out: &OutputFolder,
     config: &impl serde::Serialize,
     run: Value,
-    summary: &Summary,
+    summary: &BuildSummary,
 ) -> Result<()> {
     let finished = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
@@ -260,7 +261,7 @@ mod tests {
         let class = |n| BTreeMap::from([("Fear".to_owned(), n)]);
         let samples =
             BTreeMap::from([("train".to_owned(), class(5)), ("test".to_owned(), class(2))]);
-        let table = Summary { samples, ..Summary::default() }.class_table();
+        let table = BuildSummary { samples, ..BuildSummary::default() }.class_table();
         assert!(table.contains("| Fear | 5 | 0 | 2 | 7 |"), "{table}");
         assert!(table.contains("| Anger | 0 | 0 | 0 | 0 |"), "{table}");
         assert!(table.ends_with("| total | 5 | 0 | 2 | 7 |\n"), "{table}");

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     clip_result::{ClipResult, DecodedFacts, Lost, SavedFrame},
     job::{self, Work},
-    Config, ImageFormat, Options,
+    BuildOptions, Config, ImageFormat,
 };
 use crate::{
     corpus::Span,
@@ -27,13 +27,13 @@ use crate::{
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Setup {
     config: Config,
-    detector: face::Request,
+    detector: face::DetectorRequest,
     corpus: OsString,
     out: OsString,
 }
 
 impl Setup {
-    pub(super) fn new(config: &Config, options: &Options) -> Result<Self> {
+    pub(super) fn new(config: &Config, options: &BuildOptions) -> Result<Self> {
         let mut detector = options.detector.clone();
         if let Some(file) = &mut detector.file {
             *file = job::absolute(file)?.into();
@@ -399,7 +399,8 @@ mod tests {
     fn frames_that_wait_get_their_own_faces() {
         let dir = tempfile::tempdir().expect("temp dir");
         let out = folder::claim_standing(&dir.path().join("out"), "test").expect("a folder");
-        let config = Config::new(1, &face::Request::named("none")).expect("a configuration");
+        let config =
+            Config::new(1, &face::DetectorRequest::named("none")).expect("a configuration");
         let mut detector = Pairs::default();
         let saved = |index| SavedFrame {
             segment: Segment { index, start_frame: 0, end_frame: 9 },

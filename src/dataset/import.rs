@@ -20,10 +20,10 @@ use super::{
     rows::Parts,
     rules::Configuration,
     settings::{ImportConfig, IMAGES},
-    Outcome,
+    BuildOutcome,
 };
 use crate::{
-    corpus::{self, Choices, Listing, Source},
+    corpus::{self, Choices, ClipSource, Listing},
     digest,
     face::{
         self,
@@ -84,7 +84,7 @@ impl Asked {
 #[derive(Debug)]
 pub enum Faces {
     /// Nowhere, or from a detector.
-    Detector(face::Request),
+    Detector(face::DetectorRequest),
     /// From box files.
     Boxes(Format, PathBuf),
 }
@@ -101,7 +101,7 @@ pub fn import(
     choices: &Choices,
     faces: &Faces,
     out: &Path,
-) -> Result<Outcome> {
+) -> Result<BuildOutcome> {
     let start = Instant::now();
     let mut config = config.clone();
     let listing = corpus::scan_stills(&config.layout, root, choices)?;
@@ -120,7 +120,7 @@ pub fn import(
     let digest = listing_digest(&root, &listing);
     let record = json!({"import": config, "corpus": listing.corpus, "clips": digest});
     let out = match folder::claim(out, &record)? {
-        Claim::Done => return Ok(Outcome::AlreadyDone),
+        Claim::Done => return Ok(BuildOutcome::AlreadyDone),
         Claim::Fresh(out) | Claim::Resume(out) => out,
     };
     let mut journal = Journal::open(&out)?;
@@ -140,12 +140,12 @@ pub fn import(
     card::write_import_record(&out, &configuration, &summary)?;
     journal.remove(&out)?;
     out.finish()?;
-    Ok(Outcome::Done(Box::new(summary)))
+    Ok(BuildOutcome::Done(Box::new(summary)))
 }
 
 /// What tells the faces of a still.
 enum Finder {
-    Detector(face::Request),
+    Detector(face::DetectorRequest),
     Boxes(Boxes),
 }
 
@@ -185,7 +185,7 @@ fn runs_of_frames(
     results: &BTreeMap<String, ClipResult>,
     out: &OutputFolder,
 ) -> Result<Vec<(usize, usize)>> {
-    let in_train = |c: &Source| c.split == Some(Split::Train) && c.group.is_none();
+    let in_train = |c: &ClipSource| c.split == Some(Split::Train) && c.group.is_none();
     let places: Vec<usize> = (0..listing.clips.len())
         .filter(|&i| in_train(&listing.clips[i]))
         .filter(|&i| results.get(&listing.clips[i].clip_id).is_some_and(|r| r.still.is_some()))
@@ -237,7 +237,7 @@ impl Task<'_> {
     fn read_all(&self, listing: &Listing, journal: &mut Journal) -> Result<()> {
         journal.forget_incomplete(self.out.path());
         let own = || listing.clips.iter().filter(|c| c.refused.is_none());
-        let todo: Vec<&Source> = own().filter(|c| !journal.has(&c.clip_id)).collect();
+        let todo: Vec<&ClipSource> = own().filter(|c| !journal.has(&c.clip_id)).collect();
         let progress = Progress::new("import", "stills", own().count() as u64);
         progress.skip((own().count() - todo.len()) as u64);
         let journal = Mutex::new(journal);
@@ -259,7 +259,7 @@ impl Task<'_> {
     /// When the output folder cannot be written or the detector fails.
     fn still(
         &self,
-        source: &Source,
+        source: &ClipSource,
         detector: Option<&mut (dyn Detector + 'static)>,
     ) -> Result<ClipResult> {
         let path = self.root.join(&source.path);
@@ -325,7 +325,7 @@ impl Task<'_> {
     /// The faces inside the picture, `None` when nobody looked; and a remark.
     fn faces(
         &self,
-        source: &Source,
+        source: &ClipSource,
         rgb: &image::RgbImage,
         detector: Option<&mut (dyn Detector + 'static)>,
     ) -> Result<(Option<Vec<FaceBox>>, Option<String>)> {

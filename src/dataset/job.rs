@@ -23,7 +23,7 @@ pub(super) trait Job: Serialize + Sync {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Begin<S> {
     /// The work.
-    pub kind: Kind,
+    pub kind: JobKind,
     /// What it needs to begin.
     pub setup: S,
 }
@@ -31,7 +31,7 @@ pub(super) struct Begin<S> {
 /// The kinds of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Kind {
+pub(super) enum JobKind {
     /// Frames drawn, faces found, pictures saved.
     Build,
     /// Stills sought among all frames.

@@ -18,7 +18,7 @@ use super::{
     rules::Configuration,
     settings::IMAGES,
     tables::{self, Tables},
-    Config, Shard, Summary,
+    BuildSummary, Config, Shard,
 };
 use crate::{
     corpus::Listing,
@@ -50,12 +50,12 @@ pub(super) fn write(
     parts: Parts<'_>,
     stage_seconds: BTreeMap<String, f64>,
     out: &OutputFolder,
-) -> Result<Summary> {
+) -> Result<BuildSummary> {
     let start = Instant::now();
     let (config, listing) = (parts.config, parts.listing);
     let tables = tables(parts)?;
     tables.write(out)?;
-    let mut summary = Summary { stage_seconds, ..tables.summary() };
+    let mut summary = BuildSummary { stage_seconds, ..tables.summary() };
     debug_assert_eq!(
         summary.clips_used + tables.ledger.iter().filter(|e| e.kind == LedgerKind::Clip).count(),
         summary.clips + listing.withdrawn.len()
@@ -105,7 +105,7 @@ impl ShardFolder {
 ///
 /// # Errors
 /// When a folder is no finished shard, or shards are missing, doubled or of different builds.
-pub fn merge_shards(folders: &[PathBuf], out: &Path) -> Result<super::Outcome> {
+pub fn merge_shards(folders: &[PathBuf], out: &Path) -> Result<super::BuildOutcome> {
     let start = Instant::now();
     let shards = complete_set(folders)?;
     let mut record = shards[0].record.clone();
@@ -114,7 +114,7 @@ pub fn merge_shards(folders: &[PathBuf], out: &Path) -> Result<super::Outcome> {
         .with_context(|| format!("{} is of another version", shards[0].path.display()))?;
     let listing = shards[0].listing()?;
     let folder = match folder::claim(out, &record)? {
-        Claim::Done => return Ok(super::Outcome::AlreadyDone),
+        Claim::Done => return Ok(super::BuildOutcome::AlreadyDone),
         Claim::Fresh(folder) | Claim::Resume(folder) => folder,
     };
     let mut all = Results::default();
@@ -135,7 +135,7 @@ pub fn merge_shards(folders: &[PathBuf], out: &Path) -> Result<super::Outcome> {
     summary.seconds = start.elapsed().as_secs_f64();
     card::write_merge_record(&folder, &config, shards.len(), &summary)?;
     folder.finish()?;
-    Ok(super::Outcome::Done(Box::new(summary)))
+    Ok(super::BuildOutcome::Done(Box::new(summary)))
 }
 
 /// Reads and checks the shards, in order.
@@ -175,7 +175,7 @@ fn open_shard(folder: &Path) -> Result<ShardFolder> {
         .as_str()
         .and_then(|s| s.parse().ok())
         .with_context(|| format!("{} is no shard of a build", folder.display()))?;
-    let finished = folder::state(folder, &record)? == folder::State::Finished;
+    let finished = folder::state(folder, &record)? == folder::FolderState::Finished;
     ensure!(finished, "the shard in {} is not finished; build it again", folder.display());
     Ok(ShardFolder { path: folder.to_owned(), record, shard })
 }

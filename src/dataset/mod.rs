@@ -44,5 +44,7 @@ pub use process::ready as ready_workers;
 pub use publication::Publication;
 pub use rows::Parts;
 pub use rules::Configuration;
-pub use settings::{Config, ImageFormat, ImportConfig, Options, Outcome, Shard, Summary};
+pub use settings::{
+    BuildOptions, BuildOutcome, BuildSummary, Config, ImageFormat, ImportConfig, Shard,
+};
 pub use worker::{become_worker, serve};

@@ -14,7 +14,10 @@ use std::{
     },
     panic,
     process::{Command, ExitStatus, Stdio},
-    sync::{Mutex, PoisonError},
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        Mutex, PoisonError,
+    },
 };
 
 use anyhow::{Context, Result};
@@ -22,17 +25,20 @@ use anyhow::{Context, Result};
 /// The hidden command that makes a process a worker.
 const WORKER_COMMAND: &str = "worker";
 
-/// Set for every worker process, so that none starts workers of its own.
+/// Set for every worker process that is started, so that none starts workers of its own.
 const IS_WORKER: &str = "NCAERS_IS_WORKER";
 
-/// What a worker finds in its environment. One thread per clip, clips in parallel: no detector may
+/// The same in a copy, whose environment stays its parent's.
+static IS_COPY: AtomicBool = AtomicBool::new(false);
+
+/// What a worker that is started finds in its environment. One thread per clip, clips in parallel: no detector may
 /// start its own.
 const ENVIRONMENT: [(&str, &str); 3] =
     [("RAYON_NUM_THREADS", "1"), ("OMP_NUM_THREADS", "1"), (IS_WORKER, "1")];
 
 /// Whether this process was started to be a worker.
 pub(super) fn is_worker() -> bool {
-    std::env::var_os(IS_WORKER).is_some()
+    IS_COPY.load(Ordering::Relaxed) || std::env::var_os(IS_WORKER).is_some()
 }
 
 /// Copies that are made in advance, at most.
@@ -102,7 +108,7 @@ fn copy(serve: fn() -> u8, others: &[Process]) -> io::Result<Process> {
 
 /// The life of a copy, which never goes back to what its parent was about.
 fn be_worker(input: PipeReader, output: PipeWriter, parent: libc::pid_t, serve: fn() -> u8) -> ! {
-    ENVIRONMENT.iter().for_each(|(name, value)| std::env::set_var(name, value));
+    IS_COPY.store(true, Ordering::Relaxed);
     let serve = move || {
         // SAFETY: both are open; the process has one thread, so nobody else uses 0 and 1.
         let redirected = unsafe {
@@ -113,6 +119,8 @@ fn be_worker(input: PipeReader, output: PipeWriter, parent: libc::pid_t, serve: 
         die_with_parent();
         // SAFETY: a plain question. A parent that ended before that line is not waited for.
         let is_orphan = unsafe { libc::getppid() != parent };
+        // As [`ENVIRONMENT`] does; it fails where a pool exists, which no copy inherits.
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(1).build_global();
         if redirected && !is_orphan {
             serve()
         } else {

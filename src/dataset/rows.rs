@@ -11,7 +11,7 @@ use super::{
     tables::{Drawn, Fate, Tables},
 };
 use crate::{
-    corpus::{Listing, Source},
+    corpus::{ClipSource, Listing},
     record::{Clip, ClipStatus, LedgerEntry, LedgerKind, Split},
     sampling,
     similarity::{
@@ -113,7 +113,7 @@ pub(super) fn sample_order(clips: &[Clip], drawn: &[Drawn]) -> Vec<u32> {
     order
 }
 
-fn lost_segment(source: &Source, (segment, lost): (u32, Lost)) -> LedgerEntry {
+fn lost_segment(source: &ClipSource, (segment, lost): (u32, Lost)) -> LedgerEntry {
     LedgerEntry {
         kind: LedgerKind::Segment,
         id: sampling::sample_id(&source.clip_id, segment),
@@ -124,7 +124,7 @@ fn lost_segment(source: &Source, (segment, lost): (u32, Lost)) -> LedgerEntry {
 }
 
 /// Moves what the row needs out of the clip's result.
-fn clip_row(mut result: Option<&mut ClipResult>, source: &Source) -> Clip {
+fn clip_row(mut result: Option<&mut ClipResult>, source: &ClipSource) -> Clip {
     let split = source.split.unwrap_or(Split::Train);
     let mut row = Clip::named(source.clip_id.clone(), source.shown.clone(), split, source.emotion);
     row.status = result.as_ref().map_or(ClipStatus::Rejected, |r| r.status);
@@ -145,7 +145,7 @@ fn clip_row(mut result: Option<&mut ClipResult>, source: &Source) -> Clip {
 }
 
 /// The ledger row of a clip that gives nothing.
-fn rejection(source: &Source, result: Option<&ClipResult>) -> Option<LedgerEntry> {
+fn rejection(source: &ClipSource, result: Option<&ClipResult>) -> Option<LedgerEntry> {
     let entry = |reason: &str, detail: String, partner_id| LedgerEntry {
         kind: LedgerKind::Clip,
         id: source.clip_id.clone(),
@@ -310,7 +310,8 @@ fn balance(rules: &Rules<'_>, tables: &mut Tables) -> Result<()> {
     let (mut rows, mut places) = (Vec::new(), Vec::new());
     for &c in &tables.order {
         let clip = &tables.clips[c as usize];
-        let row = split::Row { split: clip.split, emotion: clip.emotion, clip_id: &clip.clip_id };
+        let row =
+            split::SplitRow { split: clip.split, emotion: clip.emotion, clip_id: &clip.clip_id };
         for at in tables.drawn[c as usize].fates() {
             if tables.fates[at] == Fate::Kept {
                 rows.push(row);

@@ -65,7 +65,7 @@ impl Config {
     ///
     /// # Errors
     /// When the detector is unknown or cannot start.
-    pub fn new(seed: u64, detector: &face::Request) -> Result<Self> {
+    pub fn new(seed: u64, detector: &face::DetectorRequest) -> Result<Self> {
         Ok(Config {
             seed,
             segment_seconds: 2.0,
@@ -135,13 +135,13 @@ impl std::fmt::Display for Shard {
 
 /// How to build: nothing here changes a byte of the result.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct BuildOptions {
     /// The clips.
     pub clips: Clips,
     /// The folder to fill.
     pub out: PathBuf,
     /// The detector that [`Config`] names, with what it needs.
-    pub detector: face::Request,
+    pub detector: face::DetectorRequest,
     /// Worker processes.
     pub workers: usize,
     /// Processor time, or time of waiting, that a clip may take without a further frame or byte.
@@ -152,7 +152,7 @@ pub struct Options {
 
 /// What a build came to.
 #[derive(Clone, Debug)]
-pub enum Outcome {
+pub enum BuildOutcome {
     /// The folder held the finished result of the same configuration.
     AlreadyDone,
     /// A part is done and waits for the others.
@@ -161,12 +161,12 @@ pub enum Outcome {
         clips: usize,
     },
     /// The data set is complete.
-    Done(Box<Summary>),
+    Done(Box<BuildSummary>),
 }
 
 /// The counts of a finished data set.
 #[derive(Clone, Debug, Default, Serialize, PartialEq)]
-pub struct Summary {
+pub struct BuildSummary {
     /// Clips found.
     pub clips: usize,
     /// Clips that give at least one sample.
@@ -181,7 +181,7 @@ pub struct Summary {
     pub seconds: f64,
 }
 
-impl Summary {
+impl BuildSummary {
     /// Samples kept in total.
     pub fn total(&self) -> usize {
         self.samples.values().flat_map(BTreeMap::values).sum()

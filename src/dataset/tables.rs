@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     clip_result::{SavedFrame, Still},
-    Summary,
+    BuildSummary,
 };
 use crate::{
     digest,
@@ -267,8 +267,8 @@ impl Tables {
     }
 
     /// What is counted of a finished data set.
-    pub(super) fn summary(&self) -> Summary {
-        let mut summary = Summary { clips: self.clips.len(), ..Summary::default() };
+    pub(super) fn summary(&self) -> BuildSummary {
+        let mut summary = BuildSummary { clips: self.clips.len(), ..BuildSummary::default() };
         let mut counts: BTreeMap<(Split, Emotion), usize> = BTreeMap::new();
         for (clip, drawn) in self.clips.iter().zip(&self.drawn) {
             let kept = self.fates[drawn.fates()].iter().filter(|f| **f == Fate::Kept).count();

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{
     clip,
-    job::{Answer, Begin, Kind, Work},
+    job::{Answer, Begin, JobKind, Work},
     locate, process, rebuild,
 };
 
@@ -42,9 +42,9 @@ pub fn serve(input: impl BufRead, answers: impl Write) -> Result<()> {
     let Some(first) = lines.next() else { return Ok(()) };
     let begin: Begin<Value> = serde_json::from_str(&first?).context(NO_SETUP)?;
     match begin.kind {
-        Kind::Build => work::<clip::Worker>(begin.setup, lines, answers),
-        Kind::Locate => work::<locate::Worker>(begin.setup, lines, answers),
-        Kind::Rebuild => work::<rebuild::Worker>(begin.setup, lines, answers),
+        JobKind::Build => work::<clip::Worker>(begin.setup, lines, answers),
+        JobKind::Locate => work::<locate::Worker>(begin.setup, lines, answers),
+        JobKind::Rebuild => work::<rebuild::Worker>(begin.setup, lines, answers),
     }
 }
 

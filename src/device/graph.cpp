@@ -14,7 +14,7 @@
 
 namespace {
 // Never nullptr, which would mean success.
-char *told(const char *text) {
+char *copied(const char *text) {
   char *copy = strdup(text);
   if (!copy) std::abort();
   return copy;
@@ -25,9 +25,9 @@ template <class Body> char *guarded(Body body) {
     body();
     return nullptr;
   } catch (const std::exception &error) {
-    return told(error.what());
+    return copied(error.what());
   } catch (...) {
-    return told("CUDA threw something that is no std::exception");
+    return copied("CUDA threw something that is no std::exception");
   }
 }
 

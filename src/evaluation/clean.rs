@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::columns;
 use crate::{
     digest,
-    leak_verdicts::{self, Verdict},
+    leak_verdicts::{self, SampleVerdict},
     metric::Unit,
     record::Estimate,
     stats::{
@@ -40,7 +40,7 @@ impl CleanAccuracy {
         let known = leak_verdicts::of(audit, rows.iter().map(|row| row.sample_id.as_str()))?;
         let right: Vec<bool> = rows.iter().map(|r| r.target == r.predicted).collect();
         let clusters = Clusters::by_id(rows.iter().map(|r| r.group_id.as_str()));
-        let keep = |f: fn(&Verdict) -> bool| {
+        let keep = |f: fn(&SampleVerdict) -> bool| {
             let keep: Vec<bool> = known.iter().map(|row| !f(row)).collect();
             subset_accuracy(&right, &keep, &clusters)
         };

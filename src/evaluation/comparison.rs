@@ -15,8 +15,10 @@ use crate::{
     folder::{self, Claim},
     metric::Unit,
     stats::{
-        comparison::{compare, Comparison, Contestant, MarginTests, Model, Options, Pair},
-        pooled::{Contest, Scope, Verdict},
+        comparison::{
+            compare, Comparison, ComparisonOptions, Contestant, MarginTests, Model, ModelPair,
+        },
+        pooled::{Contest, PoolVerdict, Scope},
         seeds::{self, SeedDifference, SeedSummary},
         tail::PValue,
         warning,
@@ -45,7 +47,7 @@ impl ModelComparison {
     ///
     /// # Errors
     /// When the files do not predict the same samples with the same targets.
-    pub fn of(predictions: &[Predictions], options: &Options) -> Result<Self> {
+    pub fn of(predictions: &[Predictions], options: &ComparisonOptions) -> Result<Self> {
         for p in predictions.iter().filter(|_| predictions.len() > 1) {
             ensure!(
                 p.has_ids,
@@ -187,7 +189,7 @@ impl ModelComparison {
         std::iter::once(head).chain(pool.contests.iter().map(line)).collect()
     }
 
-    fn verdict(&self, verdict: &Verdict) -> String {
+    fn verdict(&self, verdict: &PoolVerdict) -> String {
         let pool = &self.comparison.pool;
         let names = |of: &[usize]| {
             of.iter().map(|&i| pool.configurations[i].label.as_str()).collect::<Vec<_>>().join(", ")
@@ -250,7 +252,7 @@ impl ModelComparison {
 type OverSeeds = (BTreeMap<String, SeedSummary>, Vec<(String, String, SeedDifference)>);
 
 /// What the seeds of every label with several of them show.
-fn over_seeds(comparison: &Comparison, options: &Options) -> OverSeeds {
+fn over_seeds(comparison: &Comparison, options: &ComparisonOptions) -> OverSeeds {
     let (draws, seed) = (options.bootstrap_draws, options.seed);
     let several: BTreeMap<&String, &Vec<f64>> = comparison
         .pool
@@ -317,7 +319,7 @@ fn layout(c: &Comparison, title: &str, p: impl Fn(&MarginTests) -> PValue) -> Op
     Some(format!("{title}\n{}\n", columns::align(&rows)))
 }
 
-fn pair_lines<'a>(pairs: &[Pair], name: impl Fn(usize) -> &'a str) -> Vec<Vec<String>> {
+fn pair_lines<'a>(pairs: &[ModelPair], name: impl Fn(usize) -> &'a str) -> Vec<Vec<String>> {
     let mut head = row([
         "pair",
         "points",
@@ -333,7 +335,7 @@ fn pair_lines<'a>(pairs: &[Pair], name: impl Fn(usize) -> &'a str) -> Vec<Vec<St
     ]);
     let margin = pairs.iter().find_map(|pair| pair.accuracy.equivalence).map(|e| e.margin);
     head.extend(margin.map(|m| format!("equal within {}", 100.0 * m)));
-    let line = |pair: &Pair| {
+    let line = |pair: &ModelPair| {
         let a = &pair.accuracy;
         let ratio = |x: f64| format!("{x:.2}");
         let ends = a.effect.interval.map(|i| format!("[{}, {}]", ratio(i.lo), ratio(i.hi)));

@@ -18,7 +18,7 @@ pub const HOW_TO: &str =
 
 /// What a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum FileKind {
     Parquet,
     JsonLines,
     JsonArray,
@@ -42,10 +42,10 @@ impl Frame {
     /// When the file cannot be read, is none of the three kinds, has no header or repeats a name.
     pub fn open(path: &Path) -> Result<Self> {
         let (names, read, parquet) = match kind(path)? {
-            Kind::Parquet => (columns::names(path)?, BTreeMap::new(), true),
-            Kind::JsonLines => collected(json_lines(path)?),
-            Kind::JsonArray => collected(json_array(path)?),
-            Kind::Csv(delimiter) => {
+            FileKind::Parquet => (columns::names(path)?, BTreeMap::new(), true),
+            FileKind::JsonLines => collected(json_lines(path)?),
+            FileKind::JsonArray => collected(json_array(path)?),
+            FileKind::Csv(delimiter) => {
                 let (names, values) = csv(path, delimiter)?;
                 (names, values, false)
             }
@@ -103,7 +103,7 @@ fn collected((names, values): Columns) -> (Vec<String>, BTreeMap<String, Values>
 }
 
 /// Looks at the first bytes.
-fn kind(path: &Path) -> Result<Kind> {
+fn kind(path: &Path) -> Result<FileKind> {
     let cannot = || format!("cannot read {}", path.display());
     let mut start = Vec::new();
     File::open(path)
@@ -112,7 +112,7 @@ fn kind(path: &Path) -> Result<Kind> {
         .read_to_end(&mut start)
         .with_context(cannot)?;
     if start.starts_with(b"PAR1") {
-        return Ok(Kind::Parquet);
+        return Ok(FileKind::Parquet);
     }
     let text = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&start);
     let binary = text.contains(&0) || text.starts_with(b"PK") || text.starts_with(b"\x80");
@@ -120,14 +120,14 @@ fn kind(path: &Path) -> Result<Kind> {
     let first = text.iter().find(|b| !b.is_ascii_whitespace());
     match first {
         None => bail!("{} is empty; {HOW_TO}", path.display()),
-        Some(b'{') => return Ok(Kind::JsonLines),
-        Some(b'[') => return Ok(Kind::JsonArray),
+        Some(b'{') => return Ok(FileKind::JsonLines),
+        Some(b'[') => return Ok(FileKind::JsonArray),
         Some(_) => {}
     }
     let head = text.split(|&b| b == b'\n').find(|line| !line.is_empty()).unwrap_or_default();
     let count = |byte: u8| head.iter().filter(|&&b| b == byte).count();
     let delimiter = [b',', b'\t', b';'].into_iter().find(|&byte| count(byte) > 0);
-    Ok(Kind::Csv(delimiter.unwrap_or(b',')))
+    Ok(FileKind::Csv(delimiter.unwrap_or(b',')))
 }
 
 /// All columns as words; an empty cell is nothing.

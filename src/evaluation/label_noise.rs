@@ -2,17 +2,18 @@
 //! writes.
 use std::{
     collections::BTreeMap,
-    fmt::Write,
     path::{Path, PathBuf},
 };
 
 use anyhow::{ensure, Context, Result};
+use maud::{html, Markup};
 use serde::Serialize;
 use serde_json::json;
 
 use super::{columns, predictions::Predictions, Saved};
 use crate::{
     folder::{self, Claim, OutputFolder},
+    html::document,
     record::Sample,
     stats::confident::{doubts, Doubt, Doubts},
 };
@@ -197,38 +198,44 @@ impl LabelNoise {
 
     /// The most doubtful samples with their pictures; those that cannot be read are named.
     fn gallery(&self, folder: &OutputFolder, pictures: Option<&Pictures>) -> Result<String> {
-        let mut out = format!(
-            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-             <title>Doubtful labels</title>\n<link rel=\"icon\" href=\"data:,\">\n\
-             <style>{CSS}</style>\n</head>\n<body>\n<main>\n<h1>Doubtful labels</h1>\n\
-             <p>{} of {} labels are denied by models that were trained without their group. These \
-             are doubts, not errors: hard samples are denied as well.</p>\n<ol>\n",
-            self.flagged, self.rows
-        );
-        for (i, row) in self.ranked.iter().take(SHOWN).enumerate() {
-            let name = format!("labels/{:03}.jpg", i + 1);
-            let picture = pictures.and_then(|p| p.thumbnail(&row.sample_id));
-            let shown = match picture {
-                Some(jpeg) => {
-                    folder.write(&name, &jpeg)?;
-                    format!("<img src=\"{name}\" alt=\"\" loading=\"lazy\">")
-                }
-                None => "<span class=\"none\">no picture</span>".to_owned(),
-            };
-            let _ = writeln!(
-                out,
-                "<li>{shown}<b>{}</b> or {}?<br>p {:.3}, margin {:+.3}<br><small>{}</small></li>",
-                escape(&row.given),
-                escape(&row.suggested),
-                row.self_confidence,
-                row.margin,
-                escape(&row.sample_id)
-            );
-        }
-        out += "</ol>\n</main>\n</body>\n</html>\n";
-        Ok(out)
+        let rows = self.ranked.iter().take(SHOWN).enumerate();
+        let items = rows.map(|(i, row)| doubtful(folder, pictures, i, row));
+        let items = items.collect::<Result<Vec<_>>>()?;
+        let body = html! {
+            main { "\n"
+                h1 { "Doubtful labels" } "\n"
+                p {
+                    (self.flagged) " of " (self.rows) " labels are denied by models that were trained \
+                     without their group. These are doubts, not errors: hard samples are denied as well."
+                } "\n"
+                ol { "\n" @for item in items { (item) } } "\n"
+            } "\n"
+        };
+        Ok(document("Doubtful labels", CSS, &body))
     }
+}
+
+/// One of them with its picture, which is written to `folder`.
+fn doubtful(
+    folder: &OutputFolder,
+    pictures: Option<&Pictures>,
+    i: usize,
+    row: &RankedLabel,
+) -> Result<Markup> {
+    let name = format!("labels/{:03}.jpg", i + 1);
+    let picture = pictures.and_then(|p| p.thumbnail(&row.sample_id));
+    if let Some(jpeg) = &picture {
+        folder.write(&name, jpeg)?;
+    }
+    let confidence = format!("p {:.3}, margin {:+.3}", row.self_confidence, row.margin);
+    Ok(html! {
+        li {
+            @if picture.is_some() { img src=(name) alt="" loading="lazy"; }
+            @else { span class="none" { "no picture" } }
+            b { (row.given) } " or " (row.suggested) "?" br; (confidence) br;
+            small { (row.sample_id) }
+        } "\n"
+    })
 }
 
 const CSS: &str = "body{font:15px/1.4 system-ui,sans-serif;margin:0;color:#1a1a1a;background:#fff}\
@@ -236,10 +243,6 @@ main{max-width:72rem;margin:2rem auto;padding:0 1rem}ol{display:grid;gap:1rem;pa
 grid-template-columns:repeat(auto-fill,minmax(10rem,1fr));list-style:none}li{overflow-wrap:anywhere}\
 img{display:block;max-width:100%;height:auto}.none{display:grid;place-items:center;height:6rem;\
 border:1px dashed #888}@media (prefers-color-scheme:dark){body{color:#eee;background:#161616}}";
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
 
 /// The pictures of a manifest by sample.
 #[derive(Debug)]

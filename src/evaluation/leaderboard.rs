@@ -1,18 +1,20 @@
 //! Many models on one test set, on one page.
-use std::{collections::BTreeMap, fmt::Write};
+use std::collections::BTreeMap;
 
 use anyhow::Result;
+use maud::{html, Markup};
 use serde::Serialize;
 
 use super::{columns, predictions::Predictions};
 use crate::{
+    html::document,
     metric::Unit,
     stats::{
         answers::Answers,
-        comparison::{Comparison, Options},
+        comparison::{Comparison, ComparisonOptions},
         interval::Interval,
         pairing::{self, Paired},
-        pooled::{Entry, Scope},
+        pooled::{PoolEntry, Scope},
         ranking::{ranks, tie_groups, Rank},
     },
 };
@@ -86,7 +88,7 @@ pub struct GroupAccuracy {
 pub fn of(
     predictions: &[Predictions],
     comparison: &Comparison,
-    options: &Options,
+    options: &ComparisonOptions,
 ) -> Result<Option<Leaderboard>> {
     let pool = &comparison.pool;
     if pool.configurations.len() < 2 || comparison.n == 0 {
@@ -130,11 +132,15 @@ pub fn of(
 }
 
 /// Hits by configuration, seed and group, in the order of the pool.
-fn entries(predictions: &[Predictions], comparison: &Comparison, paired: &Paired) -> Vec<Entry> {
+fn entries(
+    predictions: &[Predictions],
+    comparison: &Comparison,
+    paired: &Paired,
+) -> Vec<PoolEntry> {
     let hits = |of: &Vec<u16>| paired.clusters.sums(|row| i64::from(of[row] == paired.truth[row]));
     let entry = |label: &String| {
         let mine = predictions.iter().zip(&paired.predicted).filter(|(p, _)| p.label == *label);
-        Entry { label: label.clone(), hits: mine.map(|(_, of)| hits(of)).collect() }
+        PoolEntry { label: label.clone(), hits: mine.map(|(_, of)| hits(of)).collect() }
     };
     comparison.pool.configurations.iter().map(|c| entry(&c.label)).collect()
 }
@@ -164,7 +170,7 @@ fn agreement(paired: &Paired) -> Vec<Vec<f64>> {
 fn per_group(
     predictions: &[Predictions],
     paired: &Paired,
-    entries: &[Entry],
+    entries: &[PoolEntry],
     order: &[usize],
 ) -> Vec<GroupAccuracy> {
     if paired.clusters.len() > GROUPS {
@@ -193,118 +199,106 @@ fn per_group(
 impl Leaderboard {
     /// A page that needs nothing beside it.
     pub fn html(&self) -> String {
-        let mut out = format!(
-            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-             <title>Leaderboard</title>\n<link rel=\"icon\" href=\"data:,\">\n<style>{CSS}</style>\n\
-             </head>\n<body>\n<main>\n<h1>Leaderboard</h1>\n<p>{} rows in {} groups. Intervals are 95 %: \
-             of several seeds with seeds and groups as crossed factors, of one seed for these \
-             weights on other groups. The interval of a rank comes from resampling groups and \
-             seeds. Within a tie group nothing is shown to be worse than its first \
-             (Holm over all pairs).</p>\n",
-            self.rows, self.groups
-        );
-        self.standings_html(&mut out);
-        self.extremes_html(&mut out);
-        if self.files.len() <= MATRIX {
-            self.agreement_html(&mut out);
-        }
-        if !self.per_group.is_empty() {
-            self.groups_html(&mut out);
-        }
-        out += "</main>\n</body>\n</html>\n";
-        out
+        let body = html! {
+            main { "\n"
+                h1 { "Leaderboard" } "\n"
+                p {
+                    (self.rows) " rows in " (self.groups) " groups. Intervals are 95 %: of several seeds \
+                     with seeds and groups as crossed factors, of one seed for these weights on other \
+                     groups. The interval of a rank comes from resampling groups and seeds. Within a \
+                     tie group nothing is shown to be worse than its first (Holm over all pairs)."
+                } "\n"
+                (self.standings_html())
+                (self.extremes_html())
+                @if self.files.len() <= MATRIX { (self.agreement_html()) }
+                @if !self.per_group.is_empty() { (self.groups_html()) }
+            } "\n"
+        };
+        document("Leaderboard", CSS, &body)
     }
 
-    fn standings_html(&self, out: &mut String) {
-        *out += &head(&[
-            "rank",
-            "95 % of rank",
-            "tie group",
-            "model",
-            "seeds",
-            "accuracy %",
-            "95 %",
-            "for",
-        ]);
-        for s in &self.standings {
+    fn standings_html(&self) -> Markup {
+        let titles =
+            ["rank", "95 % of rank", "tie group", "model", "seeds", "accuracy %", "95 %", "for"];
+        let row = |s: &Standing| {
             let scope = match s.scope {
                 Scope::SeedsAndGroups => "other seeds and groups",
                 Scope::TheseWeights => "these weights",
             };
             let Rank { observed, lo, hi } = s.rank;
-            let bar = interval_svg(s.accuracy, s.interval);
-            let _ = writeln!(
-                out,
-                "<tr><td>{observed}</td><td>{lo} to {hi}</td><td>{}</td><th scope=\"row\">{}</th>\
-                 <td>{}</td><td>{}</td><td>{} {bar}</td><td>{scope}</td></tr>",
-                s.tie_group,
-                escape(&s.label),
-                s.seeds,
-                columns::percent(s.accuracy),
-                columns::interval(s.interval, Unit::Share),
-            );
-        }
-        *out += "</tbody></table></div>\n";
+            html! {
+                tr {
+                    td { (observed) }
+                    td { (lo) " to " (hi) }
+                    td { (s.tie_group) }
+                    th scope="row" { (s.label) }
+                    td { (s.seeds) }
+                    td { (columns::percent(s.accuracy)) }
+                    td { (columns::interval(s.interval, Unit::Share)) " " (interval_svg(s.accuracy, s.interval)) }
+                    td { (scope) }
+                } "\n"
+            }
+        };
+        scrolling(&titles, &html! { @for s in &self.standings { (row(s)) } })
     }
 
-    fn extremes_html(&self, out: &mut String) {
-        for (title, samples) in
-            [("Nobody gets right", &self.nobody), ("Everybody gets right", &self.everybody)]
-        {
-            let share = samples.len() as f64 / self.rows.max(1) as f64;
-            let _ = writeln!(
-                out,
-                "<h2>{title}: {} of {} samples ({} %)</h2>\n<details><summary>Samples</summary><ul>",
-                samples.len(),
-                self.rows,
-                columns::percent(share)
-            );
-            for sample in samples.iter().take(SHOWN) {
-                let _ = writeln!(out, "<li>{}</li>", escape(sample));
+    fn extremes_html(&self) -> Markup {
+        let share = |n: usize| columns::percent(n as f64 / self.rows.max(1) as f64);
+        let lists =
+            [("Nobody gets right", &self.nobody), ("Everybody gets right", &self.everybody)];
+        html! {
+            @for (title, samples) in lists {
+                h2 {
+                    (title) ": " (samples.len()) " of " (self.rows) " samples (" (share(samples.len())) " %)"
+                } "\n"
+                details {
+                    summary { "Samples" }
+                    ul {
+                        @for sample in samples.iter().take(SHOWN) { li { (sample) } "\n" }
+                        @if samples.len() > SHOWN {
+                            li { (samples.len() - SHOWN) " more in leaderboard.json" } "\n"
+                        }
+                    }
+                } "\n"
             }
-            if samples.len() > SHOWN {
-                let _ =
-                    writeln!(out, "<li>{} more in leaderboard.json</li>", samples.len() - SHOWN);
-            }
-            *out += "</ul></details>\n";
         }
     }
 
-    fn agreement_html(&self, out: &mut String) {
-        *out += "<h2>Agreement: share of rows with the same answer, %</h2>\n";
+    fn agreement_html(&self) -> Markup {
         let names: Vec<String> = (1..=self.files.len()).map(|n| n.to_string()).collect();
-        let heads: Vec<&str> =
+        let titles: Vec<&str> =
             ["", "file"].into_iter().chain(names.iter().map(String::as_str)).collect();
-        *out += &head(&heads);
-        for (i, (file, row)) in self.files.iter().zip(&self.agreement).enumerate() {
-            let _ = write!(out, "<tr><td>{}</td><th scope=\"row\">{}</th>", i + 1, escape(file));
-            for share in row {
-                let _ = write!(out, "<td{}>{}</td>", shade(*share), columns::percent(*share));
+        let rows = html! {
+            @for (i, (file, row)) in self.files.iter().zip(&self.agreement).enumerate() {
+                tr {
+                    td { (i + 1) }
+                    th scope="row" { (file) }
+                    (shaded(row))
+                } "\n"
             }
-            *out += "</tr>\n";
+        };
+        html! {
+            h2 { "Agreement: share of rows with the same answer, %" } "\n"
+            (scrolling(&titles, &rows))
         }
-        *out += "</tbody></table></div>\n";
     }
 
-    fn groups_html(&self, out: &mut String) {
-        *out += "<h2>Accuracy per group, %</h2>\n";
+    fn groups_html(&self) -> Markup {
         let labels = self.standings.iter().map(|s| s.label.as_str());
-        let heads: Vec<&str> = ["group", "rows"].into_iter().chain(labels).collect();
-        *out += &head(&heads);
-        for group in &self.per_group {
-            let _ = write!(
-                out,
-                "<tr><th scope=\"row\">{}</th><td>{}</td>",
-                escape(&group.group),
-                group.rows
-            );
-            for share in &group.accuracy {
-                let _ = write!(out, "<td{}>{}</td>", shade(*share), columns::percent(*share));
+        let titles: Vec<&str> = ["group", "rows"].into_iter().chain(labels).collect();
+        let rows = html! {
+            @for group in &self.per_group {
+                tr {
+                    th scope="row" { (group.group) }
+                    td { (group.rows) }
+                    (shaded(&group.accuracy))
+                } "\n"
             }
-            *out += "</tr>\n";
+        };
+        html! {
+            h2 { "Accuracy per group, %" } "\n"
+            (scrolling(&titles, &rows))
         }
-        *out += "</tbody></table></div>\n";
     }
 }
 
@@ -315,37 +309,38 @@ font-variant-numeric:tabular-nums;white-space:nowrap}thead th{font-weight:600}\
 th[scope=row]{text-align:left}.scroll{overflow-x:auto}svg{vertical-align:middle}\
 @media (prefers-color-scheme:dark){body{color:#eee;background:#161616}th,td{border-color:#444}}";
 
-fn head(titles: &[&str]) -> String {
-    let cells: String =
-        titles.iter().map(|t| format!("<th scope=\"col\">{}</th>", escape(t))).collect();
-    format!("<div class=\"scroll\"><table><thead><tr>{cells}</tr></thead><tbody>\n")
+fn scrolling(titles: &[&str], rows: &Markup) -> Markup {
+    html! {
+        div class="scroll" {
+            table {
+                thead { tr { @for title in titles { th scope="col" { (title) } } } }
+                tbody { "\n" (rows) }
+            }
+        } "\n"
+    }
 }
 
 /// The interval as a line from 0 to 1 with a dot.
-fn interval_svg(value: f64, interval: Option<Interval>) -> String {
-    let x = |share: f64| 4.0 + 112.0 * share;
-    let line = interval.map_or(String::new(), |i| {
-        format!(
-            "<line x1=\"{:.1}\" x2=\"{:.1}\" y1=\"7\" y2=\"7\" stroke=\"currentColor\" stroke-width=\"2\"/>",
-            x(i.lo),
-            x(i.hi)
-        )
-    });
-    format!(
-        "<svg width=\"120\" height=\"14\" aria-hidden=\"true\"><line x1=\"4\" x2=\"116\" y1=\"7\" y2=\"7\" \
-         stroke=\"currentColor\" stroke-opacity=\".2\"/>{line}<circle cx=\"{:.1}\" cy=\"7\" r=\"4\" \
-         fill=\"#0b62c4\"/></svg>",
-        x(value)
-    )
+fn interval_svg(value: f64, interval: Option<Interval>) -> Markup {
+    let x = |share: f64| format!("{:.1}", 4.0 + 112.0 * share);
+    html! {
+        svg width="120" height="14" aria-hidden="true" {
+            line x1="4" x2="116" y1="7" y2="7" stroke="currentColor" stroke-opacity=".2" {}
+            @if let Some(i) = interval {
+                line x1=(x(i.lo)) x2=(x(i.hi)) y1="7" y2="7" stroke="currentColor" stroke-width="2" {}
+            }
+            circle cx=(x(value)) cy="7" r="4" fill="#0b62c4" {}
+        }
+    }
 }
 
-/// A tint that grows with the share; the number stays readable on it in both colour schemes.
-fn shade(share: f64) -> String {
-    format!(" style=\"background:rgba(11,98,196,{:.2})\"", 0.35 * share)
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+/// Cells with a tint that grows with the share; the number stays readable on it in both colour
+/// schemes.
+fn shaded(shares: &[f64]) -> Markup {
+    let style = |share: f64| format!("background:rgba(11,98,196,{:.2})", 0.35 * share);
+    html! {
+        @for share in shares { td style=(style(*share)) { (columns::percent(*share)) } }
+    }
 }
 
 #[cfg(test)]

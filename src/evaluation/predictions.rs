@@ -58,7 +58,7 @@ pub fn read_all(paths: &[PathBuf], split: Split, reading: &Reading) -> Result<Ve
         }
     }
     let mut reading = reading.clone();
-    let ours = |found: &Found| found.ours;
+    let ours = |found: &PredictionFile| found.ours;
     if reading.classes.is_empty() && found.iter().any(ours) {
         reading.classes = Emotion::ALL.map(|e| e.name().to_owned()).to_vec();
     }
@@ -107,7 +107,7 @@ pub fn read(path: &Path, split: Split, reading: &Reading) -> Result<Predictions>
 
 /// A file and what is known of it before its rows are read as a table.
 #[derive(Clone)]
-struct Found {
+struct PredictionFile {
     path: PathBuf,
     file: PathBuf,
     run: RunFolder,
@@ -129,7 +129,7 @@ fn members(path: &Path, split: Split) -> Result<Vec<PathBuf>> {
     Ok(found.iter().map(|run| run.path().to_owned()).collect())
 }
 
-fn find(path: &Path, split: Split) -> Result<Found> {
+fn find(path: &Path, split: Split) -> Result<PredictionFile> {
     let (file, run) = if path.is_dir() {
         let run = RunFolder::new(path);
         let file = run.predictions_path(split);
@@ -147,7 +147,7 @@ fn find(path: &Path, split: Split) -> Result<Found> {
     // A file with our name on it that is not quite ours is read as a table.
     let own = ours.then(|| manifest::read_predictions(&file).ok()).flatten();
     let own = own.map(|(rows, _)| Answers::of_predictions(&rows));
-    Ok(Found { path: path.to_owned(), file, run, own, ours, split })
+    Ok(PredictionFile { path: path.to_owned(), file, run, own, ours, split })
 }
 
 /// Rows of this program, or with its name on them, as if they came from a table.
@@ -166,7 +166,7 @@ fn own(file: &Path, answers: Answers, reading: &Reading) -> Result<Imported> {
     Ok(Imported { model: None, seed: None, answers, warnings, has_ids: true })
 }
 
-impl Found {
+impl PredictionFile {
     fn predictions(self, part: Imported) -> Result<Predictions> {
         let record = if self.run.exists() { Some(self.run.record()?) } else { None };
         let of_test = self.file.file_name() == self.run.predictions_path(Split::Test).file_name();

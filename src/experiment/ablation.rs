@@ -11,7 +11,7 @@ use anyhow::{bail, Context, Result};
 use serde_json::{json, Value};
 
 use super::{
-    executor::{Executor, Local, Outcome, Placement, Task},
+    executor::{Executor, Local, Placement, Task, TaskOutcome},
     forecast::{self, format_duration, Forecast},
     grid_progress::GridProgress,
     obstacles::{missing_files, obstacles},
@@ -49,7 +49,7 @@ pub struct Finished {
     /// Of these, trained by this call.
     pub trained_now: usize,
     /// The report.
-    pub report: report::Summary,
+    pub report: report::ReportSummary,
 }
 
 /// What a call of [`Ablation::make`] came to.
@@ -142,7 +142,7 @@ impl Ablation {
     /// When the folder cannot be written.
     pub fn stand(&self, out: &OutputFolder) -> Result<Made> {
         let (tasks, impossible) = self.begin(out, &self.statuses(), 1)?;
-        let outcomes = vec![Outcome::NotStarted; tasks.len()];
+        let outcomes = vec![TaskOutcome::NotStarted; tasks.len()];
         write_status(out, &self.grid.runs, &tasks, &outcomes, &impossible)?;
         Ok(Made { trained_now: 0, failed: failures(&tasks, &outcomes), impossible })
     }
@@ -218,7 +218,8 @@ impl Ablation {
             bail!("no run of the grid is finished; see {}{why}", self.out.join("grid").display());
         }
         let notes = self.grid.note.iter().cloned().collect();
-        let request = report::Request { notes, ..report::Request::new(&self.out, &self.report) };
+        let request =
+            report::ReportRequest { notes, ..report::ReportRequest::new(&self.out, &self.report) };
         let summary = report::write(&request, &self.report)?;
         let lacking = made.impossible.iter().map(|(run, why)| format!("{run}: {why}"));
         let lacking: Vec<String> = lacking.collect();
@@ -237,13 +238,13 @@ impl Ablation {
 }
 
 /// `2 failed (a-1, b-1)`; `None` when every task is done.
-fn failures(tasks: &[Task], outcomes: &[Outcome]) -> Option<String> {
-    let names = |wanted: fn(&Outcome) -> bool| {
+fn failures(tasks: &[Task], outcomes: &[TaskOutcome]) -> Option<String> {
+    let names = |wanted: fn(&TaskOutcome) -> bool| {
         let those = tasks.iter().zip(outcomes).filter(|(_, outcome)| wanted(outcome));
         those.map(|(task, _)| task.name.as_str()).collect::<Vec<_>>()
     };
-    let failed = names(|outcome| matches!(outcome, Outcome::Failed { .. }));
-    let left = names(|outcome| matches!(outcome, Outcome::NotStarted));
+    let failed = names(|outcome| matches!(outcome, TaskOutcome::Failed { .. }));
+    let left = names(|outcome| matches!(outcome, TaskOutcome::NotStarted));
     let told = |names: &[&str], what: &str| {
         (!names.is_empty()).then(|| format!("{} {what} ({})", names.len(), names.join(", ")))
     };
@@ -493,7 +494,7 @@ fn execute(
     jobs: usize,
     progress: &GridProgress,
     placement: Placement,
-) -> Result<Vec<Outcome>> {
+) -> Result<Vec<TaskOutcome>> {
     match ctrlc::set_handler(|| STOP.store(true, Ordering::SeqCst)) {
         // Of several grids the first has set it.
         Ok(()) | Err(ctrlc::Error::MultipleHandlers) => {}
@@ -509,7 +510,7 @@ fn write_status(
     out: &OutputFolder,
     runs: &[GridRun],
     tasks: &[Task],
-    outcomes: &[Outcome],
+    outcomes: &[TaskOutcome],
     impossible: &BTreeMap<String, String>,
 ) -> Result<()> {
     let ran: BTreeMap<_, _> = tasks.iter().map(|t| t.name.as_str()).zip(outcomes).collect();
@@ -519,9 +520,9 @@ fn write_status(
                 ("cannot", impossible.get(&run.folder).cloned())
             }
             None => ("done_before", None),
-            Some(Outcome::Done { .. }) => ("done", None),
-            Some(Outcome::Failed { error }) => ("failed", Some(error.clone())),
-            Some(Outcome::NotStarted) => ("not_started", None),
+            Some(TaskOutcome::Done { .. }) => ("done", None),
+            Some(TaskOutcome::Failed { error }) => ("failed", Some(error.clone())),
+            Some(TaskOutcome::NotStarted) => ("not_started", None),
         };
         let (run, label, seed) = (run.folder.clone(), run.label.clone(), run.seed);
         GridRow { run, label, seed, state: state.into(), error }

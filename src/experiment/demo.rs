@@ -14,7 +14,7 @@ use super::{shipped, Grid};
 
 /// What the demonstration is to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct DemoSettings {
     /// Folder below which everything is written.
     pub out: PathBuf,
     /// Seed of the corpus and of the draws of the build.
@@ -81,7 +81,7 @@ const GRID: &str = "demo.toml";
 const TWIN_GRID: &str = "demo-twin.toml";
 
 /// The grid's settings on top of its file.
-fn overrides(settings: &Settings, manifest: &Path, pack: &Path) -> Vec<String> {
+fn overrides(settings: &DemoSettings, manifest: &Path, pack: &Path) -> Vec<String> {
     let mut all = vec![
         format!("data.manifest={}", manifest.display()),
         format!("data.pack={}", pack.display()),
@@ -96,7 +96,7 @@ fn overrides(settings: &Settings, manifest: &Path, pack: &Path) -> Vec<String> {
 ///
 /// # Errors
 /// When the grid cannot be read.
-pub fn steps(settings: &Settings) -> Result<Vec<Step>> {
+pub fn steps(settings: &DemoSettings) -> Result<Vec<Step>> {
     let places = Places::below(&settings.out);
     let (seed, jobs) = (settings.seed.to_string(), settings.jobs.to_string());
     let Places { corpus, manifest, pack, runs, experiments, .. } = &places;
@@ -130,7 +130,7 @@ pub fn steps(settings: &Settings) -> Result<Vec<Step>> {
 }
 
 /// The same on stills whose split was drawn one by one, and the report on both: what the leak adds.
-fn twin_steps(settings: &Settings, places: &Places) -> Vec<Step> {
+fn twin_steps(settings: &DemoSettings, places: &Places) -> Vec<Step> {
     let (seed, jobs) = (settings.seed.to_string(), settings.jobs.to_string());
     let place = |name: &str| places.twin.join(name);
     let (stills, manifest, pack) = (place("stills"), place("manifest"), place("pack"));
@@ -171,7 +171,7 @@ fn twin_steps(settings: &Settings, places: &Places) -> Vec<Step> {
 /// # Errors
 /// When a step fails or `stop` is set; the same call goes on there.
 pub fn run(
-    settings: &Settings,
+    settings: &DemoSettings,
     program: &Path,
     stop: &AtomicBool,
     begin: &dyn Fn(&Step, f64),
@@ -215,11 +215,11 @@ fn command(program: &Path, step: &Step) -> Command {
 mod tests {
     use super::*;
 
-    fn settings(out: &Path, quick: bool) -> Settings {
-        Settings { out: out.to_owned(), seed: 1, jobs: 2, quick }
+    fn settings(out: &Path, quick: bool) -> DemoSettings {
+        DemoSettings { out: out.to_owned(), seed: 1, jobs: 2, quick }
     }
 
-    fn texts(settings: &Settings) -> Vec<String> {
+    fn texts(settings: &DemoSettings) -> Vec<String> {
         shipped::write(&Places::below(&settings.out).experiments).expect("writes");
         let line = |step: &Step| step.words.join(OsStr::new(" ")).to_string_lossy().into_owned();
         steps(settings).expect("reads").iter().map(line).collect()

@@ -91,7 +91,7 @@ impl GridRun {
 
 /// A `[[run]]` entry with what it stands on, not yet resolved.
 #[derive(Clone, Debug)]
-struct Row {
+struct RunEntry {
     label: String,
     seeds: Vec<u64>,
     /// Base and sections.
@@ -100,7 +100,7 @@ struct Row {
     difference: Value,
 }
 
-impl Row {
+impl RunEntry {
     fn run(&self, seed: u64, settings: &[String]) -> Result<GridRun> {
         let label = self.label.clone();
         let mut tree = self.common.clone();
@@ -120,7 +120,7 @@ fn slug(label: &str) -> String {
 
 /// The rows of a grid file, those of the grids that it includes first; `open` names the files
 /// that are being read, and `slurm` collects the tables of that name, this file's over the others.
-fn rows_of(path: &Path, open: &mut Vec<PathBuf>, slurm: &mut Value) -> Result<Vec<Row>> {
+fn rows_of(path: &Path, open: &mut Vec<PathBuf>, slurm: &mut Value) -> Result<Vec<RunEntry>> {
     ensure!(!open.iter().any(|p| p == path), "{} includes itself", path.display());
     let Value::Object(mut top) = tree_of(path)? else { bail!("{} is not a table", path.display()) };
     let folder = path.parent().unwrap_or(Path::new(""));
@@ -172,7 +172,7 @@ fn recipe(given: Option<Value>, folder: &Path) -> Result<Value> {
 /// Adds an entry on top of its recipe, or changes those of the first `included` rows that have its
 /// label.
 fn place(
-    rows: &mut Vec<Row>,
+    rows: &mut Vec<RunEntry>,
     included: usize,
     (mut entry, recipe): (Map<String, Value>, Value),
     common: &Value,
@@ -196,7 +196,7 @@ fn place(
         let seeds = own_seeds.unwrap_or_else(|| grid_seeds.to_vec());
         let mut common = common.clone();
         keys::merge(&mut common, &recipe);
-        rows.push(Row { label, seeds, common, difference });
+        rows.push(RunEntry { label, seeds, common, difference });
     }
     Ok(())
 }

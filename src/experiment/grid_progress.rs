@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    executor::{Outcome, Task},
+    executor::{Task, TaskOutcome},
     forecast::format_duration,
     GridRun,
 };
@@ -89,15 +89,15 @@ impl GridProgress {
     }
 
     /// Says how a run ended.
-    pub fn ended(&self, task: &Task, outcome: &Outcome) {
+    pub fn ended(&self, task: &Task, outcome: &TaskOutcome) {
         let run = self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&task.name);
         if let Some((_, train)) = run {
             self.of_ended.fetch_add(epochs(&train), Ordering::Relaxed);
         }
         let what = match outcome {
-            Outcome::Done { seconds } => format!("done in {}", format_duration(*seconds)),
-            Outcome::Failed { error } => format!("failed: {error}"),
-            Outcome::NotStarted => "not started".into(),
+            TaskOutcome::Done { seconds } => format!("done in {}", format_duration(*seconds)),
+            TaskOutcome::Failed { error } => format!("failed: {error}"),
+            TaskOutcome::NotStarted => "not started".into(),
         };
         let ended = self.ended.fetch_add(1, Ordering::Relaxed) + 1;
         let (machine, name) = (&self.machine, &task.name);
@@ -192,7 +192,7 @@ mod tests {
         assert_eq!(grid.counted.load(Ordering::Relaxed), 1);
         let task = Task { name: "a-1".into(), commands: Vec::new(), log: PathBuf::new() };
         let answer = grid.during(|| {
-            grid.ended(&task, &Outcome::Done { seconds: 2.0 });
+            grid.ended(&task, &TaskOutcome::Done { seconds: 2.0 });
             7
         });
         assert_eq!(answer, 7);

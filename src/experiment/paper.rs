@@ -27,7 +27,7 @@ use crate::{
         self,
         paper::Role,
         several::{self, Several},
-        Request,
+        ReportRequest,
     },
     runs,
     split::holdout::ValShare,
@@ -70,13 +70,13 @@ pub struct Wanted {
 #[derive(Debug)]
 pub struct Paper {
     wanted: Wanted,
-    parts: Vec<Part>,
+    parts: Vec<StudySet>,
     absent: Vec<(Role, String)>,
 }
 
 /// A data set of the study.
 #[derive(Debug)]
-struct Part {
+struct StudySet {
     role: Role,
     /// Clips or stills.
     source: PathBuf,
@@ -84,7 +84,7 @@ struct Part {
     ablation: Ablation,
 }
 
-impl Part {
+impl StudySet {
     fn manifest(&self) -> PathBuf {
         self.folder.join("manifest")
     }
@@ -273,13 +273,13 @@ impl Paper {
         let out = self.wanted.out.join("report");
         let mut absent = self.absent.clone();
         absent.extend(failed.iter().cloned());
-        let parts = self.parts.iter().map(|part| several::Part {
+        let parts = self.parts.iter().map(|part| several::ReportPart {
             name: part.role.name().to_owned(),
-            request: Request {
+            request: ReportRequest {
                 manifest: Some(part.manifest()),
                 title: part.role.name().to_owned(),
                 audit: Some(part.audit()).filter(|audit| audit.join("clean.csv").is_file()),
-                ..Request::new(&part.ablation.out, &out)
+                ..ReportRequest::new(&part.ablation.out, &out)
             },
         });
         let request = Several {
@@ -297,7 +297,7 @@ impl Paper {
     fn wild(&self) -> Result<Option<PathBuf>> {
         let Some(pictures) = &self.wanted.wild else { return Ok(None) };
         let folder = self.wanted.out.join("wild");
-        let of = |part: &Part| {
+        let of = |part: &StudySet| {
             let mut runs = part.ablation.grid.runs.iter();
             let run =
                 runs.find(|run| report::paper::SETTING_IV_GLA.is_model(&run.experiment.model));
@@ -380,7 +380,7 @@ impl Paper {
 
     /// Whether a task of [`Paper::tasks`], or the report behind them, is done.
     pub fn is_done(&self, task: &str) -> bool {
-        let runs = |part: &Part| -> Vec<(String, String)> {
+        let runs = |part: &StudySet| -> Vec<(String, String)> {
             let runs = part.ablation.grid.runs.iter();
             runs.map(|run| (part.task_name(&run.folder), run.folder.clone())).collect()
         };
@@ -410,14 +410,14 @@ pub struct Study {
     /// Folder of the report.
     pub report: PathBuf,
     /// What it holds.
-    pub summary: report::Summary,
+    pub summary: report::ReportSummary,
     /// Runs trained by this call.
     pub trained_now: usize,
     /// Data sets of which something failed, and what.
     pub failed: Vec<(Role, String)>,
 }
 
-fn part(role: Role, source: &Path, wanted: &Wanted) -> Result<Part> {
+fn part(role: Role, source: &Path, wanted: &Wanted) -> Result<StudySet> {
     let key = role.name().to_ascii_lowercase();
     let folder = wanted.out.join(&key);
     let mut settings = wanted.settings.clone();
@@ -439,7 +439,7 @@ fn part(role: Role, source: &Path, wanted: &Wanted) -> Result<Part> {
         }
     }
     let ablation = Ablation { grid, out: folder.join("runs"), report: folder.join("report") };
-    Ok(Part { role, source: source.to_owned(), folder, ablation })
+    Ok(StudySet { role, source: source.to_owned(), folder, ablation })
 }
 
 /// A command line for people.

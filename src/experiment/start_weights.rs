@@ -35,13 +35,13 @@ pub struct WantedWeights {
     /// The network's tensors with their shapes, the head included.
     pub tensors: BTreeMap<String, Vec<i64>>,
     /// What was found.
-    pub found: Found,
+    pub found: StartFile,
 }
 
 /// What stands at the path.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "state")]
-pub enum Found {
+pub enum StartFile {
     /// Nothing.
     Missing,
     /// A file that the network can read.
@@ -95,22 +95,22 @@ fn look(
     let tensors = shapes.collect();
     let found = match path.is_file() {
         true => fits(&store, &path, config.name, given)?,
-        false => Found::Missing,
+        false => StartFile::Missing,
     };
     let published = published::by_name(&path).map_or_else(Vec::new, |known| known.files.to_vec());
     Ok(WantedWeights { path, network: config.name, rows: vec![row], published, tensors, found })
 }
 
-fn fits(store: &VarStore, path: &Path, network: ModelName, given: &Weights) -> Result<Found> {
+fn fits(store: &VarStore, path: &Path, network: ModelName, given: &Weights) -> Result<StartFile> {
     let text = path.to_str().with_context(|| format!("path {path:?} is not UTF-8"))?;
     let wanted = Weights { path: text.to_owned(), ..given.clone() };
     Ok(match weights::load(store, network, &wanted) {
-        Err(error) => Found::Refused { reason: format!("{error:#}") },
+        Err(error) => StartFile::Refused { reason: format!("{error:#}") },
         Ok(loaded) => {
             let sha256 = digest::sha256_file(path)?;
             let origin = published::by_digest(&sha256).map(|file| file.origin);
             let origin = origin.or(loaded.dialect).map(str::to_owned);
-            Found::Fits { sha256, origin, tensors: loaded.loaded }
+            StartFile::Fits { sha256, origin, tensors: loaded.loaded }
         }
     })
 }
@@ -146,9 +146,9 @@ pub fn text(wanted: &[WantedWeights]) -> String {
 
 fn state(file: &WantedWeights) -> String {
     match &file.found {
-        Found::Missing => "missing".into(),
-        Found::Refused { reason } => format!("there, but {reason}"),
-        Found::Fits { sha256, origin, tensors } => format!(
+        StartFile::Missing => "missing".into(),
+        StartFile::Refused { reason } => format!("there, but {reason}"),
+        StartFile::Fits { sha256, origin, tensors } => format!(
             "there and fits: {tensors} tensors, {}, SHA-256 {}",
             origin.as_deref().unwrap_or("of unknown origin"),
             sha256.get(..16).unwrap_or(sha256)

@@ -181,7 +181,7 @@ impl Boxes {
             let record = record.map_err(|e| anyhow!("line {}: {e}", at(&e)))?;
             // Blank lines count, as they do in an editor.
             let line = record.position().map_or(0, csv::Position::line);
-            let Row { path, frame, x1, y1, x2, y2, score } =
+            let BoxRow { path, frame, x1, y1, x2, y2, score } =
                 record.deserialize(Some(&headers)).with_context(|| format!("line {line}"))?;
             ensure!(x1 < x2 && y1 < y2, "line {line}: box {x1},{y1},{x2},{y2} has no pixels");
             let score = score.unwrap_or(1.0);
@@ -247,7 +247,7 @@ impl Boxes {
 }
 
 #[derive(Deserialize)]
-struct Row {
+struct BoxRow {
     path: String,
     frame: Option<u64>,
     x1: i32,

@@ -67,14 +67,14 @@ pub trait LumaDetector {
 
 /// A detector by name, and the settings of those that have some.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Request {
+pub struct DetectorRequest {
     /// `seeta`, `mmod`, `boxes` or `none`.
     pub detector: String,
     /// Edge in pixels of the smallest face that `seeta` or `mmod` looks for; each has a default of
     /// its own.
     pub min_face: Option<u32>,
     /// What else `mmod` searches for, and how; its smallest face is the one above.
-    pub mmod: mmod::Settings,
+    pub mmod: mmod::MmodSettings,
     /// Where `mmod` runs: `cpu` (when `None`), `cuda` or `cuda:N`.
     pub device: Option<String>,
     /// The weights of `mmod` (where `ncaers fetch-mmod` puts them when `None`) or the list of
@@ -82,10 +82,10 @@ pub struct Request {
     pub file: Option<PathBuf>,
 }
 
-impl Request {
+impl DetectorRequest {
     /// The detector of that name with its own settings.
     pub fn named(detector: &str) -> Self {
-        Request {
+        DetectorRequest {
             detector: detector.to_owned(),
             min_face: None,
             mmod: Default::default(),
@@ -106,18 +106,18 @@ impl Request {
 }
 
 /// Makes a detector.
-type Open = fn(&Request) -> Result<Box<dyn Detector>>;
+type Open = fn(&DetectorRequest) -> Result<Box<dyn Detector>>;
 
 /// The detectors that `--detector` knows by name, beside `none`.
 const DETECTORS: &[(&str, Open)] = &[
     ("seeta", |request| {
-        let default = seeta::Settings::default();
+        let default = seeta::SeetaSettings::default();
         let min_face = request.min_face.unwrap_or(default.min_face);
-        Ok(Box::new(seeta::Seeta::new(seeta::Settings { min_face, ..default })?))
+        Ok(Box::new(seeta::Seeta::new(seeta::SeetaSettings { min_face, ..default })?))
     }),
     ("mmod", |request| {
         let min_face = request.min_face.unwrap_or(request.mmod.min_face);
-        let settings = mmod::Settings { min_face, ..request.mmod };
+        let settings = mmod::MmodSettings { min_face, ..request.mmod };
         mmod::open(settings, request.file.as_deref(), request.device.as_deref())
     }),
     ("boxes", |request| match &request.file {
@@ -133,7 +133,7 @@ pub const NONE: &str = "none";
 ///
 /// # Errors
 /// When nobody knows the name, or when the detector cannot start.
-pub fn open(request: &Request) -> Result<Option<Box<dyn Detector>>> {
+pub fn open(request: &DetectorRequest) -> Result<Option<Box<dyn Detector>>> {
     let name = request.detector.as_str();
     if name == NONE {
         return Ok(None);
@@ -151,7 +151,7 @@ pub fn open(request: &Request) -> Result<Option<Box<dyn Detector>>> {
 ///
 /// # Errors
 /// As [`open`].
-pub fn full_name(request: &Request) -> Result<String> {
+pub fn full_name(request: &DetectorRequest) -> Result<String> {
     Ok(open(request)?.map_or_else(|| NONE.to_owned(), |d| d.name()))
 }
 
@@ -203,16 +203,17 @@ mod tests {
 
     #[test]
     fn unknown_detectors_are_named_with_the_known_ones() {
-        let open = |name| open(&Request::named(name));
+        let open = |name| open(&DetectorRequest::named(name));
         let Err(error) = open("setta") else { panic!("must be refused") };
         assert_eq!(error.to_string(), "unknown detector `setta` (known: seeta, mmod, boxes, none)");
         assert!(open("none").expect("known").is_none());
-        assert!(full_name(&Request::named("seeta")).expect("opens").starts_with("seeta("));
+        assert!(full_name(&DetectorRequest::named("seeta")).expect("opens").starts_with("seeta("));
     }
 
     #[test]
     fn the_smallest_face_is_part_of_the_name() {
-        let seeta = |min_face| full_name(&Request { min_face, ..Request::named("seeta") });
+        let seeta =
+            |min_face| full_name(&DetectorRequest { min_face, ..DetectorRequest::named("seeta") });
         assert!(seeta(None).expect("opens").contains("min_face 40"));
         assert!(seeta(Some(80)).expect("opens").contains("min_face 80"));
         let error = seeta(Some(39)).expect_err("below the window").to_string();
@@ -222,7 +223,7 @@ mod tests {
     #[test]
     fn missing_weights_are_named_with_the_way_to_get_them() {
         let weights = Some(PathBuf::from("/nowhere/weights.dat"));
-        let request = Request { file: weights, ..Request::named("mmod") };
+        let request = DetectorRequest { file: weights, ..DetectorRequest::named("mmod") };
         let Err(error) = open(&request) else { panic!("must be refused") };
         let message = format!("{error:#}");
         if cfg!(feature = "torch") {

@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, io, ops::Range};
 
 use super::{
     gather::{Gathered, Unreadable},
-    summary::{percent, ClassRow, Clips, Clusters, LeakRow, Runs, Summary},
+    summary::{percent, AuditSummary, ClassRow, Clips, Clusters, LeakRow, Runs},
 };
 use crate::{
     record::{Emotion, Estimate, Split},
@@ -12,7 +12,7 @@ use crate::{
         distances::distances,
         groups,
         hash::{self, UNINFORMATIVE},
-        images::{Part, Rule},
+        images::{Rule, SetPart},
         leak::Leak,
         near_duplicates::{altered, leak, videos, NearDuplicate},
         runs::{neighbours, runs, runs_by_chance},
@@ -33,11 +33,11 @@ const SUSPICIOUS_PICTURES: usize = 50;
 const MOST_AT_RANDOM: f64 = 0.01;
 
 /// `(looked up, within)`.
-type Parts = (Part, Part);
+type Parts = (SetPart, SetPart);
 
 /// The numbers and what they are made of.
 pub(super) struct Findings {
-    pub summary: Summary,
+    pub summary: AuditSummary,
     /// Parts whose pictures were compared, and what came out.
     pub leaks: Vec<(Parts, Leak<NearDuplicate>)>,
     /// The same of clips.
@@ -77,7 +77,9 @@ impl Findings {
             let distances = Some(distances(&all.stills, *parts, seed));
             LeakRow { distances, ..row(all, *parts, leak) }
         });
-        let summary = Summary {
+        let (shown, worst_shown) = shown(all, &still_parts);
+        let worst_leak = worst(&leaks).into_iter().chain(worst(&clip_leaks)).chain(worst_shown);
+        let summary = AuditSummary {
             hash: hash::SETTINGS.into(),
             radius: rule.radius,
             altered: rule.altered,
@@ -85,15 +87,15 @@ impl Findings {
             unreadable: all.unreadable.len(),
             by_hash_alone: all.stills.iter().filter(|s| s.look.is_none()).count(),
             plain: all.stills.iter().filter(|s| s.hash == UNINFORMATIVE).count(),
-            worst_leak: worst(&leaks).into_iter().chain(worst(&clip_leaks)).reduce(f64::max),
-            leaks: rows.collect(),
+            worst_leak: worst_leak.reduce(f64::max),
+            leaks: rows.chain(shown).collect(),
             clusters: clusters(all, &cluster),
             runs: run_summary,
             clips: clips(all, &clip_parts, &clip_leaks, &moments)?,
             notes: Vec::new(),
         };
         let notes = notes(all, &still_parts, &summary);
-        let summary = Summary { notes, ..summary };
+        let summary = AuditSummary { notes, ..summary };
         Ok(Findings { summary, leaks, clip_leaks, moments, cluster, runs })
     }
 }
@@ -125,29 +127,30 @@ fn known(
 
 /// The largest share of a test part with a near-duplicate in a train part.
 fn worst<T>(leaks: &[(Parts, Leak<T>)]) -> Option<f64> {
-    let of = |part: Part, within: Part| part.split == Split::Test && within.split == Split::Train;
+    let of =
+        |part: SetPart, within: SetPart| part.split == Split::Test && within.split == Split::Train;
     let tests = leaks.iter().filter(|((part, within), _)| of(*part, *within));
     let counts = tests.map(|(_, leak)| leak.count(None)).filter(|count| count.of > 0);
     counts.map(|count| count.near as f64 / count.of as f64).reduce(f64::max)
 }
 
 /// Parts of the audited set first, then those of the other; empty ones too.
-fn parts(two_sets: bool, members: impl Iterator<Item = Part>) -> BTreeMap<Part, usize> {
+fn parts(two_sets: bool, members: impl Iterator<Item = SetPart>) -> BTreeMap<SetPart, usize> {
     let sets = 0..=u8::from(two_sets);
-    let each = sets.flat_map(|set| Split::ALL.map(|split| Part { set, split }));
-    let mut counts: BTreeMap<Part, usize> = each.map(|part| (part, 0)).collect();
+    let each = sets.flat_map(|set| Split::ALL.map(|split| SetPart { set, split }));
+    let mut counts: BTreeMap<SetPart, usize> = each.map(|part| (part, 0)).collect();
     members.for_each(|part| *counts.entry(part).or_default() += 1);
     counts
 }
 
-fn named(all: &Gathered, parts: &BTreeMap<Part, usize>) -> BTreeMap<String, usize> {
+fn named(all: &Gathered, parts: &BTreeMap<SetPart, usize>) -> BTreeMap<String, usize> {
     parts.iter().map(|(part, n)| (all.name(*part), *n)).collect()
 }
 
 /// What is looked up in what. One set: each later split in the earlier ones. Two sets: every part
 /// of the first in every part of the second, and the second's test in the first's train.
-fn comparisons(two_sets: bool, present: &BTreeMap<Part, usize>) -> Vec<Parts> {
-    let part = |set, split| Part { set, split };
+fn comparisons(two_sets: bool, present: &BTreeMap<SetPart, usize>) -> Vec<Parts> {
+    let part = |set, split| SetPart { set, split };
     let (train, val, test) = (Split::Train, Split::Val, Split::Test);
     let mut wanted = Vec::new();
     if two_sets {
@@ -190,6 +193,49 @@ fn row<T>(all: &Gathered, (part, within): Parts, leak: &Leak<T>) -> LeakRow {
         classes: classes.into(),
         distances: None,
     }
+}
+
+/// Pictures of every part that are frames of clips of the other data set, and the largest share of a
+/// test part in clips to train on.
+fn shown(all: &Gathered, by_part: &BTreeMap<SetPart, usize>) -> (Vec<LeakRow>, Option<f64>) {
+    let Some(provenance) = &all.provenance else { return (Vec::new(), None) };
+    let mut rows = Vec::new();
+    let mut worst = None;
+    let own = [Split::Test, Split::Val, Split::Train].map(|split| SetPart { set: 0, split });
+    for part in own.into_iter().filter(|part| by_part[part] > 0) {
+        for within in provenance.clips.keys().copied() {
+            let share = |class: Option<Emotion>| {
+                let stills = all.stills.iter().zip(&provenance.of);
+                let stills = stills
+                    .filter(|(s, _)| s.part() == part && class.is_none_or(|c| c == s.emotion));
+                let (mut hits, mut n) = (0, 0);
+                for (_, origin) in stills {
+                    n += 1;
+                    hits += usize::from(origin.as_ref().is_some_and(|(_, clip)| *clip == within));
+                }
+                (hits, estimate(hits, n))
+            };
+            let (pairs, near) = share(None);
+            if part.split == Split::Test && within.split == Split::Train {
+                worst = near.map(|e| e.value);
+            }
+            let classes = Emotion::ALL.map(|class| {
+                let (_, near) = share(Some(class));
+                (class.name().to_owned(), ClassRow { near, same_video: near })
+            });
+            rows.push(LeakRow {
+                part: all.name(part),
+                within: format!("clips of {}", all.name(within)),
+                pairs,
+                near,
+                same_video: near,
+                random_pairs: None,
+                classes: classes.into(),
+                distances: None,
+            });
+        }
+    }
+    (rows, worst)
 }
 
 /// Of clips the near-duplicates are the common videos.
@@ -237,7 +283,7 @@ fn run_counts(all: &Gathered, runs: &[Range<usize>], seed: u64) -> Runs {
 /// `None` where no data set is made of clips.
 fn clips(
     all: &Gathered,
-    by_part: &BTreeMap<Part, usize>,
+    by_part: &BTreeMap<SetPart, usize>,
     leaks: &[(Parts, Leak<NearDuplicateClip>)],
     moments: &[Moment],
 ) -> io::Result<Option<Clips>> {
@@ -252,11 +298,11 @@ fn clips(
         views: clip.views.as_ref(),
     });
     let found = groups(&members.collect::<Vec<_>>())?;
-    let mut by_group: BTreeMap<usize, Vec<Part>> = BTreeMap::new();
+    let mut by_group: BTreeMap<usize, Vec<SetPart>> = BTreeMap::new();
     for ((set, clip), first) in timed.iter().zip(&found.first) {
-        by_group.entry(*first).or_default().push(Part { set: *set, split: clip.split });
+        by_group.entry(*first).or_default().push(SetPart { set: *set, split: clip.split });
     }
-    let many: Vec<&Vec<Part>> = by_group.values().filter(|parts| parts.len() > 1).collect();
+    let many: Vec<&Vec<SetPart>> = by_group.values().filter(|parts| parts.len() > 1).collect();
     Ok(Some(Clips {
         clips: named(all, by_part),
         unsigned: all.films.iter().filter(|f| f.signature.is_empty()).count(),
@@ -267,10 +313,14 @@ fn clips(
     }))
 }
 
-fn notes(all: &Gathered, by_part: &BTreeMap<Part, usize>, summary: &Summary) -> Vec<String> {
+fn notes(
+    all: &Gathered,
+    by_part: &BTreeMap<SetPart, usize>,
+    summary: &AuditSummary,
+) -> Vec<String> {
     let mut notes: Vec<String> = by_part
         .iter()
-        .filter(|(_, n)| **n == 0)
+        .filter(|(part, n)| **n == 0 && (part.set == 0 || all.provenance.is_none()))
         .map(|(part, _)| {
             let unread = |u: &&Unreadable| u.set == part.set && u.split == part.split;
             let name = all.name(*part);
@@ -282,6 +332,17 @@ fn notes(all: &Gathered, by_part: &BTreeMap<Part, usize>, summary: &Summary) -> 
             }
         })
         .collect();
+    if let Some(provenance) = &all.provenance {
+        let clips: usize = provenance.clips.values().sum();
+        notes.push(format!(
+            "{} pictures are frames of the {clips} clips, found on pixels (located/located.csv); those \
+             that are not found may still show a clip, cut or covered too much",
+            provenance.found()
+        ));
+        if provenance.failed > 0 {
+            notes.push(format!("clips that could not be searched: {}", provenance.failed));
+        }
+    }
     if let Some(settings) = all.hash_settings.as_ref().filter(|_| all.foreign) {
         notes.push(format!(
             "clips were hashed with `{settings}`, not with the settings for which the thresholds \

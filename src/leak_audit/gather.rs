@@ -9,7 +9,10 @@ use anyhow::{bail, Context, Result};
 use rayon::prelude::*;
 
 pub(super) use super::folder_scan::Unreadable;
-use super::folder_scan::{scan, Item, Scan};
+use super::{
+    folder_scan::{scan, Item, Scan},
+    provenance::Provenance,
+};
 use crate::{
     digest, folder,
     manifest::{self, Manifest},
@@ -20,7 +23,7 @@ use crate::{
         clips::ClipEntry,
         features::ThumbnailFeatures,
         hash::{self, hash, luma, Thumbnail},
-        images::{ImageEntry, Part},
+        images::{ImageEntry, SetPart},
         plane::Plane,
         view::{View, KEYPOINTS},
     },
@@ -60,6 +63,8 @@ pub(super) struct Gathered {
     pub foreign: bool,
     /// Whether a second data set takes part.
     pub two_sets: bool,
+    /// What a folder of clips shows of the pictures, where they are held against one.
+    pub provenance: Option<Provenance>,
 }
 
 impl Gathered {
@@ -85,7 +90,7 @@ impl Gathered {
     }
 
     /// A part's name: `test`, or `own test` and `other train` when there are two data sets.
-    pub fn name(&self, part: Part) -> String {
+    pub fn name(&self, part: SetPart) -> String {
         match (self.two_sets, part.set) {
             (false, _) => part.split.to_string(),
             (true, 0) => format!("own {}", part.split),

@@ -6,6 +6,7 @@ use anyhow::Result;
 use serde_json::{json, Value};
 
 use crate::{
+    dataset::locate,
     digest,
     folder::{self, Claim},
     similarity::{hash, images::Rule},
@@ -15,19 +16,20 @@ mod findings;
 mod folder_scan;
 mod gather;
 mod page;
+mod provenance;
 mod summary;
 mod tables;
 
 use findings::Findings;
 use gather::{Depth, Gathered};
-pub use summary::Summary;
+pub use summary::AuditSummary;
 
 /// What a machine reads.
 const SUMMARY: &str = "audit.json";
 
 /// The data set that is audited.
 #[derive(Clone, Debug)]
-pub enum Source {
+pub enum AuditSource {
     /// A manifest folder.
     Manifest(PathBuf),
     /// A bare folder of pictures: {train,val,test}/Class/NNNN.png
@@ -36,15 +38,31 @@ pub enum Source {
 
 /// What to audit, and how.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct AuditRequest {
     /// The audited data set.
-    pub own: Source,
-    /// A second one, manifest or folder, to compare with.
+    pub own: AuditSource,
+    /// A second one, manifest or folder of pictures, to compare with; or a folder of clips, in which the
+    /// pictures are sought.
     pub against: Option<PathBuf>,
     /// What counts as a near-duplicate.
     pub rule: Rule,
     /// Seed of the random pairs that serve as control.
     pub seed: u64,
+    /// Processes that decode clips at once, where there are any.
+    pub workers: usize,
+}
+
+impl AuditRequest {
+    /// The folder of clips in which the pictures are sought, where it is one.
+    ///
+    /// # Errors
+    /// When a folder cannot be listed.
+    pub fn clips(&self) -> Result<Option<&Path>> {
+        match &self.against {
+            Some(path) if provenance::is_of_clips(path)? => Ok(Some(path)),
+            _ => Ok(None),
+        }
+    }
 }
 
 /// Whether findings were written.
@@ -59,21 +77,40 @@ pub enum Saved {
 /// Audits what `request` names and writes tables, page and summary into `out`.
 ///
 /// # Errors
-/// When a data set cannot be read, two were hashed with different settings, or `out` is not ours
-/// or cannot be written.
-pub fn run(request: &Request, out: &Path) -> Result<(Saved, Summary)> {
+/// When a data set or a folder of clips cannot be read, two were hashed with different settings, or `out`
+/// is not ours or cannot be written.
+pub fn run(request: &AuditRequest, out: &Path) -> Result<(Saved, AuditSummary)> {
+    let clips = request.clips()?;
+    let (AuditSource::Manifest(stills) | AuditSource::Folder(stills)) = &request.own;
+    let other = request.against.as_deref().filter(|_| clips.is_none());
+    let search = clips.map(|clips| {
+        provenance::options(stills, clips, request.workers, out.join(provenance::FOLDER))
+    });
+    let sought = search.as_ref().map(locate::identity).transpose()?;
+    let record = |all: &Gathered| {
+        let mut record = configuration(request, all);
+        if let Some(sought) = &sought {
+            record["against"] = sought.clone();
+        }
+        record
+    };
     // Reading the pixels takes most of the time, and what is finished does not need them.
     if folder::is_finished(out) {
-        let all = gathered(request, Depth::Digests)?;
-        if let Claim::Done = folder::claim(out, &configuration(request, &all))? {
-            return Ok((Saved::Before, Summary::read(&out.join(SUMMARY))?));
+        let all = gathered(request, other, Depth::Digests)?;
+        if let Claim::Done = folder::claim(out, &record(&all))? {
+            return Ok((Saved::Before, AuditSummary::read(&out.join(SUMMARY))?));
         }
     }
-    let all = gathered(request, Depth::Pixels { altered: request.rule.altered })?;
-    let folder = match folder::claim(out, &configuration(request, &all))? {
-        Claim::Done => return Ok((Saved::Before, Summary::read(&out.join(SUMMARY))?)),
+    let mut all = gathered(request, other, Depth::Pixels { altered: request.rule.altered })?;
+    let folder = match folder::claim(out, &record(&all))? {
+        Claim::Done => return Ok((Saved::Before, AuditSummary::read(&out.join(SUMMARY))?)),
         Claim::Fresh(folder) | Claim::Resume(folder) => folder,
     };
+    if let Some(options) = &search {
+        folder.folder(provenance::FOLDER)?;
+        all.two_sets = true;
+        all.provenance = Some(provenance::search(options, &all.paths)?);
+    }
     let findings = Findings::of(&all, request.rule, request.seed)?;
     tables::write(&folder, &all, &findings)?;
     page::write(&folder, &all, &findings)?;
@@ -83,12 +120,12 @@ pub fn run(request: &Request, out: &Path) -> Result<(Saved, Summary)> {
 }
 
 /// The data set, with the one that it is held against.
-fn gathered(request: &Request, depth: Depth) -> Result<Gathered> {
+fn gathered(request: &AuditRequest, other: Option<&Path>, depth: Depth) -> Result<Gathered> {
     let own = match &request.own {
-        Source::Manifest(path) => gather::manifest(path, 0, depth)?,
-        Source::Folder(path) => gather::root(path, 0, depth)?,
+        AuditSource::Manifest(path) => gather::manifest(path, 0, depth)?,
+        AuditSource::Folder(path) => gather::root(path, 0, depth)?,
     };
-    let other = request.against.as_ref().map(|path| gather::any(path, 1, depth)).transpose()?;
+    let other = other.map(|path| gather::any(path, 1, depth)).transpose()?;
     if let Some(other) = &other {
         same_settings(&own, other)?;
     }
@@ -108,10 +145,10 @@ fn same_settings(own: &Gathered, other: &Gathered) -> anyhow::Result<()> {
 
 /// Raised with every change of the rules or their thresholds, so that findings of earlier rules are not
 /// taken for finished ones.
-const RULES: u32 = 2;
+const RULES: u32 = 3;
 
 /// What the findings depend on: pictures and clips by content, the settings, no path.
-fn configuration(request: &Request, all: &Gathered) -> Value {
+fn configuration(request: &AuditRequest, all: &Gathered) -> Value {
     let clips = all.clips.iter().map(|(set, clip)| {
         let place = (set, clip.split.to_string(), clip.emotion.name(), &clip.group_id);
         format!(

@@ -8,7 +8,7 @@ use crate::{record::Estimate, similarity::distances::Distances};
 
 /// The numbers, as in `audit.json`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Summary {
+pub struct AuditSummary {
     /// Settings of the hash.
     pub hash: String,
     /// Bits in which pictures may differ to be compared cell by cell.
@@ -114,7 +114,7 @@ pub struct Clips {
     pub stills_from_clips: usize,
 }
 
-impl Summary {
+impl AuditSummary {
     /// Reads an `audit.json`.
     pub fn read(path: &Path) -> Result<Self> {
         let bytes =

@@ -9,8 +9,9 @@ use crate::{
     folder::OutputFolder,
     record::Split,
     similarity::{
-        clips::{Moment, NearDuplicateClip, GRID_SECONDS},
-        leak::Verdict,
+        align::GRID_SECONDS,
+        clips::{Moment, NearDuplicateClip},
+        leak::MemberVerdict,
         near_duplicates::NearDuplicate,
     },
 };
@@ -60,6 +61,8 @@ struct ClipPairRow<'a> {
     same_bytes: bool,
     /// Whether it is an altered copy: cropped, with bars, a logo and so on.
     altered: bool,
+    /// Seconds of the clip that pass in one of the partner's.
+    speed: f64,
 }
 
 /// A row of `moments.csv`: a still that is near to a moment of a clip by hash.
@@ -172,6 +175,7 @@ fn clip_pairs<'a>(all: &'a Gathered, findings: &Findings) -> Vec<ClipPairRow<'a>
             shift_s: twin.shift_s,
             same_bytes: twin.same_bytes,
             altered: twin.altered,
+            speed: twin.speed,
         }
     };
     twins.flat_map(|v| v.twins.iter().map(row)).collect()
@@ -193,7 +197,8 @@ fn moments<'a>(all: &'a Gathered, findings: &Findings) -> Vec<MomentRow<'a>> {
     findings.moments.iter().map(row).collect()
 }
 
-/// One row per validation and test picture of the audited set; train parts of either set count.
+/// One row per validation and test picture of the audited set; train parts of either set count, and
+/// clips to train on.
 fn clean<'a>(all: &'a Gathered, findings: &Findings) -> Vec<CleanRow<'a>> {
     let mut rows: BTreeMap<usize, CleanRow<'a>> = BTreeMap::new();
     for (i, still) in all.stills.iter().enumerate() {
@@ -215,10 +220,17 @@ fn clean<'a>(all: &'a Gathered, findings: &Findings) -> Vec<CleanRow<'a>> {
             note(row, verdict, all);
         }
     }
+    let origins = all.provenance.iter().flat_map(|provenance| provenance.of.iter().enumerate());
+    for (still, (clip, part)) in origins.filter_map(|(i, origin)| Some((i, origin.as_ref()?))) {
+        if let Some(row) = rows.get_mut(&still).filter(|_| part.split == Split::Train) {
+            (row.near_duplicate, row.same_video) = (true, true);
+            row.partner_id.get_or_insert(clip);
+        }
+    }
     rows.into_values().collect()
 }
 
-fn note<'a>(row: &mut CleanRow<'a>, verdict: &Verdict<NearDuplicate>, all: &'a Gathered) {
+fn note<'a>(row: &mut CleanRow<'a>, verdict: &MemberVerdict<NearDuplicate>, all: &'a Gathered) {
     row.same_video |= verdict.same_video;
     if let Some(twin) = verdict.twins.first() {
         row.near_duplicate = true;

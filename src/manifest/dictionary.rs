@@ -150,7 +150,7 @@ const CLIPS: &[(&str, &str)] = &[
     ("end_frame", "the frame behind that part"),
     (
         "views",
-        "what altered copies are recognised by, of a frame every second, packed; null when not computed, of stills and in tables of version 1",
+        "what altered and retimed copies are recognised by, packed: a view every second, hashes every 0.125 s; null when not computed, of stills and in tables of version 1",
     ),
     ("orientation", "how pictures were turned, by EXIF's numbers"),
     ("first_frame", "first frame of the file that is the clip, where it is a part of it"),

@@ -9,18 +9,19 @@ use super::{
 use crate::record::{named, Emotion, Split};
 
 /// Whether a still was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LocatedStatus {
     /// It is this frame.
     Found,
     /// It is no frame of these clips; the best candidate is named.
+    #[default]
     NotFound,
 }
 
 named!(LocatedStatus, "status", Found = "found", NotFound = "not_found");
 
 /// One still and where it comes from.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct LocatedRow {
     /// The picture, below the folder of stills.
     pub still: String,

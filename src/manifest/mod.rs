@@ -301,12 +301,16 @@ fn untagged(mut meta: Meta) -> Meta {
     meta
 }
 
-fn open(path: &Path, wanted: &'static str) -> Result<table::Table, Error> {
+fn open(path: &Path, wanted: &'static str) -> Result<table::ParquetTable, Error> {
     checked(path, table::read(path)?, wanted)
 }
 
 /// The table if it is the one that is wanted, of a version that is read.
-fn checked(path: &Path, table: table::Table, wanted: &'static str) -> Result<table::Table, Error> {
+fn checked(
+    path: &Path,
+    table: table::ParquetTable,
+    wanted: &'static str,
+) -> Result<table::ParquetTable, Error> {
     let version = table.meta.get(VERSION_KEY);
     let version = version.ok_or_else(|| Error::Foreign { path: path.to_owned() })?;
     if !READ_VERSIONS.contains(&version.as_str()) {

@@ -1,7 +1,8 @@
 //! A data set without a pixel: the samples with the clips that they come from, by digest.
 //!
-//! One Parquet file: the columns of `samples.parquet`, then where the frame comes from. The tables of
-//! clips and of what was left out travel in the file's metadata, so that a rebuild gives them back.
+//! One Parquet file: the columns of `samples.parquet`, then where the frame comes from; digests are
+//! bytes, half as long as in hex. The tables of clips and of what was left out travel in the file's
+//! metadata, so that a rebuild gives them back.
 use std::path::Path;
 
 use base64::prelude::{Engine as _, BASE64_STANDARD};
@@ -42,6 +43,8 @@ pub struct Recipe {
 /// Keys under which the other two tables travel.
 const CLIPS_KEY: &str = "ncaers.clips";
 const LEDGER_KEY: &str = "ncaers.ledger";
+/// Columns that hold digests.
+const DIGESTS: [&str; 3] = ["image_sha256", "clip_sha256", "pixel_sha256"];
 
 impl Recipe {
     /// Writes the recipe as Parquet.
@@ -63,8 +66,8 @@ impl Recipe {
     /// # Errors
     /// See [`Error`].
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let table = super::open(path, "recipe")?;
-        let inner = |key: &str, wanted| -> Result<Option<table::Table>, Error> {
+        let mut table = super::open(path, "recipe")?;
+        let inner = |key: &str, wanted| -> Result<Option<table::ParquetTable>, Error> {
             let Some(text) = table.meta.get(key) else { return Ok(None) };
             let bytes = BASE64_STANDARD.decode(text).map_err(|_| Error::NotParquet {
                 path: path.to_owned(),
@@ -74,7 +77,7 @@ impl Recipe {
         };
         let clips = inner(CLIPS_KEY, "clips")?.map(|t| rows::clips(path, &t)).transpose()?;
         let ledger = inner(LEDGER_KEY, "ledger")?.map(|t| rows::ledger(path, &t)).transpose()?;
-        let recipe_rows = read_rows(path, &table)?;
+        let recipe_rows = read_rows(path, &mut table)?;
         let mut meta = untagged(table.meta);
         meta.retain(|key, _| ![CLIPS_KEY, LEDGER_KEY].contains(&&**key));
         Ok(Recipe {
@@ -92,10 +95,15 @@ fn columns(rows: &[RecipeRow]) -> Vec<polars::prelude::Column> {
     columns.push(text("clip_path", rows, |r| Some(&r.clip_path)));
     columns.push(text("clip_sha256", rows, |r| Some(&r.clip_sha256)));
     columns.push(text("pixel_sha256", rows, |r| r.pixel_sha256.as_deref()));
-    columns
+    let packed = |column: polars::prelude::Column| {
+        let is_digest = DIGESTS.contains(&column.name().as_str());
+        is_digest.then(|| table::packed(&column)).flatten().unwrap_or(column)
+    };
+    columns.into_iter().map(packed).collect()
 }
 
-fn read_rows(path: &Path, table: &table::Table) -> Result<Vec<RecipeRow>, Error> {
+fn read_rows(path: &Path, table: &mut table::ParquetTable) -> Result<Vec<RecipeRow>, Error> {
+    table.unpack(&DIGESTS);
     let samples = rows::samples(path, table)?;
     let texts = |name| table.strings(path, name);
     let (paths, digests) = (texts("clip_path")?, texts("clip_sha256")?);

@@ -4,7 +4,7 @@ use std::{path::Path, str::FromStr};
 use polars::prelude::Column;
 
 use super::{
-    table::{column, f32_list_column, u64_list_column, Table},
+    table::{column, f32_list_column, u64_list_column, ParquetTable},
     Error,
 };
 use crate::record::{
@@ -225,7 +225,7 @@ fn at<T: Clone>(column: &Option<Vec<Option<T>>>, row: usize) -> Option<T> {
     column.as_ref().and_then(|values| values[row].clone())
 }
 
-pub(super) fn samples(path: &Path, table: &Table) -> Result<Vec<Sample>, Error> {
+pub(super) fn samples(path: &Path, table: &ParquetTable) -> Result<Vec<Sample>, Error> {
     let texts = |name| table.strings(path, name);
     let i32s = |name| table.i32s(path, name);
     let i64s = |name| table.i64s(path, name);
@@ -240,8 +240,8 @@ pub(super) fn samples(path: &Path, table: &Table) -> Result<Vec<Sample>, Error> 
     let corners = [i32s("face_x1")?, i32s("face_y1")?, i32s("face_x2")?, i32s("face_y2")?];
     let scores = table.f32s(path, "face_score")?;
     let (counts, detectors) = (i32s("face_count")?, texts("detector")?);
-    let damages = table.since_2(path, "damage", Table::strings)?;
-    let draws = table.since_2(path, "draw", Table::i32s)?;
+    let damages = table.since_2(path, "damage", ParquetTable::strings)?;
+    let draws = table.since_2(path, "draw", ParquetTable::i32s)?;
     let row = |row: usize| -> Result<Sample, Error> {
         let check = Checked { path, row };
         let word = |name, column: &[Option<String>]| check.present(name, column[row].clone());
@@ -281,7 +281,7 @@ pub(super) fn samples(path: &Path, table: &Table) -> Result<Vec<Sample>, Error> 
     (0..ids.len()).map(row).collect()
 }
 
-pub(super) fn clips(path: &Path, table: &Table) -> Result<Vec<Clip>, Error> {
+pub(super) fn clips(path: &Path, table: &ParquetTable) -> Result<Vec<Clip>, Error> {
     let texts = |name| table.strings(path, name);
     let i32s = |name| table.i32s(path, name);
     let i64s = |name| table.i64s(path, name);
@@ -297,12 +297,12 @@ pub(super) fn clips(path: &Path, table: &Table) -> Result<Vec<Clip>, Error> {
     let reordered = table.bools(path, "has_b_frames")?;
     let (statuses, reasons) = (texts("status")?, texts("reason")?);
     let (groups, signatures) = (texts("group_id")?, table.u64_lists(path, "signature")?);
-    let orientations = table.since_2(path, "orientation", Table::i8s)?;
-    let transfers = table.since_2(path, "color_transfer", Table::strings)?;
-    let defaults = table.since_2(path, "default_stream", Table::bools)?;
-    let firsts = table.since_2(path, "first_frame", Table::i64s)?;
-    let ends = table.since_2(path, "end_frame", Table::i64s)?;
-    let views = table.since_2(path, "views", Table::u64_lists)?;
+    let orientations = table.since_2(path, "orientation", ParquetTable::i8s)?;
+    let transfers = table.since_2(path, "color_transfer", ParquetTable::strings)?;
+    let defaults = table.since_2(path, "default_stream", ParquetTable::bools)?;
+    let firsts = table.since_2(path, "first_frame", ParquetTable::i64s)?;
+    let ends = table.since_2(path, "end_frame", ParquetTable::i64s)?;
+    let views = table.since_2(path, "views", ParquetTable::u64_lists)?;
     let row = |row: usize| -> Result<Clip, Error> {
         let check = Checked { path, row };
         let word = |name, column: &[Option<String>]| check.present(name, column[row].clone());
@@ -341,7 +341,7 @@ pub(super) fn clips(path: &Path, table: &Table) -> Result<Vec<Clip>, Error> {
     (0..ids.len()).map(row).collect()
 }
 
-pub(super) fn ledger(path: &Path, table: &Table) -> Result<Vec<LedgerEntry>, Error> {
+pub(super) fn ledger(path: &Path, table: &ParquetTable) -> Result<Vec<LedgerEntry>, Error> {
     let texts = |name| table.strings(path, name);
     let (kinds, ids, reasons) = (texts("kind")?, texts("id")?, texts("reason")?);
     let (details, partners) = (texts("detail")?, texts("partner_id")?);
@@ -358,7 +358,7 @@ pub(super) fn ledger(path: &Path, table: &Table) -> Result<Vec<LedgerEntry>, Err
     (0..ids.len()).map(row).collect()
 }
 
-pub(super) fn predictions(path: &Path, table: &Table) -> Result<Vec<Prediction>, Error> {
+pub(super) fn predictions(path: &Path, table: &ParquetTable) -> Result<Vec<Prediction>, Error> {
     let texts = |name| table.strings(path, name);
     let (ids, clips, groups) = (texts("sample_id")?, texts("clip_id")?, texts("group_id")?);
     let (targets, predicted) = (table.i8s(path, "target")?, table.i8s(path, "predicted")?);

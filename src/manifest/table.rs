@@ -20,7 +20,7 @@ use super::Error;
 pub(super) const ROW_GROUP: usize = 1 << 16;
 
 /// A table with its file metadata.
-pub(super) struct Table {
+pub(super) struct ParquetTable {
     pub frame: DataFrame,
     pub meta: BTreeMap<String, String>,
 }
@@ -109,18 +109,18 @@ pub(super) fn bytes<T>(
 }
 
 /// Reads a whole file with its metadata.
-pub(super) fn read(path: &Path) -> Result<Table, Error> {
+pub(super) fn read(path: &Path) -> Result<ParquetTable, Error> {
     let file =
         File::open(path).map_err(|source| Error::Unreadable { path: path.to_owned(), source })?;
     parse(path, file)
 }
 
 /// Reads a table from what [`bytes`] gave; `path` is the file that errors name.
-pub(super) fn read_bytes(path: &Path, bytes: Vec<u8>) -> Result<Table, Error> {
+pub(super) fn read_bytes(path: &Path, bytes: Vec<u8>) -> Result<ParquetTable, Error> {
     parse(path, Cursor::new(bytes))
 }
 
-fn parse<R: MmapBytesReader>(path: &Path, file: R) -> Result<Table, Error> {
+fn parse<R: MmapBytesReader>(path: &Path, file: R) -> Result<ParquetTable, Error> {
     let broken = |e: PolarsError| Error::NotParquet {
         path: path.to_owned(),
         reason: e.to_string().lines().next().unwrap_or_default().to_owned(),
@@ -135,10 +135,10 @@ fn parse<R: MmapBytesReader>(path: &Path, file: R) -> Result<Table, Error> {
         .filter_map(|kv| Some((kv.key.clone(), kv.value.clone()?)))
         .collect();
     let frame = reader.finish().map_err(broken)?;
-    Ok(Table { frame, meta })
+    Ok(ParquetTable { frame, meta })
 }
 
-impl Table {
+impl ParquetTable {
     fn column(&self, path: &Path, name: &'static str, want: &DataType) -> Result<&Column, Error> {
         let missing = || Error::MissingColumn { path: path.to_owned(), column: name };
         let column = self.frame.column(name).map_err(|_| missing())?;
@@ -156,7 +156,7 @@ impl Table {
 
 macro_rules! readers {
     ($($name:ident, $dtype:expr, $method:ident, $t:ty, $get:expr;)*) => {
-        impl Table {
+        impl ParquetTable {
             $(
                 /// The values of a column, `None` where null.
                 pub fn $name(&self, path: &Path, name: &'static str) -> Result<Vec<Option<$t>>, Error> {
@@ -178,13 +178,13 @@ readers! {
     f64s, DataType::Float64, f64, f64, |v| v;
 }
 
-impl Table {
+impl ParquetTable {
     /// A column that tables of version 1 lack, read by `read`; `None` for those.
     pub fn since_2<T>(
         &self,
         path: &Path,
         name: &'static str,
-        read: fn(&Table, &Path, &'static str) -> Result<T, Error>,
+        read: fn(&ParquetTable, &Path, &'static str) -> Result<T, Error>,
     ) -> Result<Option<T>, Error> {
         let is_old = self.meta.get(super::VERSION_KEY).is_some_and(|version| version == "1");
         (!is_old).then(|| read(self, path, name)).transpose()
@@ -224,6 +224,35 @@ impl Table {
             .list()
             .map_err(|_| Error::MissingColumn { path: path.to_owned(), column: name })?;
         Ok((0..lists.len()).map(|i| lists.get_as_series(i).and_then(|s| values(&s))).collect())
+    }
+}
+
+/// A column of hex digits as one of bytes; `None` where it holds something else.
+pub(super) fn packed(column: &Column) -> Option<Column> {
+    let texts = column.str().ok()?;
+    let is_digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+    let bytes = |text: &str| -> Option<Vec<u8>> {
+        let digits = text.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).ok());
+        let is_whole = text.len().is_multiple_of(2) && text.bytes().all(is_digit);
+        digits.map(|pair| u8::from_str_radix(pair?, 16).ok().filter(|_| is_whole)).collect()
+    };
+    let rows = texts.iter().map(|text| text.map_or(Some(None), |text| bytes(text).map(Some)));
+    let rows = rows.collect::<Option<Vec<Option<Vec<u8>>>>>()?;
+    Some(BinaryChunked::from_iter_options(column.name().clone(), rows.into_iter()).into_column())
+}
+
+impl ParquetTable {
+    /// Columns of bytes as hex digits; others stay as they are.
+    pub fn unpack(&mut self, names: &[&str]) {
+        for name in names {
+            let Ok(column) = self.frame.column(name) else { continue };
+            let Ok(bytes) = column.binary() else { continue };
+            let rows: Vec<Option<String>> =
+                bytes.iter().map(|bytes| bytes.map(crate::digest::hex)).collect();
+            let texts = Series::new(column.name().clone(), rows).into_column();
+            // A column of the same name and length is always taken.
+            let _ = self.frame.with_column(texts);
+        }
     }
 }
 

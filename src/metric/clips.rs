@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{macro_f1, Absent, Row, Tally};
+use super::{macro_f1, Absent, Tally, TallyRow};
 use crate::{
     record::Estimate,
     stats::{
@@ -102,8 +102,8 @@ fn majority(clip: &Clip) -> u16 {
 }
 
 fn score(clips: &[Clip], predicted: &[u16], classes: usize) -> ClipScore {
-    let rows: Vec<Row> =
-        clips.iter().zip(predicted).map(|(clip, &p)| Row::new(clip.target, p, None)).collect();
+    let rows: Vec<TallyRow> =
+        clips.iter().zip(predicted).map(|(clip, &p)| TallyRow::new(clip.target, p, None)).collect();
     let tally = Tally::of(classes, &rows);
     let clusters = Clusters::by_id(clips.iter().map(|clip| clip.group));
     let sums = clusters.sums(|i| i64::from(clips[i].target == predicted[i]));

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Row;
+use super::TallyRow;
 
 /// Classes up to which the counts are a full matrix.
 pub const MATRIX_CLASSES: usize = 100;
@@ -24,7 +24,7 @@ pub enum Confusion {
 
 impl Confusion {
     /// The counts of `rows` with labels below `classes`.
-    pub fn of(classes: usize, rows: &[Row]) -> Self {
+    pub fn of(classes: usize, rows: &[TallyRow]) -> Self {
         if classes <= MATRIX_CLASSES {
             let mut matrix = vec![vec![0; classes]; classes];
             rows.iter().for_each(|row| matrix[row.target()][row.predicted()] += 1);

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     by_clip, calibration, class_ratios, per_class, per_class::with_intervals, Bin, ClassMetrics,
-    ClipScores, Confusion, Metric, Row, Spread, Tally, Unit, METRICS,
+    ClipScores, Confusion, Metric, Spread, Tally, TallyRow, Unit, METRICS,
 };
 use crate::{
     record::Estimate,
@@ -69,9 +69,9 @@ impl Evaluation {
         let answers = answers.sorted();
         let row = |i: usize| {
             let answer = &answers.rows[i];
-            Row::new(answer.target, answer.predicted, answers.probabilities_of(i).as_deref())
+            TallyRow::new(answer.target, answer.predicted, answers.probabilities_of(i).as_deref())
         };
-        let rows: Vec<Row> = (0..answers.rows.len()).map(row).collect();
+        let rows: Vec<TallyRow> = (0..answers.rows.len()).map(row).collect();
         let clusters = Clusters::by_id(answers.rows.iter().map(|r| r.group_id.as_str()));
         let classes = answers.classes.len();
         let tally = Tally::of(classes, &rows);
@@ -112,7 +112,7 @@ impl Evaluation {
 
 fn measured(
     tally: &Tally,
-    rows: &[Row],
+    rows: &[TallyRow],
     clusters: &Clusters,
     share: Option<&ClusteredShare>,
 ) -> Vec<Measured> {
@@ -136,8 +136,8 @@ fn measured(
 }
 
 /// Every metric without each of the groups, `[metrics][groups]`.
-fn left_out(tally: &Tally, rows: &[Row], clusters: &Clusters) -> Vec<Vec<Option<f64>>> {
-    let mut members: Vec<Vec<Row>> = vec![Vec::new(); clusters.len()];
+fn left_out(tally: &Tally, rows: &[TallyRow], clusters: &Clusters) -> Vec<Vec<Option<f64>>> {
+    let mut members: Vec<Vec<TallyRow>> = vec![Vec::new(); clusters.len()];
     for (row, &cluster) in rows.iter().zip(clusters.of_row()) {
         members[cluster].push(*row);
     }
@@ -179,7 +179,12 @@ fn jackknifed(
     Some(Interval { lo: end((centre - half).min(value)), hi: end((centre + half).max(value)) })
 }
 
-fn warnings(answers: &Answers, rows: &[Row], clusters: &Clusters, tally: &Tally) -> Vec<Warning> {
+fn warnings(
+    answers: &Answers,
+    rows: &[TallyRow],
+    clusters: &Clusters,
+    tally: &Tally,
+) -> Vec<Warning> {
     let mut found: Vec<Warning> =
         warning::clusters(rows.len(), clusters.len()).into_iter().collect();
     if answers.scores.is_some() {
@@ -201,7 +206,7 @@ fn warnings(answers: &Answers, rows: &[Row], clusters: &Clusters, tally: &Tally)
     found
 }
 
-fn score_warnings(answers: &Answers, rows: &[Row]) -> Vec<Warning> {
+fn score_warnings(answers: &Answers, rows: &[TallyRow]) -> Vec<Warning> {
     let mut found = Vec::new();
     let broken = rows.iter().filter(|row| !row.is_scored()).count();
     if broken > 0 {

@@ -28,7 +28,7 @@ pub use confusion::Confusion;
 pub use evaluation::{Evaluation, Measured};
 pub use macro_f1::{macro_f1, Absent};
 pub use per_class::{class_ratios, per_class, ClassMetrics};
-pub use tally::{Row, Tally};
+pub use tally::{Tally, TallyRow};
 
 /// A metric: its name, how to read it, and its definition.
 #[derive(Clone, Copy, Debug)]
@@ -89,13 +89,13 @@ mod tests {
     use super::*;
 
     /// `right` of seven rows right and sure, the rest wrong and sure.
-    fn rows(right: usize) -> Vec<Row> {
+    fn rows(right: usize) -> Vec<TallyRow> {
         (0..7u16)
             .map(|target| {
                 let predicted = if usize::from(target) < right { target } else { (target + 1) % 7 };
                 let mut p = [0.0; 7];
                 p[usize::from(predicted)] = 1.0;
-                Row::new(target, predicted, Some(&p))
+                TallyRow::new(target, predicted, Some(&p))
             })
             .collect()
     }
@@ -117,7 +117,7 @@ mod tests {
         let mut reversed = rows(4);
         reversed.reverse();
         for (i, metric) in METRICS.iter().enumerate() {
-            let of = |rows: &[Row]| (metric.of)(&Tally::of(7, rows));
+            let of = |rows: &[TallyRow]| (metric.of)(&Tally::of(7, rows));
             assert_eq!(of(&rows(4)), of(&reversed), "{}", metric.name);
             assert!(METRICS[..i].iter().all(|other| other.name != metric.name));
         }
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn broken_logits_spare_what_needs_only_labels() {
-        let tally = Tally::of(7, &[Row::new(1, 1, None)]);
+        let tally = Tally::of(7, &[TallyRow::new(1, 1, None)]);
         assert_eq!((accuracy::METRIC.of)(&tally), Some(1.0));
         for metric in [top2::METRIC, nll::METRIC, brier::METRIC, calibration::METRIC] {
             assert_eq!((metric.of)(&tally), None, "{}", metric.name);

@@ -1,7 +1,7 @@
 //! Precision, recall and F1 of every class.
 use serde::{Deserialize, Serialize};
 
-use super::{macro_f1::f1, tally::ratio, Row, Tally};
+use super::{macro_f1::f1, tally::ratio, Tally, TallyRow};
 use crate::stats::{
     clusters::Clusters,
     interval::Interval,
@@ -63,7 +63,7 @@ pub struct ClassRatios {
 }
 
 /// The ratios of every class of `classes`, rows of `clusters`.
-pub fn class_ratios(classes: usize, rows: &[Row], clusters: &Clusters) -> Vec<ClassRatios> {
+pub fn class_ratios(classes: usize, rows: &[TallyRow], clusters: &Clusters) -> Vec<ClassRatios> {
     // Per class the clusters in which it occurs: hits, truth and prediction.
     let mut counts: Vec<std::collections::BTreeMap<usize, [u64; 3]>> =
         vec![Default::default(); classes];

@@ -2,7 +2,7 @@
 
 /// What one row adds to a [`Tally`].
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Row {
+pub struct TallyRow {
     target: u16,
     predicted: u16,
     scores: Option<Scores>,
@@ -20,11 +20,11 @@ struct Scores {
 /// Probabilities below this count as this in the log-likelihood.
 pub(super) const NLL_FLOOR: f64 = 1e-12;
 
-impl Row {
+impl TallyRow {
     /// A row with its labels and class probabilities `[C]`, `None` where the model gave none.
     pub fn new(target: u16, predicted: u16, probabilities: Option<&[f64]>) -> Self {
         let scores = probabilities.map(|p| Scores::new(usize::from(target), p));
-        Row { target, predicted, scores }
+        TallyRow { target, predicted, scores }
     }
 
     /// Whether the row has class probabilities.
@@ -103,7 +103,7 @@ impl Tally {
     }
 
     /// The sums over `rows`, added in their order.
-    pub fn of(classes: usize, rows: &[Row]) -> Self {
+    pub fn of(classes: usize, rows: &[TallyRow]) -> Self {
         let mut tally = Tally::new(classes);
         rows.iter().for_each(|row| tally.add(row));
         tally
@@ -113,7 +113,7 @@ impl Tally {
     ///
     /// # Panics
     /// When a label is not below the number of classes; labels are checked where files are read.
-    pub fn add(&mut self, row: &Row) {
+    pub fn add(&mut self, row: &TallyRow) {
         self.n += 1;
         self.support[row.target()] += 1;
         self.predicted[row.predicted()] += 1;
@@ -132,7 +132,7 @@ impl Tally {
 
     /// What `of` says of the rows without `left_out`, which must be among them; the sums are
     /// afterwards what they were, to the last bit.
-    pub(super) fn without<T>(&mut self, left_out: &[Row], of: impl FnOnce(&Tally) -> T) -> T {
+    pub(super) fn without<T>(&mut self, left_out: &[TallyRow], of: impl FnOnce(&Tally) -> T) -> T {
         let whole = self.scores;
         left_out.iter().for_each(|row| self.remove(row));
         let found = of(self);
@@ -142,7 +142,7 @@ impl Tally {
         found
     }
 
-    fn remove(&mut self, row: &Row) {
+    fn remove(&mut self, row: &TallyRow) {
         self.n -= 1;
         self.support[row.target()] -= 1;
         self.predicted[row.predicted()] -= 1;
@@ -236,15 +236,15 @@ mod tests {
     #[test]
     fn ties_in_the_top_two_go_to_the_lower_label() {
         let seven = [1.0 / 7.0; 7];
-        let hit = |target| Row::new(target, 0, Some(&seven)).scores.expect("scored").top2;
+        let hit = |target| TallyRow::new(target, 0, Some(&seven)).scores.expect("scored").top2;
         assert!(hit(0) && hit(1) && !hit(2));
     }
 
     #[test]
     fn leaving_rows_out_is_undone() {
         let p = [0.3, 0.6, 0.1];
-        let rows: Vec<Row> =
-            (0..9).map(|i| Row::new(i % 3, (i * 2) % 3, (i != 4).then_some(&p[..]))).collect();
+        let rows: Vec<TallyRow> =
+            (0..9).map(|i| TallyRow::new(i % 3, (i * 2) % 3, (i != 4).then_some(&p[..]))).collect();
         let whole = Tally::of(3, &rows);
         let mut tally = whole.clone();
         let rest = tally.without(&rows[3..6], Tally::clone);

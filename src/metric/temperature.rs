@@ -1,7 +1,7 @@
 //! One number that makes confidences honest: the temperature of the softmax.
 use serde::{Deserialize, Serialize};
 
-use super::{Row, Tally, METRICS};
+use super::{Tally, TallyRow, METRICS};
 use crate::stats::answers::{softmax, Answers, ScoreKind};
 
 /// Inverse temperatures that are searched.
@@ -94,7 +94,7 @@ fn scores(answers: &Answers) -> [Option<f64>; 2] {
     let mut tally = Tally::new(answers.classes.len());
     for (i, answer) in answers.rows.iter().enumerate() {
         let p = answers.probabilities_of(i);
-        tally.add(&Row::new(answer.target, answer.predicted, p.as_deref()));
+        tally.add(&TallyRow::new(answer.target, answer.predicted, p.as_deref()));
     }
     ["nll", "ece"].map(|name| METRICS.iter().find(|m| m.name == name).and_then(|m| (m.of)(&tally)))
 }

@@ -4,13 +4,13 @@ use anyhow::Result;
 use tch::Tensor;
 
 use super::{
-    interface::{Entry, Inputs, Model, Outputs, Slot, IMAGE},
+    interface::{Inputs, Model, ModelEntry, Outputs, Slot, IMAGE},
     layers::{dropout, float, max_pool, relu, Conv, ConvShape, Linear, Pass, Scope},
     ModelConfig, ModelName,
 };
 use crate::record::NUM_CLASSES;
 
-pub(super) const ENTRY: Entry = Entry {
+pub(super) const ENTRY: ModelEntry = ModelEntry {
     name: ModelName::Alexnet,
     title: "AlexNet",
     source: "Krizhevsky 2014; layout of torchvision",

@@ -8,13 +8,13 @@ use super::{
     encoder::Original,
     glamor::weigh,
     interface::Encoder,
-    interface::{Branch, Entry, Inputs, Model, Outputs, Slot, CONTEXT, FACE},
+    interface::{Branch, Inputs, Model, ModelEntry, Outputs, Slot, CONTEXT, FACE},
     layers::{average, dropout, float, relu, BatchNorm, Linear, Pass, Scope},
     ModelConfig, ModelName,
 };
 use crate::record::NUM_CLASSES;
 
-pub(super) const ENTRY: Entry = Entry {
+pub(super) const ENTRY: ModelEntry = ModelEntry {
     name: ModelName::CaerNetS,
     title: "CAER-Net-S",
     source: "Lee et al., ICCV 2019; layout of ndkhanh360/CAER",

@@ -7,14 +7,14 @@ use anyhow::Result;
 use tch::Tensor;
 
 use super::{
-    interface::{Entry, Inputs, Model, Outputs, Slot, IMAGE},
+    interface::{Inputs, Model, ModelEntry, Outputs, Slot, IMAGE},
     layers::{average, float, max_pool, relu, ConvNorm, ConvShape, Linear, Pass, Scope},
     layers::{BatchNorm, Conv},
     ModelConfig, ModelName,
 };
 use crate::record::NUM_CLASSES;
 
-pub(super) const ENTRY: Entry = Entry {
+pub(super) const ENTRY: ModelEntry = ModelEntry {
     name: ModelName::Efficientface,
     title: "EfficientFace",
     source: "Zhao, Liu, Zhou, AAAI 2021; layout of zengqunzhao/EfficientFace",

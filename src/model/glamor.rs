@@ -8,13 +8,13 @@ use super::{
     attention::{weighted_sum, ContextPool},
     encoder::encoder,
     interface::Encoder,
-    interface::{Branch, Entry, Inputs, Model, Outputs, Slot, CONTEXT, FACE},
+    interface::{Branch, Inputs, Model, ModelEntry, Outputs, Slot, CONTEXT, FACE},
     layers::{average, relu, Linear, Mlp, Pass, Scope, Start},
     Attention, Branches, Fusion, InputError, ModelConfig, ModelName,
 };
 use crate::record::NUM_CLASSES;
 
-pub(super) const ENTRY: Entry = Entry {
+pub(super) const ENTRY: ModelEntry = ModelEntry {
     name: ModelName::Glamor,
     title: "GLAMOR-Net",
     source: "Le et al., Neural Computing and Applications 2021",

@@ -9,14 +9,14 @@ use tch::{nn, Kind, Tensor};
 
 use super::{
     interface::Encoder,
-    interface::{Entry, Inputs, Model, Outputs, Slot, IMAGE},
+    interface::{Inputs, Model, ModelEntry, Outputs, Slot, IMAGE},
     layers::{float, relu, BatchNorm, Layer, Linear, Pass, Scope, Start},
     resnet::Trunk,
     ModelConfig, ModelName,
 };
 use crate::record::NUM_CLASSES;
 
-pub(super) const ENTRY: Entry = Entry {
+pub(super) const ENTRY: ModelEntry = ModelEntry {
     name: ModelName::Grern,
     title: "GRERN (after the abstract)",
     source: "Gao et al., IEEE Access 2021, abstract only",

@@ -239,7 +239,7 @@ pub trait Model: std::fmt::Debug {
 
 /// A line of the registry.
 #[derive(Debug)]
-pub struct Entry {
+pub struct ModelEntry {
     /// The name in experiments and on the command line.
     pub name: ModelName,
     /// The name for people.
@@ -258,7 +258,7 @@ pub struct Entry {
 }
 
 /// The registry's line of a network.
-pub fn entry(name: ModelName) -> &'static Entry {
+pub fn entry(name: ModelName) -> &'static ModelEntry {
     MODELS.iter().find(|entry| entry.name == name).expect("every name has an entry (tested)")
 }
 

@@ -8,14 +8,14 @@ use tch::Tensor;
 
 use super::{
     efficientface::quarter,
-    interface::{Entry, Inputs, Model, Outputs, Slot, IMAGE},
+    interface::{Inputs, Model, ModelEntry, Outputs, Slot, IMAGE},
     layers::Start,
     layers::{average, float, max_pool, relu, ConvNorm, ConvShape, Linear, Norm, Pass, Scope},
     ModelConfig, ModelName,
 };
 use crate::record::NUM_CLASSES;
 
-pub(super) const ENTRY: Entry = Entry {
+pub(super) const ENTRY: ModelEntry = ModelEntry {
     name: ModelName::MaNet,
     title: "MA-Net",
     source: "Zhao, Liu, Wang, TIP 2021; layout of zengqunzhao/MA-Net",
@@ -57,20 +57,20 @@ fn build(scope: &Scope, _config: &ModelConfig) -> Result<Box<dyn Model>> {
     };
     let patch = |k: usize| {
         joined(
-            pair(&format!("layer3_1_p{k}"), Kind::Attentive, 128, 256, 2),
-            pair(&format!("layer4_1_p{k}"), Kind::Attentive, 256, 512, 1),
+            pair(&format!("layer3_1_p{k}"), BlockKind::Attentive, 128, 256, 2),
+            pair(&format!("layer4_1_p{k}"), BlockKind::Attentive, 256, 512, 1),
         )
     };
     Ok(Box::new(MaNet {
         stem: scope.conv_norm(["conv1", "bn1"], 3, 64, ConvShape::new(7).stride(2))?,
         shared: joined(
-            pair("layer1", Kind::Basic, 64, 64, 1),
-            pair("layer2", Kind::Basic, 64, 128, 2),
+            pair("layer1", BlockKind::Basic, 64, 64, 1),
+            pair("layer2", BlockKind::Basic, 64, 128, 2),
         )?,
         patches: (1..=4).map(patch).collect::<Result<_>>()?,
         whole: joined(
-            pair("layer3_2", Kind::MultiScale, 128, 256, 2),
-            pair("layer4_2", Kind::MultiScale, 256, 512, 2),
+            pair("layer3_2", BlockKind::MultiScale, 128, 256, 2),
+            pair("layer4_2", BlockKind::MultiScale, 256, 512, 2),
         )?,
         local_head: scope.sub("fc_1").linear(512, NUM_CLASSES as i64)?,
         global_head: scope.sub("fc_2").linear(512, NUM_CLASSES as i64)?,
@@ -118,7 +118,7 @@ impl Model for MaNet {
 
 /// What stands in place of a residual block's second convolution.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Kind {
+enum BlockKind {
     Basic,
     Attentive,
     MultiScale,
@@ -143,9 +143,9 @@ enum Second {
 }
 
 impl Block {
-    fn new(scope: &Scope, kind: Kind, [inputs, width]: [i64; 2], stride: i64) -> Result<Self> {
+    fn new(scope: &Scope, kind: BlockKind, [inputs, width]: [i64; 2], stride: i64) -> Result<Self> {
         let second = match kind {
-            Kind::MultiScale => {
+            BlockKind::MultiScale => {
                 let chain = |d: usize| -> Result<Vec<ConvNorm>> {
                     let step = |k: usize| {
                         let names = [format!("conv{d}_2_{k}"), format!("bn{d}_2_{k}")];
@@ -171,7 +171,7 @@ impl Block {
             )?,
             second,
             attention: match kind {
-                Kind::Attentive => Some(Cbam::new(&scope.sub("cbam"), width)?),
+                BlockKind::Attentive => Some(Cbam::new(&scope.sub("cbam"), width)?),
                 _ => None,
             },
             shortcut: match stride != 1 || inputs != width {

@@ -45,7 +45,7 @@ mod vgg;
 #[cfg(feature = "torch")]
 pub use self::{
     error::InputError,
-    interface::{build, entry, Branch, Entry, Input, Inputs, Model, Outputs, Slot},
+    interface::{build, entry, Branch, Input, Inputs, Model, ModelEntry, Outputs, Slot},
     pass::{Layer, Pass},
 };
 #[cfg(feature = "torch")]
@@ -56,7 +56,7 @@ pub(crate) use self::{
 
 /// Every network, in the order of the paper's tables.
 #[cfg(feature = "torch")]
-pub const MODELS: &[Entry] = &[
+pub const MODELS: &[ModelEntry] = &[
     glamor::ENTRY,
     caer_net::ENTRY,
     alexnet::ENTRY,

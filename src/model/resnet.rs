@@ -5,13 +5,13 @@ use tch::Tensor;
 
 use super::{
     interface::Encoder,
-    interface::{Entry, Inputs, Model, Outputs, Slot, IMAGE},
+    interface::{Inputs, Model, ModelEntry, Outputs, Slot, IMAGE},
     layers::{average, float, max_pool, relu, ConvNorm, ConvShape, Linear, Pass, Scope, Start},
     ModelConfig, ModelName,
 };
 use crate::record::NUM_CLASSES;
 
-pub(super) const ENTRY_18: Entry = Entry {
+pub(super) const ENTRY_18: ModelEntry = ModelEntry {
     name: ModelName::Resnet18,
     title: "ResNet-18",
     source: "He et al., CVPR 2016; layout of torchvision",
@@ -22,7 +22,7 @@ pub(super) const ENTRY_18: Entry = Entry {
     build: |scope, _| ResNet::boxed(scope, Trunk::resnet18),
 };
 
-pub(super) const ENTRY_50: Entry = Entry {
+pub(super) const ENTRY_50: ModelEntry = ModelEntry {
     name: ModelName::Resnet50,
     title: "ResNet-50",
     source: "He et al., CVPR 2016; layout of torchvision",

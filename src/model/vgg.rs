@@ -5,13 +5,13 @@ use anyhow::Result;
 
 use super::{
     alexnet::Stack,
-    interface::{Entry, Inputs, Model, Outputs, Slot, IMAGE},
+    interface::{Inputs, Model, ModelEntry, Outputs, Slot, IMAGE},
     layers::{max_pool, relu, Conv, ConvShape, Pass, Scope, Start},
     ModelConfig, ModelName,
 };
 use crate::record::NUM_CLASSES;
 
-pub(super) const ENTRY: Entry = Entry {
+pub(super) const ENTRY: ModelEntry = ModelEntry {
     name: ModelName::Vgg16,
     title: "VGG16",
     source: "Simonyan and Zisserman, ICLR 2015; layout of torchvision",

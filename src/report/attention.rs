@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{ensure, Context, Result};
 use image::{imageops, Rgb, RgbImage};
+use maud::html;
 use safetensors::{Dtype, SafeTensors};
 
 use super::{
@@ -93,11 +94,13 @@ pub fn figure(study: &Study, problems: &mut Vec<String>) -> Option<Section> {
         alt: "Rows: picture, picture with masked face, then one attention map per model".into(),
         canvas: picture_grid(&heads(&names), &shots),
     }));
-    let picture =
-        "<img src=\"figures/attention.png\" alt=\"Attention maps, one column per sample\" \
-        loading=\"lazy\" style=\"width:100%;min-width:700px;height:auto\">\n";
-    let scrolled = scrolling("One column of maps per sample", picture);
-    section.blocks.push(Block::Html(format!("<figure>{scrolled}</figure>\n")));
+    let picture = html! {
+        img src="figures/attention.png" alt="Attention maps, one column per sample" loading="lazy"
+            style="width:100%;min-width:700px;height:auto"; "\n"
+    };
+    section.blocks.push(Block::Html(html! {
+        figure { (scrolling("One column of maps per sample", &picture)) } "\n"
+    }));
     Some(section)
 }
 

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use image::{imageops, RgbImage};
+use maud::{html, Markup};
 use rayon::prelude::*;
 
 use super::{
@@ -10,7 +11,6 @@ use super::{
     page::scrolling,
     study::{Run, Study},
 };
-use crate::table::escape_html;
 use crate::{
     folder,
     media::image::{decode_rgb, encode_thumbnail, load_rgb},
@@ -213,41 +213,45 @@ pub fn confidence(row: &Prediction) -> f64 {
 }
 
 /// The prediction grid as HTML: a column per true class, every model's answer under a picture.
-pub fn grid_html(study: &Study, thumbs: &Thumbs) -> String {
-    let mut out = String::from("<table class=\"grid\"><caption>Samples drawn at random for each true class and outcome</caption><thead><tr><td></td>");
-    for emotion in Emotion::ALL {
-        out += &format!("<th scope=\"col\">{emotion}</th>");
-    }
-    out += "</tr></thead><tbody>\n";
-    for (name, row) in &thumbs.grid {
-        out += &format!("<tr><th scope=\"row\">{name}</th>");
-        for index in row {
-            let shot = index.map(|i| shot_html(study, thumbs, i)).unwrap_or_default();
-            out += &format!("<td>{shot}</td>");
-        }
-        out += "</tr>\n";
-    }
-    out += "</tbody></table>\n";
-    scrolling("Prediction grid", &out)
+pub fn grid_html(study: &Study, thumbs: &Thumbs) -> Markup {
+    let grid = html! {
+        table class="grid" {
+            caption { "Samples drawn at random for each true class and outcome" }
+            thead {
+                tr { td {} @for emotion in Emotion::ALL { th scope="col" { (emotion.name()) } } }
+            }
+            tbody { "\n"
+                @for (name, row) in &thumbs.grid {
+                    tr {
+                        th scope="row" { (name) }
+                        @for index in row {
+                            td { @if let Some(i) = index { (shot_html(study, thumbs, *i)) } }
+                        }
+                    } "\n"
+                }
+            }
+        } "\n"
+    };
+    scrolling("Prediction grid", &grid)
 }
 
-fn shot_html(study: &Study, thumbs: &Thumbs, index: usize) -> String {
-    let id = escape_html(&study.samples[index].0);
-    let mut out = format!("<div class=\"shot\" data-sample=\"{id}\">");
-    if thumbs.files.contains_key(&index) {
-        let path = Thumbs::path(index);
-        out += &format!("<img src=\"{path}\" alt=\"{id}\" title=\"{id}\" loading=\"lazy\">");
-    } else {
-        out += &id;
+fn shot_html(study: &Study, thumbs: &Thumbs, index: usize) -> Markup {
+    let id = &study.samples[index].0;
+    html! {
+        div class="shot" data-sample=(id) {
+            @if thumbs.files.contains_key(&index) {
+                img src=(Thumbs::path(index)) alt=(id) title=(id) loading="lazy";
+            } @else { (id) }
+            @for (label, run) in models(study) {
+                @if let Some((answer, name, share)) = answer(run, index) {
+                    @let (class, sign) = if answer == Answer::Right { ("right", "✓") } else { ("wrong", "✗") };
+                    div class=(class) {
+                        (sign) " " (label) ": " (name) " " (format!("{:.0}", 100.0 * share)) " %"
+                    }
+                }
+            }
+        }
     }
-    for (label, run) in models(study) {
-        let Some((answer, name, share)) = answer(run, index) else { continue };
-        let (class, sign) =
-            if answer == Answer::Right { ("right", "✓") } else { ("wrong", "✗") };
-        let (label, share) = (escape_html(label), 100.0 * share);
-        out += &format!("<div class=\"{class}\">{sign} {label}: {name} {share:.0} %</div>");
-    }
-    out + "</div>"
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ pub struct Leak {
 
 /// Some of the test samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
+enum TestPart {
     /// All of them.
     All,
     /// Those whose video also gives training samples.
@@ -70,19 +70,19 @@ impl Leak {
     }
 
     /// Whether each sample belongs to the part; `None` when nothing tells.
-    fn members(&self, part: Part) -> Option<Vec<bool>> {
+    fn members(&self, part: TestPart) -> Option<Vec<bool>> {
         match part {
-            Part::All => Some(vec![true; self.in_train.len()]),
-            Part::Leaky => Some(self.in_train.clone()),
-            Part::Fresh => Some(self.in_train.iter().map(|leaks| !leaks).collect()),
-            Part::Clean => {
+            TestPart::All => Some(vec![true; self.in_train.len()]),
+            TestPart::Leaky => Some(self.in_train.clone()),
+            TestPart::Fresh => Some(self.in_train.iter().map(|leaks| !leaks).collect()),
+            TestPart::Clean => {
                 self.found.as_ref().map(|found| found.iter().map(|near| !near).collect())
             }
         }
     }
 
     /// Share of the samples in a part, in percent.
-    fn share(&self, part: Part) -> Option<f64> {
+    fn share(&self, part: TestPart) -> Option<f64> {
         let members = self.members(part)?;
         let inside = members.iter().filter(|m| **m).count();
         Some(100.0 * inside as f64 / members.len().max(1) as f64)
@@ -106,8 +106,8 @@ pub fn section(name: &str, study: &Study, leak: &Leak, clean: Option<(&str, &Stu
 
 /// How much leaks, and how much of it the audit found.
 fn shares(name: &str, leak: &Leak) -> String {
-    let truth = leak.share(Part::Leaky).unwrap_or_default();
-    let found = match leak.share(Part::Clean) {
+    let truth = leak.share(TestPart::Leaky).unwrap_or_default();
+    let found = match leak.share(TestPart::Clean) {
         Some(clean) => {
             format!("; the audit, which sees pictures alone, found {:.1} %", 100.0 - clean)
         }
@@ -121,7 +121,7 @@ fn shares(name: &str, leak: &Leak) -> String {
 }
 
 /// One configuration on all parts.
-struct Row {
+struct LeakRow {
     label: String,
     runs: Vec<String>,
     all: Option<Estimate>,
@@ -132,17 +132,17 @@ struct Row {
     elsewhere: Option<Estimate>,
 }
 
-fn rows(study: &Study, leak: &Leak, clean: Option<&Study>) -> Vec<Row> {
+fn rows(study: &Study, leak: &Leak, clean: Option<&Study>) -> Vec<LeakRow> {
     let row = |group: &Group| {
         let on = |part| leak.members(part).and_then(|keep| accuracy(study, group, &keep));
         let twin = clean.and_then(|other| Some((other, twin(other, group)?)));
-        Row {
+        LeakRow {
             label: group.label.clone(),
             runs: group.runs.iter().map(|&r| study.runs[r].record.run_id.clone()).collect(),
-            all: on(Part::All),
-            leaky: on(Part::Leaky),
-            fresh: on(Part::Fresh),
-            kept: on(Part::Clean),
+            all: on(TestPart::All),
+            leaky: on(TestPart::Leaky),
+            fresh: on(TestPart::Fresh),
+            kept: on(TestPart::Clean),
             elsewhere: twin.and_then(|(other, group)| {
                 accuracy(other, group, &vec![true; other.samples.len()])
             }),
@@ -175,30 +175,30 @@ fn accuracy(study: &Study, group: &Group, keep: &[bool]) -> Option<Estimate> {
     Some(Estimate { n: kept.n / runs.len().max(1), ..kept })
 }
 
-fn table(rows: &[Row], name: &str, leak: &Leak, clean: Option<&str>) -> Table {
+fn table(rows: &[LeakRow], name: &str, leak: &Leak, clean: Option<&str>) -> Table {
     let count = |part| leak.members(part).map_or(0, |m| m.iter().filter(|m| **m).count());
     let column = |text: &str, part| Column::numbers(&format!("{text} (n = {})", count(part)));
     let mut columns = vec![
         Column::words("configuration"),
-        column("in train", Part::Leaky),
-        column("all", Part::All),
+        column("in train", TestPart::Leaky),
+        column("all", TestPart::All),
     ];
     if leak.found.is_some() {
-        columns.push(column("--clean", Part::Clean));
+        columns.push(column("--clean", TestPart::Clean));
     }
-    columns.push(column("not in train", Part::Fresh));
+    columns.push(column("not in train", TestPart::Fresh));
     columns.extend(clean.map(|clean| {
         let n = rows.iter().find_map(|row| row.elsewhere).map_or(0, |e| e.n);
         Column::numbers(&format!("{clean} (n = {n})"))
     }));
-    let shown = |row: &Row| -> Vec<Option<Estimate>> {
+    let shown = |row: &LeakRow| -> Vec<Option<Estimate>> {
         let mut all = vec![row.leaky, row.all];
         all.extend(leak.found.is_some().then_some(row.kept));
         all.push(row.fresh);
         all.extend(clean.is_some().then_some(row.elsewhere));
         all
     };
-    let cells = |row: &Row| {
+    let cells = |row: &LeakRow| {
         let numbers = shown(row).into_iter().map(|e| cell(e).of(row.runs.clone()));
         std::iter::once(Cell::words(&row.label)).chain(numbers).collect()
     };
@@ -216,7 +216,7 @@ fn table(rows: &[Row], name: &str, leak: &Leak, clean: Option<&str>) -> Table {
 }
 
 /// What the best-guided attention gains over none, in points, on every part.
-fn gain(rows: &[Row], shown: &dyn Fn(&Row) -> Vec<Option<Estimate>>) -> Option<Vec<Cell>> {
+fn gain(rows: &[LeakRow], shown: &dyn Fn(&LeakRow) -> Vec<Option<Estimate>>) -> Option<Vec<Cell>> {
     let named = |name: &str| {
         rows.iter().find(|row| row.label == name || row.label.ends_with(&format!(", {name}")))
     };
@@ -245,7 +245,7 @@ fn cell(estimate: Option<Estimate>) -> Cell {
     })
 }
 
-fn notes(rows: &[Row], name: &str, leak: &Leak) -> Vec<String> {
+fn notes(rows: &[LeakRow], name: &str, leak: &Leak) -> Vec<String> {
     let mut notes = vec![
         shares(name, leak),
         "In train: samples whose video also gives training samples; not in train: the others; \
@@ -268,13 +268,13 @@ fn notes(rows: &[Row], name: &str, leak: &Leak) -> Vec<String> {
     notes
 }
 
-fn figure(rows: &[Row], name: &str, clean: Option<&str>) -> Figure {
-    let on = |row: &Row| [row.leaky, row.kept, row.fresh, row.elsewhere];
+fn figure(rows: &[LeakRow], name: &str, clean: Option<&str>) -> Figure {
+    let on = |row: &LeakRow| [row.leaky, row.kept, row.fresh, row.elsewhere];
     let names = ["video also in train", "kept by --clean", "video not in train"];
     let names: Vec<&str> = names.into_iter().chain([clean.unwrap_or_default()]).collect();
     let shown: Vec<usize> =
         (0..names.len()).filter(|&k| rows.iter().any(|row| on(row)[k].is_some())).collect();
-    let told = |row: &Row| {
+    let told = |row: &LeakRow| {
         let parts = shown.iter().filter_map(|&k| {
             on(row)[k].map(|e| format!("{}: {} {:.1} %", row.label, names[k], 100.0 * e.value))
         });

@@ -29,7 +29,7 @@ use serde_json::{json, Map, Value};
 pub use attention::overlay as heat;
 pub use imported::ImportedRun;
 pub use rules::Rules;
-pub use study::{Request, Study, MAX_THUMBS};
+pub use study::{ReportRequest, Study, MAX_THUMBS};
 
 use crate::{
     folder::{self, OutputFolder},
@@ -65,7 +65,7 @@ const BANNER: &str =
 
 /// What was written.
 #[derive(Clone, Debug)]
-pub struct Summary {
+pub struct ReportSummary {
     /// Runs read.
     pub runs: usize,
     /// Tables written, each in three formats.
@@ -81,7 +81,7 @@ pub struct Summary {
 ///
 /// # Errors
 /// When nothing can be reported on, or `out` cannot be written.
-pub fn write(request: &Request, out: &Path) -> Result<Summary> {
+pub fn write(request: &ReportRequest, out: &Path) -> Result<ReportSummary> {
     let out_folder = folder::claim_standing(out, PURPOSE)?;
     let mut study = Study::read(request)?;
     let scores = Scores::of(&study, &request.rules)?;
@@ -94,7 +94,7 @@ pub fn write(request: &Request, out: &Path) -> Result<Summary> {
     let leak = leak.map(|leak| leak::section("this data set", &study, &leak, None));
     let page = page(&study, &scores, &thumbs, maps, leak);
     write_study(&out_folder, &study, &scores, (&thumbs, &neighbours), &page)?;
-    Ok(Summary {
+    Ok(ReportSummary {
         runs: study.runs.len(),
         tables: page.tables().count(),
         figures: page.figures().count(),

@@ -7,7 +7,7 @@ use serde_json::{json, Value};
 
 use super::{
     gallery,
-    study::{Request, Study},
+    study::{ReportRequest, Study},
 };
 use crate::{leak_verdicts, record::Split};
 
@@ -28,7 +28,7 @@ impl Neighbours {
     ///
     /// # Errors
     /// When the audit cannot be read.
-    pub fn of(study: &Study, request: &Request) -> Result<Self> {
+    pub fn of(study: &Study, request: &ReportRequest) -> Result<Self> {
         let Some(audit) = &request.audit else { return Ok(Neighbours::default()) };
         let most = request.max_thumbs;
         let train = Split::Train.name();

@@ -2,10 +2,15 @@
 use std::fmt::Write;
 
 use anyhow::Result;
+use maud::{html, Markup, PreEscaped};
 use serde_json::Value;
 
 use super::figure::Figure;
-use crate::table::{escape_html, escape_markdown, Table};
+use crate::{
+    escape::acts,
+    html::document,
+    table::{escape_markdown, Table},
+};
 
 const CSS: &str = include_str!("page/page.css");
 const JS: &str = concat!(include_str!("page/samples.js"), include_str!("page/page.js"));
@@ -27,8 +32,8 @@ pub enum Block {
     Row(Vec<Figure>),
     /// A figure shown in the page by other means: files and Markdown only.
     FileFigure(Figure),
-    /// Part of the page only; already HTML.
-    Html(String),
+    /// Part of the page only.
+    Html(Markup),
 }
 
 /// A section with its place in the contents.
@@ -94,38 +99,31 @@ impl Page {
     /// # Errors
     /// When a figure cannot be drawn.
     pub fn html(&self, data: &Value) -> Result<String> {
-        let title = escape_html(&self.title);
-        let mut out = format!(
-            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-             <title>{title}</title>\n<link rel=\"icon\" href=\"data:,\">\n<style>{CSS}</style>\n</head>\n\
-             <body>\n<a class=\"skip\" href=\"#main\">Skip to content</a>\n\
-             <div class=\"layout\">\n<nav aria-label=\"Contents\">\n<ol>\n"
-        );
-        for section in &self.sections {
-            let _ = writeln!(
-                out,
-                "<li><a href=\"#{}\">{}</a></li>",
-                section.id,
-                escape_html(&section.title)
-            );
-        }
-        out += "</ol>\n<p><button class=\"plain\" id=\"theme\" type=\"button\" hidden>light / dark</button></p>\n</nav>\n";
-        let _ = writeln!(out, "<main id=\"main\">\n<h1>{title}</h1>");
-        if let Some(banner) = &self.banner {
-            let _ = writeln!(out, "<p class=\"banner\" role=\"note\">{}</p>", escape_html(banner));
-        }
-        for section in &self.sections {
-            section_html(&mut out, section)?;
-        }
-        let _ = write!(
-            out,
-            "<footer>{}</footer>\n</main>\n</div>\n\
-             <script type=\"application/json\" id=\"page-data\">{}</script>\n<script>{JS}</script>\n</body>\n</html>\n",
-            escape_html(&self.colophon),
-            script_safe(data)
-        );
-        Ok(out)
+        let sections = self.sections.iter().map(section_html).collect::<Result<Vec<_>>>()?;
+        let body = html! {
+            a class="skip" href="#main" { "Skip to content" } "\n"
+            div class="layout" { "\n"
+                nav aria-label="Contents" { "\n"
+                    ol { "\n"
+                        @for section in &self.sections {
+                            li { a href={ "#" (section.id) } { (section.title) } } "\n"
+                        }
+                    } "\n"
+                    p { button class="plain" id="theme" type="button" hidden { "light / dark" } } "\n"
+                } "\n"
+                main id="main" { "\n"
+                    h1 { (self.title) } "\n"
+                    @if let Some(banner) = &self.banner {
+                        p class="banner" role="note" { (banner) } "\n"
+                    }
+                    @for section in sections { (section) }
+                    footer { (self.colophon) } "\n"
+                } "\n"
+            } "\n"
+            script type="application/json" id="page-data" { (PreEscaped(script_safe(data))) } "\n"
+            script { (PreEscaped(JS)) } "\n"
+        };
+        Ok(document(&self.title, CSS, &body))
     }
 
     /// The report as Markdown, figures as relative pictures.
@@ -149,76 +147,76 @@ impl Page {
     }
 }
 
-fn section_html(out: &mut String, section: &Section) -> Result<()> {
-    let (id, title) = (section.id, escape_html(&section.title));
-    let _ = writeln!(out, "<section aria-labelledby=\"{id}\">\n<h2 id=\"{id}\">{title}</h2>");
-    for block in &section.blocks {
-        match block {
-            Block::Text(text) => {
-                let _ = writeln!(out, "<p>{}</p>", escape_html(text));
-            }
-            Block::Heading(text) => {
-                let _ = writeln!(out, "<h3>{}</h3>", escape_html(text));
-            }
-            Block::List(items) => {
-                let items = items.iter().map(|i| format!("<li>{}</li>\n", escape_html(i)));
-                let _ = writeln!(out, "<ul>\n{}</ul>", items.collect::<String>());
-            }
-            Block::Table(table) => *out += &table_html(table),
-            Block::Figure(figure) => *out += &figure_html(figure)?,
-            Block::Row(figures) => {
-                *out += "<div class=\"row\">\n";
-                for figure in figures {
-                    *out += &figure_html(figure)?;
-                }
-                *out += "</div>\n";
-            }
-            Block::FileFigure(_) => {}
-            Block::Html(html) => *out += html,
+fn section_html(section: &Section) -> Result<Markup> {
+    let blocks = section.blocks.iter().map(block_html).collect::<Result<Vec<_>>>()?;
+    Ok(html! {
+        section aria-labelledby=(section.id) { "\n"
+            h2 id=(section.id) { (section.title) } "\n"
+            @for block in blocks { (block) }
+        } "\n"
+    })
+}
+
+fn block_html(block: &Block) -> Result<Markup> {
+    Ok(match block {
+        Block::Text(text) => html! { p { (text) } "\n" },
+        Block::Heading(text) => html! { h3 { (text) } "\n" },
+        Block::List(items) => html! {
+            ul { "\n" @for item in items { li { (item) } "\n" } } "\n"
+        },
+        Block::Table(table) => table_html(table),
+        Block::Figure(figure) => figure_html(figure)?,
+        Block::Row(figures) => {
+            let figures = figures.iter().map(figure_html).collect::<Result<Vec<_>>>()?;
+            html! { div class="row" { "\n" @for figure in figures { (figure) } } "\n" }
         }
-    }
-    *out += "</section>\n";
-    Ok(())
+        Block::FileFigure(_) => html! {},
+        Block::Html(html) => html.clone(),
+    })
 }
 
 /// Rows beyond which a table is folded.
 const LONG: usize = 40;
 
-fn table_html(table: &Table) -> String {
-    let html = scrolling(&table.caption, &table.html());
-    if table.rows.len() <= LONG {
-        return html;
+fn table_html(table: &Table) -> Markup {
+    let (shown, rows) = (scrolling(&table.caption, &table.html()), table.rows.len());
+    if rows <= LONG {
+        return shown;
     }
-    let (caption, rows) = (escape_html(&table.caption), table.rows.len());
-    format!("<details>\n<summary>{caption} ({rows} rows)</summary>\n{html}</details>\n")
+    html! {
+        details { "\n"
+            summary { (table.caption) " (" (rows) " rows)" } "\n"
+            (shown)
+        } "\n"
+    }
 }
 
 /// A box that scrolls sideways on narrow screens and can be reached by keyboard.
-pub fn scrolling(label: &str, html: &str) -> String {
-    let label = escape_html(label);
-    format!("<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"{label}\">\n{html}</div>\n")
+pub fn scrolling(label: &str, html: &Markup) -> Markup {
+    html! {
+        div class="scroll" role="region" tabindex="0" aria-label=(label) { "\n" (html) } "\n"
+    }
 }
 
-fn figure_html(figure: &Figure) -> Result<String> {
-    let (caption, alt) = (escape_html(&figure.caption), escape_html(&figure.alt));
-    // Inside HTML the name space is implied; without it the page names no address at all.
-    let svg = figure.canvas.svg()?.replace(" xmlns=\"http://www.w3.org/2000/svg\"", "");
-    let start = svg.find("<svg").map_or(0, |at| at + "<svg".len());
-    let name = &figure.name;
+fn figure_html(figure: &Figure) -> Result<Markup> {
+    let svg = figure.canvas.svg()?;
+    // The element itself is written anew: it has words and a style, and inside HTML its name space
+    // is implied; without it the page names no address at all.
+    let inside = svg.find("<svg").and_then(|at| Some(at + svg[at..].find('>')? + 1));
+    let inside = &svg[inside.unwrap_or_default()..svg.rfind("</svg>").unwrap_or(svg.len())];
+    let (name, (width, height)) = (&figure.name, figure.canvas.size());
     // A unit is half a pixel: below that size a figure scrolls instead of shrinking.
-    let natural = figure.canvas.size().0 / 2;
-    Ok(format!(
-        "<figure id=\"figure-{name}\">\n{}\
-         <figcaption>{caption} ({})</figcaption>\n</figure>\n",
-        scrolling(
-            &figure.caption,
-            &format!(
-                "<svg role=\"img\" aria-label=\"{alt}\" style=\"width:max(100%,{natural}px)\"{}\n",
-                &svg[start..]
-            )
-        ),
-        files(name)
-    ))
+    let style = format!("width:max(100%,{}px)", width / 2);
+    let drawing = html! {
+        svg role="img" aria-label=(figure.alt) style=(style) width=(width) height=(height)
+            viewBox={ "0 0 " (width) " " (height) } { (PreEscaped(inside)) } "\n"
+    };
+    Ok(html! {
+        figure id={ "figure-" (name) } { "\n"
+            (scrolling(&figure.caption, &drawing))
+            figcaption { (figure.caption) " (" (files(name)) ")" } "\n"
+        } "\n"
+    })
 }
 
 /// The blocks that Markdown can show, without headings that nothing would follow.
@@ -238,10 +236,13 @@ fn shown_in_markdown(blocks: &[Block]) -> Vec<&Block> {
 }
 
 /// Links to a figure's files.
-pub fn files(name: &str) -> String {
-    let link =
-        |kind: &str| format!("<a href=\"figures/{name}.{}\">{kind}</a>", kind.to_lowercase());
-    ["SVG", "PNG", "PDF"].map(link).join(", ")
+pub fn files(name: &str) -> Markup {
+    html! {
+        @for (i, kind) in ["SVG", "PNG", "PDF"].into_iter().enumerate() {
+            @if i > 0 { ", " }
+            a href={ "figures/" (name) "." (kind.to_lowercase()) } { (kind) }
+        }
+    }
 }
 
 fn block_markdown(out: &mut String, block: &Block) {
@@ -266,9 +267,19 @@ fn block_markdown(out: &mut String, block: &Block) {
     };
 }
 
-/// JSON that cannot end the script element it stands in.
+/// JSON that cannot end the script element it stands in, and without characters that act.
 fn script_safe(data: &Value) -> String {
-    data.to_string().replace("</", "<\\/").replace("<!--", "<\\u0021--")
+    let text = data.to_string().replace("</", "<\\/").replace("<!--", "<\\u0021--");
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if acts(c) {
+            // None of them is beyond 16 bits.
+            let _ = write!(out, "\\u{:04x}", u32::from(c));
+        } else {
+            out.push(c);
+        }
+    }
+    out
 }
 
 #[cfg(test)]
@@ -280,7 +291,7 @@ mod tests {
         let mut section = Section::new("first", "First & only");
         section.text("a < b");
         section.blocks.push(Block::List(vec!["one_two".into()]));
-        section.blocks.push(Block::Html("<p id=\"x\"></p>".into()));
+        section.blocks.push(Block::Html(html! { p id="x" {} }));
         Page {
             title: "A <title>".into(),
             banner: None,
@@ -291,9 +302,9 @@ mod tests {
 
     #[test]
     fn text_cannot_become_markup() {
-        let html = page().html(&json!({"ids": ["</script><b>"]})).expect("html");
+        let html = page().html(&json!({"ids": ["</script><b>\u{202e}"]})).expect("html");
         assert!(html.contains("<h1>A &lt;title&gt;</h1>") && html.contains("<p>a &lt; b</p>"));
-        assert!(html.contains("<\\/script><b>"), "the data ends its element");
+        assert!(html.contains("<\\/script><b>\\u202e\""), "the data ends its element");
         assert_eq!(html.matches("</script>").count(), 2);
     }
 
@@ -306,9 +317,9 @@ mod tests {
             rows: vec![vec![Cell::words("x")]; LONG],
             ..Table::default()
         };
-        assert!(!table_html(&table).contains("<details>"));
+        assert!(!table_html(&table).into_string().contains("<details>"));
         table.rows.push(vec![Cell::words("y")]);
-        assert!(table_html(&table).contains("<summary>pairs (41 rows)</summary>"));
+        assert!(table_html(&table).into_string().contains("<summary>pairs (41 rows)</summary>"));
     }
 
     #[test]
@@ -320,7 +331,7 @@ mod tests {
     #[test]
     fn markdown_has_no_heading_over_nothing() {
         let mut page = page();
-        let html = || Block::Html("<p></p>".into());
+        let html = || Block::Html(html! { p {} });
         let heading = |text: &str| Block::Heading(text.into());
         let mut only_html = Section::new("page-only", "Page only");
         only_html.blocks = vec![heading("a"), html()];

@@ -2,7 +2,7 @@
 //! none, why.
 use super::{
     paper::{self, PaperRow, PaperTable, Role},
-    scores::{verdict, Score, Scores, Verdict},
+    scores::{verdict, BestVerdict, Score, Scores},
     sections,
     study::{DataSet, Study},
 };
@@ -79,7 +79,7 @@ struct Placed<'a> {
     groups: Vec<Option<usize>>,
     /// Why a row has none.
     missing: Vec<String>,
-    verdict: Option<Verdict>,
+    verdict: Option<BestVerdict>,
 }
 
 impl<'a> Placed<'a> {

@@ -1,7 +1,7 @@
 //! How the tests of a report are made.
 use serde::Serialize;
 
-use crate::stats::comparison::Options;
+use crate::stats::comparison::ComparisonOptions;
 
 /// How the tests of a report are made.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -14,6 +14,6 @@ pub struct Rules {
 
 impl Default for Rules {
     fn default() -> Self {
-        Rules { sign_flips: Options::default().sign_flips, margin: None }
+        Rules { sign_flips: ComparisonOptions::default().sign_flips, margin: None }
     }
 }

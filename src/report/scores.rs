@@ -15,9 +15,9 @@ use crate::{
     stats::{
         answers::Answers,
         clusters::Clusters,
-        comparison::{compare, Comparison, Contestant, MarginTests, Options},
+        comparison::{compare, Comparison, ComparisonOptions, Contestant, MarginTests},
         interval::{self, Interval},
-        pooled::{self, Contest, Entry, Pool, Scope, Settings},
+        pooled::{self, Contest, Pool, PoolEntry, PoolSettings, Scope},
         seeds::{self, SeedSummary},
         tail::PValue,
     },
@@ -117,7 +117,11 @@ impl Level {
             .zip(&stacked)
             .map(|(label, answers)| Contestant { name: label, configuration: label, answers })
             .collect();
-        let options = Options { seed: SEED, sign_flips: rules.sign_flips, ..Options::default() };
+        let options = ComparisonOptions {
+            seed: SEED,
+            sign_flips: rules.sign_flips,
+            ..ComparisonOptions::default()
+        };
         let comparison = compare(&contestants, &options)?;
         Ok(Level { members, comparison })
     }
@@ -268,9 +272,9 @@ fn pool(study: &Study, rules: &Rules) -> Result<Pool> {
             );
             hits.push(clusters.sums(|i| i64::from(answers[i].predicted == answers[i].target)));
         }
-        entries.push(Entry { label: group.label.clone(), hits });
+        entries.push(PoolEntry { label: group.label.clone(), hits });
     }
-    let settings = Settings { seed: SEED, sign_flips: rules.sign_flips, margin: rules.margin };
+    let settings = PoolSettings { seed: SEED, sign_flips: rules.sign_flips, margin: rules.margin };
     Ok(Pool::of(clusters.sizes(), &entries, &settings))
 }
 
@@ -309,13 +313,13 @@ fn mean(seeds: &[Evaluation], of: impl Fn(&Evaluation) -> Option<f64>) -> Option
 
 /// Which of some configurations is the best, and what may be said of it.
 #[derive(Clone, Debug)]
-pub struct Verdict {
-    found: pooled::Verdict,
+pub struct BestVerdict {
+    found: pooled::PoolVerdict,
     /// The verdict in words.
     pub note: String,
 }
 
-impl Verdict {
+impl BestVerdict {
     /// Whether `group` is the best and shown to be better than every other.
     pub fn is_strong(&self, group: usize) -> bool {
         group == self.found.best && self.found.is_strong()
@@ -342,17 +346,17 @@ impl Verdict {
 }
 
 /// The best of `members` (at least one), corrected over the pairs of members.
-pub fn verdict(study: &Study, scores: &Scores, members: &[usize]) -> Verdict {
+pub fn verdict(study: &Study, scores: &Scores, members: &[usize]) -> BestVerdict {
     let found = scores.pool.verdict(members).expect("a table has members");
     let label = |group: usize| study.groups[group].label.as_str();
     let note = note(label, scores.rules.margin, &found);
-    Verdict { found, note }
+    BestVerdict { found, note }
 }
 
 fn note<'a>(
     label: impl Fn(usize) -> &'a str,
     margin: Option<f64>,
-    found: &pooled::Verdict,
+    found: &pooled::PoolVerdict,
 ) -> String {
     let list = |groups: &[usize]| groups.iter().map(|&i| label(i)).collect::<Vec<_>>().join("; ");
     let best = label(found.best);
@@ -420,8 +424,8 @@ mod tests {
         equivalent: &[usize],
         undecided: &[usize],
         untested: &[usize],
-    ) -> pooled::Verdict {
-        pooled::Verdict {
+    ) -> pooled::PoolVerdict {
+        pooled::PoolVerdict {
             best: 1,
             beaten: beaten.to_vec(),
             equivalent: equivalent.to_vec(),
@@ -434,10 +438,10 @@ mod tests {
         }
     }
 
-    fn marks_of(found: &pooled::Verdict) -> ([&'static str; 4], bool, String) {
+    fn marks_of(found: &pooled::PoolVerdict) -> ([&'static str; 4], bool, String) {
         let label = |i: usize| ["a", "best", "c", "d"][i];
         let note = note(label, Some(0.02), found);
-        let verdict = Verdict { found: found.clone(), note };
+        let verdict = BestVerdict { found: found.clone(), note };
         let strong = (0..4).filter(|&i| verdict.is_strong(i)).collect::<Vec<_>>();
         assert!(strong.is_empty() || strong == [1], "{strong:?}");
         ([0, 1, 2, 3].map(|i| verdict.mark(i)), strong == [1], verdict.note)
@@ -465,7 +469,7 @@ mod tests {
         assert!(note.contains("its weights are not shown to be ahead of c; d, and"), "{note}");
         // What is behind these weights is no tie, though of other seeds nothing is known.
         let some =
-            pooled::Verdict { behind_these_weights: vec![3], ..found(&[0], &[], &[], &[2, 3]) };
+            pooled::PoolVerdict { behind_these_weights: vec![3], ..found(&[0], &[], &[], &[2, 3]) };
         let (at, strong, note) = marks_of(&some);
         assert_eq!((at, strong), (["", " ≈", " ≈", ""], false));
         assert!(note.contains("not shown to be ahead of c, and"), "{note}");
@@ -484,15 +488,16 @@ mod tests {
 
     #[test]
     fn these_weights_only_marks_the_best_alone() {
-        let weights = pooled::Verdict { weights_only: true, ..found(&[0], &[], &[2], &[3]) };
+        let weights = pooled::PoolVerdict { weights_only: true, ..found(&[0], &[], &[2], &[3]) };
         let (at, strong, note) = marks_of(&weights);
         assert_eq!((at, strong), (["", " †", "", ""], false));
         assert!(note.starts_with("† these weights only: best is ahead"), "{note}");
         // A bound has a sign of its own.
-        let bound = pooled::Verdict { largest_weights_p: Some(PValue::at_most(3e-4)), ..weights };
+        let bound =
+            pooled::PoolVerdict { largest_weights_p: Some(PValue::at_most(3e-4)), ..weights };
         assert!(marks_of(&bound).2.contains("largest p: <= 3.00e-4)"), "{}", marks_of(&bound).2);
         // What is strong needs no such mark.
-        let all = pooled::Verdict { weights_only: true, ..found(&[0, 2, 3], &[], &[], &[]) };
+        let all = pooled::PoolVerdict { weights_only: true, ..found(&[0, 2, 3], &[], &[], &[]) };
         assert_eq!(marks_of(&all).0, [""; 4]);
     }
 

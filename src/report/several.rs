@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{bail, Result};
+use maud::html;
 use serde_json::{json, Value};
 
 use super::{
@@ -18,8 +19,8 @@ use super::{
     paper_tables::{self, Column},
     scores::Scores,
     sections,
-    study::{Request, Study},
-    Summary,
+    study::{ReportRequest, Study},
+    ReportSummary,
 };
 use crate::folder::{self, OutputFolder};
 
@@ -30,11 +31,11 @@ const WILD_SIZE: (u32, u32) = (240, 180);
 
 /// One data set of a report.
 #[derive(Clone, Debug)]
-pub struct Part {
+pub struct ReportPart {
     /// Its name, as headings call it.
     pub name: String,
     /// Its runs and how they are scored.
-    pub request: Request,
+    pub request: ReportRequest,
 }
 
 /// A report on several data sets.
@@ -45,7 +46,7 @@ pub struct Several {
     /// What the reader must know first, a paragraph each.
     pub notes: Vec<String>,
     /// The data sets, in the order in which they are shown.
-    pub parts: Vec<Part>,
+    pub parts: Vec<ReportPart>,
     /// Data sets of the paper that are not there, and why.
     pub absent: Vec<(Role, String)>,
     /// A folder that `ncaers annotate` wrote, for Figure 11.
@@ -69,7 +70,7 @@ struct Chapter {
 ///
 /// # Errors
 /// When no data set has anything to report, an audit cannot be read, or `out` cannot be written.
-pub fn write(request: &Several, out: &Path) -> Result<Summary> {
+pub fn write(request: &Several, out: &Path) -> Result<ReportSummary> {
     let folder = folder::claim_standing(out, super::PURPOSE)?;
     let mut absent = request.absent.clone();
     let mut problems = Vec::new();
@@ -94,7 +95,7 @@ pub fn write(request: &Several, out: &Path) -> Result<Summary> {
     let trace = trace(&chapters, &page, &problems);
     super::write_page(&folder, &page, &[], &no_data(), &trace)?;
     let sum = |get: fn(&Chapter) -> usize| chapters.iter().map(get).sum();
-    Ok(Summary {
+    Ok(ReportSummary {
         runs: sum(|c| c.study.runs.len()),
         tables: page.tables().count(),
         figures: page.figures().count(),
@@ -102,7 +103,7 @@ pub fn write(request: &Several, out: &Path) -> Result<Summary> {
     })
 }
 
-fn chapter(part: &Part, out: &OutputFolder) -> Result<Chapter> {
+fn chapter(part: &ReportPart, out: &OutputFolder) -> Result<Chapter> {
     let mut study = Study::read(&part.request)?;
     let scores = Scores::of(&study, &part.request.rules)?;
     let mut problems = std::mem::take(&mut study.problems);
@@ -184,14 +185,13 @@ fn overview(notes: &[String], chapters: &[Chapter], absent: &[(Role, String)]) -
     section.blocks.push(Block::Table(paper_tables::data_sets(
         chapters.iter().map(|c| (c.name.as_str(), &c.study)),
     )));
-    let links = chapters.iter().map(|c| {
-        format!(
-            "<li><a href=\"{0}/index.html\">{1}: every table, test and figure</a></li>\n",
-            c.folder,
-            crate::table::escape_html(&c.name)
-        )
-    });
-    section.blocks.push(Block::Html(format!("<ul>\n{}</ul>\n", links.collect::<String>())));
+    section.blocks.push(Block::Html(html! {
+        ul { "\n"
+            @for c in chapters {
+                li { a href={ (c.folder) "/index.html" } { (c.name) ": every table, test and figure" } } "\n"
+            }
+        } "\n"
+    }));
     if !absent.is_empty() {
         let list = absent.iter().map(|(role, why)| format!("{} is missing: {why}", role.name()));
         section.blocks.push(Block::List(list.collect()));
@@ -327,14 +327,15 @@ fn pictures(request: &Several, chapters: &[Chapter]) -> Section {
                 let caption = format!("As Fig. {number} ({on}). {}", figure.caption);
                 let name = format!("figure-{number}");
                 // As a picture: drawn into the page, its photographs would make it heavy.
-                let html = format!(
-                    "<figure><img src=\"figures/{name}.png\" alt=\"{}\" loading=\"lazy\" \
-                     style=\"width:100%;height:auto\"><figcaption>{}</figcaption></figure>\n",
-                    crate::table::escape_html(&figure.alt),
-                    crate::table::escape_html(&caption)
-                );
+                let shown = html! {
+                    figure {
+                        img src={ "figures/" (name) ".png" } alt=(figure.alt) loading="lazy"
+                            style="width:100%;height:auto";
+                        figcaption { (caption) }
+                    } "\n"
+                };
                 section.blocks.push(Block::FileFigure(figure::Figure { name, caption, ..figure }));
-                section.blocks.push(Block::Html(html));
+                section.blocks.push(Block::Html(shown));
             }
             None => section.text(format!("Figure {number} is missing: {why}.")),
         }

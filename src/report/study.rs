@@ -18,7 +18,7 @@ use crate::{
 
 /// What to report on.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct ReportRequest {
     /// A folder of run folders, or one of them.
     pub runs: PathBuf,
     /// Folder of the manifest; without it the one named by the runs, where it is still the same.
@@ -42,11 +42,11 @@ pub struct Request {
 /// Thumbnails of a report when nobody says how many.
 pub const MAX_THUMBS: usize = 600;
 
-impl Request {
+impl ReportRequest {
     /// The report of `runs` into `out` with the defaults: the test split, named after the folder.
     pub fn new(runs: &Path, out: &Path) -> Self {
         let name = out.file_name().unwrap_or_default().to_string_lossy();
-        Request {
+        ReportRequest {
             runs: runs.to_owned(),
             manifest: None,
             split: Split::Test,
@@ -143,7 +143,7 @@ impl Study {
     ///
     /// # Errors
     /// When the folder holds no run, or no run has answers on the split.
-    pub fn read(request: &Request) -> Result<Self> {
+    pub fn read(request: &ReportRequest) -> Result<Self> {
         let mut problems = Vec::new();
         let mut runs = Vec::new();
         for folder in runs::find(&request.runs)? {
@@ -376,7 +376,7 @@ fn keep_one_test_set(runs: &mut [Run], problems: &mut Vec<String>) -> Vec<(Strin
 }
 
 /// The manifest that was named, or the one that a run names and that is still what it was.
-fn find_data(request: &Request, runs: &[Run], problems: &mut Vec<String>) -> Option<DataSet> {
+fn find_data(request: &ReportRequest, runs: &[Run], problems: &mut Vec<String>) -> Option<DataSet> {
     let own: Vec<&Run> = runs.iter().filter(|run| !run.imported).collect();
     let digests: Vec<&str> = own.iter().map(|r| r.record.manifest_digest.as_str()).collect();
     if digests.iter().any(|d| *d != digests[0]) {

@@ -4,7 +4,57 @@
 //! Bits are signs of amplitudes that change steadily, so a bit on which two neighbouring moments
 //! agree holds between them too: such a copy is recognised by the bits in which it differs from
 //! both neighbours, out of those on which they agree.
-use super::hash::{distance, mirrored, UNINFORMATIVE};
+use super::{
+    hash::{distance, mirrored, UNINFORMATIVE},
+    warp::warp,
+};
+
+/// Seconds from one hash of a signature to the next.
+pub const GRID_SECONDS: f64 = 0.5;
+
+/// What is known of when a clip shows what.
+#[derive(Clone, Copy, Debug)]
+pub struct Hashes<'a> {
+    /// Hashes on the 0.5 s grid.
+    pub signature: &'a [u64],
+    /// Hashes every 0.125 s; empty when they are not known.
+    pub fine: &'a [u64],
+}
+
+/// How one clip is found to be the same video as another.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SameVideo {
+    /// Mean differing bits, of 64 that can tell.
+    pub mean_distance: f64,
+    /// Whether one is the mirror image of the other.
+    pub mirrored: bool,
+    /// Seconds of the first that pass in a second of the other.
+    pub speed: f64,
+    /// Seconds by which the second starts later in the first; negative the other way round.
+    pub shift_s: f64,
+}
+
+/// The same video, perhaps trimmed, sped up or slowed down, else `None`: by moments that lie on each
+/// other and, where they do not, by finer hashes; by moments between each other where a clip has no
+/// finer hashes, as in manifests of version 1.
+pub fn same_video(a: Hashes<'_>, b: Hashes<'_>) -> Option<SameVideo> {
+    let on_grid = |x: Alignment| {
+        let half = if x.phase == Phase::Between { 0.5 } else { 0.0 };
+        let shift_s = (x.shift as f64 + half) * GRID_SECONDS;
+        SameVideo { mean_distance: x.mean_distance, mirrored: x.mirrored, speed: 1.0, shift_s }
+    };
+    let (own, other) = (a.signature, b.signature);
+    if let Some(found) = best(own, other, Phase::On).filter(|x| x.mean_distance <= MOST_MEAN) {
+        return Some(on_grid(found));
+    }
+    if a.fine.is_empty() || b.fine.is_empty() {
+        let found = best(own, other, Phase::Between);
+        return found.filter(|x| x.mean_distance <= MOST_MEAN_BETWEEN).map(on_grid);
+    }
+    let found = warp(a.fine, b.fine)?;
+    let (mean_distance, mirrored) = (found.mean_distance, found.mirrored);
+    Some(SameVideo { mean_distance, mirrored, speed: found.speed, shift_s: found.shift_s })
+}
 
 /// How the moments of two signatures lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,12 +92,6 @@ pub const MOST_MEAN_BETWEEN: f64 = 1.5;
 /// Bits that may change from one moment to the next, at most, for the time between them to be
 /// judged: beyond it there is a cut or a swing of the camera.
 const MOST_CHANGE: u32 = 24;
-
-/// The alignment with the smallest mean distance when it counts as the same video, else `None`.
-pub fn align(a: &[u64], b: &[u64]) -> Option<Alignment> {
-    let on = best(a, b, Phase::On).filter(|x| x.mean_distance <= MOST_MEAN);
-    on.or_else(|| best(a, b, Phase::Between).filter(|x| x.mean_distance <= MOST_MEAN_BETWEEN))
-}
 
 /// The alignment of a phase with the smallest mean distance, whatever that is. Every shift is
 /// tried, so that a clip is also found inside a longer one. `None` when nothing informative can be
@@ -149,14 +193,37 @@ mod tests {
         (0..n).map(|_| draws.bits()).collect()
     }
 
+    fn align(a: &[u64], b: &[u64], fine_a: &[u64], fine_b: &[u64]) -> Option<SameVideo> {
+        let [a, b] = [(a, fine_a), (b, fine_b)].map(|(signature, fine)| Hashes { signature, fine });
+        same_video(a, b)
+    }
+
+    #[test]
+    fn finer_hashes_are_asked_where_both_have_them_and_the_grid_does_not_tell() {
+        // Bits turn one after the other, four at a time, so that the moments between are known.
+        let at = |eighth: u32| ((1u64 << (4 * eighth % 64)) - 1) ^ 0x9E37_79B9_7F4A_7C15;
+        let fine = |from: u32| (from..from + 33).map(at).collect::<Vec<u64>>();
+        let grid = |fine: &[u64]| fine.iter().step_by(4).copied().collect::<Vec<u64>>();
+        let (whole, later) = (fine(0), fine(2));
+        let found = align(&grid(&whole), &grid(&later), &whole, &later).expect("a copy");
+        assert!((found.shift_s - 0.25).abs() <= 0.125 && found.mean_distance == 0.0, "{found:?}");
+        // The rule for moments between each other holds for clips without.
+        let old = align(&grid(&whole), &grid(&later), &[], &later).expect("a copy");
+        assert_eq!((old.shift_s, old.speed), (0.25, 1.0));
+        // Finer hashes that say no are believed.
+        let other: Vec<u64> = whole.iter().rev().map(|h| h ^ 0xFFFF_0000_FFFF).collect();
+        assert_eq!(align(&grid(&whole), &grid(&later), &whole, &other), None);
+    }
+
     #[test]
     fn trimmed_and_mirrored_copies_align() {
+        let align = |a, b| align(a, b, &[], &[]);
         let a = signature(1, 8);
         let copy: Vec<u64> = a[1..].iter().map(|h| h ^ 0b101).collect();
         let found = align(&a, &copy).expect("a copy");
-        assert_eq!((found.shift, found.overlap, found.mirrored), (1, 7, false));
+        assert_eq!((found.shift_s, found.speed, found.mirrored), (0.5, 1.0, false));
         assert_eq!(found.mean_distance, 2.0);
-        assert_eq!(align(&copy, &a).expect("symmetric").shift, -1);
+        assert_eq!(align(&copy, &a).expect("symmetric").shift_s, -0.5);
         let flipped: Vec<u64> = a.iter().map(|h| mirrored(*h)).collect();
         assert!(align(&a, &flipped).expect("a copy").mirrored);
         assert_eq!(align(&a, &signature(2, 8)), None);
@@ -164,6 +231,7 @@ mod tests {
 
     #[test]
     fn one_common_frame_or_black_is_not_the_same_video() {
+        let align = |a, b| align(a, b, &[], &[]);
         let (a, mut b) = (signature(1, 8), signature(2, 8));
         b[0] = a[0];
         assert_eq!(align(&a, &b), None);
@@ -171,6 +239,6 @@ mod tests {
         assert_eq!(align(&[], &a), None);
         // black around the same picture leaves the picture
         let framed = [UNINFORMATIVE, a[0], UNINFORMATIVE];
-        assert_eq!(align(&framed, &a[..1]).expect("a copy").shift, 1);
+        assert_eq!(align(&framed, &a[..1]).expect("a copy").shift_s, 0.5);
     }
 }

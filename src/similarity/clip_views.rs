@@ -1,5 +1,5 @@
 //! Clips that are altered copies of each other by the views of their moments: one a second, what a
-//! still is recognised by, packed into words.
+//! still is recognised by, packed into words; and the finer hashes of a clip behind them.
 use std::{collections::BTreeMap, io, ops::Range};
 
 use rayon::prelude::*;
@@ -73,6 +73,61 @@ pub fn unpacked(mut words: &[u64]) -> Vec<View> {
         words = rest;
     }
     views
+}
+
+/// The first word of finer hashes, with their number: as a view it would be without width.
+const FINE_HEAD: u64 = 0xF1FE << 48;
+
+/// Words of a clip's finer hashes, to be kept behind its views.
+pub fn packed_hashes(hashes: &[u64]) -> impl Iterator<Item = u64> + '_ {
+    std::iter::once(FINE_HEAD | hashes.len() as u64).chain(hashes.iter().copied())
+}
+
+/// The finer hashes behind a clip's views; none where there are none, or words that make no sense.
+fn hashes_behind(words: &[u64]) -> &[u64] {
+    let views: usize = Heads(words).map(|own| length(own).unwrap_or_default()).sum();
+    match words[views..].split_first() {
+        Some((head, hashes)) if *head == FINE_HEAD | hashes.len() as u64 => hashes,
+        _ => &[],
+    }
+}
+
+/// The finer hashes of many clips.
+#[derive(Debug, Default)]
+pub struct Fine {
+    hashes: Vec<u64>,
+    /// Where each clip's begin; one more than there are clips.
+    starts: Vec<usize>,
+}
+
+impl Fine {
+    /// Reads what stands behind the clips' views.
+    ///
+    /// # Errors
+    /// When views lie in a file that cannot be read.
+    pub fn of<'a>(clips: impl Iterator<Item = Option<&'a Words>>) -> io::Result<Self> {
+        let mut fine = Fine { hashes: Vec::new(), starts: vec![0] };
+        for words in clips {
+            if let Some(words) = words {
+                fine.hashes.extend_from_slice(hashes_behind(&words.get()?));
+            }
+            fine.starts.push(fine.hashes.len());
+        }
+        Ok(fine)
+    }
+
+    /// The hashes of a clip; none when they are not known.
+    pub fn of_clip(&self, clip: usize) -> &[u64] {
+        &self.hashes[self.starts[clip]..self.starts[clip + 1]]
+    }
+
+    /// The same, or its signature when they are not known.
+    pub fn or<'a>(&'a self, clip: usize, signature: &'a [u64]) -> &'a [u64] {
+        match self.of_clip(clip) {
+            [] => signature,
+            fine => fine,
+        }
+    }
 }
 
 /// A number of the head.
@@ -261,6 +316,41 @@ mod tests {
         for strange in [&[][..], &[0], &[u64::MAX; 300], &[1; 200]] {
             assert!(unpacked(strange).is_empty());
         }
+    }
+
+    #[test]
+    fn finer_hashes_stand_behind_the_views() {
+        let view = packed(&scene(1, 480, 270));
+        let hashes = [7, u64::MAX, 0, 9];
+        let behind = |views: &[u64], hashes: &[u64]| -> Words {
+            views.iter().copied().chain(packed_hashes(hashes)).collect::<Vec<u64>>().into()
+        };
+        let none = Words::from(view.clone());
+        let strange = Words::from(vec![FINE_HEAD | 5, 1, 2]);
+        let clips = [
+            behind(&[view.clone(), view.clone()].concat(), &hashes),
+            none,
+            behind(&[], &hashes[1..]),
+            behind(&view, &[]),
+            strange,
+        ];
+        assert_eq!(unpacked(&clips[0].get().expect("held")).len(), 2);
+        let fine = Fine::of(clips.iter().map(Some).chain([None])).expect("held");
+        let found: Vec<&[u64]> = (0..6).map(|clip| fine.of_clip(clip)).collect();
+        assert_eq!(found, [&hashes[..], &[], &hashes[1..], &[], &[], &[]]);
+        assert_eq!((fine.or(0, &[3]), fine.or(1, &[3])), (&hashes[..], &[3][..]));
+    }
+
+    #[test]
+    fn a_clip_that_stands_still_is_no_copy_of_one_that_passes_its_picture() {
+        let clip = |seeds: &[u64]| {
+            let words = seeds.iter().flat_map(|s| packed(&scene(*s, 480, 270)));
+            Words::from(words.collect::<Vec<_>>())
+        };
+        // Four moments of one are like one moment of the other.
+        let clips = [clip(&[1, 1, 1, 1]), clip(&[1, 12, 13, 14])];
+        let clips: Vec<_> = clips.iter().map(Some).collect();
+        assert!(altered_clips(&clips, |_, _| true).expect("held").is_empty());
     }
 
     #[test]

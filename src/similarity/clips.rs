@@ -4,21 +4,18 @@ use std::{collections::BTreeMap, io};
 use rayon::prelude::*;
 
 use super::{
-    align::{align, best, Phase},
-    clip_views::{altered_clips, AlteredClips},
+    align::{best, same_video, Hashes, Phase, SameVideo},
+    clip_views::{altered_clips, AlteredClips, Fine},
     frames::{Frames, CANDIDATE_RADIUS},
     hash::mirrored,
-    images::{ImageEntry, Part, HASH_ALONE},
-    leak::{Leak, Verdict, PARTNERS},
+    images::{ImageEntry, SetPart, HASH_ALONE},
+    leak::{Leak, MemberVerdict, PARTNERS},
 };
 use crate::{
     record::{Emotion, Split},
     seed::Draws,
     words::Words,
 };
-
-/// Seconds from one hash of a signature to the next.
-pub const GRID_SECONDS: f64 = 0.5;
 
 /// A clip that gives pictures to a data set.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,8 +40,8 @@ pub struct ClipEntry {
 
 impl ClipEntry {
     /// The part it is in.
-    pub fn part(&self) -> Part {
-        Part { set: self.set, split: self.split }
+    pub fn part(&self) -> SetPart {
+        SetPart { set: self.set, split: self.split }
     }
 }
 
@@ -61,6 +58,8 @@ pub struct NearDuplicateClip {
     pub mirrored: bool,
     /// Seconds by which the partner starts later in the film; negative the other way round.
     pub shift_s: f64,
+    /// Seconds of the clip that was looked up that pass in one of its like.
+    pub speed: f64,
     /// Whether the files are byte for byte the same.
     pub same_bytes: bool,
     /// Whether it is an altered copy: cropped, with bars, a logo and so on.
@@ -74,26 +73,30 @@ pub struct NearDuplicateClip {
 /// When views lie in a file that cannot be read.
 pub fn film_leak(
     films: &[ClipEntry],
-    (eval, reference): (Part, Part),
+    (eval, reference): (SetPart, SetPart),
     seed: u64,
 ) -> io::Result<Leak<NearDuplicateClip>> {
     let of = |part| (0..films.len()).filter(|&i| films[i].part() == part).collect::<Vec<_>>();
     let (eval, reference) = (of(eval), of(reference));
-    let frames =
-        Frames::new(reference.iter().map(|&i| films[i].signature.as_slice()), CANDIDATE_RADIUS);
+    let (fine, there) = (fine_hashes(films, &eval)?, fine_hashes(films, &reference)?);
+    let all = |(k, &i): (usize, &usize)| there.or(k, &films[i].signature);
+    let frames = Frames::new(reference.iter().enumerate().map(all), CANDIDATE_RADIUS);
     let mut bytes: BTreeMap<&String, Vec<usize>> = BTreeMap::new();
     for (k, &i) in reference.iter().enumerate() {
         films[i].sha256.iter().for_each(|sha256| bytes.entry(sha256).or_default().push(k));
     }
     let altered = altered(films, &eval, &reference)?;
-    let verdict = |&member: &usize| {
+    let fine_of = |e: usize, k: usize| (fine.of_clip(e), there.of_clip(k));
+    let verdict = |(e, &member): (usize, &usize)| {
         let own = &films[member];
-        let mut near = frames.partners(&own.signature, 0);
+        let mut near = frames.partners(fine.or(e, &own.signature), 0);
         near.extend(own.sha256.as_ref().and_then(|sha256| bytes.get(sha256)).into_iter().flatten());
         near.sort_unstable();
         near.dedup();
-        let mut twins: Vec<NearDuplicateClip> =
-            near.into_iter().filter_map(|k| twin(films, member, reference[k])).collect();
+        let mut twins: Vec<NearDuplicateClip> = near
+            .into_iter()
+            .filter_map(|k| twin(films, (member, reference[k]), fine_of(e, k)))
+            .collect();
         for twin in altered.get(&member).into_iter().flatten() {
             if twins.iter().all(|known| known.partner != twin.partner) {
                 twins.push(*twin);
@@ -106,17 +109,22 @@ pub fn film_leak(
         let pairs = twins.len();
         twins.truncate(PARTNERS);
         let same_video = pairs > 0;
-        (pairs, Verdict { member, emotion: own.emotion, twins, same_video })
+        (pairs, MemberVerdict { member, emotion: own.emotion, twins, same_video })
     };
-    let (pairs, verdicts): (Vec<usize>, Vec<_>) = eval.par_iter().map(verdict).unzip();
+    let (pairs, verdicts): (Vec<usize>, Vec<_>) = eval.par_iter().enumerate().map(verdict).unzip();
     let mut draws = Draws::new(seed, "audit-chance-clips", "");
     let tried = if reference.is_empty() { 0 } else { eval.len() };
-    let random = eval.iter().take(tried).filter(|&&i| {
-        let partner = reference[draws.below(reference.len() as u64) as usize];
-        twin(films, i, partner).is_some()
+    let random = eval.iter().enumerate().take(tried).filter(|&(e, &i)| {
+        let k = draws.below(reference.len() as u64) as usize;
+        twin(films, (i, reference[k]), fine_of(e, k)).is_some()
     });
     let chance = (random.count(), tried);
     Ok(Leak { pairs: pairs.into_iter().sum(), verdicts, chance })
+}
+
+/// The finer hashes of the clips at `positions`.
+fn fine_hashes(films: &[ClipEntry], positions: &[usize]) -> io::Result<Fine> {
+    Fine::of(positions.iter().map(|&i| films[i].views.as_ref()))
 }
 
 /// By clip of the one part: those of the other of which one is an altered copy of the other.
@@ -143,6 +151,7 @@ fn altered(
             mean_distance,
             mirrored,
             shift_s,
+            speed: 1.0,
             same_bytes,
             altered,
         });
@@ -154,29 +163,29 @@ fn same_bytes(a: &ClipEntry, b: &ClipEntry) -> bool {
     a.sha256.is_some() && a.sha256 == b.sha256
 }
 
-fn twin(films: &[ClipEntry], film: usize, partner: usize) -> Option<NearDuplicateClip> {
+/// How the one clip is the same video as the other; `fine` are the finer hashes of both.
+fn twin(
+    films: &[ClipEntry],
+    (film, partner): (usize, usize),
+    fine: (&[u64], &[u64]),
+) -> Option<NearDuplicateClip> {
     let (own, other) = (&films[film], &films[partner]);
-    if same_bytes(own, other) {
-        let (mean_distance, mirrored, shift_s) = (0.0, false, 0.0);
-        return Some(NearDuplicateClip {
-            film,
-            partner,
-            mean_distance,
-            mirrored,
-            shift_s,
-            same_bytes: true,
-            altered: false,
-        });
-    }
-    let found = align(&own.signature, &other.signature)?;
-    let half = if found.phase == Phase::Between { 0.5 } else { 0.0 };
+    let same_bytes = same_bytes(own, other);
+    let found = if same_bytes {
+        SameVideo { mean_distance: 0.0, mirrored: false, speed: 1.0, shift_s: 0.0 }
+    } else {
+        let own = Hashes { signature: &own.signature, fine: fine.0 };
+        same_video(own, Hashes { signature: &other.signature, fine: fine.1 })?
+    };
+    let SameVideo { mean_distance, mirrored, speed, shift_s } = found;
     Some(NearDuplicateClip {
         film,
         partner,
-        mean_distance: found.mean_distance,
-        mirrored: found.mirrored,
-        shift_s: (found.shift as f64 + half) * GRID_SECONDS,
-        same_bytes: false,
+        mean_distance,
+        mirrored,
+        shift_s,
+        speed,
+        same_bytes,
         altered: false,
     })
 }
@@ -264,7 +273,7 @@ mod tests {
             film("bytes", train, Some("7"), &b),
             film("elsewhere", (1, Split::Val), Some("8"), &c),
         ];
-        let part = |(set, split)| Part { set, split };
+        let part = |(set, split)| SetPart { set, split };
         let found = film_leak(&films, (part(test), part(train)), 1).expect("held");
         let nearest: Vec<_> = found.verdicts.iter().map(|v| v.twins.first().copied()).collect();
         let twin = |film, partner| NearDuplicateClip {
@@ -273,6 +282,7 @@ mod tests {
             mean_distance: 0.0,
             mirrored: false,
             shift_s: 0.0,
+            speed: 1.0,
             same_bytes: true,
             altered: false,
         };

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     hash::{distance, mirrored, UNINFORMATIVE},
-    images::{ImageEntry, Part},
+    images::{ImageEntry, SetPart},
 };
 use crate::seed::Draws;
 
@@ -24,8 +24,12 @@ pub struct Distances {
 
 /// Distances of the pictures of `eval` (of 2000 random ones when there are more) to those of
 /// `reference`; those too plain for a hash are left out.
-pub fn distances(stills: &[ImageEntry], (eval, reference): (Part, Part), seed: u64) -> Distances {
-    let hashes = |part: Part| {
+pub fn distances(
+    stills: &[ImageEntry],
+    (eval, reference): (SetPart, SetPart),
+    seed: u64,
+) -> Distances {
+    let hashes = |part: SetPart| {
         let of = stills.iter().filter(|s| s.part() == part && s.hash != UNINFORMATIVE);
         of.map(|s| s.hash).collect::<Vec<_>>()
     };
@@ -67,7 +71,7 @@ mod tests {
             still(Split::Train, 0b0011),
             still(Split::Train, !0b1111),
         ];
-        let part = |split| Part { set: 0, split };
+        let part = |split| SetPart { set: 0, split };
         let found = distances(&all, (part(Split::Test), part(Split::Train)), 1);
         assert_eq!(
             (found.nearest[0], found.nearest[2], found.nearest.iter().sum::<usize>()),

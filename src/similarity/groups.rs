@@ -9,8 +9,8 @@ use std::{
 use rayon::prelude::*;
 
 use super::{
-    align::align,
-    clip_views::{altered_clips, AlteredClips},
+    align::{same_video, Hashes},
+    clip_views::{altered_clips, AlteredClips, Fine},
     frames::CANDIDATE_RADIUS,
     hash::UNINFORMATIVE,
     owners::owner_pairs,
@@ -26,7 +26,7 @@ pub struct Member<'a> {
     pub sha256: Option<&'a str>,
     /// Its hashes on the 0.5 s grid (one hash for a still), when computed.
     pub signature: Option<&'a [u64]>,
-    /// Views of its moments as `clip_views` packs them, when computed.
+    /// Views of its moments and finer hashes as `clip_views` packs them, when computed.
     pub views: Option<&'a Words>,
 }
 
@@ -93,7 +93,7 @@ pub fn groups(members: &[Member<'_>]) -> io::Result<Grouping> {
     links.extend(equal(members, |m| m.signature.filter(|s| informative(s)), same));
     let mut sets = UnionFind::new(members.len());
     links.iter().for_each(|l| sets.join(l.a, l.b));
-    links.extend(near(members, &distinct(members, &mut sets)));
+    links.extend(near(members, &distinct(members, &mut sets))?);
     links.iter().for_each(|l| sets.join(l.a, l.b));
     links.extend(altered(members, &mut sets)?);
     links.iter().for_each(|l| sets.join(l.a, l.b));
@@ -145,21 +145,31 @@ fn distinct(members: &[Member<'_>], sets: &mut UnionFind) -> Vec<usize> {
     keep
 }
 
-/// Links between the members at `kept` whose signatures align.
-fn near(members: &[Member<'_>], kept: &[usize]) -> Vec<Link> {
-    let signature = |k: u32| members[kept[k as usize]].signature.unwrap_or_default();
+/// Links between the members at `kept` whose hashes align.
+fn near(members: &[Member<'_>], kept: &[usize]) -> io::Result<Vec<Link>> {
+    let fine = Fine::of(kept.iter().map(|&i| members[i].views))?;
+    let known = |k: u32| {
+        let signature = members[kept[k as usize]].signature.unwrap_or_default();
+        Hashes { signature, fine: fine.of_clip(k as usize) }
+    };
     let (mut hashes, mut owners) = (Vec::new(), Vec::new());
     for k in 0..kept.len() as u32 {
-        hashes.extend_from_slice(signature(k));
+        // Of the finer ones every other is near enough to find pairs by.
+        match known(k) {
+            Hashes { signature, fine: [] } => hashes.extend_from_slice(signature),
+            Hashes { fine, .. } => hashes.extend(fine.iter().step_by(2)),
+        }
         owners.resize(hashes.len(), k);
     }
     let aligned = |(k, p): (u32, u32)| {
-        let found = align(signature(k), signature(p))?;
+        let found = same_video(known(k), known(p))?;
         let reason =
             Reason::NearSignature { mean_distance: found.mean_distance, mirrored: found.mirrored };
         Some(Link { a: kept[k as usize], b: kept[p as usize], reason })
     };
-    owner_pairs(&hashes, &owners, CANDIDATE_RADIUS).into_par_iter().filter_map(aligned).collect()
+    let pairs = owner_pairs(&hashes, &owners, CANDIDATE_RADIUS);
+    drop((hashes, owners));
+    Ok(pairs.into_par_iter().filter_map(aligned).collect())
 }
 
 /// Links between members that are not in one set and whose moments are altered copies.

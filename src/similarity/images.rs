@@ -46,7 +46,7 @@ pub struct ImageEntry {
 
 /// A part of a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Part {
+pub struct SetPart {
     /// As in [`ImageEntry::set`].
     pub set: u8,
     /// The split.
@@ -55,8 +55,8 @@ pub struct Part {
 
 impl ImageEntry {
     /// The part it is in.
-    pub fn part(&self) -> Part {
-        Part { set: self.set, split: self.split }
+    pub fn part(&self) -> SetPart {
+        SetPart { set: self.set, split: self.split }
     }
 }
 

@@ -109,14 +109,14 @@ struct Corner {
 
 /// The corners of a row, with their responses by column; 0 elsewhere.
 #[derive(Clone)]
-struct Row {
+struct CornerRow {
     corners: Vec<usize>,
     clear: Vec<i64>,
 }
 
-impl Row {
+impl CornerRow {
     fn new(width: usize) -> Self {
-        Row { corners: Vec::new(), clear: vec![0; width] }
+        CornerRow { corners: Vec::new(), clear: vec![0; width] }
     }
 
     #[inline(always)]
@@ -169,7 +169,7 @@ fn corners_with_avx2(level: &Plane) -> Vec<Corner> {
 fn corners_by<const N: usize>(level: &Plane, test: impl Test<N>) -> Vec<Corner> {
     let mut found = Vec::new();
     let mut slopes = Slopes::new(level);
-    let [mut above, mut own, mut below] = [0; 3].map(|_: u8| Row::new(level.width));
+    let [mut above, mut own, mut below] = [0; 3].map(|_: u8| CornerRow::new(level.width));
     let end = level.height - MARGIN;
     for y in MARGIN..=end {
         if y < end {

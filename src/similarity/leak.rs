@@ -10,14 +10,14 @@ pub struct Leak<NearDuplicate> {
     /// Pairs in all.
     pub pairs: usize,
     /// Every member of the part that was looked up, in order of position.
-    pub verdicts: Vec<Verdict<NearDuplicate>>,
+    pub verdicts: Vec<MemberVerdict<NearDuplicate>>,
     /// Random pairs of the two parts that count as near: (near, tried).
     pub chance: (usize, usize),
 }
 
 /// What was found about one member.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Verdict<NearDuplicate> {
+pub struct MemberVerdict<NearDuplicate> {
     /// Its position.
     pub member: usize,
     /// Its class.

@@ -36,7 +36,7 @@ pub mod refine;
 pub mod registration;
 pub mod runs;
 pub mod view;
+pub mod warp;
 pub mod words;
 
-pub use align::align;
 pub use groups::{groups, Member};

@@ -8,8 +8,8 @@ use super::{
     features::ThumbnailFeatures,
     groups::UnionFind,
     hash::{mirrored, UNINFORMATIVE},
-    images::{ImageEntry, Likeness, Part, Rule},
-    leak::{Leak, Verdict, PARTNERS},
+    images::{ImageEntry, Likeness, Rule, SetPart},
+    leak::{Leak, MemberVerdict, PARTNERS},
     pairs::Index,
 };
 use crate::seed::Draws;
@@ -143,7 +143,7 @@ fn distinct(stills: &[ImageEntry], rule: Rule, sets: &mut UnionFind) -> Vec<usiz
 /// Looks up every still of `eval` among those of `reference`.
 pub fn leak(
     stills: &[ImageEntry],
-    (eval, reference): (Part, Part),
+    (eval, reference): (SetPart, SetPart),
     (rule, altered): (Rule, &[Altered]),
     videos: &mut UnionFind,
     seed: u64,
@@ -156,7 +156,7 @@ pub fn leak(
     let roots: BTreeSet<usize> = lookup.positions.iter().map(|&i| videos.root(i)).collect();
     let chance = by_chance(stills, &eval, &lookup.positions, rule, seed);
     let pairs = found.iter().map(|(pairs, _)| pairs).sum();
-    let verdict = |(&member, (_, twins)): (&usize, (usize, Vec<NearDuplicate>))| Verdict {
+    let verdict = |(&member, (_, twins)): (&usize, (usize, Vec<NearDuplicate>))| MemberVerdict {
         member,
         emotion: stills[member].emotion,
         same_video: !twins.is_empty() || roots.contains(&videos.root(member)),
@@ -197,7 +197,7 @@ struct Lookup<'a> {
 impl<'a> Lookup<'a> {
     fn new(
         stills: &'a [ImageEntry],
-        (eval, within): (Part, Part),
+        (eval, within): (SetPart, SetPart),
         rule: Rule,
         all: &[Altered],
     ) -> Self {
@@ -307,7 +307,7 @@ mod tests {
         let joined = runs(&all).into_iter().flat_map(|r| r.clone().map(move |i| (r.start, i)));
         let mut sets = videos(&all, rule, joined);
         let cuts = altered(&all, rule, &mut sets);
-        let part = |split| Part { set: 0, split };
+        let part = |split| SetPart { set: 0, split };
         let parts = (part(Split::Test), part(Split::Train));
         let found = leak(&all, parts, (rule, &cuts), &mut sets, 1);
         // test/2 is of test/1's place, which is a copy; black is told by bytes alone.

@@ -224,3 +224,35 @@ fn window<'a>(cells: impl Iterator<Item = (&'a f32, &'a f32)>) -> (Says, f64) {
     let alike = both / (own * other).max(f64::MIN_POSITIVE);
     (if alike >= SAME { Says::Same } else { Says::Differs }, alike)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All windows of a rectangle, ends included.
+    fn blob(across: (usize, usize), down: (usize, usize)) -> Blob {
+        let mut blob = Blob::at(across.0, down.0);
+        for y in down.0..=down.1 {
+            (across.0..=across.1).for_each(|x| blob.include(x, y));
+        }
+        blob
+    }
+
+    #[test]
+    fn a_logo_and_a_line_of_writing_are_overlays_and_a_person_is_none() {
+        let frame = blob((0, WINDOWS - 1), (0, WINDOWS - 1));
+        let last = WINDOWS - 1;
+        let logo = blob((last - 1, last), (last - 1, last));
+        assert!(logo.is_overlay(&frame) && !logo.long());
+        let line = blob((2, last - 2), (last - 1, last));
+        assert!(line.is_overlay(&frame) && line.long());
+        let person = blob((last / 2, last / 2 + 1), (2, last));
+        assert!(!person.is_overlay(&frame) && !person.long());
+        // Three windows by two are half as wide again as high, wherever they lie.
+        assert!(blob((last - 2, last), (last - 1, last)).long());
+        // A ring fills no rectangle, and windows that are nearly alike hide nothing.
+        let ring = Blob { windows: 5, ..blob((0, 2), (0, 2)) };
+        assert!(!ring.compact());
+        assert!(!Blob { alike: 4.0, ..logo }.is_overlay(&frame));
+    }
+}

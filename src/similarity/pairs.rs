@@ -1,7 +1,7 @@
 //! All pairs of 64-bit hashes within a Hamming distance, without comparing all pairs.
 //!
 //! Multi-index hashing (Norouzi, Punjani and Fleet, "Fast exact search in Hamming space with
-//! multi-index hashing", 2014): a hash is cut into up to four bands. When two hashes differ in at
+//! multi-index hashing", 2014): a hash is cut into up to five bands. When two hashes differ in at
 //! most r bits and the bands' own radii t satisfy `sum(t + 1) = r + 1`, some band differs in at
 //! most its own t bits (pigeonhole), so looking up every band's neighbourhood misses nothing.
 //! Below four bits there are r + 1 bands, longer ones, each of which has to be equal: a million
@@ -10,8 +10,12 @@ use rayon::prelude::*;
 
 use super::hash::{distance, mirrored, UNINFORMATIVE};
 
-/// Bands per hash at most.
+/// Bands per hash at most, but for few hashes and a wide radius.
 const BANDS: u32 = 4;
+/// Radius from which few hashes are cut into a band more.
+const WIDE: u32 = 8;
+/// How many hashes are few: with more, what the longer lists cost outweighs what fewer keys save.
+const FEW: usize = 1 << 17;
 /// Bits of a band that are looked up where others differ in some of them.
 const NEAR_KEY_BITS: u32 = 16;
 /// Bits of a band that are looked up where all must be equal, at most: 16 MB of starts.
@@ -35,7 +39,6 @@ pub struct Pair {
 /// Hashes that can be searched for those within a radius.
 #[derive(Debug)]
 pub struct Index {
-    hashes: Vec<u64>,
     bits: u32,
     bands: Vec<Band>,
 }
@@ -48,6 +51,8 @@ struct Band {
     flips: Vec<usize>,
     starts: Vec<u32>,
     positions: Vec<u32>,
+    /// The hashes at these positions: what a key holds lies together.
+    hashes: Vec<u64>,
 }
 
 /// Where a band lies in a hash, and in how many bits of its key two hashes may differ.
@@ -62,22 +67,44 @@ impl Index {
     /// Indexes `hashes` by position for searches within `bits` differing bits, 0..=64;
     /// uninformative ones are left out. At most 2^32 - 1 hashes; work grows steeply beyond 12 bits.
     pub fn new(hashes: Vec<u64>, bits: u32) -> Self {
-        let bands = cuts(bits, hashes.len()).into_par_iter().map(|cut| Band::new(&hashes, cut));
-        Index { bits, bands: bands.collect(), hashes }
+        // A third of the keys then, each with more hashes, which lie together and cost little.
+        let is_wide = bits >= WIDE && hashes.len() <= FEW;
+        let cuts = cut_into(BANDS + u32::from(is_wide), bits, hashes.len());
+        let bands = cuts.into_par_iter().map(|cut| Band::new(&hashes, cut));
+        Index { bits, bands: bands.collect() }
     }
 
     /// Calls `found(position, distance)` once for every hash at `from` or behind that is within
     /// the radius of `hash`, in no order that means anything. Nothing is near to
     /// [`UNINFORMATIVE`].
-    pub fn near(&self, hash: u64, from: usize, mut found: impl FnMut(u32, u32)) {
+    pub fn near(&self, hash: u64, from: usize, found: impl FnMut(u32, u32)) {
         if hash == UNINFORMATIVE {
             return;
         }
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("popcnt") {
+            // SAFETY: the machine has the instruction.
+            return unsafe { self.near_by_instruction(hash, from, found) };
+        }
+        self.near_as_it_is(hash, from, found);
+    }
+
+    /// The same where one instruction counts bits.
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "popcnt")]
+    fn near_by_instruction(&self, hash: u64, from: usize, found: impl FnMut(u32, u32)) {
+        self.near_as_it_is(hash, from, found);
+    }
+
+    #[inline(always)]
+    fn near_as_it_is(&self, hash: u64, from: usize, mut found: impl FnMut(u32, u32)) {
         for (b, band) in self.bands.iter().enumerate() {
             for flip in &band.flips {
-                let descending = band.at(band.cut.key(hash) ^ flip).iter().rev();
-                for &position in descending.take_while(|position| **position as usize >= from) {
-                    let other = self.hashes[position as usize];
+                let (positions, hashes) = band.at(band.cut.key(hash) ^ flip);
+                for (&position, &other) in positions.iter().zip(hashes).rev() {
+                    if from > 0 && (position as usize) < from {
+                        break;
+                    }
                     let bits = distance(hash, other);
                     if bits <= self.bits && self.first_band(hash ^ other) == b {
                         found(position, bits);
@@ -97,7 +124,11 @@ impl Index {
 
 /// The bands for a radius of `bits`, and for `n` hashes to tell apart.
 pub(super) fn cuts(bits: u32, n: usize) -> Vec<Cut> {
-    let bands = BANDS.min(bits + 1);
+    cut_into(BANDS, bits, n)
+}
+
+fn cut_into(most_bands: u32, bits: u32, n: usize) -> Vec<Cut> {
+    let bands = most_bands.min(bits + 1);
     let enough = (usize::BITS - n.leading_zeros()).clamp(8, EQUAL_KEY_BITS);
     let cut = |b: u32| {
         let own = (bits + 1) / bands + u32::from(b < (bits + 1) % bands) - 1;
@@ -128,15 +159,17 @@ impl Band {
             positions[*slot as usize] = position as u32;
             *slot += 1;
         }
+        let in_order = positions.iter().map(|&position| hashes[position as usize]).collect();
         let flips = match cut.own {
             0 => vec![0],
             own => (0..keys).filter(|flip| flip.count_ones() <= own).collect(),
         };
-        Band { cut, flips, starts, positions }
+        Band { cut, flips, starts, positions, hashes: in_order }
     }
 
-    fn at(&self, key: usize) -> &[u32] {
-        &self.positions[self.starts[key] as usize..self.starts[key + 1] as usize]
+    fn at(&self, key: usize) -> (&[u32], &[u64]) {
+        let range = self.starts[key] as usize..self.starts[key + 1] as usize;
+        (&self.positions[range.clone()], &self.hashes[range])
     }
 }
 
@@ -250,8 +283,10 @@ mod tests {
 
     #[test]
     fn the_radii_of_the_bands_fill_the_pigeonhole_sum() {
-        for (bits, n) in (0..=16).flat_map(|bits| [(bits, 0), (bits, 5_000_000)]) {
-            let cuts = cuts(bits, n);
+        let cases = (0..=16).flat_map(|bits| [(bits, 0), (bits, 5_000_000)]);
+        for (bits, n, bands) in cases.flat_map(|(bits, n)| [(bits, n, BANDS), (bits, n, BANDS + 1)])
+        {
+            let cuts = cut_into(bands, bits, n);
             assert_eq!(cuts.iter().map(|cut| cut.own + 1).sum::<u32>(), bits + 1);
             let ends = cuts.iter().skip(1).map(|cut| cut.low).chain([u64::BITS]);
             for (cut, end) in cuts.iter().zip(ends) {

@@ -321,6 +321,18 @@ mod tests {
     }
 
     #[test]
+    fn two_matches_tell_turn_scale_and_shift() {
+        let map = Affine([1.2, -0.2, 20.0, 0.2, 1.2, -30.0]);
+        let match_of = |at: [f64; 2]| (at, map.apply(at));
+        let found = similarity(&match_of([30.0, 50.0]), &match_of([110.0, 20.0])).expect("apart");
+        for at in [[0.0, 0.0], [300.0, 40.0], [20.0, 250.0]] {
+            let (got, want) = (found.apply(at), map.apply(at));
+            assert!((got[0] - want[0]).hypot(got[1] - want[1]) < 1e-9, "{got:?} {want:?}");
+        }
+        assert!(similarity(&match_of([30.0, 50.0]), &match_of([40.0, 50.0])).is_none());
+    }
+
+    #[test]
     fn a_transform_is_found_among_as_many_strangers() {
         let turned = Affine([1.2, -0.2, 20.0, 0.2, 1.2, -30.0]);
         for (map, mirror) in [(Affine::IDENTITY, false), (turned, false), (turned, true)] {

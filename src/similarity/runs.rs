@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, ops::Range};
 
 use super::{
     hash::{distance, UNINFORMATIVE},
-    images::{ImageEntry, Part, HASH_ALONE},
+    images::{ImageEntry, SetPart, HASH_ALONE},
 };
 use crate::seed::Draws;
 
@@ -43,7 +43,7 @@ fn alike(a: &ImageEntry, b: &ImageEntry) -> bool {
 /// door, in no run with it: (joined, tried). If `runs` are videos, none of these pairs is one, so
 /// this is the control of the runs. Stills whose run is all that the part has cannot be tried.
 pub fn runs_by_chance(stills: &[ImageEntry], runs: &[Range<usize>], seed: u64) -> (usize, usize) {
-    let mut parts: BTreeMap<Part, Vec<usize>> = BTreeMap::new();
+    let mut parts: BTreeMap<SetPart, Vec<usize>> = BTreeMap::new();
     for (i, still) in stills.iter().enumerate().filter(|(_, s)| s.video.is_none()) {
         parts.entry(still.part()).or_default().push(i);
     }
@@ -83,6 +83,15 @@ mod tests {
         assert_eq!(found, [0..3, 3..5, 5..6, 6..7, 7..8]);
         // Six of train have others outside of their runs; that of test and the known one do not.
         assert_eq!(runs_by_chance(&all, &found, 1), (0, 6));
+    }
+
+    #[test]
+    fn stills_without_a_background_are_joined_by_hashes_that_say_something() {
+        let still = |hash| ImageEntry { look: None, hash, ..drawn("a", Split::Train, place(1)) };
+        assert!(together(&still(0xF0F0), &still(0xF0F1)));
+        assert!(!together(&still(0xF0F0), &still(!0xF0F0)));
+        assert!(!together(&still(UNINFORMATIVE), &still(UNINFORMATIVE)));
+        assert!(!together(&still(UNINFORMATIVE), &still(1)));
     }
 
     #[test]

@@ -125,6 +125,14 @@ mod tests {
     }
 
     #[test]
+    fn a_group_that_meets_the_target_exactly_is_taken_alone() {
+        // A third of fifteen; one more group would be too much, and none fits better.
+        assert_eq!(taken(&[5, 1, 9], share(33)), [0]);
+        // The last group of a class is never taken.
+        assert_eq!(taken(&[1, 1], share(50)), [0]);
+    }
+
+    #[test]
     fn shares_are_whole_percents_up_to_half() {
         assert_eq!("10".parse::<ValShare>().expect("reads"), ValShare::DEFAULT);
         assert_eq!("0".parse::<ValShare>().expect("reads").percent(), 0);

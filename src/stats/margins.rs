@@ -206,7 +206,7 @@ mod tests {
     fn single_rows_give_the_plain_test() {
         let (a, b) = ([0, 1, 2, 0, 1, 2, 2], [1, 1, 0, 1, 2, 2, 0]);
         let m = margins(3, &a, &b, &["a", "b", "c", "d", "e", "f", "g"]);
-        let table = super::super::table::Table::of_pairs(3, a.into_iter().zip(b));
+        let table = super::super::table::ContingencyTable::of_pairs(3, a.into_iter().zip(b));
         let plain = super::super::mh::stuart_maxwell(&table);
         let raw = m.raw().expect("seven clusters");
         assert!((raw.stat - plain.stat).abs() < 1e-14 && raw.df == plain.df);

@@ -10,14 +10,14 @@ use super::{
     double::Double,
     linear::Form,
     number,
-    table::Table,
+    table::ContingencyTable,
     tail::{self, PValue},
 };
 
 /// What a test of marginal homogeneity can say about a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Outcome {
+pub enum Homogeneity {
     /// The table is empty; p = 1 means nothing.
     NoData,
     /// The raters agree on everything; there is nothing to test.
@@ -40,7 +40,7 @@ pub struct StuartMaxwell {
     /// Pairs off the diagonal.
     pub discordant: u64,
     /// Whether the p-value means anything.
-    pub outcome: Outcome,
+    pub outcome: Homogeneity,
 }
 
 /// A statistic referred to chi-square.
@@ -92,13 +92,13 @@ pub struct Gap {
 /// statistic and nothing to the degrees of freedom; for two classes this is McNemar's test.
 /// Elimination is by the star-mesh rule, whose weights are sums of positive terms, in
 /// double-double arithmetic.
-pub fn stuart_maxwell(table: &Table) -> StuartMaxwell {
+pub fn stuart_maxwell(table: &ContingencyTable) -> StuartMaxwell {
     let (n, discordant) = (table.total(), table.discordant());
     let (stat, df) = (statistic(table).value(), rank(table));
     let outcome = match (n, discordant) {
-        (0, _) => Outcome::NoData,
-        (_, 0) => Outcome::Vacuous,
-        _ => Outcome::Tested,
+        (0, _) => Homogeneity::NoData,
+        (_, 0) => Homogeneity::Vacuous,
+        _ => Homogeneity::Tested,
     };
     StuartMaxwell { stat, df, p: tail::chi_square(stat, df), n, discordant, outcome }
 }
@@ -106,7 +106,7 @@ pub fn stuart_maxwell(table: &Table) -> StuartMaxwell {
 /// Bhapkar's test, the Wald form of the same hypothesis: `T / (1 - T / n)`, infinite when
 /// `T = n`. Bhapkar (1966), Journal of the American Statistical Association 61:228-235; the
 /// relation to T is Ireland, Ku and Kullback's (1969), JASA 64:1323-1341.
-pub fn bhapkar(table: &Table) -> ChiSquare {
+pub fn bhapkar(table: &ContingencyTable) -> ChiSquare {
     let (t, n, df) = (statistic(table), Double::from(table.total()), rank(table));
     if t.is_zero() {
         return ChiSquare::new(0.0, df);
@@ -121,7 +121,7 @@ pub fn bhapkar(table: &Table) -> ChiSquare {
 
 /// Bowker's test of symmetry: Bowker (1948), Journal of the American Statistical Association
 /// 43:572-574. Pairs of classes that never occur carry no information and no degree of freedom.
-pub fn bowker(table: &Table) -> Bowker {
+pub fn bowker(table: &ContingencyTable) -> Bowker {
     let k = table.k();
     let (mut stat, mut df) = (Double::ZERO, 0);
     for (i, j) in pairs(k) {
@@ -139,7 +139,7 @@ pub fn bowker(table: &Table) -> Bowker {
 
 /// The class with the largest difference of margins (the first of several), `None` for an empty
 /// table.
-pub fn largest_gap(table: &Table) -> Option<Gap> {
+pub fn largest_gap(table: &ContingencyTable) -> Option<Gap> {
     let n = table.total();
     let differences = table.margin_differences();
     let largest = differences.iter().map(|d| d.abs()).max()?;
@@ -156,7 +156,7 @@ const EXACT_DISCORDANT: u64 = 1000;
 /// well have been seen the other way round, `P(T* >= T)` over all 2^discordant ways (which leave
 /// `V` as it is). Enumerated by the counts per pair of classes; `None` when there are more than
 /// 262,144 of those or more than 1,000 discordant pairs. The principle is Fisher's (1935), The Design of Experiments, section 21.
-pub fn exact(table: &Table) -> Option<PValue> {
+pub fn exact(table: &ContingencyTable) -> Option<PValue> {
     if table.discordant() > EXACT_DISCORDANT {
         return None;
     }
@@ -180,7 +180,7 @@ pub fn exact(table: &Table) -> Option<PValue> {
 
 /// The enumeration behind [`exact`].
 struct Search<'a> {
-    table: &'a Table,
+    table: &'a ContingencyTable,
     cells: Vec<(usize, usize)>,
     form: Form,
     least: f64,
@@ -215,7 +215,7 @@ fn pairs(k: usize) -> impl Iterator<Item = (usize, usize)> {
 }
 
 /// Connected components of the discordance graph, each in class order; by union-find.
-fn components(table: &Table) -> Vec<Vec<usize>> {
+fn components(table: &ContingencyTable) -> Vec<Vec<usize>> {
     fn root(parent: &mut [usize], mut i: usize) -> usize {
         while parent[i] != i {
             parent[i] = parent[parent[i]];
@@ -239,13 +239,13 @@ fn components(table: &Table) -> Vec<Vec<usize>> {
     members
 }
 
-fn rank(table: &Table) -> u32 {
+fn rank(table: &ContingencyTable) -> u32 {
     (table.k() - components(table).len()) as u32
 }
 
 /// `d' V+ d`. One vertex after the other leaves its component: what it carries is passed on in
 /// proportion to its edges, and its neighbours are joined by the star-mesh rule.
-fn statistic(table: &Table) -> Double {
+fn statistic(table: &ContingencyTable) -> Double {
     let k = table.k();
     let number = |i, j| Double::from(table.weight(i, j));
     let mut w: Vec<Vec<Double>> = (0..k).map(|i| (0..k).map(|j| number(i, j)).collect()).collect();
@@ -282,7 +282,7 @@ fn eliminate(w: &mut [Vec<Double>], d: &mut [Double], v: usize, rest: &[usize]) 
 
 /// The statistic as a function of `d`: the inverse of the Laplacian without the last vertex of
 /// every component.
-fn form(table: &Table) -> Form {
+fn form(table: &ContingencyTable) -> Form {
     let keep: Vec<usize> = components(table)
         .into_iter()
         .flat_map(|component| component[..component.len() - 1].to_vec())
@@ -298,8 +298,15 @@ fn form(table: &Table) -> Form {
 mod tests {
     use super::*;
 
-    fn table(rows: &[&[u64]]) -> Table {
-        Table::new(&rows.iter().map(|r| r.to_vec()).collect::<Vec<_>>()).expect("square")
+    fn table(rows: &[&[u64]]) -> ContingencyTable {
+        ContingencyTable::new(&rows.iter().map(|r| r.to_vec()).collect::<Vec<_>>()).expect("square")
+    }
+
+    #[test]
+    fn exact_enumeration_ends_where_the_patterns_are_too_many() {
+        // 64^3 patterns are the most, 64^2 * 65 one step more.
+        assert!(exact(&table(&[&[0, 63, 63], &[0, 0, 63], &[0, 0, 0]])).is_some());
+        assert!(exact(&table(&[&[0, 63, 63], &[0, 0, 64], &[0, 0, 0]])).is_none());
     }
 
     #[test]
@@ -313,7 +320,7 @@ mod tests {
         ]);
         let test = stuart_maxwell(&t);
         assert!((test.stat - 1725596627.0 / 144322049.0).abs() < 1e-13);
-        assert_eq!((test.df, test.outcome), (3, Outcome::Tested));
+        assert_eq!((test.df, test.outcome), (3, Homogeneity::Tested));
         assert!((bhapkar(&t).stat - 11.98).abs() < 0.005);
     }
 
@@ -330,11 +337,11 @@ mod tests {
 
     #[test]
     fn nothing_to_test_is_said() {
-        let outcome = |t: &Table| stuart_maxwell(t).outcome;
-        assert_eq!(outcome(&table(&[])), Outcome::NoData);
-        assert_eq!(outcome(&table(&[&[0, 0], &[0, 0]])), Outcome::NoData);
+        let outcome = |t: &ContingencyTable| stuart_maxwell(t).outcome;
+        assert_eq!(outcome(&table(&[])), Homogeneity::NoData);
+        assert_eq!(outcome(&table(&[&[0, 0], &[0, 0]])), Homogeneity::NoData);
         let agree = table(&[&[3, 0], &[0, 4]]);
-        assert_eq!(outcome(&agree), Outcome::Vacuous);
+        assert_eq!(outcome(&agree), Homogeneity::Vacuous);
         assert_eq!((stuart_maxwell(&agree).df, stuart_maxwell(&agree).p), (0, PValue::ONE));
         assert_eq!(exact(&agree), Some(PValue::ONE));
     }

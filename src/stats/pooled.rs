@@ -21,7 +21,7 @@ pub const LEVEL: f64 = 0.05;
 
 /// One configuration's hits.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct PoolEntry {
     /// Its name.
     pub label: String,
     /// Rows that each seed has right in every cluster, `[seeds][clusters]`.
@@ -112,7 +112,7 @@ impl Contest {
 
 /// Settings of a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Settings {
+pub struct PoolSettings {
     /// Seed of the sign flips.
     pub seed: u64,
     /// Random sign patterns at least.
@@ -140,7 +140,7 @@ pub struct Pool {
 
 impl Pool {
     /// Scores `entries` on clusters of `sizes` rows and compares all pairs.
-    pub fn of(sizes: &[u64], entries: &[Entry], settings: &Settings) -> Self {
+    pub fn of(sizes: &[u64], entries: &[PoolEntry], settings: &PoolSettings) -> Self {
         let pairs = entries.len() * entries.len().saturating_sub(1) / 2;
         let draws = enough_draws(settings.sign_flips, pairs);
         let sums: Vec<Vec<i64>> = entries.iter().map(|e| over_seeds(sizes.len(), e)).collect();
@@ -203,11 +203,11 @@ impl Pool {
 
     /// What may be said of the best of `members`; `None` without members. Every p-value is
     /// corrected over the pairs of members.
-    pub fn verdict(&self, members: &[usize]) -> Option<Verdict> {
+    pub fn verdict(&self, members: &[usize]) -> Option<PoolVerdict> {
         let value = |i: usize| self.configurations[i].accuracy;
         let best =
             members.iter().copied().reduce(|b, i| if value(i) > value(b) { i } else { b })?;
-        let mut verdict = Verdict {
+        let mut verdict = PoolVerdict {
             best,
             beaten: Vec::new(),
             equivalent: Vec::new(),
@@ -244,7 +244,7 @@ fn holm_of(p: &[Option<PValue>]) -> Vec<Option<PValue>> {
 
 /// What the tests say of the configuration with the highest mean.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Verdict {
+pub struct PoolVerdict {
     /// Its index.
     pub best: usize,
     /// Configurations that are shown to be worse: over seeds and groups, in the direction of the
@@ -270,7 +270,7 @@ pub struct Verdict {
     pub largest_weights_p: Option<PValue>,
 }
 
-impl Verdict {
+impl PoolVerdict {
     fn add(&mut self, contest: &Contest, corrected: &Corrected) {
         let other = contest.a + contest.b - self.best;
         let leads = contest.seen_from(self.best) > 0.0;
@@ -314,7 +314,7 @@ fn larger(a: Option<PValue>, b: Option<PValue>) -> Option<PValue> {
 }
 
 /// Hits of every cluster over all seeds.
-fn over_seeds(clusters: usize, entry: &Entry) -> Vec<i64> {
+fn over_seeds(clusters: usize, entry: &PoolEntry) -> Vec<i64> {
     (0..clusters).map(|c| entry.hits.iter().map(|of_seed| of_seed[c]).sum()).collect()
 }
 
@@ -325,7 +325,7 @@ fn flipped(sums: &[Vec<i64>], clusters: usize, draws: usize, seed: u64) -> resam
     resample::flip_signs(&counts, sums.len(), draws, seed)
 }
 
-fn configuration(sizes: &[u64], entry: &Entry) -> Configuration {
+fn configuration(sizes: &[u64], entry: &PoolEntry) -> Configuration {
     let rows = sizes.iter().sum::<u64>() as f64;
     let share = |of_seed: &Vec<i64>| of_seed.iter().sum::<i64>() as f64 / rows;
     let each: Vec<f64> = entry.hits.iter().map(share).collect();
@@ -347,18 +347,18 @@ fn configuration(sizes: &[u64], entry: &Entry) -> Configuration {
     }
 }
 
-fn accuracy(rows: f64, entry: &Entry) -> f64 {
+fn accuracy(rows: f64, entry: &PoolEntry) -> f64 {
     let all: i64 = entry.hits.iter().flatten().sum();
     all as f64 / (rows * entry.hits.len() as f64)
 }
 
-fn weights_interval(sizes: &[u64], entry: &Entry) -> Option<Interval> {
+fn weights_interval(sizes: &[u64], entry: &PoolEntry) -> Option<Interval> {
     clustered_share(entry.hits.first()?, sizes).map(|share| share.interval)
 }
 
 fn contest(
     sizes: &[u64],
-    entries: &[Entry],
+    entries: &[PoolEntry],
     sums: &[Vec<i64>],
     (a, b): (usize, usize),
     margin: Option<f64>,
@@ -400,10 +400,10 @@ mod tests {
     use super::*;
     use crate::seed::Draws;
 
-    const SETTINGS: Settings = Settings { seed: 1, sign_flips: 999, margin: None };
+    const SETTINGS: PoolSettings = PoolSettings { seed: 1, sign_flips: 999, margin: None };
 
     /// Seeds with these numbers of hits, spread evenly over clusters of `size` rows.
-    fn entry(label: &str, clusters: usize, size: u64, totals: &[i64]) -> Entry {
+    fn entry(label: &str, clusters: usize, size: u64, totals: &[i64]) -> PoolEntry {
         let spread = |&total: &i64| {
             let (base, rest) = (total / clusters as i64, total % clusters as i64);
             let hits: Vec<i64> =
@@ -411,16 +411,16 @@ mod tests {
             assert!(hits.iter().all(|&h| h <= size as i64));
             hits
         };
-        Entry { label: label.into(), hits: totals.iter().map(spread).collect() }
+        PoolEntry { label: label.into(), hits: totals.iter().map(spread).collect() }
     }
 
     /// Clusters are right or wrong together with `skill`, each seed with a shift of its own.
-    fn drawn(draws: &mut Draws, skill: f64, sd: f64, seeds: usize, sizes: &[u64]) -> Entry {
+    fn drawn(draws: &mut Draws, skill: f64, sd: f64, seeds: usize, sizes: &[u64]) -> PoolEntry {
         let of_seed = |_| {
             let p = skill + sd * draws.normal();
             sizes.iter().map(|&n| (0..n).filter(|_| draws.chance(p)).count() as i64).collect()
         };
-        Entry { label: "x".into(), hits: (0..seeds).map(of_seed).collect() }
+        PoolEntry { label: "x".into(), hits: (0..seeds).map(of_seed).collect() }
     }
 
     #[test]
@@ -442,7 +442,7 @@ mod tests {
         let sizes = [2; 60];
         let a = drawn(&mut draws, 0.8, 0.03, 5, &sizes);
         let b = drawn(&mut draws, 0.7, 0.03, 5, &sizes);
-        let of = |a: &Entry| {
+        let of = |a: &PoolEntry| {
             let pool = Pool::of(&sizes, &[a.clone(), b.clone()], &SETTINGS);
             (pool.verdict(&[0, 1]), pool.contests[0].p, pool.contests[0].weights.p)
         };
@@ -462,7 +462,7 @@ mod tests {
         let pool = Pool::of(&sizes, &[b.clone(), a.clone()], &SETTINGS);
         let verdict = pool.verdict(&[0, 1]).expect("two");
         assert!(verdict.is_strong() && verdict.best == 1 && !verdict.is_weights_only());
-        let one = |entry: &Entry| Entry { hits: entry.hits[..1].to_vec(), ..entry.clone() };
+        let one = |entry: &PoolEntry| PoolEntry { hits: entry.hits[..1].to_vec(), ..entry.clone() };
         let pool = Pool::of(&sizes, &[one(&b), one(&a)], &SETTINGS);
         let verdict = pool.verdict(&[0, 1]).expect("two");
         assert!(!verdict.is_strong() && verdict.is_weights_only(), "{verdict:?}");
@@ -481,7 +481,7 @@ mod tests {
         let sizes = [3; 400];
         let entries = [0, 1].map(|_| drawn(&mut draws, 0.8, 0.0, 4, &sizes));
         let with = |margin| {
-            let pool = Pool::of(&sizes, &entries, &Settings { margin, ..SETTINGS });
+            let pool = Pool::of(&sizes, &entries, &PoolSettings { margin, ..SETTINGS });
             let verdict = pool.verdict(&[0, 1]).expect("two");
             (verdict.equivalent.len(), verdict.undecided.len())
         };
@@ -491,8 +491,8 @@ mod tests {
     #[test]
     fn copies_of_a_model_are_no_proof_of_equality() {
         let same = entry("x", 20, 4, &[60]);
-        let two = Entry { hits: vec![same.hits[0].clone(); 2], ..same };
-        let settings = Settings { margin: Some(0.02), ..SETTINGS };
+        let two = PoolEntry { hits: vec![same.hits[0].clone(); 2], ..same };
+        let settings = PoolSettings { margin: Some(0.02), ..SETTINGS };
         let pool = Pool::of(&[4; 20], &[two.clone(), two], &settings);
         let contest = &pool.contests[0];
         assert_eq!((contest.interval, contest.p, contest.equivalence), (None, None, None));

@@ -1,7 +1,7 @@
 //! How sure the ranks of several configurations are.
 use serde::{Deserialize, Serialize};
 
-use super::pooled::{Entry, Pool};
+use super::pooled::{Pool, PoolEntry};
 use crate::seed::Draws;
 
 /// The rank of a configuration, 1 for the highest accuracy.
@@ -18,7 +18,7 @@ pub struct Rank {
 /// Ranks of `entries` with intervals from `draws` resamplings of groups and, within every
 /// configuration, of seeds: the pigeonhole bootstrap of Owen (2007), Annals of Applied Statistics
 /// 1:386-411, which is conservative. With one seed a configuration's seeds are as given.
-pub fn ranks(sizes: &[u64], entries: &[Entry], draws: usize, seed: u64) -> Vec<Rank> {
+pub fn ranks(sizes: &[u64], entries: &[PoolEntry], draws: usize, seed: u64) -> Vec<Rank> {
     let observed = ranked(&accuracies(sizes, entries, None));
     let mut seen: Vec<Vec<usize>> = vec![Vec::with_capacity(draws); entries.len()];
     for draw in 0..draws {
@@ -38,7 +38,7 @@ pub fn ranks(sizes: &[u64], entries: &[Entry], draws: usize, seed: u64) -> Vec<R
 }
 
 /// Accuracies as observed, or of one resampling.
-fn accuracies(sizes: &[u64], entries: &[Entry], draws: Option<&mut Draws>) -> Vec<f64> {
+fn accuracies(sizes: &[u64], entries: &[PoolEntry], draws: Option<&mut Draws>) -> Vec<f64> {
     let Some(draws) = draws else {
         let weights = vec![1; sizes.len()];
         return entries.iter().map(|e| accuracy(sizes, &e.hits, &weights)).collect();
@@ -47,7 +47,7 @@ fn accuracies(sizes: &[u64], entries: &[Entry], draws: Option<&mut Draws>) -> Ve
     for _ in 0..sizes.len() {
         weights[draws.below(sizes.len() as u64) as usize] += 1;
     }
-    let resampled = |entry: &Entry| {
+    let resampled = |entry: &PoolEntry| {
         let n = entry.hits.len() as u64;
         let hits: Vec<Vec<i64>> =
             (0..n).map(|_| entry.hits[draws.below(n) as usize].clone()).collect();
@@ -93,25 +93,25 @@ pub fn tie_groups(pool: &Pool) -> Vec<Vec<usize>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::pooled::Settings, *};
+    use super::{super::pooled::PoolSettings, *};
 
-    fn entry(draws: &mut Draws, skill: f64, seeds: usize, groups: usize) -> Entry {
+    fn entry(draws: &mut Draws, skill: f64, seeds: usize, groups: usize) -> PoolEntry {
         let of = |_| (0..groups).map(|_| i64::from(draws.chance(skill))).collect();
-        Entry { label: format!("{skill}"), hits: (0..seeds).map(of).collect() }
+        PoolEntry { label: format!("{skill}"), hits: (0..seeds).map(of).collect() }
     }
 
     #[test]
     fn far_apart_models_have_sure_ranks_and_twins_do_not() {
         let mut draws = Draws::new(1, "ranking", "");
         let sizes = vec![1; 200];
-        let mut entries: Vec<Entry> =
+        let mut entries: Vec<PoolEntry> =
             [0.95, 0.6, 0.2].iter().map(|&s| entry(&mut draws, s, 3, 200)).collect();
-        entries.push(Entry { label: "twin".into(), hits: entry(&mut draws, 0.6, 3, 200).hits });
+        entries.push(PoolEntry { label: "twin".into(), hits: entry(&mut draws, 0.6, 3, 200).hits });
         let found = ranks(&sizes, &entries, 400, 1);
         assert_eq!((found[0].lo, found[0].hi, found[2].lo, found[2].hi), (1, 1, 4, 4));
         assert_eq!((found[1].lo, found[1].hi, found[3].lo, found[3].hi), (2, 3, 2, 3));
         assert_eq!(found, ranks(&sizes, &entries, 400, 1));
-        let settings = Settings { seed: 1, sign_flips: 99, margin: None };
+        let settings = PoolSettings { seed: 1, sign_flips: 99, margin: None };
         let groups = tie_groups(&Pool::of(&sizes, &entries, &settings));
         assert_eq!(groups.len(), 3, "{groups:?}");
         assert_eq!(

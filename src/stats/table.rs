@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 /// second. The total never exceeds 2^62, so that every sum of cells is an exact integer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<Vec<u64>>", into = "Vec<Vec<u64>>")]
-pub struct Table {
+pub struct ContingencyTable {
     k: usize,
     counts: Vec<u64>,
 }
 
-/// Why counts are no [`Table`].
+/// Why counts are no [`ContingencyTable`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TableError {
     /// A row has another length than there are rows.
@@ -28,7 +28,7 @@ pub enum TableError {
     TooLarge,
 }
 
-impl Table {
+impl ContingencyTable {
     /// The table of `rows`; zero rows are allowed and make an empty table.
     ///
     /// # Errors
@@ -45,7 +45,7 @@ impl Table {
         if total > 1 << 62 {
             return Err(TableError::TooLarge);
         }
-        Ok(Table { k, counts })
+        Ok(ContingencyTable { k, counts })
     }
 
     /// Counts pairs of labels below `k`.
@@ -57,7 +57,7 @@ impl Table {
         for (a, b) in pairs {
             counts[a.into() * k + b.into()] += 1;
         }
-        Table { k, counts }
+        ContingencyTable { k, counts }
     }
 
     /// Number of classes.
@@ -126,16 +126,16 @@ impl Table {
     }
 }
 
-impl TryFrom<Vec<Vec<u64>>> for Table {
+impl TryFrom<Vec<Vec<u64>>> for ContingencyTable {
     type Error = TableError;
 
     fn try_from(rows: Vec<Vec<u64>>) -> Result<Self, TableError> {
-        Table::new(&rows)
+        ContingencyTable::new(&rows)
     }
 }
 
-impl From<Table> for Vec<Vec<u64>> {
-    fn from(table: Table) -> Self {
+impl From<ContingencyTable> for Vec<Vec<u64>> {
+    fn from(table: ContingencyTable) -> Self {
         table.rows()
     }
 }
@@ -146,23 +146,23 @@ mod tests {
 
     #[test]
     fn what_is_no_table_is_named() {
-        let ragged = Table::new(&[vec![1, 2], vec![3]]).expect_err("ragged");
+        let ragged = ContingencyTable::new(&[vec![1, 2], vec![3]]).expect_err("ragged");
         assert_eq!(ragged.to_string(), "row 1 of the table has 1 cells, not 2");
-        assert_eq!(Table::new(&[vec![u64::MAX]]), Err(TableError::TooLarge));
-        assert_eq!(Table::new(&[]).expect("empty").total(), 0);
+        assert_eq!(ContingencyTable::new(&[vec![u64::MAX]]), Err(TableError::TooLarge));
+        assert_eq!(ContingencyTable::new(&[]).expect("empty").total(), 0);
     }
 
     #[test]
     fn margins_of_a_small_table() {
-        let t = Table::of_pairs(3, [(0usize, 1), (0, 1), (1, 1), (2, 0)]);
+        let t = ContingencyTable::of_pairs(3, [(0usize, 1), (0, 1), (1, 1), (2, 0)]);
         assert_eq!(t.margin_differences(), [1, -2, 1]);
         assert_eq!((t.total(), t.discordant(), t.weight(1, 0)), (4, 3, 2));
     }
 
     #[test]
     fn kappa_of_constants_is_undefined() {
-        assert_eq!(Table::of_pairs(2, [(0usize, 0), (0, 0)]).kappa(), None);
-        assert_eq!(Table::of_pairs(2, [(0usize, 0), (1, 1)]).kappa(), Some(1.0));
-        assert_eq!(Table::of_pairs(2, [(0usize, 1), (1, 0)]).kappa(), Some(-1.0));
+        assert_eq!(ContingencyTable::of_pairs(2, [(0usize, 0), (0, 0)]).kappa(), None);
+        assert_eq!(ContingencyTable::of_pairs(2, [(0usize, 0), (1, 1)]).kappa(), Some(1.0));
+        assert_eq!(ContingencyTable::of_pairs(2, [(0usize, 1), (1, 0)]).kappa(), Some(-1.0));
     }
 }

@@ -1,7 +1,7 @@
 //! What a reader of a result must know, as data.
 use serde::{Deserialize, Serialize};
 
-use super::{mh::Outcome, mh::StuartMaxwell, tail::PValue};
+use super::{mh::Homogeneity, mh::StuartMaxwell, tail::PValue};
 
 /// Clusters below which asymptotic clustered statistics are poor.
 pub const FEW_CLUSTERS: usize = 30;
@@ -82,12 +82,12 @@ pub fn discordance(
     exact: Option<PValue>,
 ) -> Option<Warning> {
     match test.outcome {
-        Outcome::NoData => None,
-        Outcome::Vacuous => Some(Warning::new(
+        Homogeneity::NoData => None,
+        Homogeneity::Vacuous => Some(Warning::new(
             Code::VacuousTest,
             format!("{a} and {b} agree on every row: p = 1 is no evidence of anything"),
         )),
-        Outcome::Tested if test.discordant < FEW_DISCORDANT => Some(Warning::new(
+        Homogeneity::Tested if test.discordant < FEW_DISCORDANT => Some(Warning::new(
             Code::FewDiscordantPairs,
             match exact {
                 Some(p) => format!(
@@ -102,7 +102,7 @@ pub fn discordance(
                 ),
             },
         )),
-        Outcome::Tested => None,
+        Homogeneity::Tested => None,
     }
 }
 
@@ -119,7 +119,7 @@ pub fn test_looks(name: &str, looks: usize) -> Option<Warning> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{mh, table::Table};
+    use super::super::{mh, table::ContingencyTable};
     use super::*;
 
     fn code(warning: Option<Warning>) -> Option<Code> {
@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn few_discordant_pairs() {
         let of = |b, c| {
-            let table = Table::new(&[vec![50, b], vec![c, 50]]).expect("square");
+            let table = ContingencyTable::new(&[vec![50, b], vec![c, 50]]).expect("square");
             code(discordance("a", "b", &mh::stuart_maxwell(&table), None))
         };
         assert_eq!(of(0, 0), Some(Code::VacuousTest));

@@ -54,7 +54,7 @@ impl Recorder for CudaRecorder {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum State {
+enum RecordingState {
     /// So many steps have run launch by launch.
     Warming(u32),
     Recorded,
@@ -67,7 +67,7 @@ enum State {
 pub(super) struct Recording {
     batch: Batch,
     counts: Counts,
-    state: State,
+    state: RecordingState,
     recorder: Box<dyn Recorder>,
 }
 
@@ -80,7 +80,12 @@ impl Recording {
         let device = batch.labels.device();
         let scalar = |kind| Tensor::f_zeros([] as [i64; 0], (kind, device));
         let counts = Counts { loss: scalar(Kind::Float)?, correct: scalar(Kind::Int64)? };
-        Ok(Recording { batch: batch.copied()?, counts, state: State::Warming(0), recorder })
+        Ok(Recording {
+            batch: batch.copied()?,
+            counts,
+            state: RecordingState::Warming(0),
+            recorder,
+        })
     }
 
     /// Whether a batch has the shape of this step's.
@@ -90,13 +95,13 @@ impl Recording {
 
     /// Whether the step is launched as one.
     pub fn is_recorded(&self) -> bool {
-        self.state == State::Recorded
+        self.state == RecordingState::Recorded
     }
 
     /// Why steps are not recorded, where that was tried in vain.
     pub fn given_up(&self) -> Option<&str> {
         match &self.state {
-            State::GivenUp(reason) => Some(reason),
+            RecordingState::GivenUp(reason) => Some(reason),
             _ => None,
         }
     }
@@ -122,22 +127,22 @@ impl Recording {
                 Ok(())
             })
         };
-        if *state == State::Warming(WARM_UP) {
+        if *state == RecordingState::Warming(WARM_UP) {
             *state = match recorder.record(&mut step) {
-                Ok(()) => State::Recorded,
+                Ok(()) => RecordingState::Recorded,
                 Err(error) => {
                     clear()?;
-                    State::GivenUp(format!("{error:#}"))
+                    RecordingState::GivenUp(format!("{error:#}"))
                 }
             };
         }
         match state {
-            State::Recorded => recorder.replay(&mut step)?,
-            State::Warming(steps) => {
+            RecordingState::Recorded => recorder.replay(&mut step)?,
+            RecordingState::Warming(steps) => {
                 step()?;
                 *steps += 1;
             }
-            State::GivenUp(_) => step()?,
+            RecordingState::GivenUp(_) => step()?,
         }
         // The fixed places are written again before anybody reads.
         Ok(Counts { loss: self.counts.loss.copy(), correct: self.counts.correct.copy() })

@@ -24,7 +24,7 @@ pub(super) type Encoder = (BTreeMap<String, Tensor>, Vec<EpochRow>);
 
 /// One encoder's place in the folder.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct EncoderPlace {
     file: PathBuf,
     lock: PathBuf,
 }
@@ -33,7 +33,7 @@ pub(super) struct Place {
 #[derive(Debug)]
 pub(super) struct Claim(#[expect(dead_code, reason = "held, never read")] File);
 
-impl Place {
+impl EncoderPlace {
     /// The place of an encoder that depends on `cause` and starts from the `fresh` tensors.
     pub fn of(
         folder: &Path,
@@ -46,7 +46,7 @@ impl Place {
         let start = digest::sha256_file(start.path())?;
         let key = digest::sha256_hex(json!([cause, start]).to_string().as_bytes());
         let place = |end: &str| folder.target(format!("{}.{end}", &key[..32]));
-        Ok(Place { file: place("safetensors")?, lock: place("lock")? })
+        Ok(EncoderPlace { file: place("safetensors")?, lock: place("lock")? })
     }
 
     /// The trained encoder, when somebody has finished it.

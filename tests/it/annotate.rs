@@ -9,7 +9,7 @@ use common::ncaers;
 use image::{imageops, Rgb, RgbImage};
 use ncaers::{
     internals::{
-        annotate::{pixels, Settings},
+        annotate::{pixels, AnnotateSettings},
         media::{
             encode::{write_clip, ClipFormat},
             image::load_rgb,
@@ -66,7 +66,7 @@ fn a_face_is_judged_as_predict_judges_it() {
     let manifest = Manifest::read(&world.path("m")).expect("manifest");
     let reader = FaceReader::open(&folder, tch::Device::Cpu).expect("reader");
     let settings =
-        Settings { every: 1, attention: false, margin: 0.0, mask_value: 0, notice: None };
+        AnnotateSettings { every: 1, attention: false, margin: 0.0, mask_value: 0, notice: None };
     for answer in answers {
         let sample = manifest.samples.iter().find(|s| s.sample_id == answer.sample_id);
         let sample = sample.expect("known");
@@ -125,7 +125,7 @@ fn a_hundred_faces_are_a_hundred_rows() {
         |i: i32| FaceBox { x1: i % 40 * 20, y1: 0, x2: i % 40 * 20 + 60, y2: 60, score: 1.0 };
     let faces: Vec<_> = (0..130).map(face).collect();
     let settings =
-        Settings { every: 1, attention: false, margin: 0.1, mask_value: 0, notice: None };
+        AnnotateSettings { every: 1, attention: false, margin: 0.1, mask_value: 0, notice: None };
     let pixels = pixels(&crowd, &faces, true, reader.face_side(), &settings);
     assert_eq!(reader.judge(&pixels).expect("answers").len(), 130, "more than one batch");
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ncaers::{
     internals::{
-        corpus::{Listing, Source},
+        corpus::{ClipSource, Listing},
         dataset::{self, ClipResult, Config, Configuration, DecodedFacts, Parts, SavedFrame},
         face,
         folder::claim_standing,
@@ -14,8 +14,8 @@ use ncaers::{
     record::{ClipStatus, Damage, Emotion, LedgerKind, Segment, Split},
 };
 
-fn source(clip_id: &str, emotion: Emotion) -> Source {
-    Source {
+fn source(clip_id: &str, emotion: Emotion) -> ClipSource {
+    ClipSource {
         clip_id: clip_id.into(),
         split: Some(Split::Train),
         emotion,
@@ -89,14 +89,15 @@ fn rows_are_in_id_order_and_complete() {
         ("train/Anger/a-b", Emotion::Anger, 3),
         ("train/Fear/z", Emotion::Fear, 40),
     ];
-    let clips: Vec<Source> = named.iter().map(|(id, emotion, _)| source(id, *emotion)).collect();
+    let clips: Vec<ClipSource> =
+        named.iter().map(|(id, emotion, _)| source(id, *emotion)).collect();
     let results: BTreeMap<_, _> =
         named.iter().map(|(id, _, n)| ((*id).to_owned(), result(id, *n))).collect();
     let listing =
         Listing { corpus: "made up".into(), has_split: true, clips, ..Listing::default() };
     let drawn: usize = results.values().map(|r| r.samples.len()).sum();
     for (balance, kept) in [("none", drawn), ("equal", 80)] {
-        let mut config = Config::new(1, &face::Request::named("none")).expect("config");
+        let mut config = Config::new(1, &face::DetectorRequest::named("none")).expect("config");
         config.balance = balance.parse().expect("a balance");
         let config = Configuration::Build(config);
         let results = results.clone();

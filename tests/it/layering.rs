@@ -8,7 +8,7 @@ use std::{
 /// The layers, lowest first; a module may use only modules of strictly lower layers.
 const LAYERS: &[&[&str]] = &[
     &["escape", "words"],
-    &["record", "seed", "digest", "progress", "table"],
+    &["record", "seed", "digest", "progress", "table", "html"],
     &["atomic", "libtorch"],
     &["folder", "device"],
     &["sampling", "split", "similarity", "model", "stats"],

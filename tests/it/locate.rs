@@ -200,6 +200,63 @@ fn shards_and_interruptions_change_no_byte() {
     assert!(said.contains("already done"), "{said}");
 }
 
+/// `audit --against FOLDER_OF_CLIPS`: the stills of a data set held against somebody's clips.
+#[test]
+fn an_audit_against_clips_seeks_the_frames_of_all_pictures() {
+    let place = Place::new();
+    // Scenes 1 and 2 are clips to train on, 3 and 4 to test on, 5 is nobody's.
+    let cut = imageops::crop_imm(&frame(20, 2), 16, 6, 304, 180).to_image();
+    place.still("train/Sad/0001.jpg", &frame(5, 1), Some(90));
+    place.still("test/Sad/0001.jpg", &frame(30, 1), Some(80));
+    place.still("test/Fear/0002.png", &cut, None);
+    place.still("test/Fear/0003.jpg", &frame(11, 4), Some(90));
+    place.still("test/Fear/0004.jpg", &frame(11, 5), Some(90));
+    let audit = || {
+        let mut command = ncaers();
+        command.args(["--json", "audit", "--max-leak", "0.4", "--root"]).arg(place.at("stills"));
+        command.arg("--against").arg(place.at("corpus")).arg("--out").arg(place.at("audit"));
+        let said = command.assert().code(3);
+        serde_json::from_slice::<serde_json::Value>(&said.get_output().stdout).expect("JSON")
+    };
+    let summary = audit();
+    let share = |part: &str, within: &str| {
+        let leaks = summary["leaks"].as_array().expect("leaks");
+        let row = leaks.iter().find(|l| l["part"] == part && l["within"] == within);
+        row.map(|row| row["near"]["value"].clone())
+    };
+    let half = Some(serde_json::Value::from(0.5));
+    assert_eq!(share("own test", "clips of other train"), half, "{summary}");
+    assert_eq!(share("own test", "clips of other test"), Some(0.25.into()));
+    assert_eq!(share("own train", "clips of other train"), Some(1.0.into()));
+    assert_eq!(summary["worst_leak"], 0.5);
+    assert!(summary["notes"].to_string().contains("4 pictures are frames of the 4 clips"));
+    let clean = fs::read_to_string(place.at("audit/clean.csv")).expect("clean.csv");
+    for row in [
+        "test/Sad/0001,test,true,true,train/Anger/0001,",
+        "test/Fear/0002,test,true,true,train/Fear/0001,",
+        "test/Fear/0003,test,false,false,,",
+        "test/Fear/0004,test,false,false,,",
+    ] {
+        assert!(clean.lines().any(|line| line == row), "{row} in {clean}");
+    }
+    let page = fs::read_to_string(place.at("audit/index.html")).expect("page");
+    assert!(page.contains("2 of 4 pictures of own test have a near-duplicate in clips of other"));
+    let rows = read_located(&place.at("audit/located/located.parquet")).expect("reads").0;
+    assert_eq!(rows.len(), 5);
+    assert_eq!(audit(), summary, "the finished folder says the same");
+
+    // A clip that is taken back goes from the audit and from the search below it.
+    let mut withdraw = ncaers();
+    withdraw.args(["withdraw", "train/Fear/0001", "--from"]).arg(place.at("audit"));
+    withdraw.assert().success();
+    let rows = read_located(&place.at("audit/located/located.parquet")).expect("reads").0;
+    assert!(rows.len() >= 3 && !format!("{rows:?}").contains("train/Fear/0001"), "{rows:?}");
+    for name in ["audit/clean.csv", "audit/located/located.csv"] {
+        let text = fs::read_to_string(place.at(name)).expect("text");
+        assert!(!text.contains("train/Fear/0001") && text.contains("train/Anger/0001"), "{text}");
+    }
+}
+
 #[test]
 fn bad_input_is_one_line() {
     let place = Place::new();

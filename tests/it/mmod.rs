@@ -19,7 +19,7 @@ use ncaers::{
     internals::{
         digest::sha256_hex,
         face::{
-            mmod::{ChannelOrder, Mmod, Settings},
+            mmod::{ChannelOrder, Mmod, MmodSettings},
             seeta::Seeta,
             Detector,
         },
@@ -112,7 +112,7 @@ fn rustface_picture() -> PathBuf {
 
 fn open(upsample: u32, channels: &str) -> Option<Mmod> {
     let channels: ChannelOrder = channels.parse().expect("known");
-    let settings = Settings { upsample, channels, ..Default::default() };
+    let settings = MmodSettings { upsample, channels, ..Default::default() };
     Some(Mmod::open(&weights()?, settings, tch::Device::Cpu).expect("published weights"))
 }
 
@@ -204,7 +204,7 @@ fn wrong_weights_and_settings_are_refused_in_one_line() {
     let path = folder.path().join("weights.dat");
     std::fs::write(&path, b"\x01\x01\x01\x04nope").expect("writable");
     let open = |path: &Path, upsample| {
-        let settings = Settings { upsample, ..Default::default() };
+        let settings = MmodSettings { upsample, ..Default::default() };
         let error = Mmod::open(path, settings, tch::Device::Cpu).expect_err("must be refused");
         format!("{error:#}").replace(&*folder.path().to_string_lossy(), "F")
     };

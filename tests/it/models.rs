@@ -4,8 +4,8 @@ use crate::common::{alone, rebuilt};
 use std::collections::BTreeMap;
 
 use ncaers::internals::model::{
-    self, Attention, Backbone, Branch, Branches, Entry, Freeze, Fusion, Input, InputError, Inputs,
-    Model, ModelConfig, ModelName, Outputs, Pass, Preset, Weights, MODELS,
+    self, Attention, Backbone, Branch, Branches, Freeze, Fusion, Input, InputError, Inputs, Model,
+    ModelConfig, ModelEntry, ModelName, Outputs, Pass, Preset, Weights, MODELS,
 };
 use tch::{
     nn::{self, OptimizerConfig},
@@ -84,7 +84,7 @@ fn is_finite(tensor: &Tensor) -> bool {
     bool::try_from(tensor.isfinite().all()).expect("a truth")
 }
 
-fn is_small(entry: &Entry) -> bool {
+fn is_small(entry: &ModelEntry) -> bool {
     entry.parameters < 3_000_000
 }
 
@@ -110,11 +110,11 @@ fn every_network_keeps_its_promises() {
     }
 }
 
-fn has_its_exact_count(entry: &Entry, subject: &Subject) {
+fn has_its_exact_count(entry: &ModelEntry, subject: &Subject) {
     assert_eq!(subject.counts(), (entry.parameters, entry.statistics), "{}", entry.name);
 }
 
-fn speaks_of_seven_classes(entry: &Entry, subject: &Subject) {
+fn speaks_of_seven_classes(entry: &ModelEntry, subject: &Subject) {
     let outputs = subject.evaluate();
     assert_eq!(outputs.logits.size(), [2, 7], "{}", entry.name);
     for (name, tensor) in outputs.tensors() {
@@ -129,7 +129,7 @@ fn speaks_of_seven_classes(entry: &Entry, subject: &Subject) {
     }
 }
 
-fn accounts_for_every_weight(entry: &Entry, subject: &Subject) {
+fn accounts_for_every_weight(entry: &ModelEntry, subject: &Subject) {
     let pass = Pass::new(false).recorded();
     tch::no_grad(|| subject.model.run(&subject.inputs(), &pass)).expect("evaluates");
     let by_name: BTreeMap<_, _> =
@@ -138,7 +138,7 @@ fn accounts_for_every_weight(entry: &Entry, subject: &Subject) {
     assert_eq!(found, entry.parameters + entry.statistics, "{}: {by_name:?}", entry.name);
 }
 
-fn stays_near_in_bfloat16(entry: &Entry, subject: &Subject) {
+fn stays_near_in_bfloat16(entry: &ModelEntry, subject: &Subject) {
     let pass = Pass::new(false).in_kind(Kind::BFloat16);
     let near = tch::no_grad(|| subject.model.run(&subject.inputs(), &pass)).expect("evaluates");
     let exact = subject.evaluate().logits;
@@ -147,7 +147,7 @@ fn stays_near_in_bfloat16(entry: &Entry, subject: &Subject) {
     assert!(error > 0.0 && error < 0.1, "{}: {error}", entry.name);
 }
 
-fn has_every_gradient(entry: &Entry, subject: &Subject) {
+fn has_every_gradient(entry: &ModelEntry, subject: &Subject) {
     subject.loss(&Tensor::from_slice(&[0i64, 4])).backward();
     for (name, weight) in subject.trainable() {
         let gradient = weight.grad();
@@ -156,7 +156,7 @@ fn has_every_gradient(entry: &Entry, subject: &Subject) {
     }
 }
 
-fn is_repeatable_and_sees_samples_alone(entry: &Entry, subject: Subject) {
+fn is_repeatable_and_sees_samples_alone(entry: &ModelEntry, subject: Subject) {
     let (once, again) = (subject.evaluate().logits, subject.evaluate().logits);
     assert_eq!(bits(&once), bits(&again), "{}", entry.name);
     let first = |tensor: &Tensor| tensor.narrow(0, 0, 1);

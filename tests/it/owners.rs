@@ -99,6 +99,8 @@ impl Inputs {
                 [vec!["rebuild".into(), p("recipe.parquet"), "--corpus".into(), p("corpus")]]
                     .concat(),
             ),
+            ("paper", vec!["paper".into(), "--caer".into(), p("corpus")]),
+            ("experiments", w("experiments")),
         ]
     }
 }

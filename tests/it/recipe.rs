@@ -69,10 +69,12 @@ impl Place {
 fn a_builds_own_recipe_gives_its_bytes() {
     let place = Place::new();
     let count = Manifest::read(&place.at("built")).expect("reads").samples.len();
-    for name in ["r.parquet", "r.csv"] {
-        let bytes = fs::metadata(place.at(name)).expect("written").len() as usize;
-        println!("{name}: {bytes} bytes for {count} samples");
-    }
+    let table = manifest::Recipe::read(&place.at("r.parquet")).expect("reads");
+    assert_eq!(table.rows.len(), count);
+    assert!(table.rows.iter().all(|row| row.clip_sha256.len() == 64), "digests come back as hex");
+    assert!(table.rows.iter().all(|row| row.sample.image_path.is_empty()), "names that follow");
+    let text = fs::metadata(place.at("r.csv")).expect("written").len() as usize;
+    assert!(text < 200 * count + 4000, "{text} bytes for {count} samples");
     assert!(place.at("r.croissant.json").is_file());
     place.rebuild("r.parquet", "corpus", "rebuilt").assert().success();
     assert_same_data(&place.at("built"), &place.at("rebuilt"));
@@ -195,6 +197,32 @@ fn killed_rebuilds_continue_to_the_same_bytes() {
     }
 }
 
+/// Whatever was written when `recipe` was killed, the next one ends the same; what is another's stays.
+#[test]
+fn a_killed_recipe_is_taken_up() {
+    let place = Place::new();
+    let names = ["r.parquet", "r.csv", "r.croissant.json"];
+    let read = |name: &str| fs::read(place.at(name)).ok();
+    let whole = names.map(read);
+    let again = || {
+        let mut recipe = ncaers();
+        recipe.arg("recipe").arg(place.at("built")).arg("--out").arg(place.at("r"));
+        recipe
+    };
+    for written in 0..=names.len() {
+        for name in &names[written..] {
+            fs::remove_file(place.at(name)).expect("removes");
+        }
+        again().assert().success();
+        assert!(names.map(read) == whole, "after {written} files");
+    }
+    fs::remove_file(place.at("r.parquet")).expect("removes");
+    assert!(stderr_of(&mut again(), 1).contains("r.croissant.json is there already"));
+    fs::write(place.at("r.csv"), "mine").expect("writes");
+    assert!(stderr_of(&mut again(), 1).contains("r.csv is there already"));
+    assert_eq!((read("r.parquet"), read("r.csv")), (None, Some(b"mine".to_vec())));
+}
+
 #[test]
 fn hostile_recipes_are_refused_with_one_line() {
     let place = Place::new();
@@ -270,9 +298,19 @@ fn a_withdrawn_clip_leaves_a_tombstone_and_nothing_else() {
         all
     };
     let pictures = others(&built);
+    let mut audit = ncaers();
+    audit.arg("audit").arg(&built).arg("--out").arg(place.at("audit")).assert().success();
+    // Nobody's file is touched, nor is it passed over in silence.
+    fs::write(built.join("mine.txt"), format!("look at {clip} again")).expect("write");
     let mut withdraw = ncaers();
     withdraw.args(["withdraw", clip, "--from"]).arg(&built).arg(place.at("pack"));
-    withdraw.assert().success();
+    let said = withdraw.arg(place.at("audit")).assert().success();
+    let said = String::from_utf8_lossy(&said.get_output().stdout).into_owned();
+    assert!(said.contains("still named in mine.txt"), "{said}");
+    fs::remove_file(built.join("mine.txt")).expect("one's own");
+    for (name, bytes) in promised(&place.at("audit")) {
+        assert!(!String::from_utf8_lossy(&bytes).contains(clip), "{}", name.display());
+    }
     let after = Manifest::read(&built).expect("reads");
     assert!(others(&built) == pictures, "other pictures keep their bytes");
     let found = mentions(&built, clip);
@@ -298,6 +336,49 @@ fn a_withdrawn_clip_leaves_a_tombstone_and_nothing_else() {
     nobody.args(["withdraw", "train/Fear/9999", "--from"]).arg(&built);
     assert!(stderr_of(&mut nobody, 1).contains("train/Fear/9999"));
     ncaers().args(["withdraw", "--from"]).arg(&built).assert().code(2);
+}
+
+/// Whatever was written when a withdrawal was killed, the next one ends as if nothing had been.
+#[test]
+fn an_interrupted_withdrawal_is_taken_up() {
+    let place = Place::new();
+    let (clip, whole) = ("train/Anger/0001", promised(&place.at("built")));
+    let clips = Manifest::read(&place.at("built")).expect("reads").clips;
+    let path = clips.iter().find(|c| c.clip_id == clip).expect("the clip").path.clone();
+    let again = |state: &BTreeMap<PathBuf, Vec<u8>>, word: &str| {
+        for (name, bytes) in state {
+            let path = place.at("built").join(name);
+            fs::create_dir_all(path.parent().expect("folder")).expect("folder");
+            fs::write(path, bytes).expect("write");
+        }
+        let mut withdraw = ncaers();
+        withdraw.args(["withdraw", word, "--from"]).arg(place.at("built")).assert().success();
+        promised(&place.at("built"))
+    };
+    let done = again(&BTreeMap::new(), clip);
+    let changed: Vec<&PathBuf> = whole.keys().filter(|k| done.get(*k) != whole.get(*k)).collect();
+    assert!(changed.len() >= 6, "{changed:?}");
+    // Files in the order in which they are changed: the first k as they end, the others as they began.
+    let rank = |name: &Path| match &*name.to_string_lossy() {
+        ".ncaers-files" => 1,
+        "pixels.parquet" => 2,
+        "clips.parquet" => 3,
+        "ledger.parquet" => 4,
+        "samples.parquet" => 5,
+        name if name.starts_with("images") => 0,
+        _ => 6,
+    };
+    for reached in 0..=6 {
+        let mut state = done.clone();
+        let old = changed.iter().filter(|name| rank(name) >= reached);
+        state.extend(old.map(|name| ((*name).clone(), whole[*name].clone())));
+        // By its path, whether or not a row tells it any more.
+        let ended = again(&state, &path);
+        for (name, bytes) in &done {
+            assert!(ended.get(name) == Some(bytes), "{} after {reached}", name.display());
+        }
+        assert_eq!(ended.len(), done.len(), "after {reached}");
+    }
 }
 
 /// A group keeps its name when the clip goes that gave it.

@@ -3,13 +3,13 @@ use ncaers::internals::{
     seed::Draws,
     stats::{
         clusters::Clusters, margins::Margins, mcnemar, mh, multiplicity, signflip::SignFlip,
-        table::Table, tail::PValue,
+        table::ContingencyTable, tail::PValue,
     },
 };
 use proptest::prelude::*;
 
-fn table(rows: &[Vec<u64>]) -> Table {
-    Table::new(rows).expect("square")
+fn table(rows: &[Vec<u64>]) -> ContingencyTable {
+    ContingencyTable::new(rows).expect("square")
 }
 
 fn near(a: f64, b: f64) -> bool {
@@ -136,7 +136,7 @@ fn random_tables_of_every_size_give_sound_answers() {
     }
 }
 
-fn sound(t: &Table) {
+fn sound(t: &ContingencyTable) {
     let (sm, bhapkar, bowker) = (mh::stuart_maxwell(t), mh::bhapkar(t), mh::bowker(t));
     assert!(sm.stat >= 0.0 && sm.stat <= sm.discordant as f64, "{t:?}");
     assert!(sm.df < t.k().max(1) as u32 && bowker.df <= bowker.df_full);
@@ -174,7 +174,8 @@ fn only_the_paper_s_test_rejects_true_nulls() {
             .unzip();
         let margins = Margins::new(7, &a, &b, &clusters);
         let rejects = |p: PValue| usize::from(p.p() <= 0.05);
-        plain += rejects(mh::stuart_maxwell(&Table::of_pairs(7, a.into_iter().zip(b))).p);
+        plain +=
+            rejects(mh::stuart_maxwell(&ContingencyTable::of_pairs(7, a.into_iter().zip(b))).p);
         flipped += rejects(SignFlip::of(&margins, 199, round).p);
         yang += rejects(margins.yang().expect("60 clips").p);
     }

@@ -4,16 +4,16 @@
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use ncaers::internals::{
-    metric::{self, Absent, Confusion, Row, Tally, METRICS},
+    metric::{self, Absent, Confusion, Tally, TallyRow, METRICS},
     stats::{
         clusters::{clustered_error, Clusters},
         interval,
         margins::Margins,
         mcnemar::mcnemar,
-        mh::{self, ChiSquare, Outcome},
+        mh::{self, ChiSquare, Homogeneity},
         multiplicity, seeds,
         signflip::SignFlip,
-        table::Table,
+        table::ContingencyTable,
         tail::{self, PValue},
     },
 };
@@ -94,10 +94,10 @@ fn clusters(value: &Value) -> Clusters {
     Clusters::by_id(ids.iter().map(String::as_str))
 }
 
-fn table(value: &Value) -> Table {
+fn table(value: &Value) -> ContingencyTable {
     let rows: Vec<Vec<u64>> =
         list(value).iter().map(|row| list(row).iter().map(integer).collect()).collect();
-    Table::new(&rows).expect("square")
+    ContingencyTable::new(&rows).expect("square")
 }
 
 #[test]
@@ -141,9 +141,9 @@ fn homogeneity(report: &mut Report, v: &Value) {
     let test = mh::stuart_maxwell(&table);
     chi_square(report, "stuart_maxwell", name, (test.stat, test.df, test.p), v);
     let outcome = match (table.total(), table.discordant()) {
-        (0, _) => Outcome::NoData,
-        (_, 0) => Outcome::Vacuous,
-        _ => Outcome::Tested,
+        (0, _) => Homogeneity::NoData,
+        (_, 0) => Homogeneity::Vacuous,
+        _ => Homogeneity::Tested,
     };
     report.check("outcome", name, test.outcome == outcome, || format!("{:?}", test.outcome));
     if let Some(want) = v.get("bhapkar") {
@@ -190,7 +190,7 @@ fn clustered(report: &mut Report, v: &Value) {
     let (x, y, groups) = (labels(&v["x"]), labels(&v["y"]), clusters(&v["cluster"]));
     let k = integer(&v["k"]) as usize;
     let margins = Margins::new(k, &x, &y, &groups);
-    let plain = mh::stuart_maxwell(&Table::of_pairs(k, x.into_iter().zip(y)));
+    let plain = mh::stuart_maxwell(&ContingencyTable::of_pairs(k, x.into_iter().zip(y)));
     let plain = Some(ChiSquare { stat: plain.stat, df: plain.df, p: plain.p });
     for (family, got) in [
         ("naive_stuart_maxwell", plain),
@@ -305,8 +305,8 @@ fn classification(report: &mut Report, v: &Value) {
         let rows: Vec<Vec<f64>> = list(p).iter().map(numbers).collect();
         fifteenths(rows)
     });
-    let rows: Vec<Row> = (0..truth.len())
-        .map(|i| Row::new(truth[i], predicted[i], scores.as_ref().map(|s| s[i].as_slice())))
+    let rows: Vec<TallyRow> = (0..truth.len())
+        .map(|i| TallyRow::new(truth[i], predicted[i], scores.as_ref().map(|s| s[i].as_slice())))
         .collect();
     let tally = Tally::of(7, &rows);
     let confusion = Confusion::of(7, &rows);
@@ -398,7 +398,7 @@ fn float32(report: &mut Report, name: &str, of: &dyn Fn(&str) -> Option<f64>, v:
     }
 }
 
-fn reliability(report: &mut Report, name: &str, rows: &[Row], want: &Value) {
+fn reliability(report: &mut Report, name: &str, rows: &[TallyRow], want: &Value) {
     let curve: Vec<metric::Bin> = metric::reliability(&Tally::of(7, rows));
     let filled: Vec<(usize, &metric::Bin)> =
         curve.iter().enumerate().filter(|(_, bin)| bin.n > 0).collect();
@@ -417,13 +417,13 @@ fn reliability(report: &mut Report, name: &str, rows: &[Row], want: &Value) {
 /// Confidences alone: six classes share the rest, so that the confidence is the largest.
 fn ece_direct(report: &mut Report, v: &Value) {
     let (name, conf) = (text(v, "name"), numbers(&v["conf"]));
-    let rows: Vec<Row> = conf
+    let rows: Vec<TallyRow> = conf
         .iter()
         .zip(labels(&v["correct"]))
         .map(|(&confidence, correct)| {
             let mut p = [(1.0 - confidence) / 6.0; 7];
             p[0] = confidence;
-            Row::new(1 - u16::from(correct), 0, Some(&p))
+            TallyRow::new(1 - u16::from(correct), 0, Some(&p))
         })
         .collect();
     let tally = Tally::of(7, &rows);

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::cpu::{self, Whose};
 use crate::{
     cli::{worker, Done},
-    dataset::{self, Clips, Config, Options, Outcome},
+    dataset::{self, BuildOptions, BuildOutcome, Clips, Config},
     face,
 };
 
@@ -30,9 +30,9 @@ pub(super) struct Args {
 /// Builds once; what the workers took, their start included, is the children's CPU time.
 pub(super) fn run(args: &Args) -> Result<Done> {
     let out = tempfile::tempdir().context("no temporary folder")?;
-    let detector = face::Request::named(&args.detector);
+    let detector = face::DetectorRequest::named(&args.detector);
     let config = Config { fast: args.fast, ..Config::new(1, &detector)? };
-    let options = Options {
+    let options = BuildOptions {
         clips: Clips { corpus: args.corpus.clone(), ..Clips::default() },
         out: out.path().join("out"),
         detector,
@@ -42,7 +42,7 @@ pub(super) fn run(args: &Args) -> Result<Done> {
     };
     worker::ready(options.workers, Some(&options.detector))?;
     let (start, own) = (Instant::now(), cpu::seconds(Whose::Own));
-    let Outcome::Done(summary) = dataset::run(&config, &options)? else {
+    let BuildOutcome::Done(summary) = dataset::run(&config, &options)? else {
         bail!("a fresh folder gave no fresh build");
     };
     let seconds = start.elapsed().as_secs_f64();

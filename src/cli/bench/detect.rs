@@ -24,17 +24,17 @@ pub(super) struct Args {
     pictures: Vec<PathBuf>,
     #[command(flatten)]
     detector: DetectorArgs,
-    /// How often to go over the pictures
+    /// Passes over the pictures
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// Pictures per call, of one size; mmod takes them through its network together
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=4096))]
     batch: u32,
-    /// Write the boxes into this new file too (CSV: picture, x1, y1, x2, y2, score), so that two
+    /// Also write the boxes to this new file (CSV: picture, x1, y1, x2, y2, score), so that two
     /// devices can be compared box for box
     #[arg(long, value_name = "FILE")]
     boxes: Option<PathBuf>,
-    /// Bring every picture to this size first
+    /// Resize every picture to this size first
     #[arg(long, value_name = "WxH", value_parser = size)]
     size: Option<(u32, u32)>,
 }

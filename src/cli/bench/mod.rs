@@ -9,16 +9,16 @@ mod detect;
 #[cfg(feature = "torch")]
 mod train;
 
-/// Measure the speed of one part on this machine
+/// Measure the speed of one component on this machine
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: ncaers bench build --corpus data/demo/corpus --workers 1")]
 pub struct Args {
     #[command(subcommand)]
-    part: Part,
+    part: Benchmark,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Part {
+enum Benchmark {
     /// A data set built into a temporary folder: CPU milliseconds per clip
     #[command(after_help = "Example: ncaers bench build --corpus data/demo/corpus --workers 1")]
     Build(build::Args),
@@ -33,9 +33,9 @@ enum Part {
 
 pub(super) fn run(args: &Args) -> Result<Done> {
     match &args.part {
-        Part::Build(args) => build::run(args),
-        Part::Detect(args) => detect::run(args),
+        Benchmark::Build(args) => build::run(args),
+        Benchmark::Detect(args) => detect::run(args),
         #[cfg(feature = "torch")]
-        Part::Train(args) => train::run(args),
+        Benchmark::Train(args) => train::run(args),
     }
 }

@@ -13,7 +13,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use rayon::prelude::*;
 
-use super::{caer, Choices, Entry, Found};
+use super::{caer, Choices, CorpusEntry, FoundClips};
 use crate::{
     folder::OutputFolder,
     manifest,
@@ -42,7 +42,7 @@ pub const TRUTH: &str = "truth.csv";
 pub const FACES: &str = "truth-faces.csv";
 
 /// Named apart from CAER, whose layout it has, so that whatever is made from it can say so.
-pub(super) const ENTRY: Entry = Entry {
+pub(super) const ENTRY: CorpusEntry = CorpusEntry {
     name: NAME,
     about: "the synthetic corpus of `ncaers demo-corpus`, in CAER's layout",
     clips,
@@ -67,7 +67,7 @@ pub fn is_root(folder: &Path) -> bool {
     [TRUTH, FACES].iter().all(|name| folder.join(name).is_file())
 }
 
-fn clips(root: &Path, choices: &Choices) -> Result<Option<Found>> {
+fn clips(root: &Path, choices: &Choices) -> Result<Option<FoundClips>> {
     if !is_root(root) {
         return Ok(None);
     }
@@ -81,14 +81,14 @@ fn clips(root: &Path, choices: &Choices) -> Result<Option<Found>> {
 
 /// What to draw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct DemoCorpusSettings {
     /// Seed of every draw.
     pub seed: u64,
     /// Training clips of each class; validation gets 22 % of it and test 44 %, at least one.
     pub clips_per_class: u64,
 }
 
-impl Settings {
+impl DemoCorpusSettings {
     /// Clips of each class in a split.
     pub fn clips_in(&self, split: Split) -> u64 {
         let percent = match split {
@@ -114,7 +114,7 @@ impl Settings {
 
 /// What was written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Summary {
+pub struct DemoCorpusSummary {
     /// Clips in the folder.
     pub clips: u64,
     /// Their frames.
@@ -128,7 +128,7 @@ pub struct Summary {
 ///
 /// # Errors
 /// When FFmpeg lacks an encoder or the folder cannot be written.
-pub fn write(folder: &OutputFolder, settings: &Settings) -> Result<Summary> {
+pub fn write(folder: &OutputFolder, settings: &DemoCorpusSettings) -> Result<DemoCorpusSummary> {
     let plans = settings.plans();
     let progress = Progress::new("demo corpus", "clips", plans.len() as u64);
     let bytes: Vec<u64> = plans
@@ -141,7 +141,7 @@ pub fn write(folder: &OutputFolder, settings: &Settings) -> Result<Summary> {
         .collect::<Result<_>>()?;
     progress.finish();
     truth::write(folder, settings.seed, &plans)?;
-    Ok(Summary {
+    Ok(DemoCorpusSummary {
         clips: plans.len() as u64,
         frames: plans.iter().map(|p| p.frames).sum(),
         bytes: bytes.iter().sum(),
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn more_clips_per_class_leave_the_others_as_they_were() {
-        let plans = |clips_per_class| Settings { seed: 3, clips_per_class }.plans();
+        let plans = |clips_per_class| DemoCorpusSettings { seed: 3, clips_per_class }.plans();
         let (few, many) = (plans(4), plans(9));
         assert!(few.iter().all(|plan| many.contains(plan)));
         let pixels = |plan: &ClipPlan| Film::new(3, plan).frame(5);
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn splits_share_neither_shows_nor_people() {
-        let plans = Settings { seed: 8, clips_per_class: 40 }.plans();
+        let plans = DemoCorpusSettings { seed: 8, clips_per_class: 40 }.plans();
         for plan in &plans {
             assert!(plan.show.id.starts_with(plan.split.name()));
             assert!(plan.person.starts_with(&plan.show.id));

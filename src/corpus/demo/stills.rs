@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use rayon::prelude::*;
 
-use super::{film::Film, path_of, plan::ClipPlan, Settings};
+use super::{film::Film, path_of, plan::ClipPlan, DemoCorpusSettings};
 use crate::{
     folder::OutputFolder,
     media::image::encode_jpeg,
@@ -69,7 +69,7 @@ impl StillPlan<'_> {
 ///
 /// # Errors
 /// When the folder cannot be written.
-pub fn write(folder: &OutputFolder, settings: &Settings) -> Result<StillsSummary> {
+pub fn write(folder: &OutputFolder, settings: &DemoCorpusSettings) -> Result<StillsSummary> {
     let clips = settings.plans();
     let stills = plans(settings, &clips);
     let named = named(settings.seed, &stills);
@@ -104,7 +104,7 @@ pub fn write(folder: &OutputFolder, settings: &Settings) -> Result<StillsSummary
 }
 
 /// All stills: the leaky part in clip order, then the fresh ones.
-fn plans<'a>(settings: &Settings, clips: &'a [ClipPlan]) -> Vec<StillPlan<'a>> {
+fn plans<'a>(settings: &DemoCorpusSettings, clips: &'a [ClipPlan]) -> Vec<StillPlan<'a>> {
     let (mut own, mut outside) = (Vec::new(), Vec::new());
     for clip in clips {
         let number: u64 = clip.stem.parse().unwrap_or(u64::MAX);
@@ -226,7 +226,7 @@ mod tests {
 
     use super::*;
 
-    const SETTINGS: Settings = Settings { seed: 1, clips_per_class: 50 };
+    const SETTINGS: DemoCorpusSettings = DemoCorpusSettings { seed: 1, clips_per_class: 50 };
 
     #[test]
     fn half_of_the_test_part_leaks_and_the_other_half_gives_nothing_else() {
@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn the_smallest_corpus_has_every_class_in_train_and_test() {
-        let settings = Settings { seed: 2, clips_per_class: 1 };
+        let settings = DemoCorpusSettings { seed: 2, clips_per_class: 1 };
         let clips = settings.plans();
         let stills = plans(&settings, &clips);
         for split in [Split::Train, Split::Test] {

@@ -19,7 +19,7 @@ use serde_json::{json, Value};
 use super::{
     build,
     inputs::listing_digest,
-    job::{Begin, Kind},
+    job::{Begin, JobKind},
     lines::Lines,
     pool::Pool,
     Shard,
@@ -47,7 +47,8 @@ mod worker;
 
 pub use index::StillIndex;
 pub use leak::{ClassLeak, Leak};
-pub use result::Summary;
+pub(super) use result::to_csv;
+pub use result::LocateSummary;
 pub(super) use worker::{Setup, Worker};
 
 use stills::Stills;
@@ -62,7 +63,7 @@ const CELLS: &str = "stills.cells";
 
 /// How to locate: nothing here but stills and corpus changes a byte of the result.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct LocateOptions {
     /// A folder of pictures, or a manifest.
     pub stills: PathBuf,
     /// The corpus folder.
@@ -79,7 +80,7 @@ pub struct Options {
 
 /// What it came to.
 #[derive(Clone, Debug)]
-pub enum Outcome {
+pub enum LocateOutcome {
     /// The folder held the finished result.
     AlreadyDone,
     /// A part is done and waits for the others.
@@ -88,7 +89,7 @@ pub enum Outcome {
         clips: usize,
     },
     /// All clips were searched.
-    Done(Box<Summary>),
+    Done(Box<LocateSummary>),
 }
 
 /// What a folder's record says.
@@ -101,7 +102,7 @@ fn record(stills: &str, listing: &str, shard: Option<Shard>) -> Value {
 ///
 /// # Errors
 /// When stills or corpus are unusable.
-pub fn identity(options: &Options) -> Result<Value> {
+pub fn identity(options: &LocateOptions) -> Result<Value> {
     let listing = corpus::scan(&options.corpus)?;
     let stills = stills::list(&options.stills)?;
     let digest = listing_digest(&options.corpus, &listing);
@@ -114,14 +115,14 @@ pub fn identity(options: &Options) -> Result<Value> {
 /// # Errors
 /// When stills or corpus are unusable, when the folder holds something else or is in use, or when it
 /// cannot be written. Bad stills and bad clips are rows, not errors.
-pub fn run(options: &Options) -> Result<Outcome> {
+pub fn run(options: &LocateOptions) -> Result<LocateOutcome> {
     let start = Instant::now();
     let listing = corpus::scan(&options.corpus)?;
     let listed = stills::list(&options.stills)?;
     let digest = listing_digest(&options.corpus, &listing);
     let record = record(&listed.digest(), &digest, options.shard);
     let out = match folder::claim(&options.out, &record)? {
-        Claim::Done => return Ok(Outcome::AlreadyDone),
+        Claim::Done => return Ok(LocateOutcome::AlreadyDone),
         Claim::Fresh(out) | Claim::Resume(out) => out,
     };
     let stills = Stills::read(&listed, &out)?;
@@ -130,19 +131,19 @@ pub fn run(options: &Options) -> Result<Outcome> {
     if options.shard.is_some() {
         out.retain(|name| name != Path::new(CELLS))?;
         out.finish()?;
-        return Ok(Outcome::Shard { clips: searched.len() });
+        return Ok(LocateOutcome::Shard { clips: searched.len() });
     }
     let mut summary = finish(&stills, &searched, &record, &out)?;
     summary.seconds = start.elapsed().as_secs_f64();
     out.write_json("summary.json", &summary)?;
     out.retain(|name| ![CELLS, STILLS, JOURNAL].map(Path::new).contains(&name))?;
     out.finish()?;
-    Ok(Outcome::Done(Box::new(summary)))
+    Ok(LocateOutcome::Done(Box::new(summary)))
 }
 
 /// Searches the clips that the journal lacks.
 fn search_all(
-    options: &Options,
+    options: &LocateOptions,
     listing: &Listing,
     stills: &Stills,
     out: &OutputFolder,
@@ -160,7 +161,7 @@ fn search_all(
     let progress = Progress::new("locate", "clips", own.len() as u64);
     progress.skip((own.len() - todo.len()) as u64);
     let pool = Pool {
-        setup: Begin { kind: Kind::Locate, setup: Setup::new(options, stills)? },
+        setup: Begin { kind: JobKind::Locate, setup: Setup::new(options, stills)? },
         workers: options.workers.clamp(1, todo.len().max(1)),
         time_limit: options.time_limit,
     };
@@ -179,7 +180,7 @@ fn finish(
     searched: &BTreeMap<String, Searched>,
     record: &Value,
     out: &OutputFolder,
-) -> Result<Summary> {
+) -> Result<LocateSummary> {
     let rows = result::rows(&stills.all, searched);
     let meta = crate::manifest::Meta::from([(
         "locate".to_owned(),
@@ -187,7 +188,7 @@ fn finish(
     )]);
     crate::manifest::write_located(&out.target("located.parquet")?, &rows, &meta)?;
     out.write("located.csv", &result::to_csv(&rows)?)?;
-    let mut summary = Summary::of(&rows, searched);
+    let mut summary = LocateSummary::of(&rows, searched);
     summary.leak = leak::of(&rows);
     out.write("leak.csv", &leak::to_csv(&summary.leak)?)?;
     Ok(summary)
@@ -203,13 +204,13 @@ pub fn is_shard(folder: &Path) -> bool {
 ///
 /// # Errors
 /// When a folder is no finished shard, or shards are missing, doubled or of different stills or clips.
-pub fn merge_shards(folders: &[PathBuf], out: &Path) -> Result<Outcome> {
+pub fn merge_shards(folders: &[PathBuf], out: &Path) -> Result<LocateOutcome> {
     let start = Instant::now();
     let mut records = Vec::new();
     for folder in folders {
         let record = folder::configuration(folder)?.filter(|_| is_shard(folder));
         let record = record.with_context(|| format!("{} is no shard", folder.display()))?;
-        let finished = folder::state(folder, &record)? == folder::State::Finished;
+        let finished = folder::state(folder, &record)? == folder::FolderState::Finished;
         ensure!(finished, "the shard in {} is not finished; run it again", folder.display());
         let shard: Shard = record["shard"].as_str().unwrap_or_default().parse()?;
         records.push((shard, record["locate"].clone()));
@@ -227,7 +228,7 @@ pub fn merge_shards(folders: &[PathBuf], out: &Path) -> Result<Outcome> {
     ensure!(found.len() == first.count, "a shard is named twice");
     let record = json!({"locate": locate, "shard": null});
     let out = match folder::claim(out, &record)? {
-        Claim::Done => return Ok(Outcome::AlreadyDone),
+        Claim::Done => return Ok(LocateOutcome::AlreadyDone),
         Claim::Fresh(out) | Claim::Resume(out) => out,
     };
     let stills = Stills { all: stills::kept(&folders[0].join(STILLS))? };
@@ -241,5 +242,5 @@ pub fn merge_shards(folders: &[PathBuf], out: &Path) -> Result<Outcome> {
     summary.seconds = start.elapsed().as_secs_f64();
     out.write_json("summary.json", &summary)?;
     out.finish()?;
-    Ok(Outcome::Done(Box::new(summary)))
+    Ok(LocateOutcome::Done(Box::new(summary)))
 }

@@ -136,7 +136,7 @@ fn step(still: &Plane, frame: &Plane, place: [f64; 4], stride: usize) -> Option<
 }
 
 /// A pixel of the still and what the frame shows there.
-struct Pair {
+struct PixelPair {
     still: f32,
     value: f32,
     /// Change of the frame's value per pixel to the right and down.
@@ -147,7 +147,7 @@ struct Pair {
     v: f32,
 }
 
-fn sampled(still: &Plane, frame: &Plane, [x, y, w, h]: [f64; 4], stride: usize) -> Vec<Pair> {
+fn sampled(still: &Plane, frame: &Plane, [x, y, w, h]: [f64; 4], stride: usize) -> Vec<PixelPair> {
     let mut pairs = Vec::with_capacity(still.values.len() / (stride * stride) + 1);
     let (dx, dy) = (w as f32 / still.width as f32, h as f32 / still.height as f32);
     for row in (stride / 2..still.height).step_by(stride) {
@@ -164,7 +164,7 @@ fn sampled(still: &Plane, frame: &Plane, [x, y, w, h]: [f64; 4], stride: usize) 
             let u = (column as f32 + 0.5) / still.width as f32;
             let v = (row as f32 + 0.5) / still.height as f32;
             let still = f32::from(still.values[row * still.width + column]);
-            pairs.push(Pair { still, value, right, down, u, v });
+            pairs.push(PixelPair { still, value, right, down, u, v });
         }
     }
     pairs
@@ -196,7 +196,7 @@ impl Line {
         Some(Line { slope: slope as f32, lift: ((s - slope * f) / n) as f32 })
     }
 
-    fn left(&self, pair: &Pair) -> f32 {
+    fn left(&self, pair: &PixelPair) -> f32 {
         pair.still - self.slope * pair.value - self.lift
     }
 }

@@ -57,7 +57,7 @@ fn row(still: &Still, mut offers: Vec<(&Searched, &Origin)>) -> LocatedRow {
 ///
 /// # Errors
 /// When memory is short.
-pub(super) fn to_csv(rows: &[LocatedRow]) -> Result<Vec<u8>> {
+pub(in crate::dataset) fn to_csv(rows: &[LocatedRow]) -> Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record([
         "still",
@@ -99,7 +99,7 @@ pub(super) fn to_csv(rows: &[LocatedRow]) -> Result<Vec<u8>> {
 
 /// What a search came to.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Summary {
+pub struct LocateSummary {
     /// Stills.
     pub stills: usize,
     /// Those that were found.
@@ -124,14 +124,14 @@ pub struct Summary {
     pub seconds: f64,
 }
 
-impl Summary {
+impl LocateSummary {
     pub(super) fn of(rows: &[LocatedRow], searched: &BTreeMap<String, Searched>) -> Self {
-        let mut summary = Summary {
+        let mut summary = LocateSummary {
             stills: rows.len(),
             unreadable: rows.iter().filter(|r| r.reason.is_some()).count(),
             clips: searched.len(),
             frames: searched.values().map(|s| s.frames).sum(),
-            ..Summary::default()
+            ..LocateSummary::default()
         };
         for row in rows {
             if row.status == LocatedStatus::NotFound {

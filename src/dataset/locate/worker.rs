@@ -19,10 +19,10 @@ use super::{
     search::search,
     still::StillPicture,
     stills::{self, Still, Stills},
-    Options, CELLS, STILLS,
+    LocateOptions, CELLS, STILLS,
 };
 use crate::{
-    corpus::Source,
+    corpus::ClipSource,
     dataset::job::{self, Work},
     digest,
     media::video::{self, DecodedFrame, Failure, FrameSink, KeptFrame, RawFrame},
@@ -43,7 +43,7 @@ pub(in crate::dataset) struct Setup {
 }
 
 impl Setup {
-    pub(super) fn new(options: &Options, stills: &Stills) -> Result<Self> {
+    pub(super) fn new(options: &LocateOptions, stills: &Stills) -> Result<Self> {
         let (corpus, out) = (job::absolute(&options.corpus)?, job::absolute(&options.out)?);
         Ok(Setup { corpus, out, stills: stills.all.len() })
     }
@@ -58,7 +58,7 @@ pub(in crate::dataset) struct Job {
 }
 
 impl Job {
-    pub(super) fn new(clip: &Source) -> Self {
+    pub(super) fn new(clip: &ClipSource) -> Self {
         Job { clip_id: clip.clip_id.clone(), path: clip.path.clone(), shown: clip.shown.clone() }
     }
 }
@@ -241,6 +241,10 @@ impl FrameSink for Seeker<'_> {
 
     fn sees_all(&self) -> bool {
         true
+    }
+
+    fn wants_signature(&self) -> bool {
+        false
     }
 
     fn see(&mut self, frame: u64, picture: RawFrame<'_>) -> Result<()> {

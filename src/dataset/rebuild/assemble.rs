@@ -9,7 +9,7 @@ use anyhow::Result;
 use super::{
     resolved::{Known, Resolved},
     worker::{Picture, Rebuilt},
-    Summary, MISSING,
+    RebuildSummary, MISSING,
 };
 use crate::{
     corpus,
@@ -25,10 +25,10 @@ pub(super) fn assemble(
     resolved: &BTreeMap<String, Resolved>,
     results: &BTreeMap<String, Rebuilt>,
     out: &OutputFolder,
-) -> Result<Summary> {
+) -> Result<RebuildSummary> {
     let pictures: BTreeMap<&str, &Picture> =
         results.values().flat_map(|r| &r.pictures).map(|p| (&*p.sample_id, p)).collect();
-    let mut summary = Summary { samples: recipe.rows.len(), ..Summary::default() };
+    let mut summary = RebuildSummary { samples: recipe.rows.len(), ..RebuildSummary::default() };
     let mut clips = clips(&recipe, resolved, results, &mut summary);
     let by_id: BTreeMap<&str, &Clip> = clips.iter().map(|c| (&*c.clip_id, c)).collect();
     let (mut samples, mut pixels, mut ledger) = (Vec::new(), Vec::new(), recipe.ledger.clone());
@@ -72,7 +72,7 @@ fn judged(
     picture: Option<&Picture>,
     file: Option<&Resolved>,
     results: &BTreeMap<String, Rebuilt>,
-    summary: &mut Summary,
+    summary: &mut RebuildSummary,
 ) -> (bool, Option<LedgerEntry>) {
     let entry = |reason: &str, detail: String| {
         Some(LedgerEntry {
@@ -147,7 +147,7 @@ fn clips(
     recipe: &Recipe,
     resolved: &BTreeMap<String, Resolved>,
     results: &BTreeMap<String, Rebuilt>,
-    summary: &mut Summary,
+    summary: &mut RebuildSummary,
 ) -> Vec<Clip> {
     let mut clips: BTreeMap<String, Clip> =
         recipe.clips.iter().map(|c| (c.clip_id.clone(), c.clone())).collect();

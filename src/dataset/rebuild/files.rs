@@ -20,7 +20,7 @@ use crate::{
     manifest::Recipe,
     progress::Progress,
     record::Clip,
-    similarity,
+    similarity::align::{same_video, Hashes},
 };
 
 /// The clips of a corpus folder.
@@ -174,7 +174,9 @@ impl Others {
             return there.map(|other| resolved(other, Known::Path));
         };
         let distance = |other: &Other| {
-            similarity::align(signature, &other.signature).map(|found| found.mean_distance)
+            let [own, other] =
+                [signature, &other.signature].map(|h| Hashes { signature: h, fine: &[] });
+            same_video(own, other).map(|found| found.mean_distance)
         };
         if let Some(other) = there.filter(|other| distance(other).is_some()) {
             return Some(resolved(other, Known::Path));

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    job::{Begin, Kind},
+    job::{Begin, JobKind},
     lines::Lines,
     pool::Pool,
     recipe,
@@ -51,7 +51,7 @@ const SUMMARY: &str = "rebuild.json";
 
 /// How to rebuild.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct RebuildOptions {
     /// The recipe, Parquet or text.
     pub recipe: PathBuf,
     /// One's own copy of the clips.
@@ -70,7 +70,7 @@ pub struct Options {
 
 /// How the samples of a recipe ended.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Summary {
+pub struct RebuildSummary {
     /// Samples of the recipe.
     pub samples: usize,
     /// Pictures with the recipe's bytes.
@@ -92,9 +92,9 @@ pub struct Summary {
     pub already_done: bool,
 }
 
-impl Summary {
+impl RebuildSummary {
     /// Whether nothing is left that `options` does not allow.
-    pub fn is_allowed(&self, options: &Options) -> bool {
+    pub fn is_allowed(&self, options: &RebuildOptions) -> bool {
         let others = self.other_pixels + self.substitutes;
         (others == 0 || options.allow_substitutes) && (self.missing == 0 || options.allow_missing)
     }
@@ -105,7 +105,7 @@ impl Summary {
 /// # Errors
 /// When the recipe is none or is refused, the corpus is missing, or the folder holds something else
 /// or cannot be written. Samples that end otherwise than the recipe says are rows, not errors.
-pub fn rebuild(options: &Options) -> Result<Summary> {
+pub fn rebuild(options: &RebuildOptions) -> Result<RebuildSummary> {
     let recipe = recipe::read(&options.recipe)?;
     let found = files::list(&options.corpus)?;
     let record = json!({"rebuild": {
@@ -118,7 +118,7 @@ pub fn rebuild(options: &Options) -> Result<Summary> {
         Claim::Fresh(out) | Claim::Resume(out) => out,
     };
     let pool = Pool {
-        setup: Begin { kind: Kind::Rebuild, setup: Setup::new(options, &recipe)? },
+        setup: Begin { kind: JobKind::Rebuild, setup: Setup::new(options, &recipe)? },
         workers: options.workers.max(1),
         time_limit: options.time_limit,
     };
@@ -131,16 +131,16 @@ pub fn rebuild(options: &Options) -> Result<Summary> {
     Ok(summary)
 }
 
-fn done(out: &Path) -> Result<Summary> {
+fn done(out: &Path) -> Result<RebuildSummary> {
     let text = std::fs::read(out.join(SUMMARY))?;
-    Ok(Summary { already_done: true, ..serde_json::from_slice(&text)? })
+    Ok(RebuildSummary { already_done: true, ..serde_json::from_slice(&text)? })
 }
 
 /// What came of every clip that has a file, by clip_id.
 fn decode_all(
     recipe: &Recipe,
     resolved: &BTreeMap<String, Resolved>,
-    options: &Options,
+    options: &RebuildOptions,
     pool: &Pool<Begin<Setup>>,
     out: &OutputFolder,
 ) -> Result<BTreeMap<String, Rebuilt>> {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     resolved::{Known, Resolved},
-    Options,
+    RebuildOptions,
 };
 use crate::{
     dataset::{
@@ -42,7 +42,7 @@ pub(in crate::dataset) struct Setup {
 }
 
 impl Setup {
-    pub(super) fn new(options: &Options, recipe: &Recipe) -> Result<Self> {
+    pub(super) fn new(options: &RebuildOptions, recipe: &Recipe) -> Result<Self> {
         let (corpus, out) = (job::absolute(&options.corpus)?, job::absolute(&options.out)?);
         let text = recipe.meta.get("configuration");
         let configuration = text.and_then(|t| serde_json::from_str::<Configuration>(t).ok());

@@ -10,6 +10,7 @@ use anyhow::{bail, ensure, Context, Result};
 use serde::Serialize;
 use serde_json::json;
 
+use super::clip::image_path;
 use crate::{
     atomic, digest, folder,
     manifest::{self, LocatedRow, LocatedStatus, Manifest, Meta, Recipe, RecipeRow},
@@ -65,19 +66,37 @@ pub fn write(from: &Path, out: &Path) -> Result<Written> {
         left_out,
         already_done: false,
     };
-    let there = [&written.parquet, &written.csv, &written.croissant].map(|p| p.exists());
-    if there == [true; 3] && Recipe::read(&written.parquet).is_ok_and(|old| old == recipe) {
-        written.already_done = true;
-        return Ok(written);
+    let (table, text) = (slim(&recipe), text::to_csv(&recipe)?);
+    let has_table =
+        there(&written.parquet, |path| Recipe::read(path).is_ok_and(|old| old == table))?;
+    let has_text = there(&written.csv, |path| fs::read(path).is_ok_and(|old| old == text))?;
+    // It is written last, and says what the other two are.
+    let has_all = there(&written.croissant, |_| has_table && has_text)?;
+    written.already_done = has_all;
+    if !has_table {
+        table.write(&written.parquet)?;
     }
-    if let Some(k) = there.iter().position(|there| *there) {
-        let path = [&written.parquet, &written.csv, &written.croissant][k];
-        bail!("{} is there already and is not replaced; choose another name", path.display());
+    if !has_text {
+        atomic::write(&written.csv, &text)?;
     }
-    recipe.write(&written.parquet)?;
-    atomic::write(&written.csv, &text::to_csv(&recipe)?)?;
-    atomic::write_json(&written.croissant, &croissant(&recipe, &written)?)?;
+    if !has_all {
+        atomic::write_json(&written.croissant, &croissant(&recipe, &written)?)?;
+    }
     Ok(written)
+}
+
+/// Whether a file is there and, as `is_it` says, this recipe's: one that was killed goes on.
+///
+/// # Errors
+/// When it is another.
+fn there(path: &Path, is_it: impl Fn(&Path) -> bool) -> Result<bool> {
+    let exists = path.symlink_metadata().is_ok();
+    ensure!(
+        !exists || is_it(path),
+        "{} is there already and is not replaced; choose another name",
+        path.display()
+    );
+    Ok(exists)
 }
 
 /// `out` without an ending of ours.
@@ -206,13 +225,48 @@ pub fn read(path: &Path) -> Result<Recipe> {
     let mut file = fs::File::open(path).with_context(failed)?;
     let length = file.read(&mut start).with_context(failed)?;
     let recipe = if &start[..length] == b"PAR1" {
-        Recipe::read(path)?
+        filled(Recipe::read(path)?)
     } else {
         let all = fs::read(path).with_context(failed)?;
         text::from_csv(&all).with_context(|| format!("{} is no recipe", path.display()))?
     };
     check(&recipe).with_context(|| format!("{} is refused", path.display()))?;
     Ok(recipe)
+}
+
+/// Without what follows from something else: a picture's name from its clip and part, a group's from its
+/// only clip.
+fn slim(recipe: &Recipe) -> Recipe {
+    let mut recipe = recipe.clone();
+    let format = text::image_format(&recipe.meta).ok();
+    for Sample { clip_id, group_id, segment, image_path: path, .. } in
+        recipe.rows.iter_mut().map(|row| &mut row.sample)
+    {
+        let derived =
+            segment.zip(format).map(|(part, format)| image_path(clip_id, part.index, format));
+        if derived.as_ref() == Some(path) {
+            path.clear();
+        }
+        if group_id == clip_id {
+            group_id.clear();
+        }
+    }
+    recipe
+}
+
+/// The opposite; a name that nothing tells stays empty, and is refused.
+fn filled(mut recipe: Recipe) -> Recipe {
+    let format = text::image_format(&recipe.meta).ok();
+    for sample in recipe.rows.iter_mut().map(|row| &mut row.sample) {
+        let missing = sample.segment.zip(format).filter(|_| sample.image_path.is_empty());
+        if let Some((part, format)) = missing {
+            sample.image_path = image_path(&sample.clip_id, part.index, format);
+        }
+        if sample.group_id.is_empty() {
+            sample.group_id.clone_from(&sample.clip_id);
+        }
+    }
+    recipe
 }
 
 /// Refuses what no build writes.

@@ -119,7 +119,7 @@ fn configuration(meta: &Meta) -> Option<Configuration> {
     serde_json::from_str(meta.get("configuration")?).ok()
 }
 
-fn image_format(meta: &Meta) -> Result<ImageFormat> {
+pub(super) fn image_format(meta: &Meta) -> Result<ImageFormat> {
     let Some(text) = meta.get("configuration") else { return Ok(ImageFormat::Jpeg) };
     let value: Value = serde_json::from_str(text).context("its configuration is not JSON")?;
     match value.get("image_format").and_then(Value::as_str) {

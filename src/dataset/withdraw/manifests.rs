@@ -21,8 +21,9 @@ pub(super) fn clear(
     removed: &mut Removed,
 ) -> Result<()> {
     let mut data = Manifest::read(folder.path())?;
-    let known = data.clips.iter().any(|c| clips.contains(&c.clip_id));
-    if !known {
+    // Of a withdrawal that was interrupted some tables are as they were, and others done.
+    let known = known(clips, &data);
+    if known.is_empty() {
         return Ok(());
     }
     let mut pixels = manifest::read_pixels(folder.path())?;
@@ -31,6 +32,12 @@ pub(super) fn clear(
         .iter()
         .filter(|s| clips.contains(&s.clip_id))
         .map(|s| PathBuf::from(&s.image_path))
+        .collect();
+    let tombs_before: BTreeSet<String> = data
+        .ledger
+        .iter()
+        .filter(|e| **e == LedgerEntry::tombstone(&e.id))
+        .map(|e| e.id.clone())
         .collect();
     let before = data.samples.len() + data.clips.len() + data.ledger.len();
     let samples: BTreeSet<String> = data
@@ -41,24 +48,21 @@ pub(super) fn clear(
         .collect();
     pixels.retain(|row| samples.contains(&row.sample_id));
     data.samples.retain(|s| !clips.contains(&s.clip_id));
-    data.clips.retain(|c| {
-        let withdrawn = clips.contains(&c.clip_id);
-        if withdrawn {
-            data.ledger.push(LedgerEntry::tombstone(&c.clip_id));
-        }
-        !withdrawn
-    });
+    data.clips.retain(|c| !clips.contains(&c.clip_id));
+    data.ledger.extend(known.iter().map(|clip| LedgerEntry::tombstone(clip)));
     let tombs: BTreeSet<LedgerEntry> = clips.iter().map(|c| LedgerEntry::tombstone(c)).collect();
     data.ledger.retain(|e| tombs.contains(e) || !is_of(clips, &e.id));
     data.ledger.iter_mut().for_each(|e| forget(clips, e));
     data.ledger.sort_unstable();
     data.ledger.dedup();
+    removed.already = known.iter().all(|clip| tombs_before.contains(*clip));
     removed.rows +=
         before.saturating_sub(data.samples.len() + data.clips.len() + data.ledger.len());
     if data.meta.contains_key("input_digest") {
         data.meta.insert("input_digest".into(), tables::input_digest(&data.clips));
     }
-    removed.pictures += gone.len();
+    let is_ours = |name: &&PathBuf| folder.has(name).unwrap_or(false);
+    removed.pictures += gone.iter().filter(is_ours).count();
     folder.retain(|name| !gone.contains(name))?;
     for name in ["clips", "ledger", "samples"] {
         folder.target(format!("{name}.parquet"))?;
@@ -68,6 +72,16 @@ pub(super) fn clear(
     }
     data.write(folder.path())?;
     describe(data.meta, data.clips, &data.samples, data.ledger, folder)
+}
+
+/// The clips that any table speaks of, be it by a tombstone.
+fn known<'a>(clips: &'a BTreeSet<String>, data: &Manifest) -> BTreeSet<&'a str> {
+    let ledger = data.ledger.iter().flat_map(|e| {
+        [Some(&*e.id), e.id.rsplit_once('/').map(|(clip, _)| clip)].into_iter().flatten()
+    });
+    let rows = data.clips.iter().map(|c| &*c.clip_id);
+    let samples = data.samples.iter().map(|s| &*s.clip_id);
+    rows.chain(samples).chain(ledger).filter_map(|id| clips.get(id)).map(|id| &**id).collect()
 }
 
 /// Whether an id is a clip's or one of its samples'.

@@ -10,11 +10,12 @@ use serde::Serialize;
 
 use super::{clip::image_path, ImageFormat};
 use crate::{
-    folder::OutputFolder,
+    folder::{self, OutputFolder},
     manifest::{self, Manifest},
     record::{LedgerEntry, LedgerKind, WITHDRAWN},
 };
 
+mod lists;
 mod manifests;
 mod mention;
 mod others;
@@ -27,7 +28,7 @@ const GUESSED: u32 = 64;
 /// What went from a folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Removed {
-    /// Rows of tables, lists and tensors.
+    /// Rows of tables, lists and tensors that went, or that named it beside their own and do no more.
     pub rows: usize,
     /// Pictures.
     pub pictures: usize,
@@ -35,6 +36,8 @@ pub struct Removed {
     pub files: Vec<PathBuf>,
     /// Files that still name it, which this command cannot change.
     pub left: Vec<PathBuf>,
+    /// Whether the ledger had tombstones of all of them before.
+    pub already: bool,
 }
 
 /// Takes the clips away from every folder; a clip that a folder does not hold is no error there.
@@ -45,6 +48,7 @@ pub struct Removed {
 pub fn withdraw(clips: &[String], from: &[PathBuf]) -> Result<BTreeMap<PathBuf, Removed>> {
     let clips: BTreeSet<String> = clips.iter().cloned().collect();
     ensure!(!clips.is_empty(), "no clip is named");
+    let from = &with_inner(from)?;
     // What pictures of them are called is known where their rows are.
     let mut mention = Mention::of(&clips);
     let mut there: BTreeSet<String> = BTreeSet::new();
@@ -67,13 +71,40 @@ pub fn withdraw(clips: &[String], from: &[PathBuf]) -> Result<BTreeMap<PathBuf, 
         let folder = OutputFolder::reopen(path)?;
         removed.insert(path.clone(), one(&clips, &mention, &folder)?);
     }
-    let none = |r: &Removed| r.rows + r.pictures + r.files.len() == 0;
+    let none = |r: &Removed| r.rows + r.pictures + r.files.len() == 0 && !r.already;
     ensure!(
         !removed.values().all(none),
         "no folder holds anything of {}",
         clips.iter().cloned().collect::<Vec<_>>().join(", ")
     );
     Ok(removed)
+}
+
+/// The folders, and those below them that have lists of their own: an audit's search, an experiment's
+/// runs. Links are not followed.
+///
+/// # Errors
+/// When a folder cannot be listed.
+fn with_inner(from: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut all: Vec<PathBuf> = Vec::new();
+    for top in from {
+        let mut open = vec![top.clone()];
+        while let Some(folder) = open.pop() {
+            if folder == *top || folder.join(folder::FILES).is_file() {
+                all.push(folder.clone());
+            }
+            let failed = || format!("cannot read folder {}", folder.display());
+            for entry in fs::read_dir(&folder).with_context(failed)? {
+                let entry = entry.with_context(failed)?;
+                if entry.file_type().with_context(failed)?.is_dir() {
+                    open.push(entry.path());
+                }
+            }
+        }
+    }
+    all.sort();
+    all.dedup();
+    Ok(all)
 }
 
 /// One folder.
@@ -103,16 +134,25 @@ pub fn meant(words: &[String], groups: Option<&Path>, from: &[PathBuf]) -> Resul
             known.entry(clip.path.clone()).or_default().insert(clip.clip_id.clone());
             known.entry(clip.clip_id.clone()).or_default().insert(clip.clip_id);
         }
+        // Of a withdrawal that was interrupted the clips' rows may be gone, and no tombstone there yet.
+        for sample in data.samples {
+            known.entry(sample.clip_id.clone()).or_default().insert(sample.clip_id);
+        }
     }
+    // A path without a clip's row is known by the clip_id that it gave.
+    let called = |word: &str| {
+        let stem = || word.rsplit_once('.').and_then(|(stem, _)| known.get(stem));
+        known.get(word).or_else(stem)
+    };
     let groups = groups.map(read_groups).transpose()?.unwrap_or_default();
     let mut clips = BTreeSet::new();
     for word in words {
         if let Some(members) = groups.get(word) {
             for member in members {
-                let found = known.get(member).cloned();
+                let found = called(member).cloned();
                 clips.extend(found.unwrap_or_else(|| BTreeSet::from([member.clone()])));
             }
-        } else if let Some(found) = known.get(word) {
+        } else if let Some(found) = called(word) {
             clips.extend(found.iter().cloned());
         } else {
             // Folders without clips' rows, such as packs and runs, hold clips by their ids.

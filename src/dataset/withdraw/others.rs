@@ -8,13 +8,19 @@ use std::{
 use anyhow::{ensure, Context, Result};
 use serde_json::{Map, Value};
 
-use super::{is_manifest, mention::Mention, Removed};
-use crate::{folder::OutputFolder, manifest};
+use super::{is_manifest, lists, mention::Mention, Removed};
+use crate::{
+    dataset::locate,
+    folder::OutputFolder,
+    manifest::{self, LocatedRow, LocatedStatus},
+};
 
 /// Lists that are read by lines; a line that names a clip goes.
 const LISTS: [&str; 4] = ["csv", "tsv", "jsonl", "txt"];
 /// Endings of pictures and videos, which are removed by their names.
 const PICTURES: [&str; 6] = ["jpg", "jpeg", "png", "webp", "mp4", "mkv"];
+/// Endings of files whose bytes say nothing to who looks for words.
+const BINARY: [&str; 3] = ["parquet", "safetensors", "pdf"];
 /// Endings of what a page shows: numbered pictures and drawings, whose names tell nothing.
 const SHOWN: [&str; 6] = ["jpg", "jpeg", "png", "webp", "svg", "pdf"];
 
@@ -40,7 +46,7 @@ pub(super) fn clear(
         match ending(name) {
             _ if !path.is_file() => {}
             "parquet" if own_tables => {}
-            "parquet" => table(clips, &path, &shown, &mut rows, removed)?,
+            "parquet" => table(clips, mention, &path, &shown, &mut rows, removed)?,
             "safetensors" => tensors.push(name.clone()),
             ending if PICTURES.contains(&ending) => {
                 if mention.names(&shown) {
@@ -48,7 +54,10 @@ pub(super) fn clear(
                     removed.pictures += 1;
                 }
             }
-            ending if LISTS.contains(&ending) => list(mention, &path, removed)?,
+            // Written from the table.
+            "csv" if shown.ends_with("located.csv") && path.with_extension("parquet").is_file() => {
+            }
+            ending if LISTS.contains(&ending) => list(mention, &path, name, removed)?,
             _ if own_tables => {}
             "json" => document(mention, &path, removed)?,
             _ => {
@@ -71,17 +80,35 @@ pub(super) fn clear(
         removed.pictures += more.len();
     }
     folder.retain(|name| !gone.contains(name))?;
-    for name in folder.names() {
-        let path = folder.path().join(&name);
-        let is_text = !["parquet", "safetensors", "jpg", "jpeg", "png"].contains(&ending(&name));
-        if is_text && path.is_file() {
-            let bytes = fs::read(&path).unwrap_or_default();
-            if mention.is_in(&String::from_utf8_lossy(&bytes)) {
-                removed.left.push(name);
+    removed.left = left(mention, folder.path())?;
+    Ok(())
+}
+
+/// The files below a folder that still name a clip, whoever put them there; folders with a list of their
+/// own are told of for themselves.
+fn left(mention: &Mention, root: &Path) -> Result<Vec<PathBuf>> {
+    let (mut left, mut folders) = (Vec::new(), vec![PathBuf::new()]);
+    while let Some(at) = folders.pop() {
+        let failed = || format!("cannot read folder {}", root.join(&at).display());
+        for entry in fs::read_dir(root.join(&at)).with_context(failed)? {
+            let entry = entry.with_context(failed)?;
+            let (name, kind) = (at.join(entry.file_name()), entry.file_type()?);
+            if kind.is_dir() && !entry.path().join(crate::folder::FILES).is_file() {
+                folders.push(name);
+            } else if kind.is_file() && still_names(mention, &entry.path(), &name) {
+                left.push(name);
             }
         }
     }
-    Ok(())
+    left.sort();
+    Ok(left)
+}
+
+/// By its name or, where it is text, by what it says.
+fn still_names(mention: &Mention, path: &Path, name: &Path) -> bool {
+    let is_text = !BINARY.contains(&ending(name)) && !PICTURES.contains(&ending(name));
+    let says = || mention.is_in(&String::from_utf8_lossy(&fs::read(path).unwrap_or_default()));
+    mention.names(&name.to_string_lossy()) || is_text && says()
 }
 
 fn ending(name: &Path) -> &str {
@@ -91,6 +118,7 @@ fn ending(name: &Path) -> &str {
 /// A table of ours beside a manifest: predictions, or stills that were located.
 fn table(
     clips: &BTreeSet<String>,
+    mention: &Mention,
     path: &Path,
     shown: &str,
     kept: &mut BTreeMap<String, Vec<bool>>,
@@ -105,30 +133,54 @@ fn table(
             removed.rows += before - rows.len();
             manifest::write_predictions(path, &rows, &meta)?;
         }
-    } else if let Ok((mut rows, meta)) = manifest::read_located(path) {
-        let is_gone = |id: &Option<String>| id.as_ref().is_some_and(|id| clips.contains(id));
-        let before = rows.clone();
-        rows.retain(|r| !is_gone(&r.clip_id));
-        for row in rows.iter_mut().filter(|r| is_gone(&r.runner_up_clip_id)) {
-            (row.runner_up_clip_id, row.runner_up_score) = (None, None);
-        }
-        if rows != before {
-            removed.rows += before.len() - rows.len();
+    } else if let Ok((rows, meta)) = manifest::read_located(path) {
+        let (rows, changed) = unlocated(clips, rows);
+        if changed > 0 {
+            removed.rows += changed;
             manifest::write_located(path, &rows, &meta)?;
+        }
+        // The same as text, also when the one was written and the other not.
+        let beside = path.with_extension("csv");
+        if fs::read(&beside).is_ok_and(|text| mention.is_in(&String::from_utf8_lossy(&text))) {
+            crate::atomic::write(&beside, &locate::to_csv(&rows)?)?;
         }
     }
     Ok(())
 }
 
+/// Stills without those that are frames of a clip; one that is not, but named it as the best candidate or
+/// the runner-up, stays without it. And how many went or were changed.
+fn unlocated(clips: &BTreeSet<String>, mut rows: Vec<LocatedRow>) -> (Vec<LocatedRow>, usize) {
+    let is_gone = |id: &Option<String>| id.as_ref().is_some_and(|id| clips.contains(id));
+    let before = rows.len();
+    rows.retain(|row| row.status == LocatedStatus::NotFound || !is_gone(&row.clip_id));
+    let mut changed = before - rows.len();
+    for row in &mut rows {
+        let (candidate, second) = (is_gone(&row.clip_id), is_gone(&row.runner_up_clip_id));
+        if candidate {
+            *row = LocatedRow {
+                still: std::mem::take(&mut row.still),
+                split: row.split,
+                label: row.label,
+                reason: row.reason.take(),
+                ..LocatedRow::default()
+            };
+        } else if second {
+            (row.runner_up_clip_id, row.runner_up_score) = (None, None);
+        }
+        changed += usize::from(candidate || second);
+    }
+    (rows, changed)
+}
+
 /// Lines without those that name a clip.
-fn list(mention: &Mention, path: &Path, removed: &mut Removed) -> Result<()> {
+fn list(mention: &Mention, path: &Path, name: &Path, removed: &mut Removed) -> Result<()> {
     let text =
         fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let stays: Vec<&str> = text.split_inclusive('\n').filter(|line| !mention.is_in(line)).collect();
-    let lines = text.split_inclusive('\n').count();
-    if stays.len() < lines {
-        removed.rows += lines - stays.len();
-        crate::atomic::write(path, stays.concat().as_bytes())?;
+    let (left, changed) = lists::without(mention, name, &text);
+    if changed > 0 {
+        removed.rows += changed;
+        crate::atomic::write(path, left.as_bytes())?;
     }
     Ok(())
 }
@@ -281,6 +333,36 @@ mod tests {
         assert_eq!(header["a"]["shape"], serde_json::json!([2, 2]));
         assert_eq!(header["label"]["data_offsets"], serde_json::json!([4, 6]));
         assert!(cut(&mut header, &left, &[true]).is_err());
+    }
+
+    #[test]
+    fn stills_of_other_clips_stay() {
+        let clips = BTreeSet::from(["train/Sad/1".to_owned()]);
+        let row = |still: &str, clip: &str, second: Option<&str>, status| LocatedRow {
+            still: still.into(),
+            clip_id: Some(clip.into()),
+            frame_index: Some(3),
+            runner_up_clip_id: second.map(str::to_owned),
+            runner_up_score: second.map(|_| 4.0),
+            status,
+            ..LocatedRow::default()
+        };
+        let (found, not_found) = (LocatedStatus::Found, LocatedStatus::NotFound);
+        let (rows, changed) = unlocated(
+            &clips,
+            vec![
+                row("a", "train/Sad/1", None, found),
+                row("b", "train/Sad/12", Some("train/Sad/1"), found),
+                row("c", "train/Sad/1", Some("train/Sad/12"), not_found),
+                row("d", "train/Sad/12", Some("x"), not_found),
+            ],
+        );
+        let wanted = vec![
+            row("b", "train/Sad/12", None, found),
+            LocatedRow { still: "c".into(), ..LocatedRow::default() },
+            row("d", "train/Sad/12", Some("x"), not_found),
+        ];
+        assert_eq!((rows, changed), (wanted, 3));
     }
 
     #[test]

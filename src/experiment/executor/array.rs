@@ -12,7 +12,7 @@ use anyhow::{bail, ensure, Context, Result};
 
 /// One part of an array of jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Part {
+pub struct ArrayPart {
     /// Which, from 1.
     pub index: usize,
     /// Of how many.
@@ -96,7 +96,7 @@ type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 /// # Errors
 /// When no scheduler names an index, or two do, or the number of parts is not known or contradicts
 /// `count`, or the indices have gaps.
-pub fn part(environment: Environment, count: Option<usize>) -> Result<Part> {
+pub fn part(environment: Environment, count: Option<usize>) -> Result<ArrayPart> {
     let mut found = Vec::new();
     for scheduler in SCHEDULERS {
         let told = |name: &&'static str| {
@@ -128,7 +128,7 @@ impl Scheduler {
         name: &str,
         index: &str,
         count: Option<usize>,
-    ) -> Result<Part> {
+    ) -> Result<ArrayPart> {
         let at = number(name, index)?;
         let told = |name: &str| environment(name).map(|text| number(name, &text)).transpose();
         let first = match self.first {
@@ -157,7 +157,7 @@ impl Scheduler {
             position < size && (at - first).is_multiple_of(step),
             "{name} {at} is no part of {size} from {first}; the array's indices must have no gaps"
         );
-        Ok(Part { index: position + 1, count: size })
+        Ok(ArrayPart { index: position + 1, count: size })
     }
 }
 

@@ -37,7 +37,7 @@ pub struct Task {
 /// How a task ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "state")]
-pub enum Outcome {
+pub enum TaskOutcome {
     /// All commands succeeded.
     Done {
         /// Wall seconds.
@@ -56,7 +56,8 @@ pub enum Outcome {
 pub trait Executor {
     /// Runs every task and returns their outcomes in the tasks' order; `ended` is told of each as
     /// it ends, from any thread.
-    fn run(&self, tasks: &[Task], ended: &(dyn Fn(&Task, &Outcome) + Sync)) -> Vec<Outcome>;
+    fn run(&self, tasks: &[Task], ended: &(dyn Fn(&Task, &TaskOutcome) + Sync))
+        -> Vec<TaskOutcome>;
 }
 
 /// Child processes on this machine.
@@ -72,9 +73,13 @@ pub struct Local<'a> {
 }
 
 impl Executor for Local<'_> {
-    fn run(&self, tasks: &[Task], ended: &(dyn Fn(&Task, &Outcome) + Sync)) -> Vec<Outcome> {
+    fn run(
+        &self,
+        tasks: &[Task],
+        ended: &(dyn Fn(&Task, &TaskOutcome) + Sync),
+    ) -> Vec<TaskOutcome> {
         let next = AtomicUsize::new(0);
-        let outcomes = Mutex::new(vec![Outcome::NotStarted; tasks.len()]);
+        let outcomes = Mutex::new(vec![TaskOutcome::NotStarted; tasks.len()]);
         let worker = |number: usize| loop {
             let at = next.fetch_add(1, Ordering::SeqCst);
             let Some(task) = tasks.get(at) else { return };
@@ -96,11 +101,11 @@ impl Executor for Local<'_> {
 }
 
 impl Local<'_> {
-    fn run_task(&self, task: &Task, worker: usize) -> Outcome {
+    fn run_task(&self, task: &Task, worker: usize) -> TaskOutcome {
         let start = Instant::now();
         match self.run_commands(task, worker) {
-            Ok(()) => Outcome::Done { seconds: start.elapsed().as_secs_f64() },
-            Err(error) => Outcome::Failed { error: format!("{error:#}") },
+            Ok(()) => TaskOutcome::Done { seconds: start.elapsed().as_secs_f64() },
+            Err(error) => TaskOutcome::Failed { error: format!("{error:#}") },
         }
     }
 
@@ -175,10 +180,12 @@ mod tests {
         let outcomes = shell(2, &stop).run(&tasks, &|task, _| {
             seen.lock().expect("lock").push(task.name.clone());
         });
-        assert!(matches!(outcomes[0], Outcome::Done { .. }));
-        assert_eq!(outcomes[1], Outcome::Failed { error: "no pack".into() });
-        assert!(matches!(&outcomes[2], Outcome::Failed { error } if error.contains("signal: 9")));
-        assert!(matches!(outcomes[3], Outcome::Done { .. }));
+        assert!(matches!(outcomes[0], TaskOutcome::Done { .. }));
+        assert_eq!(outcomes[1], TaskOutcome::Failed { error: "no pack".into() });
+        assert!(
+            matches!(&outcomes[2], TaskOutcome::Failed { error } if error.contains("signal: 9"))
+        );
+        assert!(matches!(outcomes[3], TaskOutcome::Done { .. }));
         assert_eq!(seen.lock().expect("lock").len(), 4);
         assert_eq!(fs::read_to_string(&tasks[0].log).expect("log"), "fine\n");
     }
@@ -214,7 +221,7 @@ mod tests {
         let tasks = [task(dir.path(), "a", &["true"]), task(dir.path(), "b", &["true"])];
         let stop = AtomicBool::new(false);
         let outcomes = shell(1, &stop).run(&tasks, &|_, _| stop.store(true, Ordering::SeqCst));
-        assert!(matches!(outcomes[0], Outcome::Done { .. }));
-        assert_eq!(outcomes[1], Outcome::NotStarted);
+        assert!(matches!(outcomes[0], TaskOutcome::Done { .. }));
+        assert_eq!(outcomes[1], TaskOutcome::NotStarted);
     }
 }

@@ -1,7 +1,7 @@
 //! From a map of scores to boxes in the picture: mapping back through the pyramid, and the best
 //! box of every heap.
 use super::{
-    layout::{Layout, Part, ORIGIN, STRIDE},
+    layout::{Layout, Tile, ORIGIN, STRIDE},
     rect::Rect,
 };
 
@@ -41,7 +41,7 @@ impl Overlap {
 pub(super) fn candidates(
     scores: &[f32],
     layout: &Layout,
-    part: &Part,
+    part: &Tile,
     window: (u32, u32),
 ) -> Vec<Candidate> {
     let columns = part.map.width() as usize;
@@ -135,7 +135,7 @@ mod tests {
     /// Candidates of the whole map, 12 x 40 cells.
     fn found(scores: &[f32], first: usize) -> Vec<Candidate> {
         let [part] = &layout().parts(0)[..] else { panic!("the whole canvas") };
-        let part = Part { levels: first..2, ..part.clone() };
+        let part = Tile { levels: first..2, ..part.clone() };
         assert_eq!((part.map.width(), part.map.height()), (12, 40));
         candidates(scores, &layout(), &part, (80, 80))
     }

@@ -8,11 +8,11 @@ use tch::{Device, Tensor};
 use super::{
     boxes::{before_enlarging, best_of_heaps, candidates, first_level, Candidate, Overlap},
     canvas::{enlarge, Canvas},
-    layout::{Layout, Part},
+    layout::{Layout, Tile},
     network::Network,
     painter::Painter,
     resize::enlarged,
-    ChannelOrder, Settings, Weights, MAX_UPSAMPLE,
+    ChannelOrder, MmodSettings, Weights, MAX_UPSAMPLE,
 };
 use crate::{
     device,
@@ -30,7 +30,7 @@ pub struct Mmod {
     weights: Weights,
     network: Network,
     digest: String,
-    settings: Settings,
+    settings: MmodSettings,
     device: Device,
     /// Whether canvases are painted where the network is, many at once.
     paints_there: bool,
@@ -46,7 +46,7 @@ const GPU_BATCH: usize = 16;
 /// The canvas of pictures of one size, and what of it is searched.
 struct Search {
     layout: Layout,
-    parts: Vec<Part>,
+    parts: Vec<Tile>,
 }
 
 impl Mmod {
@@ -56,7 +56,7 @@ impl Mmod {
     /// # Errors
     /// When the file cannot be read or is no such network, when a setting is out of its range, or
     /// when the device refuses the weights.
-    pub fn open(weights: &Path, settings: Settings, device: Device) -> Result<Self> {
+    pub fn open(weights: &Path, settings: MmodSettings, device: Device) -> Result<Self> {
         let upsample = settings.upsample;
         ensure!(
             upsample <= MAX_UPSAMPLE,
@@ -125,7 +125,7 @@ impl Mmod {
 
     /// `None` where the network has no room or no level could hold a face of the smallest size.
     fn search_of(&self, (width, height): (u32, u32)) -> Result<Option<Search>> {
-        let Settings { upsample, min_face, .. } = self.settings;
+        let MmodSettings { upsample, min_face, .. } = self.settings;
         if width == 0 || height == 0 {
             return Ok(None);
         }
@@ -161,7 +161,7 @@ impl Mmod {
     /// Canvases `[N, 3, height, width]` of pictures of one size, painted where the network is.
     fn painted_there(&mut self, images: &[RgbImage], layout: &Layout) -> Result<Tensor> {
         let (size, pixels) = (images[0].dimensions(), self.pixels(images));
-        let Settings { upsample, .. } = self.settings;
+        let MmodSettings { upsample, .. } = self.settings;
         let painter = match self.painter.take().filter(|painter| painter.is_for(size)) {
             Some(painter) => Ok(painter),
             None => Painter::new(size, upsample, layout, self.weights.means, self.device),
@@ -191,7 +191,7 @@ impl Mmod {
 }
 
 /// The pixels of canvases `[N, 3, height, width]` that a part sees.
-fn piece(canvases: &Tensor, part: &Part) -> Result<Tensor> {
+fn piece(canvases: &Tensor, part: &Tile) -> Result<Tensor> {
     let pixels = part.pixels;
     let rows = canvases.f_narrow(2, pixels.top, pixels.height());
     Ok(rows?.f_narrow(3, pixels.left, pixels.width())?)
@@ -229,7 +229,7 @@ impl Detector for Mmod {
     }
 
     fn name(&self) -> String {
-        let Settings { upsample, channels, min_face } = self.settings;
+        let MmodSettings { upsample, channels, min_face } = self.settings;
         let weights = &self.digest[..8];
         let mut name =
             format!("mmod(dlib cnn, weights {weights}, upsample {upsample}, channels {channels}");

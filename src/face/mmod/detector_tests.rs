@@ -9,7 +9,7 @@ fn portrait() -> RgbImage {
     image::open(path).expect("fixture").to_rgb8()
 }
 
-fn open(settings: Settings) -> Option<Mmod> {
+fn open(settings: MmodSettings) -> Option<Mmod> {
     Some(Mmod::open(&test_weights()?, settings, Device::Cpu).expect("published weights"))
 }
 
@@ -31,7 +31,7 @@ fn close(a: &[FaceBox], b: &[FaceBox]) -> bool {
 #[test]
 fn a_batch_finds_what_single_pictures_find() {
     for upsample in [0, 1] {
-        let Some(mut mmod) = open(Settings { upsample, ..Default::default() }) else { return };
+        let Some(mut mmod) = open(MmodSettings { upsample, ..Default::default() }) else { return };
         let pictures = pictures();
         let single: Vec<_> = pictures.iter().map(|p| mmod.detect(p).expect("runs")).collect();
         let counts: Vec<usize> = single.iter().map(Vec::len).collect();
@@ -49,13 +49,13 @@ fn a_batch_finds_what_single_pictures_find() {
 /// what they had suppressed.
 #[test]
 fn a_smallest_face_leaves_the_larger_levels_as_they_are() {
-    let Some(mut all) = open(Settings { upsample: 1, ..Default::default() }) else { return };
+    let Some(mut all) = open(MmodSettings { upsample: 1, ..Default::default() }) else { return };
     // Places that are no faces are compared too.
     let picture = portrait();
     let layout = Layout::of(418, 417).expect("large enough");
     let canvas = all.painted_here(&picture, &layout);
     let [whole] = &layout.parts(0)[..] else { panic!("one piece") };
-    let scores = |part: &Part| {
+    let scores = |part: &Tile| {
         let scores = canvas.with_tensor(|canvas| all.network.scores(&piece(canvas, part)?));
         scores.expect("runs")
     };
@@ -79,7 +79,7 @@ fn a_smallest_face_leaves_the_larger_levels_as_they_are() {
 #[test]
 fn faces_below_the_smallest_are_not_found_and_those_above_are_the_same() {
     let faces = |min_face, upsample| {
-        let settings = Settings { min_face, upsample, ..Default::default() };
+        let settings = MmodSettings { min_face, upsample, ..Default::default() };
         let mut mmod = open(settings)?;
         Some((mmod.detect(&portrait()).expect("runs"), mmod.name()))
     };
@@ -103,7 +103,7 @@ fn faces_below_the_smallest_are_not_found_and_those_above_are_the_same() {
 /// All sizes are painted in the tests of the canvas; here some of each kind are searched too.
 #[test]
 fn tiny_pictures_go_through_the_network() {
-    let Some(mut mmod) = open(Settings { upsample: 0, ..Default::default() }) else { return };
+    let Some(mut mmod) = open(MmodSettings { upsample: 0, ..Default::default() }) else { return };
     for width in [1, 9, 10, 11, 18, 29, 40, 64] {
         for height in [1, 6, 7, 8, 15, 21, 40, 64] {
             let picture = RgbImage::from_fn(width, height, |x, y| Rgb([x as u8, y as u8, 99]));
@@ -112,7 +112,7 @@ fn tiny_pictures_go_through_the_network() {
         }
     }
     for (upsample, sizes) in [(1, [1, 3, 4, 18]), (2, [1, 2, 8, 13])] {
-        let mut mmod = open(Settings { upsample, ..Default::default() }).expect("has weights");
+        let mut mmod = open(MmodSettings { upsample, ..Default::default() }).expect("has weights");
         mmod.paints_there = true;
         for width in sizes {
             for height in sizes {
@@ -126,7 +126,7 @@ fn tiny_pictures_go_through_the_network() {
 #[test]
 fn pictures_that_no_memory_holds_are_refused_before_any_is_taken() {
     for (size, upsample) in [((30_000, 30_000), 0), ((9_000, 9_000), 1), ((u32::MAX, 7), 2)] {
-        let Some(mmod) = open(Settings { upsample, ..Default::default() }) else { return };
+        let Some(mmod) = open(MmodSettings { upsample, ..Default::default() }) else { return };
         let error = mmod.search_of(size).err().expect("too large").to_string();
         assert!(error.contains("is too large for mmod"), "{error}");
         assert!(error.contains(&format!("{} x {}", size.0, size.1)), "{error}");

@@ -45,7 +45,7 @@ pub(super) struct Layout {
 
 /// A piece of the canvas that the network is run on by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Part {
+pub(super) struct Tile {
     /// The pixels that the network sees.
     pub pixels: Rect,
     /// The cells of the score map that come of them; those near an inner edge are not exact.
@@ -82,7 +82,7 @@ impl Layout {
 
     /// What of the canvas is needed to score the levels from `first` on, their neighbours' colours
     /// included: everything, or one piece, or one for each column of levels, whichever is less.
-    pub fn parts(&self, first: usize) -> Vec<Part> {
+    pub fn parts(&self, first: usize) -> Vec<Tile> {
         if first >= self.levels.len() {
             return Vec::new();
         }
@@ -94,7 +94,7 @@ impl Layout {
             return one;
         }
         let two = vec![self.part(first..self.column), self.part(self.column..self.levels.len())];
-        let pixels = |parts: &[Part]| parts.iter().map(|p| p.pixels.area()).sum::<i64>();
+        let pixels = |parts: &[Tile]| parts.iter().map(|p| p.pixels.area()).sum::<i64>();
         if pixels(&two) < pixels(&one) {
             two
         } else {
@@ -102,13 +102,13 @@ impl Layout {
         }
     }
 
-    fn whole(&self) -> Part {
+    fn whole(&self) -> Tile {
         let pixels = Rect::at(0, 0, self.width as i64, self.height as i64);
         let map = Rect::at(0, 0, cells(pixels.width()), cells(pixels.height()));
-        Part { pixels, map, cells: map, levels: 0..self.levels.len() }
+        Tile { pixels, map, cells: map, levels: 0..self.levels.len() }
     }
 
-    fn part(&self, levels: Range<usize>) -> Part {
+    fn part(&self, levels: Range<usize>) -> Tile {
         let whole = self.whole();
         let level = self.levels[levels.clone()].iter().copied();
         let hull = level.reduce(Rect::hull).expect("a part has a level").grown(REACH);
@@ -127,7 +127,7 @@ impl Layout {
             right: STRIDE * map.right + FIELD - 1,
             bottom: STRIDE * map.bottom + FIELD - 1,
         };
-        Part { pixels, map, cells: cells.intersection(whole.map), levels }
+        Tile { pixels, map, cells: cells.intersection(whole.map), levels }
     }
 }
 

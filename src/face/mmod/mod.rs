@@ -55,7 +55,7 @@ pub const MAX_UPSAMPLE: u32 = 2;
 
 /// Everything beside the weights that changes what the detector finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Settings {
+pub struct MmodSettings {
     /// How often the picture is doubled first, 0..=2: faces from 80, 40 or 20 pixels are found.
     pub upsample: u32,
     /// Which channel comes first.
@@ -65,10 +65,10 @@ pub struct Settings {
     pub min_face: u32,
 }
 
-impl Default for Settings {
+impl Default for MmodSettings {
     /// As the paper's released code searches, but for its channel order.
     fn default() -> Self {
-        Settings { upsample: 1, channels: ChannelOrder::Rgb, min_face: 0 }
+        MmodSettings { upsample: 1, channels: ChannelOrder::Rgb, min_face: 0 }
     }
 }
 
@@ -88,7 +88,7 @@ pub fn default_weights() -> Option<PathBuf> {
 /// the device is not there, or when the program was built without LibTorch.
 #[cfg(feature = "torch")]
 pub(super) fn open(
-    settings: Settings,
+    settings: MmodSettings,
     weights: Option<&Path>,
     device: Option<&str>,
 ) -> Result<Box<dyn Detector>> {
@@ -108,7 +108,11 @@ pub(super) fn open(
 /// # Errors
 /// Always.
 #[cfg(not(feature = "torch"))]
-pub(super) fn open(_: Settings, _: Option<&Path>, _: Option<&str>) -> Result<Box<dyn Detector>> {
+pub(super) fn open(
+    _: MmodSettings,
+    _: Option<&Path>,
+    _: Option<&str>,
+) -> Result<Box<dyn Detector>> {
     bail!("mmod runs on LibTorch, and this program was built without LibTorch")
 }
 

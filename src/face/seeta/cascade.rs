@@ -8,7 +8,7 @@ use super::{
     boosted::{Classifier, WindowRow},
     lab::FeatureMap,
     lanes::{for_all_lanes, Lanes},
-    merge::{merge, Found},
+    merge::{merge, FaceWindow},
     model::{Model, Network},
     network::Signals,
     resize::{Resizer, View},
@@ -93,8 +93,8 @@ impl Cascade {
     }
 
     /// The faces of a picture, best first.
-    pub(super) fn detect(&mut self, picture: View, search: Search) -> Vec<Found> {
-        let mut passed: Vec<Found> = Vec::new();
+    pub(super) fn detect(&mut self, picture: View, search: Search) -> Vec<FaceWindow> {
+        let mut passed: Vec<FaceWindow> = Vec::new();
         for mut windows in self.first(picture, search) {
             passed.extend(merge(self.lanes, &mut windows, SAME_WINDOW));
         }
@@ -114,7 +114,7 @@ impl Cascade {
     }
 
     /// The windows that each boosted classifier lets through, in pixels of the picture.
-    fn first(&mut self, picture: View, search: Search) -> Vec<Vec<Found>> {
+    fn first(&mut self, picture: View, search: Search) -> Vec<Vec<FaceWindow>> {
         let mut found = vec![Vec::new(); self.classifiers.len()];
         let smallest = WINDOW as f32 / picture.width.min(picture.height) as f32;
         let mut scale = 1.0f32;
@@ -139,23 +139,28 @@ impl Cascade {
 
     /// The windows that a network lets through, moved to where it sees their faces. The first
     /// classifiers often let the same window through: it is looked at once.
-    fn stage(&mut self, picture: View, at: (usize, usize), windows: Vec<Found>) -> Vec<Found> {
+    fn stage(
+        &mut self,
+        picture: View,
+        at: (usize, usize),
+        windows: Vec<FaceWindow>,
+    ) -> Vec<FaceWindow> {
         let mut seen = BTreeMap::new();
-        let look = |found: Found| {
+        let look = |found: FaceWindow| {
             let place = (found.x, found.y, found.size);
             *seen.entry(place).or_insert_with(|| self.look(picture, at, found))
         };
         windows.into_iter().filter_map(look).collect()
     }
 
-    fn look(&mut self, picture: View, at: (usize, usize), found: Found) -> Option<Found> {
+    fn look(&mut self, picture: View, at: (usize, usize), found: FaceWindow) -> Option<FaceWindow> {
         let size = found.size as i32;
         if size < 2 || found.x + size <= 0 || found.y + size <= 0 {
             return None;
         }
         self.cut(picture, found);
         // A window is judged with what lies outside as black, and moved as if it began inside.
-        let found = Found { x: found.x.max(0), y: found.y.max(0), ..found };
+        let found = FaceWindow { x: found.x.max(0), y: found.y.max(0), ..found };
         let stage = &self.levels[at.0][at.1];
         self.gradients.compute(self.lanes, &self.window, stage.rows);
         self.signals.inputs.clear();
@@ -166,7 +171,7 @@ impl Cascade {
     }
 
     /// Brings a window to the size that networks look at.
-    fn cut(&mut self, picture: View, found: Found) {
+    fn cut(&mut self, picture: View, found: FaceWindow) {
         let size = found.size as usize;
         let (left, top) = (found.x.max(0) as usize, found.y.max(0) as usize);
         let (before, above) = ((-found.x).max(0) as usize, (-found.y).max(0) as usize);
@@ -194,7 +199,7 @@ fn slide(
     classifier: &Classifier,
     roughness: &mut Roughness,
     (scale, step): (f32, usize),
-    found: &mut Vec<Found>,
+    found: &mut Vec<FaceWindow>,
 ) {
     let placed = classifier.placed(map.stride());
     let count = (level.width - EDGE) / step + 1;
@@ -205,7 +210,7 @@ fn slide(
             if roughness.suffices(lanes, level, x, y) {
                 let place = |at: usize| (at as f32 / scale + 0.5) as i32;
                 let size = (WINDOW as f32 / scale + 0.5) as u32;
-                found.push(Found { x: place(x), y: place(y), size, score: f64::from(score) });
+                found.push(FaceWindow { x: place(x), y: place(y), size, score: f64::from(score) });
             }
         }
     }
@@ -256,7 +261,12 @@ for_all_lanes! {
 }
 
 /// The window where the network sees a face in it, if it does.
-fn judged(network: &Network, lanes: Lanes, signals: &mut Signals, found: Found) -> Option<Found> {
+fn judged(
+    network: &Network,
+    lanes: Lanes,
+    signals: &mut Signals,
+    found: FaceWindow,
+) -> Option<FaceWindow> {
     let [score, right, down, wider] = network.answer(lanes, signals);
     if score <= network.threshold {
         return None;
@@ -266,7 +276,7 @@ fn judged(network: &Network, lanes: Lanes, signals: &mut Signals, found: Found) 
     let place = |share: f32, at: i32| {
         ((share * 2.0 - 1.0) * old + at as f32 + (old - size) * 0.5 + 0.5).floor() as i32
     };
-    Some(Found {
+    Some(FaceWindow {
         x: place(right, found.x),
         y: place(down, found.y),
         size: size as u32,

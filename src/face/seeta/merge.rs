@@ -5,7 +5,7 @@ use super::lanes::{for_all_lanes, Lanes};
 
 /// A window with a face, perhaps: `size` pixels a side.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Found {
+pub(super) struct FaceWindow {
     pub x: i32,
     pub y: i32,
     pub size: u32,
@@ -14,14 +14,14 @@ pub(super) struct Found {
 
 /// Sorts `windows` best first and merges those that overlap a better one by more than `least` of
 /// the pixels of either. Equal scores keep their order.
-pub(super) fn merge(lanes: Lanes, windows: &mut [Found], least: f32) -> Vec<Found> {
+pub(super) fn merge(lanes: Lanes, windows: &mut [FaceWindow], least: f32) -> Vec<FaceWindow> {
     windows.sort_by(|a, b| b.score.partial_cmp(&a.score).unwrap_or(Ordering::Equal));
     let xs: Vec<i32> = windows.iter().map(|w| w.x).collect();
     let ys: Vec<i32> = windows.iter().map(|w| w.y).collect();
     let sizes: Vec<i32> = windows.iter().map(|w| w.size as i32).collect();
     let mut merged = vec![false; windows.len()];
     let mut overlaps = vec![0.0f32; windows.len()];
-    let mut kept: Vec<Found> = Vec::new();
+    let mut kept: Vec<FaceWindow> = Vec::new();
     for (at, best) in windows.iter().enumerate() {
         if merged[at] {
             continue;
@@ -36,7 +36,7 @@ pub(super) fn merge(lanes: Lanes, windows: &mut [Found], least: f32) -> Vec<Foun
                 score += other.score;
             }
         }
-        kept.push(Found { score, ..*best });
+        kept.push(FaceWindow { score, ..*best });
     }
     kept
 }

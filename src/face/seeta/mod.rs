@@ -35,7 +35,7 @@ mod surf;
 use cascade::{Cascade, Search};
 use gray::Gray;
 use lanes::Lanes;
-use merge::Found;
+use merge::FaceWindow;
 use resize::View;
 
 /// The cascade and its weights, 1.2 MB, under the BSD 2-Clause licence of the crate.
@@ -46,7 +46,7 @@ const WINDOW: u32 = 40;
 
 /// Everything that changes what the detector finds.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Settings {
+pub struct SeetaSettings {
     /// Smallest face edge in pixels of the picture; at least 40. Larger is faster.
     pub min_face: u32,
     /// Step of the sliding window in pixels of the shrunk picture.
@@ -58,18 +58,18 @@ pub struct Settings {
     pub threshold: f64,
 }
 
-impl Default for Settings {
+impl Default for SeetaSettings {
     /// All that the cascade can see, at the authors' step and pyramid (`docs/measurements/engine.md` has the
     /// recall and the cost of others).
     fn default() -> Self {
-        Settings { min_face: WINDOW, step: 4, pyramid: 0.8, threshold: 2.0 }
+        SeetaSettings { min_face: WINDOW, step: 4, pyramid: 0.8, threshold: 2.0 }
     }
 }
 
 /// The detector; keeps its buffers between pictures.
 pub struct Seeta {
     cascade: Cascade,
-    settings: Settings,
+    settings: SeetaSettings,
 }
 
 impl std::fmt::Debug for Seeta {
@@ -83,8 +83,8 @@ impl Seeta {
     ///
     /// # Errors
     /// When a setting is out of its range.
-    pub fn new(settings: Settings) -> Result<Self> {
-        let Settings { min_face, step, pyramid, threshold } = settings;
+    pub fn new(settings: SeetaSettings) -> Result<Self> {
+        let SeetaSettings { min_face, step, pyramid, threshold } = settings;
         ensure!(min_face >= WINDOW, "smallest face is {min_face} pixels, at least {WINDOW} needed");
         ensure!(step >= 1, "window step is 0, at least 1 needed");
         ensure!((0.5..=0.95).contains(&pyramid), "pyramid ratio {pyramid} is outside 0.5..=0.95");
@@ -96,7 +96,7 @@ impl Seeta {
 
     fn faces(&mut self, picture: Gray) -> Vec<FaceBox> {
         let (width, height) = (picture.width, picture.height);
-        let Settings { min_face, step, pyramid, threshold } = self.settings;
+        let SeetaSettings { min_face, step, pyramid, threshold } = self.settings;
         let shrunk = picture.shrunk(WINDOW, min_face);
         let view = View::whole(&shrunk.pixels, shrunk.width as usize, shrunk.height as usize);
         let search = Search { step: step as usize, pyramid, threshold };
@@ -122,7 +122,7 @@ impl Detector for Seeta {
     }
 
     fn name(&self) -> String {
-        let Settings { min_face, step, pyramid, threshold } = self.settings;
+        let SeetaSettings { min_face, step, pyramid, threshold } = self.settings;
         format!("seeta(frontal 1.0, min_face {min_face}, step {step}, pyramid {pyramid}, threshold {threshold})")
     }
 }
@@ -135,7 +135,7 @@ impl LumaDetector for Seeta {
 }
 
 /// A box of the shrunk picture in pixels of the whole one, edges rounded half up.
-fn scaled(face: Found, scale_x: f64, scale_y: f64) -> FaceBox {
+fn scaled(face: FaceWindow, scale_x: f64, scale_y: f64) -> FaceBox {
     let edge = |at: f64, scale: f64| (at * scale + 0.5).floor() as i32;
     let (left, top, size) = (f64::from(face.x), f64::from(face.y), f64::from(face.size));
     FaceBox {
@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     fn detect(image: &RgbImage) -> Vec<FaceBox> {
-        Seeta::new(Settings::default()).expect("settings").detect(image).expect("detect")
+        Seeta::new(SeetaSettings::default()).expect("settings").detect(image).expect("detect")
     }
 
     #[test]
@@ -164,12 +164,12 @@ mod tests {
 
     #[test]
     fn settings_out_of_range_are_refused() {
-        let base = Settings::default();
+        let base = SeetaSettings::default();
         for bad in [
-            Settings { min_face: 39, ..base },
-            Settings { step: 0, ..base },
-            Settings { pyramid: 1.0, ..base },
-            Settings { threshold: 0.0, ..base },
+            SeetaSettings { min_face: 39, ..base },
+            SeetaSettings { step: 0, ..base },
+            SeetaSettings { pyramid: 1.0, ..base },
+            SeetaSettings { threshold: 0.0, ..base },
         ] {
             assert!(Seeta::new(bad).is_err(), "{bad:?}");
         }

@@ -8,7 +8,7 @@ use rustface::{Detector, ImageData};
 use super::{
     cascade::{Cascade, Search},
     lanes::Lanes,
-    merge::Found,
+    merge::FaceWindow,
     resize::View,
     MODEL, WINDOW,
 };
@@ -44,12 +44,12 @@ impl Both {
         self.reference.set_pyramid_scale_factor(search.pyramid);
         self.reference.set_score_thresh(search.threshold);
         let found = self.reference.detect(&ImageData::new(picture.as_raw(), width, height));
-        let wanted: Vec<Found> = found
+        let wanted: Vec<FaceWindow> = found
             .iter()
             .map(|face| {
                 let b = face.bbox();
                 assert_eq!(b.width(), b.height());
-                Found { x: b.x(), y: b.y(), size: b.width(), score: face.score() }
+                FaceWindow { x: b.x(), y: b.y(), size: b.width(), score: face.score() }
             })
             .collect();
         let view = View::whole(picture.as_raw(), width as usize, height as usize);

@@ -7,9 +7,9 @@ use std::{
 
 use anyhow::Result;
 use base64::prelude::{Engine as _, BASE64_STANDARD};
+use maud::{html, Markup};
 use rayon::prelude::*;
 
-use crate::table::escape_html;
 use crate::{
     leak_audit::{findings::Findings, gather::Gathered},
     media::image as picture,
@@ -114,28 +114,37 @@ fn section(
 ) -> Section {
     let mut section = Section::new(id, title);
     section.text(if twins.is_empty() { "There are none." } else { text });
-    let items: String = twins.iter().map(|twin| side_by_side(all, shots, twin)).collect();
     if !twins.is_empty() {
-        section.blocks.push(Block::Html(format!("<ul class=\"samples pairs\">\n{items}</ul>\n")));
+        section.blocks.push(Block::Html(html! {
+            ul class="samples pairs" { "\n"
+                @for twin in twins { (side_by_side(all, shots, twin)) }
+            } "\n"
+        }));
     }
     section
 }
 
-fn side_by_side(all: &Gathered, shots: &Shots, twin: &NearDuplicate) -> String {
+fn side_by_side(all: &Gathered, shots: &Shots, twin: &NearDuplicate) -> Markup {
     let change = twin.likeness.change;
     let shot = |i: usize, outline: Option<Change>| {
-        let (part, id) = (all.name(all.stills[i].part()), escape_html(&all.stills[i].id));
+        let (part, id) = (all.name(all.stills[i].part()), &all.stills[i].id);
         let class = all.stills[i].emotion.name();
         let drawn = outline.map(outline_of);
-        let shown = match shots.get(&i) {
-            Some(jpeg) => format!(
-                "<div style=\"position:relative\"><img src=\"data:image/jpeg;base64,{jpeg}\" \
-                 alt=\"{id}\" style=\"display:block;width:100%\">{}</div>",
-                drawn.unwrap_or_default()
-            ),
-            None => "<p class=\"note\">The picture cannot be read.</p>".into(),
-        };
-        format!("<figure>{shown}<figcaption><b>{part}, {class}</b> {id}</figcaption></figure>")
+        html! {
+            figure {
+                @match shots.get(&i) {
+                    Some(jpeg) => {
+                        div style="position:relative" {
+                            img src={ "data:image/jpeg;base64," (jpeg) } alt=(id)
+                                style="display:block;width:100%";
+                            @if let Some(drawn) = drawn { (drawn) }
+                        }
+                    }
+                    None => p class="note" { "The picture cannot be read." }
+                }
+                figcaption { b { (part) ", " (class) } " " (id) }
+            }
+        }
     };
     let likeness = twin.likeness;
     let apart = f64::from(likeness.difference.unwrap_or_default()) / 1000.0;
@@ -147,14 +156,14 @@ fn side_by_side(all: &Gathered, shots: &Shots, twin: &NearDuplicate) -> String {
         (likeness.mirrored, "mirrored".into()),
         (likeness.difference.is_none(), "by hash alone".into()),
     ];
-    facts.extend(change.iter().flat_map(told));
+    facts.extend(change.iter().flat_map(described));
     let facts: Vec<String> = facts.into_iter().filter(|f| f.0).map(|f| f.1).collect();
     let own = shot(twin.still, change.map(Change::reversed));
-    format!("<li>{own}{}<p>{}</p></li>\n", shot(twin.partner, change), facts.join(", "))
+    html! { li { (own) (shot(twin.partner, change)) p { (facts.join(", ")) } } "\n" }
 }
 
-/// What was done, in words.
-fn told(change: &Change) -> [(bool, String); 4] {
+/// How the one picture was made of the other, in words.
+fn described(change: &Change) -> [(bool, String); 4] {
     let percent = |n: i32| f64::from(n) / 10.0;
     let [own, other] = change.shown;
     let degrees = f64::from(change.turned) / 10.0;
@@ -170,16 +179,18 @@ fn told(change: &Change) -> [(bool, String); 4] {
 }
 
 /// The outline of the one picture where it lies in the other, bars of both included.
-fn outline_of(change: Change) -> String {
+fn outline_of(change: Change) -> Markup {
     let [a, b, c] = change.corners.map(|corner| corner.map(|v| f64::from(v) / 1000.0));
     let opposite = [b[0] + c[0] - a[0], b[1] + c[1] - a[1]];
     let place = |[x, y]: [f64; 2]| format!("{x:.3},{y:.3}");
-    format!(
-        "<svg viewBox=\"0 0 1 1\" preserveAspectRatio=\"none\" style=\"position:absolute;left:0;\
-         top:0;width:100%;height:100%;background:none\"><polygon points=\"{}\" fill=\"none\" stroke=\"#e0115f\" \
-         stroke-width=\"2\" vector-effect=\"non-scaling-stroke\"/></svg>",
-        [a, b, opposite, c].map(place).join(" ")
-    )
+    let points = [a, b, opposite, c].map(place).join(" ");
+    html! {
+        svg viewBox="0 0 1 1" preserveAspectRatio="none"
+            style="position:absolute;left:0;top:0;width:100%;height:100%;background:none" {
+            polygon points=(points) fill="none" stroke="#e0115f" stroke-width="2"
+                vector-effect="non-scaling-stroke" {}
+        }
+    }
 }
 
 /// The picture as a small JPEG in base64.
@@ -207,7 +218,7 @@ mod tests {
             shown: [1000; 2],
             hidden: 0,
         };
-        let drawn = outline_of(change);
+        let drawn = outline_of(change).into_string();
         assert!(drawn.contains("\"0.000,0.167 1.000,0.167 1.000,0.833 0.000,0.833\""), "{drawn}");
         // What lies below must be seen.
         assert!(drawn.contains("background:none") && drawn.contains("fill=\"none\""));

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{
     findings::Findings,
     gather::Gathered,
-    summary::{percent, Summary},
+    summary::{percent, AuditSummary},
 };
 use crate::table::Cell;
 use crate::{
@@ -64,7 +64,7 @@ fn members(estimate: Option<Estimate>) -> Cell {
     Cell::count(estimate.map_or(0, |e| e.n as u64))
 }
 
-fn method(summary: &Summary) -> Section {
+fn method(summary: &AuditSummary) -> Section {
     let mut section = Section::new("method", "How it was found, and what is missed");
     let mut items = vec![format!(
         "Pictures whose 64-bit hashes differ in at most {} bits, mirrored or not, are compared at \
@@ -82,8 +82,9 @@ fn method(summary: &Summary) -> Section {
     });
     if summary.clips.is_some() {
         items.push(
-            "Clips are compared by hashes every 0.5 s, laid over each other at every shift, and as altered \
-             copies by a frame every second, half of which must have its like."
+            "Clips are compared by hashes every 0.5 s, laid over each other at every shift; by hashes every \
+             0.125 s at speeds from 0.8 to 1.25, where the best place must be far better than the rest; and \
+             as altered copies by a frame every second, half of which must have its like."
                 .into(),
         );
     }

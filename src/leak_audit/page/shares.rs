@@ -2,7 +2,7 @@
 use super::{members, percent, share};
 use crate::table::{Cell, Column, Table};
 use crate::{
-    leak_audit::summary::{ClassRow, LeakRow, Summary},
+    leak_audit::summary::{AuditSummary, ClassRow, LeakRow},
     record::Emotion,
     report::{
         figure::{distances, leak, DistanceCounts, Figure, LeakShares},
@@ -27,7 +27,7 @@ impl Of {
 }
 
 /// The first thing to know, and all comparisons.
-pub(super) fn leaks(summary: &Summary) -> Section {
+pub(super) fn leaks(summary: &AuditSummary) -> Section {
     let mut section = Section::new("leaks", "What leaks");
     let clips = summary.clips.as_ref();
     let first_clips = clips.and_then(|c| c.leaks.first());
@@ -61,7 +61,10 @@ fn headline(leak: &LeakRow, of: Of) -> String {
     if same_video.is_some_and(|e| near.is_none_or(|n| n.value != e.value)) {
         text += &format!(" With {of} of the same video it is {}.", percent(*same_video));
     }
-    text + &format!(" Of random pairs {} would count.", percent(*random_pairs))
+    if random_pairs.is_some() {
+        text += &format!(" Of random pairs {} would count.", percent(*random_pairs));
+    }
+    text
 }
 
 fn share_table(leaks: &[LeakRow], of: Of) -> Table {
@@ -99,7 +102,7 @@ fn share_table(leaks: &[LeakRow], of: Of) -> Table {
 }
 
 /// A figure and a table for every comparison that found something, and for the first.
-pub(super) fn by_class(summary: &Summary) -> Option<Section> {
+pub(super) fn by_class(summary: &AuditSummary) -> Option<Section> {
     let mut section = Section::new("classes", "By class");
     add_classes(&mut section, &summary.leaks, Of::Pictures);
     let clips = summary.clips.as_ref().map(|c| c.leaks.as_slice()).unwrap_or_default();
@@ -168,7 +171,7 @@ fn class_table(row: &LeakRow, name: String, title: &str, of: Of) -> Table {
 }
 
 /// How far the pictures of the first comparison are from the nearest ones.
-pub(super) fn distance_section(summary: &Summary) -> Option<Section> {
+pub(super) fn distance_section(summary: &AuditSummary) -> Option<Section> {
     let row = summary.leaks.first()?;
     let counted = row.distances.as_ref()?;
     if counted.nearest.iter().sum::<usize>() == 0 {

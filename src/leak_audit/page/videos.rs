@@ -46,11 +46,11 @@ fn clip_table(all: &Gathered, twins: &[&NearDuplicateClip]) -> Table {
             Cell::words(format!("{}: {}", all.name(film.part()), film.id))
         };
         let how = match (twin.same_bytes, twin.mirrored) {
-            (true, _) => "the same bytes",
-            (_, true) if twin.altered => "altered, mirrored",
-            (_, true) => "mirrored",
-            _ if twin.altered => "altered",
-            _ => "",
+            (true, _) => "the same bytes".into(),
+            (_, true) if twin.altered => "altered, mirrored".into(),
+            (_, true) => format!("mirrored{}", speed(twin)),
+            _ if twin.altered => "altered".into(),
+            _ => speed(twin).trim_start_matches(", ").to_owned(),
         };
         vec![
             name(twin.film),
@@ -72,6 +72,15 @@ fn clip_table(all: &Gathered, twins: &[&NearDuplicateClip]) -> Table {
         ],
         rows: twins.iter().take(LISTED).map(row).collect(),
         notes: Vec::new(),
+    }
+}
+
+/// The speed at which a copy runs, where it is another.
+fn speed(twin: &NearDuplicateClip) -> String {
+    if twin.speed == 1.0 {
+        String::new()
+    } else {
+        format!(", speed × {:.2}", twin.speed)
     }
 }
 

@@ -127,7 +127,7 @@ pub(super) fn has_luma_plane(format: Pixel) -> bool {
 
 /// What a conversion depends on.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Kind {
+struct ConversionKey {
     format: Pixel,
     width: u32,
     height: u32,
@@ -136,7 +136,7 @@ struct Kind {
 
 /// A swscale context with the frame that it writes to.
 struct Scaler {
-    kind: Kind,
+    kind: ConversionKey,
     context: *mut ffi::SwsContext,
     rgb: frame::Video,
 }
@@ -149,7 +149,7 @@ impl Drop for Scaler {
 }
 
 impl Scaler {
-    fn new(kind: Kind) -> Result<Self> {
+    fn new(kind: ConversionKey) -> Result<Self> {
         let flags = ffi::SWS_BILINEAR
             | ffi::SWS_FULL_CHR_H_INT
             | ffi::SWS_FULL_CHR_H_INP
@@ -237,7 +237,7 @@ impl Converter {
     }
 
     fn unturned(&mut self, picture: &frame::Video) -> Result<RgbImage> {
-        let kind = Kind {
+        let kind = ConversionKey {
             format: picture.format(),
             width: picture.width(),
             height: picture.height(),

@@ -31,7 +31,7 @@ pub(super) struct FactsCollector {
     codec: codec::Id,
     damaged: BTreeMap<u64, Damage>,
     signature: Option<Signature>,
-    /// Views of every second hash's frame, packed.
+    /// Views of a frame every second, packed.
     views: Vec<u64>,
 }
 
@@ -138,7 +138,7 @@ impl FactsCollector {
                 let grey = converter.grey(picture);
                 self.views.extend(grey.iter().flat_map(clip_views::packed));
             }
-            signature.push(converter.hash(picture));
+            signature.push(index, converter.hash(picture));
         }
     }
 
@@ -152,6 +152,13 @@ impl FactsCollector {
         if !self.damaged.is_empty() {
             damage.push(format!("{} frames are damaged", self.damaged.len()));
         }
+        let (signature, views) = match self.signature.map(Signature::hashes) {
+            Some((signature, fine)) => {
+                let words = self.views.into_iter().chain(clip_views::packed_hashes(&fine));
+                (Some(signature), Some(words.collect()))
+            }
+            None => (None, None),
+        };
         let first = self.first.expect("there is a frame");
         let sideways = orientation::is_sideways(self.orientation);
         let mut remarks = self.changes;
@@ -180,8 +187,8 @@ impl FactsCollector {
             has_b_frames: self.b_frames,
             damage,
             remarks,
-            views: self.signature.is_some().then_some(self.views),
-            signature: self.signature.map(Signature::hashes),
+            views,
+            signature,
         }
     }
 }

@@ -99,6 +99,11 @@ pub trait FrameSink {
         false
     }
 
+    /// Whether the clip's signature and views are to be made of its frames.
+    fn wants_signature(&self) -> bool {
+        true
+    }
+
     /// Takes every frame in order, before [`Self::keep`]. When frames come again from 0, all that came
     /// before was in vain.
     ///
@@ -167,15 +172,15 @@ pub struct Facts {
     pub remarks: Vec<String>,
     /// Perceptual hashes, one every 0.5 s; `None` under `fast`.
     pub signature: Option<Vec<u64>>,
-    /// Views of a frame every second, packed as `similarity::clip_views` says; `None` without
+    /// Views of a frame every second and hashes every 0.125 s, packed as `similarity::clip_views` says; `None` without
     /// a signature.
     pub views: Option<Vec<u64>>,
 }
 
 /// Decodes `path`, giving every wanted frame to `plan`.
 ///
-/// With `fast` there is no signature, and where the headers of a clip of MPEG-4 or H.264 prove that every
-/// packet is one frame and tell which packets the wanted frames need, no others are decoded: packets are
+/// There is no signature where `plan` wants none, nor with `fast`; and then, where the headers of a clip of MPEG-4 or H.264 prove that
+/// every packet is one frame and tell which packets the wanted frames need, no others are decoded: packets are
 /// counted instead of frames, and damage is noticed only in what is decoded. Every other clip is
 /// decoded to its end, since nothing else is certain to give the same frames.
 ///
@@ -196,8 +201,8 @@ pub fn decode(path: &Path, fast: bool, plan: &mut dyn FrameSink) -> Result<Facts
         .into_iter()
         .filter(|thrifty| !(all && *thrifty))
         .find_map(|thrifty| {
-            let gather =
-                FactsCollector::new(codec, header.orientation, (!fast).then_some(rate.fps));
+            let grid = (!fast && plan.wants_signature()).then_some(rate.fps);
+            let gather = FactsCollector::new(codec, header.orientation, grid);
             run(&mut packets, gather, rate.fps, Effort { fast, thrifty }, plan).transpose()
         })
         .expect("without thrift nothing is misjudged")?;

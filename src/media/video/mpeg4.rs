@@ -9,7 +9,7 @@ const PLAIN_TYPES: [u32; 2] = [1, 17];
 
 /// How a picture is predicted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum PictureType {
     /// From nothing.
     I,
     /// From the last I or P picture.
@@ -21,7 +21,7 @@ pub(super) enum Kind {
 /// The one picture of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Picture {
-    pub kind: Kind,
+    pub kind: PictureType,
     /// Whether a decoder that knows nothing can begin here: predicted from nothing, and all the
     /// headers of the first packet repeated.
     pub entry: bool,
@@ -49,7 +49,7 @@ pub(super) fn pictures<'a>(
             clock.set(group)?;
         }
         let kind = clock.advance(&layer, parts.picture)?;
-        Some(Picture { kind, entry: whole && kind == Kind::I })
+        Some(Picture { kind, entry: whole && kind == PictureType::I })
     };
     let mut pictures = vec![read(first)?];
     for packet in packets {
@@ -175,9 +175,11 @@ impl Clock {
     }
 
     /// The kind of the next picture when its header is sound and its time is right.
-    fn advance(&mut self, layer: &Layer, picture: &[u8]) -> Option<Kind> {
+    fn advance(&mut self, layer: &Layer, picture: &[u8]) -> Option<PictureType> {
         let mut bits = Bits::new(picture);
-        let kind = [Kind::I, Kind::P, Kind::B].get(bits.read(2)? as usize).copied()?;
+        let kind = [PictureType::I, PictureType::P, PictureType::B]
+            .get(bits.read(2)? as usize)
+            .copied()?;
         let mut seconds = 0;
         while bits.is_set()? {
             seconds += 1;
@@ -185,14 +187,14 @@ impl Clock {
         bits.expect(1, 1)?;
         let units = i64::from(bits.read(time_bits(layer.resolution))?);
         bits.expect(2, 0b11)?; // marker, coded
-        bits.read(if kind == Kind::P { 4 } else { 3 })?;
+        bits.read(if kind == PictureType::P { 4 } else { 3 })?;
         // Neither the quantiser nor the range of vectors may be 0.
         bits.read(5).filter(|&quantiser| quantiser > 0)?;
-        if kind != Kind::I {
+        if kind != PictureType::I {
             bits.read(3).filter(|&range| range > 0)?;
         }
         let at = |seconds: i64| seconds * i64::from(layer.resolution) + units;
-        if kind == Kind::B {
+        if kind == PictureType::B {
             let between = self.step - (self.anchor - at(self.seconds_before + seconds));
             let in_order = 0 < between && between < self.step && self.step <= i64::from(u16::MAX);
             return (layer.reorders && self.anchors >= 2 && in_order).then_some(kind);
@@ -267,8 +269,19 @@ mod tests {
 
     #[test]
     fn a_sound_clip_is_read() {
-        let kinds: Vec<Kind> = read(&clip()).expect("sound").iter().map(|p| p.kind).collect();
-        assert_eq!(kinds, [Kind::I, Kind::P, Kind::B, Kind::B, Kind::I, Kind::P]);
+        let kinds: Vec<PictureType> =
+            read(&clip()).expect("sound").iter().map(|p| p.kind).collect();
+        assert_eq!(
+            kinds,
+            [
+                PictureType::I,
+                PictureType::P,
+                PictureType::B,
+                PictureType::B,
+                PictureType::I,
+                PictureType::P
+            ]
+        );
         let all = [true, false, false, false, true, false];
         assert_eq!(entries(&clip()).expect("sound"), all);
     }

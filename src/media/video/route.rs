@@ -10,7 +10,7 @@
 //! the headers say which frame is the n-th then (docs/measurements/engine.md).
 use super::{
     h264,
-    mpeg4::{Kind, Picture},
+    mpeg4::{Picture, PictureType},
 };
 
 /// What to do with each packet, by arrival.
@@ -31,7 +31,7 @@ pub(super) struct Route {
 impl Route {
     /// `wanted` are indexes of frames in any order; those beyond the end are passed over.
     pub(super) fn new(pictures: &[Picture], wanted: impl Iterator<Item = u64>) -> Self {
-        let b = |picture: &Picture| picture.kind == Kind::B;
+        let b = |picture: &Picture| picture.kind == PictureType::B;
         let disposable: Vec<bool> = pictures.iter().map(b).collect();
         let b_frames = pictures.iter().any(b);
         let route = Route { order: display_order(pictures), b_frames, ..Route::default() };
@@ -106,7 +106,7 @@ fn display_order(pictures: &[Picture]) -> Vec<usize> {
     let mut order = Vec::with_capacity(pictures.len());
     let mut held = None;
     for (arrival, picture) in pictures.iter().enumerate() {
-        let at_once = picture.kind == Kind::B;
+        let at_once = picture.kind == PictureType::B;
         order.extend(if at_once { Some(arrival) } else { held.replace(arrival) });
     }
     order.extend(held);
@@ -118,7 +118,7 @@ fn display_order(pictures: &[Picture]) -> Vec<usize> {
 fn sources(pictures: &[Picture]) -> Vec<[Option<usize>; 2]> {
     let (mut last, mut before) = (None, None);
     let source = |(arrival, picture): (usize, &Picture)| match picture.kind {
-        Kind::B => [last, before],
+        PictureType::B => [last, before],
         _ => {
             before = last.replace(arrival);
             [before.filter(|_| !picture.entry), None]
@@ -134,10 +134,10 @@ mod tests {
     /// `I` an entry, `i` an I picture that is none.
     fn clip(kinds: &str) -> Vec<Picture> {
         let picture = |letter| match letter {
-            'I' => Picture { kind: Kind::I, entry: true },
-            'i' => Picture { kind: Kind::I, entry: false },
-            'P' => Picture { kind: Kind::P, entry: false },
-            _ => Picture { kind: Kind::B, entry: false },
+            'I' => Picture { kind: PictureType::I, entry: true },
+            'i' => Picture { kind: PictureType::I, entry: false },
+            'P' => Picture { kind: PictureType::P, entry: false },
+            _ => Picture { kind: PictureType::B, entry: false },
         };
         kinds.chars().map(picture).collect()
     }

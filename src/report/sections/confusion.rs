@@ -1,5 +1,5 @@
 //! Confusion matrices: as pictures on file, and as tables whose cells show their samples.
-use std::fmt::Write;
+use maud::{html, Markup};
 
 use crate::{
     record::{Emotion, NUM_CLASSES},
@@ -33,9 +33,9 @@ pub fn section(study: &Study) -> Section {
         "Rows are true classes and sum to one; the small number is the count. Of configurations \
          with several seeds the first is shown.",
     );
-    section.blocks.push(Block::Html(
-        "<p class=\"screen\">Choose a cell to see the samples behind it.</p>\n".into(),
-    ));
+    section.blocks.push(Block::Html(html! {
+        p class="screen" { "Choose a cell to see the samples behind it." } "\n"
+    }));
     let drawn = drawn(study);
     for (i, group) in study.groups.iter().enumerate() {
         let run = study.first(group);
@@ -43,7 +43,13 @@ pub fn section(study: &Study) -> Section {
         let (counts, label) = (counts(answers), super::run_label(run));
         let name = drawn.contains(&i).then(|| file_name(study, i));
         section.blocks.push(Block::Heading(label.clone()));
-        section.blocks.push(Block::Html(html(&counts, i, group.runs[0], &label, name.as_deref())));
+        section.blocks.push(Block::Html(matrix(
+            &counts,
+            i,
+            group.runs[0],
+            &label,
+            name.as_deref(),
+        )));
         section.blocks.extend(name.map(|name| {
             Block::FileFigure(Figure {
                 name,
@@ -113,35 +119,45 @@ fn alt(counts: &Counts) -> String {
     format!("Share of each class that is recognised: {}", recalls.join(", "))
 }
 
-fn html(counts: &Counts, index: usize, run: usize, label: &str, file: Option<&str>) -> String {
-    let links = file.map_or_else(String::new, |name| format!(" ({})", files(name)));
-    let mut out = format!(
-        "<table class=\"confusion\" id=\"confusion-{index}\" data-model=\"{run}\"><caption>true class by predicted class{links}</caption><thead><tr><td></td>",
-    );
-    for emotion in Emotion::ALL {
-        let _ = write!(out, "<th scope=\"col\">{emotion}</th>");
+fn matrix(counts: &Counts, index: usize, run: usize, label: &str, file: Option<&str>) -> Markup {
+    let table = html! {
+        table class="confusion" id={ "confusion-" (index) } data-model=(run) {
+            caption {
+                "true class by predicted class"
+                @if let Some(name) = file { " (" (files(name)) ")" }
+            }
+            thead {
+                tr { td {} @for emotion in Emotion::ALL { th scope="col" { (emotion.name()) } } }
+            }
+            tbody { "\n"
+                @for (t, emotion) in Emotion::ALL.into_iter().enumerate() {
+                    tr {
+                        th scope="row" {
+                            (emotion.name()) small { "n = " (counts[t].iter().sum::<u64>()) }
+                        }
+                        @for p in 0..NUM_CLASSES { (cell(counts, t, p)) }
+                    } "\n"
+                }
+            }
+        } "\n"
+    };
+    html! {
+        (scrolling(&format!("Confusion matrix of {label}"), &table))
+        div id={ "confusion-" (index) "-samples" } aria-live="polite" {} "\n"
     }
-    out += "</tr></thead><tbody>\n";
-    for (t, emotion) in Emotion::ALL.into_iter().enumerate() {
-        let total: u64 = counts[t].iter().sum();
-        let _ = write!(out, "<tr><th scope=\"row\">{emotion}<small>n = {total}</small></th>");
-        for p in 0..NUM_CLASSES {
-            out += &cell(counts, t, p);
-        }
-        out += "</tr>\n";
-    }
-    out += "</tbody></table>\n";
-    let panel = format!("<div id=\"confusion-{index}-samples\" aria-live=\"polite\"></div>\n");
-    scrolling(&format!("Confusion matrix of {label}"), &out) + &panel
 }
 
-fn cell(counts: &Counts, target: usize, predicted: usize) -> String {
+fn cell(counts: &Counts, target: usize, predicted: usize) -> Markup {
     let (count, share) = (counts[target][predicted], share(counts, target, predicted));
     let (background, ink) = figure::shade(share);
     let name = |class: usize| Emotion::ALL[class].name();
-    format!(
-        "<td><button type=\"button\" class=\"cell\" style=\"background:{background};color:{ink}\" data-target=\"{target}\" data-predicted=\"{predicted}\" aria-pressed=\"false\" aria-label=\"{} predicted as {}: {count}\">{share:.2}<small>{count}</small></button></td>",
-        name(target),
-        name(predicted),
-    )
+    let label = format!("{} predicted as {}: {count}", name(target), name(predicted));
+    html! {
+        td {
+            button type="button" class="cell" style={ "background:" (background) ";color:" (ink) }
+                data-target=(target) data-predicted=(predicted) aria-pressed="false" aria-label=(label) {
+                (format!("{share:.2}")) small { (count) }
+            }
+        }
+    }
 }

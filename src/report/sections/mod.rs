@@ -8,8 +8,9 @@ pub mod samples;
 pub mod significance;
 pub mod training;
 
+use maud::{html, Markup};
+
 use super::study::{Run, Study};
-use crate::table::escape_html;
 
 /// A run's name in figures: label and seed.
 pub fn run_label(run: &Run) -> String {
@@ -22,20 +23,24 @@ pub fn run_key(run: usize) -> String {
 }
 
 /// Two lists of models and the place where the page's script puts their comparison.
-pub fn two_models_html(study: &Study) -> String {
+pub fn two_models_html(study: &Study) -> Markup {
     let list = |id: &str, name: &str, chosen: usize| {
-        let options = study.scored().enumerate().map(|(at, (i, run, _))| {
-            let selected = if at == chosen { " selected" } else { "" };
-            format!("<option value=\"{i}\"{selected}>{}</option>", escape_html(&run_label(run)))
-        });
-        let options: String = options.collect();
-        format!("<label for=\"{id}\">{name}<select id=\"{id}\">{options}</select></label>\n")
+        html! {
+            label for=(id) {
+                (name)
+                select id=(id) {
+                    @for (at, (i, run, _)) in study.scored().enumerate() {
+                        option value=(i) selected[at == chosen] { (run_label(run)) }
+                    }
+                }
+            } "\n"
+        }
     };
-    format!(
-        "<div class=\"controls\">\n{}{}</div>\n<div id=\"comparison\" aria-live=\"polite\"></div>\n\
-         <noscript><p>The comparison needs JavaScript; the table of differences holds the same \
-         numbers.</p></noscript>\n",
-        list("model-a", "model A", 0),
-        list("model-b", "model B", 1),
-    )
+    html! {
+        div class="controls" { "\n" (list("model-a", "model A", 0)) (list("model-b", "model B", 1)) } "\n"
+        div id="comparison" aria-live="polite" {} "\n"
+        noscript {
+            p { "The comparison needs JavaScript; the table of differences holds the same numbers." }
+        } "\n"
+    }
 }

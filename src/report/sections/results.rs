@@ -7,7 +7,7 @@ use crate::{
         figure::{self, AccuracyRow, Figure},
         page::{Block, Section},
         paper::{self, PaperRow, PaperTable, Set},
-        scores::{verdict, Score, Scores, Verdict},
+        scores::{verdict, BestVerdict, Score, Scores},
         study::{Group, Study},
     },
 };
@@ -63,7 +63,7 @@ pub(in crate::report) fn mean(
     study: &Study,
     score: &Score,
     group: usize,
-    verdict: &Verdict,
+    verdict: &BestVerdict,
 ) -> Cell {
     let value = 100.0 * score.accuracy.value;
     let sd = score.sd().map_or(String::new(), |sd| format!(" ± {:.2}", 100.0 * sd));
@@ -228,7 +228,7 @@ fn parameters(study: &Study, group: usize) -> Cell {
     Cell::count(study.first(&study.groups[group]).record.parameters)
 }
 
-fn notes(study: &Study, scores: &Scores, table: &PaperTable, verdict: &Verdict) -> Vec<String> {
+fn notes(study: &Study, scores: &Scores, table: &PaperTable, verdict: &BestVerdict) -> Vec<String> {
     let fits = |row: &PaperRow| -> Vec<&Group> {
         study.groups.iter().filter(|g| row.holds(&g.config)).collect()
     };

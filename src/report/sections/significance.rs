@@ -10,7 +10,7 @@ use crate::{
         study::Study,
     },
     stats::{
-        comparison::{Options, Pair, CAVEAT},
+        comparison::{ComparisonOptions, ModelPair, CAVEAT},
         pooled::Contest,
         tail::PValue,
     },
@@ -164,7 +164,8 @@ fn paper_test(study: &Study, scores: &Scores, shown: &[usize]) -> Table {
 
 fn robust_test(study: &Study, scores: &Scores, shown: &[usize]) -> Table {
     let (columns, rows) = matrix(study, scores, shown, |t| p_cell(t.sign_flip));
-    let options = scores.single.first().map_or_else(Options::default, |l| l.comparison.options);
+    let options =
+        scores.single.first().map_or_else(ComparisonOptions::default, |l| l.comparison.options);
     Table {
         name: "table-5-clusters".into(),
         caption: "The same question with videos as units: cluster sign-flip p-values".into(),
@@ -282,7 +283,7 @@ fn on_the_side(contest: &Contest) -> Cell {
 
 /// What the page says about a pair when two models are chosen from the lists: name and text, and
 /// the same with the models exchanged; `exchanged` when the page lists `b` before `a`.
-pub fn pair_rows(pair: &Pair, exchanged: bool) -> serde_json::Value {
+pub fn pair_rows(pair: &ModelPair, exchanged: bool) -> serde_json::Value {
     let rows = |sign: f64| {
         let ends = |lo: f64, hi: f64| if sign > 0.0 { (lo, hi) } else { (-hi, -lo) };
         let difference = pair.accuracy.clustered.map_or("–".into(), |e| {

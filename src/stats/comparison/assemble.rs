@@ -1,7 +1,7 @@
 //! Computing a comparison: draws once for all models, then pair by pair.
 use rayon::prelude::*;
 
-use super::{AccuracyTests, MarginTests, Model, Options, Pair, MARGIN_CLASSES};
+use super::{AccuracyTests, ComparisonOptions, MarginTests, Model, ModelPair, MARGIN_CLASSES};
 use crate::{
     record::Estimate,
     stats::{
@@ -13,11 +13,11 @@ use crate::{
         mcnemar, mh,
         multiplicity::{self, Adjusted},
         pairing::Paired,
-        pooled::{Entry, Pool, Settings},
+        pooled::{Pool, PoolEntry, PoolSettings},
         resample::{self, Sums},
         share::clustered_share,
         signflip::SignFlip,
-        table::Table,
+        table::ContingencyTable,
         tail::PValue,
     },
 };
@@ -29,30 +29,31 @@ const UNADJUSTED: Adjusted = Adjusted { holm: PValue::ONE, bh: PValue::ONE };
 pub(super) fn assemble(
     paired: &Paired,
     labels: &[&str],
-    options: &Options,
-) -> (Vec<Model>, Vec<Pair>) {
+    options: &ComparisonOptions,
+) -> (Vec<Model>, Vec<ModelPair>) {
     let bench = Bench::new(paired, labels, options);
     let m = paired.names.len();
     let mut models: Vec<Model> = (0..m).into_par_iter().map(|i| bench.model(i)).collect();
     let couples: Vec<(usize, usize)> =
         (0..m).flat_map(|a| (a + 1..m).map(move |b| (a, b))).collect();
-    let mut pairs: Vec<Pair> = couples.into_par_iter().map(|(a, b)| bench.pair(a, b)).collect();
+    let mut pairs: Vec<ModelPair> =
+        couples.into_par_iter().map(|(a, b)| bench.pair(a, b)).collect();
     adjust(labels, &mut models, &mut pairs);
     (models, pairs)
 }
 
 /// The files brought together by configuration, in the order of their first file.
-pub(super) fn pool(paired: &Paired, labels: &[&str], options: &Options) -> Pool {
-    let mut entries: Vec<Entry> = Vec::new();
+pub(super) fn pool(paired: &Paired, labels: &[&str], options: &ComparisonOptions) -> Pool {
+    let mut entries: Vec<PoolEntry> = Vec::new();
     for (label, predicted) in labels.iter().zip(&paired.predicted) {
         let hits = paired.clusters.sums(|row| i64::from(predicted[row] == paired.truth[row]));
         match entries.iter_mut().find(|entry| entry.label == *label) {
             Some(entry) => entry.hits.push(hits),
-            None => entries.push(Entry { label: (*label).to_owned(), hits: vec![hits] }),
+            None => entries.push(PoolEntry { label: (*label).to_owned(), hits: vec![hits] }),
         }
     }
     let settings =
-        Settings { seed: options.seed, sign_flips: options.sign_flips, margin: options.margin };
+        PoolSettings { seed: options.seed, sign_flips: options.sign_flips, margin: options.margin };
     Pool::of(paired.clusters.sizes(), &entries, &settings)
 }
 
@@ -69,7 +70,7 @@ struct Bench<'a> {
 }
 
 impl<'a> Bench<'a> {
-    fn new(paired: &'a Paired, labels: &'a [&'a str], options: &Options) -> Self {
+    fn new(paired: &'a Paired, labels: &'a [&'a str], options: &ComparisonOptions) -> Self {
         let hit = |labels: &Vec<u16>| -> Vec<u8> {
             labels.iter().zip(&paired.truth).map(|(p, t)| u8::from(p == t)).collect()
         };
@@ -108,21 +109,21 @@ impl<'a> Bench<'a> {
         }
     }
 
-    fn pair(&self, a: usize, b: usize) -> Pair {
+    fn pair(&self, a: usize, b: usize) -> ModelPair {
         let margins = self.margins(a, b);
         let rows = self.labels(a).iter().copied().zip(self.labels(b).iter().copied());
         let kappa = match &margins {
             Some(margins) => margins.table.kappa(),
-            None => Table::of_pairs(self.paired.classes.len(), rows).kappa(),
+            None => ContingencyTable::of_pairs(self.paired.classes.len(), rows).kappa(),
         };
-        Pair { a, b, margins, accuracy: self.accuracy(a, b), kappa }
+        ModelPair { a, b, margins, accuracy: self.accuracy(a, b), kappa }
     }
 
     fn margins(&self, a: usize, b: usize) -> Option<MarginTests> {
         let classes = Some(self.tested).filter(|&tested| tested > 0)?;
         let (of_a, of_b) = (self.labels(a), self.labels(b));
         let rows = of_a.iter().copied().zip(of_b.iter().copied());
-        let table = Table::of_pairs(classes, rows);
+        let table = ContingencyTable::of_pairs(classes, rows);
         let margins = Margins::new(classes, of_a, of_b, &self.paired.clusters);
         let difference = |row: &[i32]| -> Vec<f64> {
             let (a, b) = (&row[classes * a..], &row[classes * b..]);
@@ -235,7 +236,7 @@ fn hit_counts(clusters: &Clusters, right: &[Vec<u8>]) -> (Vec<i32>, usize) {
 
 /// Adjusts each kind of p-value over its family: margin tests over the whole of Table 5's layout,
 /// accuracy tests over all pairs of different configurations.
-fn adjust(labels: &[&str], models: &mut [Model], pairs: &mut [Pair]) {
+fn adjust(labels: &[&str], models: &mut [Model], pairs: &mut [ModelPair]) {
     let mut margins: Vec<&mut MarginTests> =
         models.iter_mut().filter_map(|model| model.versus_truth.as_mut()).collect();
     let (mut accuracies, mut seeds) = (Vec::new(), Vec::new());

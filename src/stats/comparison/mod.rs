@@ -12,9 +12,9 @@ use super::{
     mh::{Bowker, ChiSquare, Gap, StuartMaxwell},
     multiplicity::Adjusted,
     pairing::{self, PairingError},
-    pooled::{Pool, Verdict},
+    pooled::{Pool, PoolVerdict},
     signflip::{self, SignFlip},
-    table::Table,
+    table::ContingencyTable,
     tail::PValue,
     warning::{self, Code, Warning},
 };
@@ -31,7 +31,7 @@ pub const CAVEAT: &str = "The Stuart-Maxwell test compares how often two raters 
 
 /// Settings of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Options {
+pub struct ComparisonOptions {
     /// Seed of all draws.
     pub seed: u64,
     /// Random sign patterns of a sign-flip test.
@@ -58,9 +58,9 @@ pub struct Contestant<'a> {
     pub answers: &'a Answers,
 }
 
-impl Default for Options {
+impl Default for ComparisonOptions {
     fn default() -> Self {
-        Options { seed: 1, sign_flips: 9_999, bootstrap_draws: 9_999, margin: None }
+        ComparisonOptions { seed: 1, sign_flips: 9_999, bootstrap_draws: 9_999, margin: None }
     }
 }
 
@@ -68,7 +68,7 @@ impl Default for Options {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MarginTests {
     /// Rows: the first rater (for a model against the truth: the truth), columns: the second.
-    pub table: Table,
+    pub table: ContingencyTable,
     /// The paper's test.
     pub stuart_maxwell: StuartMaxwell,
     /// Its p-value over all margin tests of this comparison.
@@ -146,7 +146,7 @@ pub struct AccuracyTests {
 
 /// Two models.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Pair {
+pub struct ModelPair {
     /// Index of the first model.
     pub a: usize,
     /// Index of the second model.
@@ -168,15 +168,15 @@ pub struct Comparison {
     /// Independent clusters (groups of clips).
     pub clusters: usize,
     /// Settings.
-    pub options: Options,
+    pub options: ComparisonOptions,
     /// The models, in the order given.
     pub models: Vec<Model>,
     /// All pairs, the first model's first.
-    pub pairs: Vec<Pair>,
+    pub pairs: Vec<ModelPair>,
     /// The configurations over their seeds, and the differences between them.
     pub pool: Pool,
     /// What may be said of the best configuration; `None` with fewer than two.
-    pub verdict: Option<Verdict>,
+    pub verdict: Option<PoolVerdict>,
     /// What the Stuart-Maxwell table does not say; see [`CAVEAT`].
     pub caveat: String,
     /// What a reader must know.
@@ -185,7 +185,7 @@ pub struct Comparison {
 
 impl Comparison {
     /// The pair of two models, in either order; `None` for one and the same.
-    pub fn pair(&self, i: usize, j: usize) -> Option<&Pair> {
+    pub fn pair(&self, i: usize, j: usize) -> Option<&ModelPair> {
         self.pairs.iter().find(|pair| (pair.a, pair.b) == (i.min(j), i.max(j)))
     }
 
@@ -203,7 +203,10 @@ impl Comparison {
 ///
 /// # Errors
 /// When the rows cannot be paired; see `PairingError`.
-pub fn compare(contestants: &[Contestant], options: &Options) -> Result<Comparison, PairingError> {
+pub fn compare(
+    contestants: &[Contestant],
+    options: &ComparisonOptions,
+) -> Result<Comparison, PairingError> {
     let named: Vec<(String, &Answers)> =
         contestants.iter().map(|c| (c.name.to_owned(), c.answers)).collect();
     let paired = pairing::pair(&named)?;

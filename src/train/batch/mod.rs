@@ -20,12 +20,12 @@ mod augment;
 mod source;
 
 pub(super) use augment::{AugmentParams, Crop, CENTRE, WINDOW};
-use source::{Geometry, Scale, Source};
+use source::{Geometry, InputSource, Scale};
 
 /// One split of a pack, as one network wants to see it.
 #[derive(Debug)]
 pub(crate) struct Pictures {
-    sources: Vec<Source>,
+    sources: Vec<InputSource>,
     /// i64 `[N]` on the device.
     targets: Tensor,
     labels: Vec<u8>,
@@ -129,8 +129,8 @@ impl Pictures {
         let wanted = slots.iter().map(bytes).sum::<usize>();
         let fits = crate::device::free_memory(device).is_none_or(|free| wanted <= free / 2);
         let home = if streams || !fits { Device::Cpu } else { device };
-        let source = |&slot| Source::new(&pack, pack_input(slot, config), slot, home);
-        let sources: Vec<Source> = slots.iter().map(source).collect::<Result<_>>()?;
+        let source = |&slot| InputSource::new(&pack, pack_input(slot, config), slot, home);
+        let sources: Vec<InputSource> = slots.iter().map(source).collect::<Result<_>>()?;
         let (labels, ids) = (pack.labels().to_vec(), pack.sample_ids().to_vec());
         let pictures = Self::new(sources, labels, ids, config, device, Some(pack))?;
         Ok(Pictures { streams: streams || pictures.streams, ..pictures })
@@ -143,11 +143,11 @@ impl Pictures {
         slots: &[Slot],
         device: Device,
     ) -> Result<Self> {
-        let source = |&slot| -> Result<Source> {
+        let source = |&slot| -> Result<InputSource> {
             let geometry = Geometry::of(slot, pack_input(slot, config));
             let shape = [n as i64, 3, geometry.height, geometry.width];
             let pixels = Tensor::f_randint(256, shape, (Kind::Uint8, device))?;
-            Ok(Source { slot, pixels, geometry })
+            Ok(InputSource { slot, pixels, geometry })
         };
         let sources = slots.iter().map(source).collect::<Result<_>>()?;
         let labels = (0..n).map(|i| (i % NUM_CLASSES) as u8).collect();
@@ -156,7 +156,7 @@ impl Pictures {
     }
 
     fn new(
-        sources: Vec<Source>,
+        sources: Vec<InputSource>,
         labels: Vec<u8>,
         ids: Vec<String>,
         config: &ModelConfig,
@@ -243,7 +243,7 @@ impl Pictures {
         rows: &[usize],
         look: impl Fn(Slot, usize) -> AugmentParams,
     ) -> Vec<Vec<AugmentParams>> {
-        let of = |source: &Source| rows.iter().map(|&row| look(source.slot, row)).collect();
+        let of = |source: &InputSource| rows.iter().map(|&row| look(source.slot, row)).collect();
         self.sources.iter().map(of).collect()
     }
 
@@ -297,7 +297,7 @@ impl Pictures {
     fn numbers(&self, rows: &[usize], looks: &[Vec<AugmentParams>]) -> Vec<i64> {
         let mut numbers: Vec<i64> = (0..3).chain(rows.iter().map(|&row| row as i64)).collect();
         if self.gathers {
-            let places = |(source, looks): (&Source, &Vec<_>)| source.geometry.places(looks);
+            let places = |(source, looks): (&InputSource, &Vec<_>)| source.geometry.places(looks);
             numbers.extend(self.sources.iter().zip(looks).flat_map(places).flatten());
         }
         numbers

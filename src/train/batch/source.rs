@@ -17,7 +17,7 @@ use crate::{
 
 /// One input of the network and the pixels that it is cut from.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(super) struct InputSource {
     pub slot: Slot,
     /// u8 `[N, 3, H, W]`: the map itself, or a copy on the device.
     pub pixels: Tensor,
@@ -45,7 +45,7 @@ pub(super) struct Scale {
     grey: Tensor,
 }
 
-impl Source {
+impl InputSource {
     pub fn new(pack: &Pack, input: PackInput, slot: Slot, device: Device) -> Result<Self> {
         let bytes = pack.view(input).with_context(|| pack::lacks(pack, &[input.name()]))?;
         let shape = pack.shape(input).map(|side| side as i64);
@@ -58,7 +58,7 @@ impl Source {
             Device::Cpu => mapped,
             _ => mapped.f_to_device(device)?,
         };
-        Ok(Source { slot, pixels, geometry })
+        Ok(InputSource { slot, pixels, geometry })
     }
 
     /// Cuts the windows of `rows` on the CPU, u8 `[N, H, W, 3]`.
@@ -194,12 +194,12 @@ mod tests {
         Slot { input, height: side, width: side }
     }
 
-    fn source(input: Input, side: i64, height: i64, width: i64) -> Source {
+    fn source(input: Input, side: i64, height: i64, width: i64) -> InputSource {
         let values: Vec<u8> = (0..4 * 3 * height * width).map(|i| (i * 7919 % 251) as u8).collect();
         let pixels = Tensor::from_slice(&values).view([4, 3, height, width]);
         let (slot, input) = (slot(input, side), PackInput::ContextMasked);
         let window = (side.min(height), side.min(width));
-        Source { slot, pixels, geometry: Geometry { input, height, width, window } }
+        InputSource { slot, pixels, geometry: Geometry { input, height, width, window } }
     }
 
     #[test]

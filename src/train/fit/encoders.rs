@@ -71,7 +71,7 @@ impl Run<'_> {
         let fresh = start.tensors();
         let names = &self.encoders[&branch];
         let fresh = fresh.into_iter().filter(|(name, _)| names.contains(name)).collect();
-        let place = shared::Place::of(folder, &self.cause(branch), &fresh)?;
+        let place = shared::EncoderPlace::of(folder, &self.cause(branch), &fresh)?;
         if let Some(encoder) = place.load()? {
             self.adopt(branch, encoder)?;
             return Ok(true);

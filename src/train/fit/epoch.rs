@@ -13,7 +13,7 @@ use super::{
         network::{self, Stage},
         recording::Counts,
     },
-    now, Run, Work,
+    now, Run, StageRun,
 };
 use crate::{
     runs::{EpochRow, BEST, LAST},
@@ -42,7 +42,7 @@ pub(super) struct Step {
 }
 
 impl Run<'_> {
-    pub(super) fn epoch(&mut self, work: &mut Work) -> Result<()> {
+    pub(super) fn epoch(&mut self, work: &mut StageRun) -> Result<()> {
         let started = Instant::now();
         let train = &self.plan.train;
         let occasion = format!("{} {}", work.stepper.stage.name(), self.position.epoch);
@@ -76,7 +76,7 @@ impl Run<'_> {
 
     /// One step: batch, forward, backward, update. Returns the batch's loss and number of correct
     /// answers, still on the device, and its size.
-    fn step(&self, work: &mut Work, rows: &[usize], rate: f64, occasion: &str) -> Result<Step> {
+    fn step(&self, work: &mut StageRun, rows: &[usize], rate: f64, occasion: &str) -> Result<Step> {
         let train = &self.plan.train;
         network::seed_generator(
             train.seed,
@@ -89,7 +89,7 @@ impl Run<'_> {
     }
 
     /// Whether a step of these rows fits into memory; it is not finished.
-    fn is_possible(&self, work: &Work, rows: &[usize]) -> Result<()> {
+    fn is_possible(&self, work: &StageRun, rows: &[usize]) -> Result<()> {
         let train = &self.plan.train;
         let batch = self.train.augmented(rows, &train.augment, train.seed, "trial")?;
         work.stepper.passes(&self.network, &batch).map(drop)
@@ -99,7 +99,7 @@ impl Run<'_> {
     /// over by then, so that what the trials change does not matter.
     fn explain_memory(
         &self,
-        work: &mut Work,
+        work: &mut StageRun,
         rows: &[usize],
         error: anyhow::Error,
     ) -> anyhow::Error {
@@ -125,7 +125,7 @@ impl Run<'_> {
     }
 
     /// The learning rate of the next step.
-    fn rate(&self, work: &Work, steps_per_epoch: usize) -> f64 {
+    fn rate(&self, work: &StageRun, steps_per_epoch: usize) -> f64 {
         let train = &self.plan.train;
         let step =
             f64::from(self.position.epoch) * steps_per_epoch as f64 + f64::from(self.position.step);
@@ -165,7 +165,7 @@ impl Run<'_> {
 
     fn end_epoch(
         &mut self,
-        work: &Work,
+        work: &StageRun,
         rate: f64,
         images_per_s: f64,
         started: Instant,
@@ -215,7 +215,7 @@ impl Run<'_> {
     }
 
     /// Keeps the epoch when it is the best on validation so far, or the last where that is asked for.
-    fn select(&mut self, row: &EpochRow, work: &Work) -> Result<()> {
+    fn select(&mut self, row: &EpochRow, work: &StageRun) -> Result<()> {
         let [val_accuracy, val_loss] =
             [row.val_accuracy, row.val_loss].map(|figure| figure.unwrap_or(f64::NAN));
         let beats = |best: Best| best.is_beaten_by(val_accuracy, val_loss);

@@ -137,7 +137,7 @@ struct Run<'a> {
 }
 
 /// A stage at work.
-struct Work {
+struct StageRun {
     stepper: Stepper,
     epochs: u32,
 }
@@ -245,7 +245,7 @@ impl<'a> Run<'a> {
         self.run_stage(joint)
     }
 
-    fn begin_joint(&self) -> Result<Work> {
+    fn begin_joint(&self) -> Result<StageRun> {
         let train = &self.plan.train;
         let inside: BTreeSet<String> = self.encoders.values().flatten().cloned().collect();
         let all: BTreeSet<String> = self.network.tensors().into_keys().collect();
@@ -260,10 +260,16 @@ impl<'a> Run<'a> {
         self.work(Stage::Joint, optimizer, loss, train.epochs)
     }
 
-    fn work(&self, stage: Stage, optimizer: Optimizer, loss: Loss, epochs: u32) -> Result<Work> {
+    fn work(
+        &self,
+        stage: Stage,
+        optimizer: Optimizer,
+        loss: Loss,
+        epochs: u32,
+    ) -> Result<StageRun> {
         let (train, device) = (&self.plan.train, self.device);
         let stepper = Stepper::new(&self.network, stage, optimizer, loss, train, device)?;
-        Ok(Work { stepper, epochs })
+        Ok(StageRun { stepper, epochs })
     }
 
     /// The finished run in `folder`, whose answers are the targets.
@@ -288,7 +294,7 @@ impl<'a> Run<'a> {
         all.filter(|(name, tensor)| names.contains(name) && tensor.requires_grad()).collect()
     }
 
-    fn run_stage(&mut self, mut work: Work) -> Result<()> {
+    fn run_stage(&mut self, mut work: StageRun) -> Result<()> {
         let name = work.stepper.stage.name();
         match self.found.take().filter(|found| found.position.stage == name) {
             Some(found) => {
@@ -311,7 +317,7 @@ impl<'a> Run<'a> {
     }
 
     /// Whether early stopping ends the joint stage here.
-    fn is_stale(&self, work: &Work) -> bool {
+    fn is_stale(&self, work: &StageRun) -> bool {
         let patience = self.plan.train.early_stop;
         let best = self.position.best.map_or(0, |best| best.epoch);
         patience > 0
@@ -333,7 +339,7 @@ impl<'a> Run<'a> {
     }
 
     /// As [`Run::check_stop`], with a checkpoint in the middle of an epoch.
-    fn check_stop_with(&mut self, work: &Work, pending: &mut Vec<Step>) -> Result<()> {
+    fn check_stop_with(&mut self, work: &StageRun, pending: &mut Vec<Step>) -> Result<()> {
         if self.stop.load(Ordering::SeqCst) {
             self.flush_losses(pending)?;
             self.position.optimizer_steps = work.stepper.optimizer.steps();
@@ -342,7 +348,7 @@ impl<'a> Run<'a> {
         self.check_stop()
     }
 
-    fn save(&self, name: &str, work: Option<&Work>) -> Result<()> {
+    fn save(&self, name: &str, work: Option<&StageRun>) -> Result<()> {
         let head = match work.map(|work| &work.stepper.stage) {
             Some(Stage::Encoder(_, head)) => head.tensors().into_iter().collect(),
             _ => BTreeMap::new(),

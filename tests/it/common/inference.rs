@@ -1,7 +1,7 @@
 //! Vectors of the second round: seeds and clusters, equivalence, intervals of classes and shares,
 //! temperature, planning, effect sizes, verdicts. Each file states its definition and tolerance.
 use ncaers::internals::{
-    metric::{self, temperature, Row},
+    metric::{self, temperature, TallyRow},
     stats::{
         answers::{Answer, Answers, ClassScores, ScoreKind},
         clusters::{clustered_error, Clusters},
@@ -151,8 +151,8 @@ fn class_intervals(report: &mut Report, v: &Value, tolerance: f64) {
     let (target, predicted) = (labels("target"), labels("predicted"));
     let ids: Vec<String> = list(&v["cluster"]).iter().map(Value::to_string).collect();
     let clusters = Clusters::by_id(ids.iter().map(String::as_str));
-    let rows: Vec<Row> =
-        target.iter().zip(&predicted).map(|(&t, &p)| Row::new(t, p, None)).collect();
+    let rows: Vec<TallyRow> =
+        target.iter().zip(&predicted).map(|(&t, &p)| TallyRow::new(t, p, None)).collect();
     let wanted = list(&v["classes"]);
     let most = target.iter().chain(&predicted).map(|&l| usize::from(l) + 1).max().unwrap_or(0);
     let asked = wanted.iter().map(|w| integer(&w["label"]) as usize + 1).max().unwrap_or(0);

@@ -36,9 +36,9 @@ mod script;
 mod task_status;
 
 pub use resources::Resources;
-pub use task_status::{Table, TaskStatus};
+pub use task_status::{TaskStatus, TaskTable};
 
-use script::{Script, Work};
+use script::{Script, ScriptCommand};
 
 /// Asks in vain for the queue before following ends; the jobs themselves go on.
 const PATIENCE: usize = 30;
@@ -81,7 +81,7 @@ impl Batch<'_> {
     ///
     /// # Errors
     /// When the folder is damaged. A queue that does not answer is told in the table.
-    pub fn table(&self) -> Result<Table> {
+    pub fn table(&self) -> Result<TaskTable> {
         let asked = self.ask();
         let (listing, silence) = match asked {
             Ok(listing) => (Some(listing), None),
@@ -91,7 +91,7 @@ impl Batch<'_> {
         let row = |task: &Task, name: &str, number: Option<usize>| {
             let key = number.map_or_else(|| task.name.clone(), |n| n.to_string());
             let entry = listing.as_ref().map(|l| l.get(&(name.to_owned(), number)));
-            task_status::Row {
+            task_status::TaskRow {
                 name: task.name.clone(),
                 job: entry.flatten().map(|e| e.job),
                 status: task_status::of(
@@ -106,7 +106,7 @@ impl Batch<'_> {
         let tasks = self.tasks.iter().map(|t| row(t, &array, numbers.get(&t.name).copied()));
         let tasks = tasks.collect();
         let last = row(&self.last, &self.job_name(&self.last.name), None);
-        Ok(Table { tasks, last, silence })
+        Ok(TaskTable { tasks, last, silence })
     }
 
     /// Writes the scripts for what is to be done and submits nothing. Returns the folder's files.
@@ -170,7 +170,7 @@ impl Batch<'_> {
     ///
     /// # Errors
     /// When the queue does not answer for long; the jobs go on.
-    pub fn follow(&self, mut changed: impl FnMut(&task_status::Row)) -> Result<Table> {
+    pub fn follow(&self, mut changed: impl FnMut(&task_status::TaskRow)) -> Result<TaskTable> {
         let mut before: BTreeMap<String, TaskStatus> = BTreeMap::new();
         let mut in_vain = 0;
         loop {
@@ -250,21 +250,21 @@ impl Batch<'_> {
         }
         let mut array: Vec<(usize, &Task)> = todo.iter().map(|t| (numbers[&t.name], *t)).collect();
         array.sort_unstable_by_key(|(number, _)| *number);
-        let last = Work::Single(&self.last.name, &self.last);
+        let last = ScriptCommand::Single(&self.last.name, &self.last);
         let mut files = Vec::new();
         let mut put = |name: &str, text: String| {
             files.push(self.folder.join(name));
             folder.write(name, text.as_bytes())
         };
         if !array.is_empty() {
-            put("array.sbatch", self.script(self.purpose, Work::Array(array))?)?;
+            put("array.sbatch", self.script(self.purpose, ScriptCommand::Array(array))?)?;
         }
         put(&self.last_script(), self.script(&self.last.name, last)?)?;
         put("submit.sh", script::by_hand(&self.folder, "array.sbatch", &self.last_script())?)?;
         Ok(files)
     }
 
-    fn script(&self, purpose: &str, work: Work<'_>) -> Result<String> {
+    fn script(&self, purpose: &str, work: ScriptCommand<'_>) -> Result<String> {
         let paths = [&self.program, &self.workplace, &self.folder];
         ensure!(paths.iter().all(|path| path.is_absolute()), "a path of the batch is not absolute");
         Script {

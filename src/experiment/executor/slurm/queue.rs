@@ -19,14 +19,14 @@ pub(super) enum Phase {
 
 /// A job or a task of an array as squeue lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(super) struct QueueEntry {
     /// The job, or the array that the task belongs to.
     pub job: u64,
     pub phase: Phase,
 }
 
 /// The latest job of every task: by job name and number in the array.
-pub(super) type Listing = BTreeMap<(String, Option<usize>), Entry>;
+pub(super) type Listing = BTreeMap<(String, Option<usize>), QueueEntry>;
 
 /// Reads lines of [`FORMAT`]; of two jobs for one task the later counts.
 ///
@@ -39,7 +39,7 @@ pub(super) fn parse(text: &str) -> Result<Listing> {
         let [id, name, state, reason] = fields[..] else { bail!("squeue says `{line}`") };
         let (job, numbers) = numbers(id).with_context(|| format!("squeue says `{line}`"))?;
         for number in numbers {
-            let entry = Entry { job, phase: phase(state, reason) };
+            let entry = QueueEntry { job, phase: phase(state, reason) };
             let slot = listing.entry((name.to_owned(), number)).or_insert_with(|| entry.clone());
             if slot.job <= job {
                 *slot = entry;
@@ -151,8 +151,11 @@ mod tests {
                     14|c|SOMETHING_NEW|None\n";
         let listing = parse(text).expect("parses");
         let of = |name: &str, number| listing[&(name.to_owned(), number)].clone();
-        assert_eq!(of("a", Some(1)), Entry { job: 12, phase: Phase::Running });
-        assert_eq!(of("a", Some(2)), Entry { job: 9, phase: Phase::Ended("NODE_FAIL".into()) });
+        assert_eq!(of("a", Some(1)), QueueEntry { job: 12, phase: Phase::Running });
+        assert_eq!(
+            of("a", Some(2)),
+            QueueEntry { job: 9, phase: Phase::Ended("NODE_FAIL".into()) }
+        );
         for number in [3, 4, 6] {
             assert_eq!(of("a", Some(number)).phase, Phase::Pending("JobArrayTaskLimit".into()));
         }

@@ -18,11 +18,11 @@ pub(super) struct Script<'a> {
     /// What a task asks for.
     pub resources: &'a Resources,
     /// What is to be run.
-    pub work: Work<'a>,
+    pub work: ScriptCommand<'a>,
 }
 
 /// What a script runs.
-pub(super) enum Work<'a> {
+pub(super) enum ScriptCommand<'a> {
     /// Tasks with their numbers in the array; only these are submitted.
     Array(Vec<(usize, &'a Task)>),
     /// One job with the name of its log and state.
@@ -42,8 +42,8 @@ impl Script<'_> {
         let (program, folder) = (quote::path(self.program)?, quote::path(self.folder)?);
         let workplace = quote::path(self.workplace)?;
         let task = match &self.work {
-            Work::Array(_) => "$SLURM_ARRAY_TASK_ID",
-            Work::Single(name, _) => name,
+            ScriptCommand::Array(_) => "$SLURM_ARRAY_TASK_ID",
+            ScriptCommand::Single(name, _) => name,
         };
         let requeues = self.resources.requeues;
         let _ = write!(
@@ -61,17 +61,17 @@ impl Script<'_> {
         let mut lines = vec![format!("--job-name={}", self.name)];
         // Relative to the folder in which sbatch is called, so that no path needs sbatch's quotes.
         match &self.work {
-            Work::Array(tasks) => {
+            ScriptCommand::Array(tasks) => {
                 let numbers: Vec<usize> = tasks.iter().map(|(number, _)| *number).collect();
                 let limit = self.resources.parallel.map_or(String::new(), |n| format!("%{n}"));
                 lines.push(format!("--array={}{limit}", ranges(&numbers)));
                 lines.push("--output=logs/%a.log".into());
             }
-            Work::Single(name, _) => lines.push(format!("--output=logs/{name}.log")),
+            ScriptCommand::Single(name, _) => lines.push(format!("--output=logs/{name}.log")),
         }
         lines.extend(["--open-mode=append".into(), "--requeue".into()]);
         lines.push(format!("--signal=B:USR1@{}", self.resources.notice_seconds));
-        lines.extend(self.resources.directives(matches!(self.work, Work::Array(_))));
+        lines.extend(self.resources.directives(matches!(self.work, ScriptCommand::Array(_))));
         lines
     }
 
@@ -93,10 +93,10 @@ impl Script<'_> {
 
     fn write_commands(&self, text: &mut String) -> Result<()> {
         match &self.work {
-            Work::Single(_, task) => {
+            ScriptCommand::Single(_, task) => {
                 let _ = writeln!(text, "{}", commands(task)?);
             }
-            Work::Array(tasks) => {
+            ScriptCommand::Array(tasks) => {
                 text.push_str("case $task in\n");
                 for (number, task) in tasks {
                     let _ = writeln!(text, "{number}) {} ;;", commands(task)?);
@@ -208,7 +208,7 @@ mod tests {
         Task { name: name.into(), commands, log: Path::new("unused").into() }
     }
 
-    fn script<'a>(resources: &'a Resources, work: Work<'a>) -> Script<'a> {
+    fn script<'a>(resources: &'a Resources, work: ScriptCommand<'a>) -> Script<'a> {
         Script {
             name: "ncaers-build-0123abcd",
             program: Path::new("/opt/it's here/ncaers"),
@@ -239,7 +239,8 @@ mod tests {
             ..Resources::default()
         };
         let [a, b] = shards();
-        let text = script(&resources, Work::Array(vec![(1, &a), (3, &b)])).text().expect("text");
+        let text =
+            script(&resources, ScriptCommand::Array(vec![(1, &a), (3, &b)])).text().expect("text");
         insta::assert_snapshot!(text);
         parses(&text);
     }
@@ -248,7 +249,7 @@ mod tests {
     fn the_script_of_the_job_behind_it() {
         let resources = Resources { gpus: Some("1".into()), ..Resources::default() };
         let last = task("merge", &[&["merge", "s/1", "--out", "o"]]);
-        let text = script(&resources, Work::Single("merge", &last)).text().expect("text");
+        let text = script(&resources, ScriptCommand::Single("merge", &last)).text().expect("text");
         insta::assert_snapshot!(text);
         parses(&text);
     }

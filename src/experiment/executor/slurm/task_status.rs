@@ -75,7 +75,7 @@ impl TaskStatus {
 
 /// A line of the table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Row {
+pub struct TaskRow {
     /// The task.
     pub name: String,
     /// Its latest job, when Slurm still knows it.
@@ -85,7 +85,7 @@ pub struct Row {
     pub status: TaskStatus,
 }
 
-impl Row {
+impl TaskRow {
     /// The job, when it waits or runs.
     pub(super) fn active_job(&self) -> Option<u64> {
         self.job.filter(|_| self.status.is_active())
@@ -94,16 +94,16 @@ impl Row {
 
 /// Where all tasks of a batch stand.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Table {
+pub struct TaskTable {
     /// The tasks.
-    pub tasks: Vec<Row>,
+    pub tasks: Vec<TaskRow>,
     /// The job behind them.
-    pub last: Row,
+    pub last: TaskRow,
     /// Why the queue could not be asked.
     pub silence: Option<String>,
 }
 
-impl Table {
+impl TaskTable {
     /// Whether anything waits or runs.
     pub fn is_active(&self) -> bool {
         self.tasks.iter().chain([&self.last]).any(|row| row.status.is_active())
@@ -273,8 +273,8 @@ mod tests {
 
     #[test]
     fn the_table_tells_and_counts() {
-        let row = |name: &str, job, status| Row { name: name.into(), job, status };
-        let table = Table {
+        let row = |name: &str, job, status| TaskRow { name: name.into(), job, status };
+        let table = TaskTable {
             tasks: vec![
                 row("shard 1/3", None, TaskStatus::Done),
                 row("shard 2/3", Some(12), TaskStatus::Running { node: Some("n1".into()) }),
