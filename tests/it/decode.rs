@@ -3,9 +3,9 @@
 
 use crate::common::clips;
 use crate::common::pictures;
-use std::{fs, ops::Range, path::Path};
+use std::{fs, path::Path};
 
-use clips::{burned_index, write};
+use clips::{burned_index, chunks, write};
 use image::RgbImage;
 use ncaers::internals::media::{
     encode::{ClipFormat, Codec},
@@ -85,47 +85,21 @@ fn fast_returns_the_same_frames() {
     }
 }
 
-/// Where the contents of an AVI's chunks lie.
-fn chunks(bytes: &[u8]) -> Vec<Range<usize>> {
-    let mut at = bytes.windows(4).position(|w| w == b"movi").expect("chunk") + 4;
-    let mut found = Vec::new();
-    while bytes[at..].starts_with(b"00dc") {
-        let size = u32::from_le_bytes(bytes[at + 4..at + 8].try_into().expect("four")) as usize;
-        found.push(at + 8..at + 8 + size);
-        at += 8 + size.next_multiple_of(2);
-    }
-    found
-}
-
 /// What no wanted frame is predicted from is not even looked at: spoilt there, nobody notices.
 #[test]
 fn fast_leaves_out_what_no_wanted_frame_needs() {
-    for (codec, quality) in [(Codec::Mpeg4, 0), (Codec::H264, 18)] {
-        leaves_out(&ClipFormat {
-            codec,
-            quality,
-            width: 160,
-            height: 96,
-            gop: 12,
-            b_frames: 2,
-            ..ClipFormat::default()
-        });
-    }
-}
-
-fn leaves_out(format: &ClipFormat) {
     let dir = tempfile::tempdir().expect("temp dir");
     let path = dir.path().join("a.avi");
-    write(&path, format, FRAMES, 2);
+    let format =
+        ClipFormat { width: 160, height: 96, gop: 12, b_frames: 2, ..ClipFormat::default() };
+    write(&path, &format, FRAMES, 2);
     let (_, sound) = all(&path, 50);
     let mut bytes = fs::read(&path).expect("read");
     let chunks = chunks(&bytes);
     assert_eq!(chunks.len(), FRAMES as usize);
     // Packets 20 to 30 lie between the groups of the frames 0 and 50; their headers stay whole.
     for chunk in &chunks[20..30] {
-        // Pictures that repeat the one before have fifteen bytes.
-        let from = chunk.start + (chunk.len() / 2).max(16);
-        bytes[from.min(chunk.end)..chunk.end].fill(0xa5);
+        bytes[chunk.start + chunk.len() / 2..chunk.end].fill(0xa5);
     }
     fs::write(&path, &bytes).expect("write");
     let (slow, _) = all(&path, 50);

@@ -48,7 +48,9 @@ pub(super) fn pass(
     mut gather: Option<&mut FactsCollector>,
 ) -> Result<Reached, Failure> {
     let grid = gather.as_deref().map(|gather| gather.grid(packets.frames)).unwrap_or_default();
-    let wanted = targets.iter().chain(&grid).copied();
+    // Where nobody wants a frame, one tells what all look like.
+    let any = targets.is_empty().then_some(0);
+    let wanted = targets.iter().chain(&grid).copied().chain(any);
     let route = if effort.thrifty { packets.route(wanted, effort.fast) } else { None };
     let leaves_out = effort.fast && route.is_some();
     let ends_early = effort.fast && (leaves_out || gather.is_none());
@@ -74,18 +76,18 @@ pub(super) fn pass(
     let mut failed = None;
     packets.each(|packet| {
         let step = decoding.send(packet, gather.as_deref_mut());
-        let done = ends_early && decoding.targets.is_empty() || decoding.thrift.misjudged;
+        let done = ends_early && decoding.has_all() || decoding.thrift.misjudged;
         failed = step.err();
         failed.is_none() && !done
     })?;
     if let Some(error) = failed {
         return Err(Failure::Keep(error));
     }
-    let at_end = !(ends_early && decoding.targets.is_empty());
+    let at_end = !(ends_early && decoding.has_all());
     if at_end && !decoding.thrift.misjudged {
         decoding.drain(gather).map_err(Failure::Keep)?;
     }
-    let misjudged = decoding.thrift.misjudged || leaves_out && !decoding.targets.is_empty();
+    let misjudged = decoding.thrift.misjudged || leaves_out && !decoding.has_all();
     Ok(Reached { frames: decoding.frames, at_end: at_end && !leaves_out, misjudged })
 }
 
@@ -139,6 +141,11 @@ struct Decoding<'a> {
 }
 
 impl Decoding<'_> {
+    /// Whether every wanted frame came, and one in any case.
+    fn has_all(&self) -> bool {
+        self.targets.is_empty() && self.frames > 0
+    }
+
     fn send(
         &mut self,
         packet: &Packet,

@@ -36,9 +36,9 @@ pub(super) struct Pictures {
 /// order.
 ///
 /// That is so when each holds one coded picture and the first is an IDR; the parameter sets never
-/// change; pictures are progressive and of no extension; and their counts of order, which begin anew at
-/// every IDR, leave nothing out and name nothing twice. A clip whose reference marking begins a new count
-/// elsewhere (`memory_management_control_operation` 5) does not pass that.
+/// change; pictures are progressive and of no extension; and their numbers and counts of order, which begin
+/// anew at every IDR, leave nothing out and name nothing twice. A clip whose reference marking begins a new
+/// count elsewhere (`memory_management_control_operation` 5) does not pass that.
 pub(super) fn pictures<'a>(
     extradata: &'a [u8],
     packets: impl Iterator<Item = &'a [u8]>,
@@ -55,7 +55,8 @@ pub(super) fn pictures<'a>(
         let packet = packet?;
         let known = |unit: &&[u8]| match kind(unit) {
             SPS | PPS => sets.contains(unit),
-            SLICE | IDR | 6 | 9 | 12 => true,
+            SEI => is_harmless(unit),
+            SLICE | IDR | DELIMITER | FILLER => true,
             _ => false,
         };
         if !packet.iter().all(known) {
@@ -78,8 +79,11 @@ pub(super) fn pictures<'a>(
 
 const SLICE: u8 = 1;
 const IDR: u8 = 5;
+const SEI: u8 = 6;
 const SPS: u8 = 7;
 const PPS: u8 = 8;
+const DELIMITER: u8 = 9;
+const FILLER: u8 = 12;
 
 /// The type of a unit.
 fn kind(unit: &[u8]) -> u8 {
@@ -105,6 +109,8 @@ fn units(packet: &[u8]) -> Option<Vec<&[u8]>> {
 
 /// What the parameter sets say of slices.
 struct Layout {
+    /// Identifiers of the picture parameter sets.
+    ids: Vec<u32>,
     frame_bits: u32,
     /// Bits of the count of order; `None` where pictures are shown as they arrive.
     order_bits: Option<u32>,
@@ -127,25 +133,33 @@ impl Slice {
 }
 
 impl Layout {
-    /// Of the only sequence parameter set, by however many it is repeated.
+    /// Of the only sequence parameter set, however often it is repeated, and picture parameter sets of
+    /// which no two have the same identifier.
     fn read(sets: &[&[u8]]) -> Option<Self> {
         let mut sequences = sets.iter().filter(|unit| kind(unit) == SPS);
         let sequence = sequences.next()?;
-        let pictures = sets.iter().filter(|unit| kind(unit) == PPS);
-        if sequences.any(|other| other != sequence) || !pictures.clone().all(|p| is_plain(p)) {
+        if sequences.any(|other| other != sequence) {
             return None;
         }
-        pictures.clone().next()?;
-        Self::of_sequence(sequence)
+        let (sequence_id, mut layout) = Self::of_sequence(sequence)?;
+        let mut pictures: Vec<_> = sets.iter().filter(|unit| kind(unit) == PPS).collect();
+        pictures.sort_unstable();
+        pictures.dedup();
+        for unit in &pictures {
+            let id = plain_id(unit, sequence_id).filter(|id| !layout.ids.contains(id))?;
+            layout.ids.push(id);
+        }
+        Some(layout)
     }
 
-    fn of_sequence(unit: &[u8]) -> Option<Self> {
-        let bytes = unescaped(unit);
+    /// With the identifier of the set.
+    fn of_sequence(unit: &[u8]) -> Option<(u32, Self)> {
+        let bytes = unescaped(&unit[..unit.len().min(HEADER)]);
         let mut bits = Bits::new(&bytes);
         bits.read(8)?;
         let profile = bits.read(8)?;
         bits.read(16)?;
-        bits.golomb()?;
+        let id = bits.golomb()?;
         match profile {
             66 | 77 | 88 => {}
             100 | 110 | 122 => {
@@ -167,11 +181,11 @@ impl Layout {
         bits.golomb()?;
         bits.golomb()?;
         bits.expect(1, 1)?; // frames only
-        Some(Layout { frame_bits, order_bits })
+        Some((id, Layout { ids: Vec::new(), frame_bits, order_bits }))
     }
 
     fn slice(&self, unit: &[u8]) -> Option<Slice> {
-        let bytes = unescaped(unit);
+        let bytes = unescaped(&unit[..unit.len().min(HEADER)]);
         let mut bits = Bits::new(&bytes);
         bits.expect(1, 0)?;
         let disposable = bits.read(2)? == 0;
@@ -182,34 +196,71 @@ impl Layout {
             1 => true,
             _ => return None, // switching pictures
         };
-        bits.golomb()?;
+        bits.golomb().filter(|id| self.ids.contains(id))?;
         let frame = bits.read(self.frame_bits)?;
         if entry {
             bits.golomb()?;
         }
         let order = self.order_bits.map_or(Some(0), |count| bits.read(count))?;
         let picture = Picture { entry, disposable, is_b };
-        (!entry || !disposable && order == 0).then_some(Slice { picture, first, frame, order })
+        (!entry || !disposable && frame == 0 && order == 0).then_some(Slice {
+            picture,
+            first,
+            frame,
+            order,
+        })
     }
 }
 
-/// Whether a picture parameter set has no second count of order, which only fields need.
-fn is_plain(unit: &[u8]) -> bool {
-    let bytes = unescaped(unit);
+/// The identifier of a picture parameter set of this sequence without a second count of order, which only
+/// fields need.
+fn plain_id(unit: &[u8], sequence: u32) -> Option<u32> {
+    let bytes = unescaped(&unit[..unit.len().min(HEADER)]);
     let mut bits = Bits::new(&bytes);
-    let mut read = || {
-        bits.read(8)?;
-        bits.golomb()?;
-        bits.golomb()?;
-        bits.read(1)?;
-        bits.expect(1, 0)
-    };
-    read().is_some()
+    bits.read(8)?;
+    let id = bits.golomb()?;
+    bits.golomb().filter(|of| *of == sequence)?;
+    bits.read(1)?;
+    bits.expect(1, 0)?;
+    Some(id)
 }
 
-/// The beginning of a unit without the bytes that keep start codes out of it.
+/// Whether a unit of supplemental information holds nothing that a decoder takes from one picture to the
+/// next: buffering, what users registered or not, and where to begin. The times of pictures (1) make
+/// progressive pictures interlaced that come behind others, and x264 up to build 33 is decoded in a way
+/// of its own.
+fn is_harmless(unit: &[u8]) -> bool {
+    let bytes = unescaped(unit);
+    let mut rest = bytes.get(1..).unwrap_or_default();
+    // A byte of 0x80 ends the unit.
+    while rest.len() > 1 {
+        let Some((kind, size)) = number(&mut rest).zip(number(&mut rest)) else { return false };
+        let Some((payload, behind)) = rest.split_at_checked(size) else { return false };
+        if !matches!(kind, 0 | 4 | 5 | 6) || kind == 5 && is_of_early_x264(payload) {
+            return false;
+        }
+        rest = behind;
+    }
+    true
+}
+
+/// A number in bytes of which all but the last are 255.
+fn number(bytes: &mut &[u8]) -> Option<usize> {
+    let full = bytes.iter().take_while(|byte| **byte == 255).count();
+    let last = *bytes.get(full)?;
+    *bytes = &bytes[full + 1..];
+    Some(255 * full + usize::from(last))
+}
+
+fn is_of_early_x264(payload: &[u8]) -> bool {
+    let text = payload.get(16..).unwrap_or_default();
+    let Some(build) = text.strip_prefix(b"x264 - core ") else { return false };
+    let digits = build.iter().take_while(|byte| byte.is_ascii_digit());
+    digits.fold(0u32, |n, byte| n.saturating_mul(10).saturating_add(u32::from(byte - b'0'))) <= 33
+}
+
+/// Bytes of a unit without those that keep start codes out of it.
 fn unescaped(unit: &[u8]) -> Cow<'_, [u8]> {
-    let unit = &unit[..unit.len().min(HEADER)];
     if !unit.windows(3).any(|three| three == [0, 0, 3]) {
         return Cow::Borrowed(unit);
     }
@@ -229,6 +280,8 @@ fn unescaped(unit: &[u8]) -> Cow<'_, [u8]> {
 /// Counts of order in full, from their lower bits (8.2.1.1).
 #[derive(Default)]
 struct Count {
+    /// Number of the last picture that others are predicted from.
+    frame: u32,
     /// Upper and lower bits of the last picture that others are predicted from.
     upper: i64,
     lower: i64,
@@ -240,6 +293,11 @@ impl Count {
     fn of(&mut self, layout: &Layout, slice: &Slice) -> Option<i64> {
         if slice.picture.entry {
             *self = Count { last: -1, ..Count::default() };
+        } else if slice.frame != (self.frame + 1) % (1 << layout.frame_bits) {
+            return None;
+        }
+        if !slice.picture.disposable {
+            self.frame = slice.frame;
         }
         let Some(bits) = layout.order_bits else {
             self.last += 1;
@@ -396,8 +454,8 @@ mod tests {
     fn counts_of_order_go_on_when_their_bits_are_used_up() {
         let mut packets = vec![[sets(&sequence()), slice(0, 'I', 0, 0)].concat()];
         for n in 0..30u32 {
-            packets.push(slice(0, 'P', n % 16, (4 * n + 4) % 32));
-            packets.push(slice(0, 'b', n % 16, (4 * n + 2) % 32));
+            packets.push(slice(0, 'P', (n + 1) % 16, (4 * n + 4) % 32));
+            packets.push(slice(0, 'b', (n + 2) % 16, (4 * n + 2) % 32));
         }
         let found = read(&packets).expect("sound");
         assert_eq!((found.order.len(), found.order[..5].to_vec()), (61, vec![0, 2, 1, 4, 3]));
@@ -434,6 +492,7 @@ mod tests {
             "another layer"
         );
         assert_eq!(with(0, slice(0, 'P', 0, 0)), None, "no IDR");
+        assert_eq!(with(1, slice(0, 'P', 2, 6)), None, "a number is left out");
         let other = unit(0x68, &[(1, 0), (0, 0), (1, 1), (0, 1), (0, 0)]);
         assert_eq!(with(5, [other, clip()[5].clone()].concat()), None, "a new set");
         for at in 0..clip().len() {
@@ -442,6 +501,51 @@ mod tests {
                 let _ = with(at, clip()[at][..length].to_vec());
             }
         }
+    }
+
+    /// A picture parameter set by its identifier, that of its sequence, and a flag that means little.
+    fn picture_set(id: u32, sequence: u32, coding: u32) -> Vec<u8> {
+        unit(0x68, &[(id, 0), (sequence, 0), (coding, 1), (0, 1), (0, 0)])
+    }
+
+    #[test]
+    fn picture_parameter_sets_are_told_apart() {
+        let of = |sets: &[Vec<u8>]| {
+            let mut packets = clip();
+            let sequence = unit(0x67, &sequence());
+            packets[0] = [sequence, sets.concat(), slice(0, 'I', 0, 0)].concat();
+            read(&packets[..5]).is_some()
+        };
+        let [plain, other] = [0, 1].map(|id| picture_set(id, 0, 1));
+        assert!(of(&[plain.clone()]) && of(&[plain.clone(), other.clone(), plain.clone()]));
+        assert!(!of(&[plain, picture_set(0, 0, 0)]), "two of one name");
+        assert!(!of(&[other]), "of the name that slices give there is none");
+        assert!(!of(&[picture_set(0, 1, 1)]) && !of(&[]), "of another sequence");
+    }
+
+    #[test]
+    fn information_that_reaches_beyond_its_picture_gives_no_answer() {
+        let of = |messages: &[(u8, &[u8])]| {
+            let messages = messages
+                .iter()
+                .flat_map(|(kind, payload)| [&[*kind, payload.len() as u8][..], payload].concat());
+            let bytes: Vec<u8> = [6].into_iter().chain(messages).chain([0x80]).collect();
+            is_harmless(&bytes)
+        };
+        let x264 = |build: &str| format!("0123456789abcdefx264 - core {build} r3095").into_bytes();
+        assert!(of(&[]) && of(&[(0, &[1; 9]), (6, &[7])]) && of(&[(5, &x264("164")), (4, &[])]));
+        assert!(!of(&[(6, &[7]), (1, &[0; 4])]), "times");
+        assert!(!of(&[(47, &[0; 4])]), "another kind");
+        assert!(!of(&[(5, &x264("33"))]) && !of(&[(5, &x264(""))]) && of(&[(5, &x264("34"))]));
+        assert!(of(&[(5, b"short")]));
+        let long = [&[6, 5, 255, 20][..], &[9; 275], &[0x80]].concat();
+        assert!(is_harmless(&long) && !is_harmless(&long[..200]), "cut short");
+        // The payload's 00 00 02 is written as 00 00 03 02.
+        assert!(is_harmless(&[6, 5, 3, 0, 0, 3, 2, 0x80]));
+        let with_times = [clip()[1].clone(), unit(6, &[(1, 8), (1, 8), (0, 8)])].concat();
+        let mut packets = clip();
+        packets[1] = with_times;
+        assert_eq!(read(&packets), None);
     }
 
     #[test]
