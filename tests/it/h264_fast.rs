@@ -131,8 +131,8 @@ fn every_kind_of_clip_gives_the_same_frames() {
 /// predicted from it, and where the last slice begins.
 fn slices(packet: &[u8]) -> (bool, bool, usize) {
     let starts = packet.windows(4).enumerate().filter(|(_, w)| w[..3] == [0, 0, 1]);
-    let slices = starts.map(|(at, w)| (at, w[3])).filter(|(_, h)| matches!(h & 31, 1 | 5));
-    let (at, header) = slices.last().expect("a slice");
+    let mut slices = starts.map(|(at, w)| (at, w[3])).filter(|(_, h)| matches!(h & 31, 1 | 5));
+    let (at, header) = slices.next_back().expect("a slice");
     (header & 31 == 5, header >> 5 == 0, at)
 }
 
