@@ -517,7 +517,9 @@ mod tests {
             read(&packets[..5]).is_some()
         };
         let [plain, other] = [0, 1].map(|id| picture_set(id, 0, 1));
-        assert!(of(std::slice::from_ref(&plain)) && of(&[plain.clone(), other.clone(), plain.clone()]));
+        assert!(
+            of(std::slice::from_ref(&plain)) && of(&[plain.clone(), other.clone(), plain.clone()])
+        );
         assert!(!of(&[plain, picture_set(0, 0, 0)]), "two of one name");
         assert!(!of(&[other]), "of the name that slices give there is none");
         assert!(!of(&[picture_set(0, 1, 1)]) && !of(&[]), "of another sequence");
