@@ -63,6 +63,11 @@ impl Thumbnail {
         Self::new(width, height, |y| &pixels[y * width..(y + 1) * width])
     }
 
+    /// Of cells that are whole luma levels, `[32, 32]` in row order.
+    pub fn of_levels(levels: &[u8; CELLS * CELLS]) -> Self {
+        Thumbnail(levels.iter().map(|&level| u16::from(level) << CELL_BITS).collect())
+    }
+
     /// Cell averages in 1/256 levels, `[32, 32]` in row order.
     pub fn cells(&self) -> &[u16] {
         &self.0
@@ -195,21 +200,58 @@ fn place(rank: usize) -> usize {
     rank % 4 * 16 + rank / 4
 }
 
+/// The cosine transform at [`FREQUENCIES`].
+///
+/// Cosines of even frequencies are symmetric about the middle, of odd ones antisymmetric, so opposite cells
+/// are added or subtracted first. Sums are whole numbers below 2^51, which `f64` holds exactly in any order,
+/// and of which processors multiply several at once.
 fn transform(cells: &[u16]) -> Vec<Coefficient> {
-    let rows: Vec<[i64; HIGHEST + 1]> = cells
-        .chunks_exact(CELLS)
-        .map(|row| {
-            std::array::from_fn(|u| {
-                row.iter().zip(&COSINES[u]).map(|(&t, c)| i64::from(t) * c).sum()
-            })
-        })
-        .collect();
+    let columns = columns(cells);
+    let folded: Vec<[f64; CELLS]> = columns.iter().map(folded).collect();
     let scale = f64::from(1u32 << CELL_BITS) * f64::from(1u32 << (2 * COSINE_BITS));
     let coefficient = |&(u, v): &(usize, usize)| {
-        let sum: i64 = rows.iter().zip(&COSINES[v]).map(|(row, c)| row[u] * c).sum();
-        Coefficient::new((u, v), sum, scale)
+        let half = &folded[v][u % 2 * HALF..][..HALF];
+        let sum: f64 = half.iter().zip(&HALF_COSINES[u]).map(|(value, c)| value * c).sum();
+        Coefficient::new((u, v), sum as i64, scale)
     };
     FREQUENCIES.iter().map(coefficient).collect()
+}
+
+/// Half a side: opposite cells are taken together.
+const HALF: usize = CELLS / 2;
+
+/// [`COSINES`] of the first half of a side.
+static HALF_COSINES: LazyLock<Vec<[f64; HALF]>> =
+    LazyLock::new(|| COSINES.iter().map(|row| std::array::from_fn(|x| row[x] as f64)).collect());
+
+/// Sums along every column, `[11, 32]` by vertical frequency and x.
+fn columns(cells: &[u16]) -> [[f64; CELLS]; HIGHEST + 1] {
+    let mut columns = [[0.0; CELLS]; HIGHEST + 1];
+    let rows = cells.chunks_exact(CELLS).zip(cells.chunks_exact(CELLS).rev());
+    for (y, (upper, lower)) in rows.take(HALF).enumerate() {
+        let mut folded = [[0.0; CELLS]; 2];
+        for (x, (&upper, &lower)) in upper.iter().zip(lower).enumerate() {
+            let (upper, lower) = (f64::from(upper), f64::from(lower));
+            (folded[0][x], folded[1][x]) = (upper + lower, upper - lower);
+        }
+        for (v, sums) in columns.iter_mut().enumerate() {
+            let cosine = HALF_COSINES[v][y];
+            sums.iter_mut().zip(&folded[v % 2]).for_each(|(sum, value)| *sum += cosine * value);
+        }
+    }
+    columns
+}
+
+/// Sums of opposite values, then their differences.
+fn folded(line: &[f64; CELLS]) -> [f64; CELLS] {
+    std::array::from_fn(|x| {
+        let (left, right) = (line[x % HALF], line[CELLS - 1 - x % HALF]);
+        if x < HALF {
+            left + right
+        } else {
+            left - right
+        }
+    })
 }
 
 #[cfg(test)]
@@ -266,6 +308,32 @@ mod tests {
         assert_eq!(found.iter().filter(|c| c.amplitude > 0.3).count(), 1);
         // one frequency alone is no picture
         assert_eq!(hash(&thumbnail), UNINFORMATIVE);
+    }
+
+    #[test]
+    fn folded_sums_are_those_of_the_definition() {
+        let mut draws = Draws::new(4, "cells", "");
+        for most in [65281, 256, 2] {
+            let cells: Vec<u16> = (0..CELLS * CELLS).map(|_| draws.below(most) as u16).collect();
+            let sum = |(u, v): (usize, usize)| -> i64 {
+                let term =
+                    |i: usize| i64::from(cells[i]) * COSINES[u][i % CELLS] * COSINES[v][i / CELLS];
+                (0..CELLS * CELLS).map(term).sum()
+            };
+            let scale = f64::from(1u32 << CELL_BITS) * f64::from(1u32 << (2 * COSINE_BITS));
+            for (found, &frequency) in transform(&cells).iter().zip(FREQUENCIES.iter()) {
+                let expected = Coefficient::new(frequency, sum(frequency), scale);
+                assert_eq!(found.positive, expected.positive, "{frequency:?}");
+                assert_eq!(found.amplitude, expected.amplitude, "{frequency:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn whole_levels_are_cells() {
+        let levels: [u8; CELLS * CELLS] = std::array::from_fn(|i| (i * 7 % 256) as u8);
+        let averaged = Thumbnail::of_pixels(&levels, CELLS, CELLS);
+        assert_eq!(averaged, Some(Thumbnail::of_levels(&levels)));
     }
 
     #[test]
