@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 
 use super::{
     frame::{Grey, SeenFrame, LEVELS},
-    index::{plane_of, Cells},
+    index::{self, cells_of_plane, plane_of, Cells, CELLS},
     patch::{Fit, Patch},
     placement::{refine, Effort, Placement},
     plane::UNIT,
@@ -50,6 +50,10 @@ const PART_GAIN: f64 = 0.8;
 const FAR: f64 = 0.6;
 /// Correlation of cells by which a part has to be behind the whole not to be looked at.
 const LESS: f64 = 0.05;
+/// Frames before and behind that of a guess where it may lie better.
+const AROUND: usize = 12;
+/// Starts from which a part is sought.
+const STARTS: usize = 3;
 /// Frames that are compared at level 1, the best of level 2.
 const COMPARED: usize = 24;
 /// Frames that are aligned at level 1 where the camera moves.
@@ -193,12 +197,26 @@ impl<P: Grey> Laying<'_, P> {
         inside.then_some((place, square / (UNIT * UNIT)))
     }
 
-    /// The still as a part of the frame.
+    /// The still as a part of the frame: from the best start, and from the next as long as none is sure.
     fn part(&self, whole: bool, guesses: &[Guess]) -> Option<Find> {
-        let (at, place, square) = self.start(whole, guesses)?;
-        if square > FAR * self.spread() {
-            return None;
+        let limit = FAR * self.spread();
+        let mut best: Option<Find> = None;
+        for (at, place, square) in self.starts(whole, guesses).into_iter().take(STARTS) {
+            if square > limit || best.as_ref().is_some_and(Find::is_sure) {
+                break;
+            }
+            if let Some(find) = self.followed(at, place) {
+                let is_better = |old: &Find| find.fit.square < old.fit.square;
+                if best.as_ref().is_none_or(is_better) {
+                    best = Some(find);
+                }
+            }
         }
+        best
+    }
+
+    /// The still as a part of the best frame that is reached from a start.
+    fn followed(&self, at: usize, place: Placement) -> Option<Find> {
         let fine = self.level(&place);
         let moves = self.moves(at, place);
         let (at, place) =
@@ -222,14 +240,16 @@ impl<P: Grey> Laying<'_, P> {
         squares / n - (sum / n).powi(2)
     }
 
-    /// The guess that fits its own frame best, once it is moved to where it fits.
-    fn start(&self, whole: bool, guesses: &[Guess]) -> Option<(usize, Placement, f64)> {
+    /// The guesses moved to where they fit their own frames, the best first.
+    fn starts(&self, whole: bool, guesses: &[Guess]) -> Vec<(usize, Placement, f64)> {
         let (width, height) = (self.size().0 as f64, self.size().1 as f64);
         let all = whole.then(|| (self.nearest(), Placement::whole(self.size(), self.mirrored)));
-        let parts = guesses.iter().map(|guess| {
+        let parts = guesses.iter().flat_map(|guess| {
             let [x, y, w, h] = guess.part;
             let (x, y, w, h) = (x * width, y * height, w * width, h * height);
-            (guess.at, Placement { x, y, width: w, height: h, mirrored: self.mirrored })
+            let place = Placement { x, y, width: w, height: h, mirrored: self.mirrored };
+            let around = Some(self.nearest_around(guess)).filter(|at| *at != guess.at);
+            [Some(guess.at), around].into_iter().flatten().map(move |at| (at, place))
         });
         let cells = plane_of(&self.cells);
         let moved = |(at, start): (usize, Placement)| {
@@ -238,13 +258,37 @@ impl<P: Grey> Laying<'_, P> {
             let (place, square) = self.refined(at, near, 2, Effort { steps: 5, stride: 2 })?;
             Some((at, place, square))
         };
-        all.into_iter().chain(parts).filter_map(moved).min_by(|a, b| a.2.total_cmp(&b.2))
+        let mut starts: Vec<_> = all.into_iter().chain(parts).filter_map(moved).collect();
+        starts.sort_by(|a, b| a.2.total_cmp(&b.2));
+        starts
     }
 
     /// The frame whose cells are nearest.
     fn nearest(&self) -> usize {
         let near = |a: &usize, b: &usize| self.alike[*a].total_cmp(&self.alike[*b]).then(b.cmp(a));
         (0..self.frames.len()).max_by(near).unwrap_or(0)
+    }
+
+    /// The frame around a guess's whose cells there are most alike: windows are looked up on some frames
+    /// only, and where the picture moves fast the still lies elsewhere on them.
+    fn nearest_around(&self, guess: &Guess) -> usize {
+        let around = guess.at.saturating_sub(AROUND)..=(guess.at + AROUND);
+        let likeness = |at: usize| {
+            let eighth = self.frames.get(at)?.level(3);
+            let (width, height) = (eighth.width as f64, eighth.height as f64);
+            let [x, y, w, h] = guess.part;
+            let part = [x * width, y * height, w * width, h * height];
+            let (_, cells) = cells_of_plane(&eighth.resized(part, CELLS, CELLS));
+            Some((at, index::correlation(&cells, &self.cells)))
+        };
+        let better = |best: (usize, f64), other: (usize, f64)| {
+            if other.1 > best.1 {
+                other
+            } else {
+                best
+            }
+        };
+        around.filter_map(likeness).fold((guess.at, guess.likeness), better).0
     }
 
     /// Whether the still's place on the next frames is another.

@@ -23,7 +23,7 @@ const NEAR_CELLS: f64 = 0.8;
 /// The same for a window, which is not quite the part that the still shows.
 const NEAR_WINDOW: f64 = 0.6;
 /// Bits by which the picture has to change for windows to be hashed anew. The last frame before such a
-/// change of a sudden, or before the end, is looked into as well: what drifts slowly is then near to one
+/// change at once, or before the end, is looked into as well: what drifts slowly is then near to one
 /// of the two ends.
 const CHANGE: u32 = 6;
 /// Windows that are tried of a still.
