@@ -373,8 +373,9 @@ fn doubtful_labels_of_a_manifest_are_shown_with_their_pictures() {
         .map(|s| {
             // One clip's pictures look happy and are called something else.
             let denied = s.clip_id == "test/Anger/0003";
-            let likely = if denied { 3 } else { s.emotion.label() };
-            let p: Vec<&str> = (0..7).map(|c| if c == likely { "0.7" } else { "0.05" }).collect();
+            let (likely, p, rest) =
+                if denied { (3, "0.88", "0.02") } else { (s.emotion.label(), "0.7", "0.05") };
+            let p: Vec<&str> = (0..7).map(|c| if c == likely { p } else { rest }).collect();
             format!("{},{},{},{}\n", s.sample_id, s.group_id, s.emotion.name(), p.join(","))
         })
         .collect();
