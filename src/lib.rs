@@ -95,6 +95,7 @@ mod leak_audit;
 mod leak_verdicts;
 #[cfg(feature = "torch")]
 mod libtorch;
+mod machine;
 pub mod manifest;
 mod media;
 mod metric;
@@ -120,7 +121,13 @@ pub use annotate::{annotate, AnnotateRequest, Annotated};
 /// Runs the program with the arguments of this process; `ncaers` is nothing else.
 pub use cli::main as command_line;
 
-pub use corpus::{Choices, Listing};
+pub use corpus::{
+    demo::{
+        draw as draw_demo_corpus, draw_stills as draw_demo_stills, DemoCorpusSettings,
+        DemoCorpusSummary, Drawn, StillsSummary,
+    },
+    Choices, Listing,
+};
 pub use dataset::{
     become_worker, diff, export, import, merge_shards, run as build, verify::verify,
     verify::Report as VerifyReport, Asked, BuildOptions, BuildOutcome, BuildSummary, Clips,
@@ -128,19 +135,22 @@ pub use dataset::{
     Shard, LAYOUTS,
 };
 pub use evaluation::{
-    read as read_predictions, read_all as read_all_predictions, CleanAccuracy, Leaderboard,
-    ModelComparison, Named, Predictions, Reading, Saved, Scores, Targets, Units,
+    read as read_predictions, read_all as read_all_predictions, read_for_report, CleanAccuracy,
+    Leaderboard, ModelComparison, Named, Predictions, Reading, Saved, Scores, Targets, Units,
 };
 #[cfg(feature = "torch")]
 pub use experiment::{
     predict_run::{predict, PredictRequest, Predicted},
-    train_run::{train, TrainOptions, Trained},
+    train_run::{forecast as forecast_training, train, TrainForecast, TrainOptions, Trained},
     Experiment,
 };
 pub use face::{boxes::Format as BoxFormat, Choice as FaceChoice, DetectorRequest as FaceRequest};
 pub use leak_audit::{run as audit, AuditRequest, AuditSource, AuditSummary, Saved as AuditSaved};
+pub use machine::{check_machine, CheckState, MachineCheck};
 pub use manifest::Manifest;
 pub use metric::{Evaluation, Measured, Metric, METRICS};
+#[cfg(feature = "torch")]
+pub use model::ModelSummary;
 pub use model::{
     Attention, Backbone, Branches, Context, Freeze, Fusion, ModelConfig, ModelName, Normalization,
     Picture, Preset, Weights,
@@ -167,4 +177,6 @@ pub use train::{
     Augment, ClassWeights, Flip, LossKind, MissingClasses, OptimizerKind, Precision, Schedule,
     Selection, StageEpochs, TrainConfig,
 };
+#[cfg(feature = "torch")]
+pub use weights::{convert as convert_weights, forward as forward_file, ConvertedWeights};
 pub use words::Words;

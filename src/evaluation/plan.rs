@@ -208,3 +208,44 @@ impl Observed {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        evaluation::{predictions::read_all, Reading},
+        record::Split,
+    };
+
+    #[test]
+    fn a_test_set_says_what_it_could_have_shown() {
+        // Two rows in each of 20 groups. One model is always right, the other wrong on both rows of
+        // four groups and on one of four others.
+        let mut table = "id,group,target,predicted,model\n".to_owned();
+        for (group, row) in (0..20).flat_map(|group| [(group, 0), (group, 1)]) {
+            let wrong = usize::from(group < 4 || group < 8 && row == 0);
+            let line = |model, said| format!("{group}/{row},{group},0,{said},{model}\n");
+            table += &(line("right", 0) + &line("other", wrong));
+        }
+        let folder = tempfile::tempdir().expect("folder");
+        let file = folder.path().join("table.csv");
+        std::fs::write(&file, table).expect("file");
+        let reading = Reading { classes: vec!["a".into(), "b".into()], ..Reading::default() };
+        let read = read_all(&[file], Split::Test, &reading).expect("reads");
+        let found = observed(&read).expect("two models");
+        assert_eq!((found.rows, found.groups, found.rows_per_group), (40, 20, 2.0));
+        assert!((found.discordance - 0.3).abs() < 1e-12);
+        // Analysis of variance: between groups 6.4 / 19, within them 0.1.
+        let between = 6.4 / 19.0;
+        let icc = (between - 0.1) / (between + 0.1);
+        assert!((found.icc - icc).abs() < 1e-12, "{found:?}");
+        // Connor's equation at 40 rows over the design effect.
+        let d = found.detectable_weights.expect("within reach");
+        let (left, right) = (
+            d * (40.0 / (1.0 + icc)).sqrt(),
+            1.959_964 * 0.3_f64.sqrt() + 0.841_621 * (0.3 - d * d).sqrt(),
+        );
+        assert!((left - right).abs() < 1e-5, "{left} {right}");
+        assert_eq!((found.seed_sd, found.detectable_configurations), (None, None));
+    }
+}
