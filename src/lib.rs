@@ -65,6 +65,7 @@
 //! 2b  metric                                       pure, on top of stats
 //! 2a  sampling  split  similarity  model  stats    pure: same input, same seed, same output
 //! 1   record   seed   folder   atomic   digest   table   words   progress   escape   html   libtorch   device
+//!     allocator
 //!                                                  words, draws, output folders, files, messages
 //! ```
 #![cfg_attr(
@@ -76,6 +77,7 @@
     )
 )]
 
+mod allocator;
 #[cfg(feature = "torch")]
 mod annotate;
 mod atomic;

@@ -7,7 +7,7 @@ use super::{
     keypoints::Descriptor,
     pdq::{Hashed, Pdq, LEAST_QUALITY},
     view::{View, WIDE_RADIUS},
-    words::{Ballot, Filling, KeyCounts, Words},
+    words::{Ballot, Filling, KeyCounts, Words, MOST_PICTURES},
 };
 
 /// Pictures of each kind that one is compared with at most, by hash and by corners each: those that are
@@ -18,7 +18,7 @@ const BAND_BITS: u32 = 16;
 const BANDS: usize = 16;
 
 /// Pictures that are indexed at once: what is held beside them does not grow with their number.
-const BLOCK: usize = 1 << 16;
+const BLOCK: usize = MOST_PICTURES;
 /// Pictures that are read at once.
 const CHUNK: usize = 256;
 
@@ -60,13 +60,17 @@ impl Pictures for [Option<&View>] {
 
 /// The likest pictures of one so far: votes or bits, positions and kinds.
 struct Likest<K> {
-    corners: Vec<(Reverse<u16>, u32, K)>,
-    hashes: Vec<(u32, u32, K)>,
+    corners: Ranked<Reverse<u16>, K>,
+    hashes: Ranked<u32, K>,
 }
+
+/// Positions by rank, with their kinds. There is one for every picture and most are empty, so that a pointer
+/// more would be felt.
+type Ranked<T, K> = Box<[(T, u32, K)]>;
 
 impl<K> Default for Likest<K> {
     fn default() -> Self {
-        Likest { corners: Vec::new(), hashes: Vec::new() }
+        Likest { corners: Box::default(), hashes: Box::default() }
     }
 }
 
@@ -111,8 +115,8 @@ fn in_blocks<P: Pictures + ?Sized, K: Ord + Copy + Send>(
         chunks.map_init(Ballot::default, learn).collect::<io::Result<()>>()?;
     }
     let of_one = |(i, likest): (usize, Likest<K>)| {
-        let both = likest.corners.into_iter().map(|(_, j, _)| j);
-        let both = both.chain(likest.hashes.into_iter().map(|(_, j, _)| j));
+        let both = likest.corners.into_vec().into_iter().map(|(_, j, _)| j);
+        let both = both.chain(likest.hashes.into_vec().into_iter().map(|(_, j, _)| j));
         both.map(move |j| (j.min(i as u32), j.max(i as u32)))
     };
     let mut pairs: Vec<(u32, u32)> = likest.into_iter().enumerate().flat_map(of_one).collect();
@@ -148,7 +152,7 @@ impl Block {
         words.make_room();
         for chunk in ranges(range.clone()) {
             for (i, signs) in pictures.signs(chunk.clone())?.iter().enumerate() {
-                words.put((chunk.start + i - range.start) as u32, &signs.corners, counts);
+                words.put((chunk.start + i - range.start) as u16, &signs.corners, counts);
             }
         }
         let words = words.done(range.len());
@@ -173,19 +177,24 @@ impl Block {
 
 /// Adds to those that are likest, of which no more of a kind stay than are tried; those of none are left out.
 fn add<T: Ord, K: Ord + Copy>(
-    likest: &mut Vec<(T, u32, K)>,
+    likest: &mut Ranked<T, K>,
     found: impl Iterator<Item = (T, u32)>,
     kind: impl Fn(u32) -> Option<K>,
 ) {
-    likest.extend(found.filter_map(|(rank, j)| Some((rank, j, kind(j)?))));
-    likest.sort_unstable();
+    let mut found = found.filter_map(|(rank, j)| Some((rank, j, kind(j)?))).peekable();
+    if found.peek().is_none() {
+        return;
+    }
+    let mut all = std::mem::take(likest).into_vec();
+    all.extend(found);
+    all.sort_unstable();
     let mut counts: BTreeMap<K, usize> = BTreeMap::new();
-    likest.retain(|(_, _, kind)| {
+    all.retain(|(_, _, kind)| {
         let count = counts.entry(*kind).or_default();
         *count += 1;
         *count <= TRIED
     });
-    likest.shrink_to_fit();
+    *likest = all.into_boxed_slice();
 }
 
 /// Hashes by the values of their bands.

@@ -10,15 +10,17 @@ const TABLES: usize = 4;
 const KEY_BITS: u32 = 20;
 /// Corners of one key, over all pictures, beyond which the key tells nothing.
 const MOST_OF_A_KEY: usize = 2000;
+/// Pictures that an index holds at most.
+pub const MOST_PICTURES: usize = 1 << 16;
 /// Corners that two pictures must have in common.
 const LEAST_VOTES: u16 = 3;
 
-/// Pictures by the keys of their corners.
+/// Pictures by the keys of their corners; at most [`MOST_PICTURES`].
 #[derive(Debug)]
 pub struct Words {
     /// Where the pictures of each key end.
     ends: Vec<u32>,
-    held: Vec<u32>,
+    held: Vec<u16>,
     pictures: usize,
 }
 
@@ -39,7 +41,7 @@ fn key(descriptor: &Descriptor, table: usize) -> usize {
 
 /// How many corners have each key, over all pictures.
 #[derive(Debug)]
-pub struct KeyCounts(Vec<u32>);
+pub struct KeyCounts(Vec<u16>);
 
 impl Default for KeyCounts {
     fn default() -> Self {
@@ -51,7 +53,8 @@ impl KeyCounts {
     /// Counts the corners of a picture.
     pub fn add(&mut self, corners: &[Descriptor]) {
         for slot in corners.iter().flat_map(slots) {
-            self.0[slot] += 1;
+            // Of more than enough it does not matter how many.
+            self.0[slot] = self.0[slot].saturating_add(1);
         }
     }
 
@@ -71,7 +74,7 @@ fn slots(descriptor: &Descriptor) -> impl Iterator<Item = usize> {
 pub struct Filling {
     /// How many have each key and the smaller ones, and later where its next one goes.
     ends: Vec<u32>,
-    pictures: Vec<u32>,
+    pictures: Vec<u16>,
 }
 
 impl Default for Filling {
@@ -95,7 +98,7 @@ impl Filling {
     }
 
     /// Puts the corners of a picture in, which were counted.
-    pub fn put(&mut self, picture: u32, corners: &[Descriptor], counts: &KeyCounts) {
+    pub fn put(&mut self, picture: u16, corners: &[Descriptor], counts: &KeyCounts) {
         for slot in corners.iter().flat_map(slots).filter(|slot| counts.tells(slot)) {
             self.pictures[self.ends[slot] as usize] = picture;
             self.ends[slot] += 1;
@@ -134,12 +137,12 @@ impl Words {
             for slot in slots(&corner) {
                 let start = slot.checked_sub(1).map_or(0, |before| self.ends[before]);
                 for &picture in &self.held[start as usize..self.ends[slot] as usize] {
-                    let at = picture as usize;
+                    let at = usize::from(picture);
                     if ballot.last[at] == voter {
                         continue;
                     }
                     if ballot.votes[at] == 0 {
-                        ballot.seen.push(picture);
+                        ballot.seen.push(u32::from(picture));
                     }
                     ballot.last[at] = voter;
                     ballot.votes[at] += 1;
@@ -169,7 +172,7 @@ mod tests {
         pictures.iter().for_each(|corners| filling.count(corners, &counts));
         filling.make_room();
         for (i, corners) in pictures.iter().enumerate() {
-            filling.put(i as u32, corners, &counts);
+            filling.put(i as u16, corners, &counts);
         }
         filling.done(pictures.len())
     }
