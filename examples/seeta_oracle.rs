@@ -1,7 +1,7 @@
 //! Our evaluation of SeetaFace against rustface's: every picture of folders, whole, cut and mirrored
 //! at three scales, and random noise; each face must have the same box and the same score.
 //!
-//! `cargo run --release --example seeta_oracle -- FOLDER...`
+//! `cargo run --release --example seeta_oracle -- [--whole] FOLDER...`; with `--whole` neither cut nor mirrored.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "what it prints is its result")]
 mod common;
 
@@ -78,12 +78,14 @@ fn boxed(face: &rustface::FaceInfo, picture: &GrayImage) -> Option<FaceBox> {
 }
 
 fn main() -> Result<()> {
-    let folders: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
+    let mut folders: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
+    let whole = folders.first().is_some_and(|word| word.as_os_str() == "--whole");
+    folders.drain(..usize::from(whole));
     ensure!(!folders.is_empty(), "no folder of pictures");
     let mut both = Both::new()?;
     for folder in &folders {
         for path in pictures(folder)? {
-            photograph(&mut both, &path)?;
+            photograph(&mut both, &path, whole)?;
         }
     }
     let photographs = both.pictures;
@@ -105,8 +107,8 @@ fn pictures(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// The whole picture and its four overlapping quarters, straight and mirrored, at every scale.
-fn photograph(both: &mut Both, path: &Path) -> Result<()> {
+/// The picture and, unless only the whole is asked for, its four overlapping quarters, straight and mirrored, at every scale.
+fn photograph(both: &mut Both, path: &Path, whole: bool) -> Result<()> {
     let picture = image::DynamicImage::from(load_rgb(path)?).to_luma8();
     let shrink = f64::from(WIDEST.min(picture.width())) / f64::from(picture.width());
     let name = path.display().to_string();
@@ -114,6 +116,10 @@ fn photograph(both: &mut Both, path: &Path) -> Result<()> {
         let size = |n: u32| ((f64::from(n) * scale * shrink) as u32).max(40);
         let (width, height) = (size(picture.width()), size(picture.height()));
         let small = imageops::resize(&picture, width, height, imageops::FilterType::Triangle);
+        if whole {
+            both.compare(&name, &small)?;
+            continue;
+        }
         let part = |n: u32| (n * 5 / 8).max(40);
         let (w, h) = (part(width), part(height));
         let cuts = [(0, 0), (width - w, 0), (0, height - h), (width - w, height - h)];

@@ -36,6 +36,8 @@
 //! | train and predict | [`pack`](pack()), [`train`](train()), [`predict`] | [`Preprocessing`], [`Experiment`] | [`Packed`], [`Trained`], [`Predicted`] |
 //! | score, compare | [`read_predictions`], [`Scores::of`], [`ModelComparison::of`] | [`Reading`], [`ComparisonOptions`] | [`Scores`], [`ModelComparison`] |
 //! | draw faces in | [`annotate`](annotate()) | [`AnnotateRequest`] | [`Annotated`] |
+//! | make things to try | [`draw_demo_corpus`], [`draw_demo_stills`] | [`DemoCorpusSettings`] | [`Drawn`] |
+//! | know machine, network and cost | [`check_machine`], [`ModelSummary::of`], [`convert_weights`], [`forecast_training`] | [`ModelConfig`], [`Weights`], [`Experiment`] | [`MachineCheck`], [`ModelSummary`], [`ConvertedWeights`], [`TrainForecast`] |
 //! | report | [`write_report`], [`write_report_of_several`] | [`ReportRequest`] | [`ReportSummary`] |
 //!
 //! [`record`] defines the words, [`manifest`] the tables of a data set, [`runs`] the folder of a run.
@@ -58,11 +60,12 @@
 //! 5a  experiment                                   grids, executors
 //! 4b  leak_audit  evaluation                       a data set audited; predictions of anyone scored
 //! 4a  dataset  train  report                       build, import, export, verify; loops; renderers
-//! 3b  corpus   pack   runs   leak_verdicts         folders -> clips, samples -> tensors, run folders
+//! 3b  corpus   pack   runs   leak_verdicts   machine   folders -> clips, samples -> tensors, run folders
 //! 3a  media    face   manifest   weights           disk, child processes, Parquet, weight files
 //! 2b  metric                                       pure, on top of stats
 //! 2a  sampling  split  similarity  model  stats    pure: same input, same seed, same output
 //! 1   record   seed   folder   atomic   digest   table   words   progress   escape   html   libtorch   device
+//!     allocator
 //!                                                  words, draws, output folders, files, messages
 //! ```
 #![cfg_attr(
@@ -74,6 +77,7 @@
     )
 )]
 
+mod allocator;
 #[cfg(feature = "torch")]
 mod annotate;
 mod atomic;
@@ -93,6 +97,7 @@ mod leak_audit;
 mod leak_verdicts;
 #[cfg(feature = "torch")]
 mod libtorch;
+mod machine;
 pub mod manifest;
 mod media;
 mod metric;
@@ -118,7 +123,13 @@ pub use annotate::{annotate, AnnotateRequest, Annotated};
 /// Runs the program with the arguments of this process; `ncaers` is nothing else.
 pub use cli::main as command_line;
 
-pub use corpus::{Choices, Listing};
+pub use corpus::{
+    demo::{
+        draw as draw_demo_corpus, draw_stills as draw_demo_stills, DemoCorpusSettings,
+        DemoCorpusSummary, Drawn, StillsSummary,
+    },
+    Choices, Listing,
+};
 pub use dataset::{
     become_worker, diff, export, import, merge_shards, run as build, verify::verify,
     verify::Report as VerifyReport, Asked, BuildOptions, BuildOutcome, BuildSummary, Clips,
@@ -126,19 +137,22 @@ pub use dataset::{
     Shard, LAYOUTS,
 };
 pub use evaluation::{
-    read as read_predictions, read_all as read_all_predictions, CleanAccuracy, Leaderboard,
-    ModelComparison, Named, Predictions, Reading, Saved, Scores, Targets, Units,
+    read as read_predictions, read_all as read_all_predictions, read_for_report, CleanAccuracy,
+    Leaderboard, ModelComparison, Named, Predictions, Reading, Saved, Scores, Targets, Units,
 };
 #[cfg(feature = "torch")]
 pub use experiment::{
     predict_run::{predict, PredictRequest, Predicted},
-    train_run::{train, TrainOptions, Trained},
+    train_run::{forecast as forecast_training, train, TrainForecast, TrainOptions, Trained},
     Experiment,
 };
 pub use face::{boxes::Format as BoxFormat, Choice as FaceChoice, DetectorRequest as FaceRequest};
 pub use leak_audit::{run as audit, AuditRequest, AuditSource, AuditSummary, Saved as AuditSaved};
+pub use machine::{check_machine, CheckState, MachineCheck};
 pub use manifest::Manifest;
 pub use metric::{Evaluation, Measured, Metric, METRICS};
+#[cfg(feature = "torch")]
+pub use model::ModelSummary;
 pub use model::{
     Attention, Backbone, Branches, Context, Freeze, Fusion, ModelConfig, ModelName, Normalization,
     Picture, Preset, Weights,
@@ -165,4 +179,6 @@ pub use train::{
     Augment, ClassWeights, Flip, LossKind, MissingClasses, OptimizerKind, Precision, Schedule,
     Selection, StageEpochs, TrainConfig,
 };
+#[cfg(feature = "torch")]
+pub use weights::{convert as convert_weights, forward as forward_file, ConvertedWeights};
 pub use words::Words;

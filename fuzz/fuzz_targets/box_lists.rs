@@ -9,6 +9,9 @@ mod digest;
 #[path = "../../src/record.rs"]
 #[allow(dead_code)]
 mod record;
+#[path = "../../src/words.rs"]
+#[allow(dead_code)]
+mod words;
 
 #[path = "../../src/face/boxes.rs"]
 #[allow(dead_code)]

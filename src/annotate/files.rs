@@ -87,7 +87,7 @@ pub struct Annotated {
 /// Finds, judges and draws the faces of all pictures and videos of `input`, into `out`.
 ///
 /// # Errors
-/// When the run, the detector or the device is not to be had, nothing could be annotated, or the
+/// When the run, the detector or the device is unavailable, nothing could be annotated, or the
 /// folder cannot be written or holds what is not ours. A file that cannot be read is left out and
 /// named.
 pub fn annotate(request: &AnnotateRequest) -> Result<Annotated> {

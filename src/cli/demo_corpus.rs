@@ -1,19 +1,13 @@
 //! `ncaers demo-corpus --out DIR`
 use std::path::PathBuf;
 
-use serde_json::{json, Value};
+use serde_json::json;
 
 use super::{Done, Usage};
-use crate::{
-    corpus::demo::{self, stills::StillsSummary, DemoCorpusSettings, DemoCorpusSummary},
-    folder::{self, Claim},
-};
+use crate::corpus::demo::{self, DemoCorpusSettings, DemoCorpusSummary, Drawn, StillsSummary};
 
 /// Most clips of a class that four digits can number.
 const MOST_CLIPS: u64 = 9999;
-
-/// The record of what was written, beside the clips.
-const SUMMARY: &str = "summary.json";
 
 /// Draw and encode a synthetic corpus in CAER's layout
 #[derive(Debug, clap::Args)]
@@ -44,66 +38,45 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
             format!("--clips-per-class {} is not in 1..={MOST_CLIPS}", args.clips_per_class);
         return Err(Usage(wrong).into());
     }
-    let mut configuration = json!({
-        "command": "demo-corpus",
-        "design": demo::DESIGN,
-        "seed": args.seed,
-        "clips_per_class": args.clips_per_class,
-    });
-    if args.stills {
-        configuration["stills"] = json!(true);
-        return stills(args, &configuration);
-    }
-    let folder = &args.out;
-    let out = match folder::claim(folder, &configuration)? {
-        Claim::Done => {
-            let text = std::fs::read_to_string(folder.join(SUMMARY))?;
-            return Ok(done(args, "already done: ", serde_json::from_str(&text)?));
-        }
-        Claim::Fresh(out) | Claim::Resume(out) => out,
-    };
     let settings = DemoCorpusSettings { seed: args.seed, clips_per_class: args.clips_per_class };
-    let summary = demo::write(&out, &settings)?;
-    out.write_json(SUMMARY, &summary)?;
-    out.finish()?;
-    Ok(done(args, "", summary))
+    if args.stills {
+        return Ok(stills(args, &demo::draw_stills(&args.out, &settings)?));
+    }
+    Ok(clips(args, demo::draw(&args.out, &settings)?))
+}
+
+/// Said before what a folder held already.
+fn prefix(already_done: bool) -> &'static str {
+    if already_done {
+        "already done: "
+    } else {
+        ""
+    }
 }
 
 /// `--stills`: the twin of CAER-S.
-fn stills(args: &Args, configuration: &Value) -> anyhow::Result<Done> {
-    let told = |summary: StillsSummary, prefix: &str| {
-        let StillsSummary { clips, stills, test, leaky, .. } = summary;
-        let mut json = serde_json::to_value(summary)?;
-        json["already_done"] = json!(!prefix.is_empty());
-        let text = format!(
-            "{prefix}{stills} synthetic stills of {clips} clips in {}; {leaky} of {test} test stills \
-             share their clip with a training still\nMade so that leakage shows: nothing measured on them holds for \
-             real data.",
-            args.out.display()
-        );
-        Ok(Done { text, json, exit: 0 })
-    };
-    let out = match folder::claim(&args.out, configuration)? {
-        Claim::Done => {
-            let text = std::fs::read_to_string(args.out.join(SUMMARY))?;
-            return told(serde_json::from_str(&text)?, "already done: ");
-        }
-        Claim::Fresh(out) | Claim::Resume(out) => out,
-    };
-    let settings = DemoCorpusSettings { seed: args.seed, clips_per_class: args.clips_per_class };
-    let summary = demo::stills::write(&out, &settings)?;
-    out.write_json(SUMMARY, &summary)?;
-    out.finish()?;
-    told(summary, "")
+fn stills(args: &Args, drawn: &Drawn<StillsSummary>) -> Done {
+    let StillsSummary { clips, stills, test, leaky, .. } = drawn.summary;
+    let mut json = json!(drawn.summary);
+    json["already_done"] = json!(drawn.already_done);
+    let text = format!(
+        "{}{stills} synthetic stills of {clips} clips in {}; {leaky} of {test} test stills \
+         share their clip with a training still\nMade so that leakage shows: nothing measured on them holds for \
+         real data.",
+        prefix(drawn.already_done),
+        args.out.display()
+    );
+    Done { text, json, exit: 0 }
 }
 
-fn done(args: &Args, prefix: &str, summary: DemoCorpusSummary) -> Done {
-    let DemoCorpusSummary { clips, frames, bytes } = summary;
+fn clips(args: &Args, drawn: Drawn<DemoCorpusSummary>) -> Done {
+    let DemoCorpusSummary { clips, frames, bytes } = drawn.summary;
     let folder = args.out.display().to_string();
     Done {
         text: format!(
-            "{prefix}{clips} synthetic clips, {frames} frames, {} MB in {folder}\n\
+            "{}{clips} synthetic clips, {frames} frames, {} MB in {folder}\n\
              Made so that attention matters: nothing measured on them holds for real data.",
+            prefix(drawn.already_done),
             bytes.div_ceil(1_000_000)
         ),
         json: json!({
@@ -113,7 +86,7 @@ fn done(args: &Args, prefix: &str, summary: DemoCorpusSummary) -> Done {
             "clips": clips,
             "frames": frames,
             "bytes": bytes,
-            "already_done": !prefix.is_empty(),
+            "already_done": drawn.already_done,
         }),
         exit: 0,
     }

@@ -1,19 +1,17 @@
 //! `ncaers model list|show|forward|import`
 use std::{
-    collections::BTreeMap,
     fmt::Write,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result};
 use serde_json::json;
-use tch::{nn::VarStore, Device, Kind, Tensor};
 
 use super::{Done, Usage};
 use crate::{
     experiment::start_weights,
-    model::{self, entry, Inputs, Layer, Model, ModelConfig, ModelEntry, ModelName, Pass, MODELS},
-    weights::{self, Loaded},
+    model::{entry, ModelConfig, ModelEntry, ModelName, ModelSummary, Weights, MODELS},
+    weights,
 };
 
 /// List the networks, show their layers, run them on tensors, check and convert weights
@@ -187,50 +185,18 @@ fn unknown(name: &str, known: &[&str]) -> String {
     format!("`{name}` is unknown; did you mean `{near}`?")
 }
 
-/// A network with fresh weights.
-fn built(config: &ModelConfig) -> Result<(VarStore, Box<dyn Model>)> {
-    tch::manual_seed(0);
-    let store = VarStore::new(Device::Cpu);
-    let model = model::build(&store.root(), config)?;
-    Ok((store, model))
-}
-
 fn show(args: &Show) -> Result<Done> {
     let config = configuration(&args.name, &args.choice)?;
-    let (store, model) = built(&config)?;
-    let pictures: BTreeMap<_, _> = model
-        .slots()
-        .into_iter()
-        .map(|slot| {
-            let shape = [1, 3, slot.height, slot.width];
-            (slot.input.name(), Tensor::zeros(shape, (Kind::Float, Device::Cpu)))
-        })
-        .collect();
-    let pass = Pass::new(false).recorded();
-    tch::no_grad(|| model.run(&inputs_of(&pictures), &pass))?;
-    let layers = pass.layers();
-    let counts = counts(&store);
+    let summary = ModelSummary::of(&config)?;
     let entry = entry(config.name);
-    let text = format!("{}\n{}{}", entry.title, inferred(entry), table(&layers, counts));
-    let json = json!({
-        "model": facts(entry), "config": config, "layers": layers,
-        "parameters": counts.0, "statistics": counts.1, "total": counts.0 + counts.1,
-        "multiply_adds": layers.iter().map(|layer| layer.multiply_adds).sum::<u64>(),
-    });
+    let text = format!("{}\n{}{}", entry.title, inferred(entry), table(&summary));
+    let mut json = json!(summary);
+    json["model"] = facts(entry);
     Ok(Done { text, json, exit: 0 })
 }
 
-/// Weights with biases, and running statistics.
-fn counts(store: &VarStore) -> (u64, u64) {
-    let of = |running: bool| {
-        let all = store.variables();
-        let part = all.iter().filter(|(name, _)| name.contains(".running_") == running);
-        part.map(|(_, tensor)| tensor.numel() as u64).sum()
-    };
-    (of(false), of(true))
-}
-
-fn table(layers: &[Layer], (weights, statistics): (u64, u64)) -> String {
+fn table(summary: &ModelSummary) -> String {
+    let ModelSummary { layers, parameters, statistics, total, multiply_adds, .. } = summary;
     let shape = |shape: &[i64]| shape.iter().map(i64::to_string).collect::<Vec<_>>().join("x");
     let width = layers.iter().map(|layer| layer.name.len()).max().unwrap_or(0);
     let mut text = format!(
@@ -249,75 +215,38 @@ fn table(layers: &[Layer], (weights, statistics): (u64, u64)) -> String {
             layer.multiply_adds
         );
     }
-    let multiply_adds: u64 = layers.iter().map(|layer| layer.multiply_adds).sum();
     let activations: i64 = layers.iter().map(|layer| layer.output.iter().product::<i64>()).sum();
     let _ = writeln!(
         text,
-        "{weights} parameters + {statistics} running statistics = {}; {multiply_adds} multiply-adds and {activations} activations per sample",
-        weights + statistics
+        "{parameters} parameters + {statistics} running statistics = {total}; {multiply_adds} multiply-adds and {activations} activations per sample",
     );
     text
 }
 
-fn inputs_of<'a>(pictures: &'a BTreeMap<&str, Tensor>) -> Inputs<'a> {
-    let of = |name| pictures.get(name);
-    Inputs { face: of("face"), context: of("context"), image: of("image") }
-}
-
 fn forward(args: &Forward) -> Result<Done> {
     let config = configuration(&args.name, &args.choice)?;
-    let (store, model) = built(&config)?;
-    load(&store, &config, &wanted(&args.weights, &args.key)?)?;
-    let tensors = weights::read(&args.inputs)?;
-    let pictures: BTreeMap<&str, Tensor> =
-        tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.shallow_clone())).collect();
-    let inputs = inputs_of(&pictures);
-    let named = || format!("inputs {}", args.inputs.display());
-    inputs.check(&model.slots()).with_context(named)?;
-    let outputs = tch::no_grad(|| model.forward(&inputs, false))?;
-    let tensors: BTreeMap<String, Tensor> = outputs
-        .tensors()
-        .into_iter()
-        .map(|(name, tensor)| (name.to_owned(), tensor.shallow_clone()))
-        .collect();
-    weights::write(&args.out, &tensors, &json!({"model": config}))?;
-    let shapes: BTreeMap<_, _> =
-        tensors.iter().map(|(name, tensor)| (name.clone(), tensor.size())).collect();
-    let text = format!("{}\n{}", args.out.display(), listed(&shapes));
-    let text = format!("{text}{}", inferred(entry(config.name)));
+    let wanted = wanted(&args.weights, &args.key)?;
+    let shapes = weights::forward(&config, &wanted, &args.inputs, &args.out)?;
+    let mut text = format!("{}\n", args.out.display());
+    for (name, shape) in &shapes {
+        let _ = writeln!(text, "{name:16} {shape:?}");
+    }
+    text += &inferred(entry(config.name));
     Ok(Done { text, json: json!({"out": args.out, "tensors": shapes}), exit: 0 })
 }
 
-fn listed(shapes: &BTreeMap<String, Vec<i64>>) -> String {
-    shapes.iter().map(|(name, shape)| format!("{name:16} {shape:?}\n")).collect()
-}
-
-fn load(store: &VarStore, config: &ModelConfig, wanted: &model::Weights) -> Result<Loaded> {
-    Ok(weights::load(store, config.name, wanted)?)
-}
-
 /// A weights file as an experiment names it.
-fn wanted(path: &Path, key: &Option<String>) -> Result<model::Weights> {
+fn wanted(path: &Path, key: &Option<String>) -> Result<Weights> {
     let path = path.to_str().with_context(|| format!("path {path:?} is not UTF-8"))?.to_owned();
-    Ok(model::Weights { path, new_head: false, into: Vec::new(), key: key.clone() })
+    Ok(Weights { path, new_head: false, into: Vec::new(), key: key.clone() })
 }
 
 fn import(args: &Import) -> Result<Done> {
     let config = configuration(&args.name, &args.choice)?;
-    let (store, _) = built(&config)?;
     let wanted = wanted(&args.file, &args.key)?;
-    let wanted = model::Weights { new_head: args.new_head, into: args.into.clone(), ..wanted };
-    let loaded = load(&store, &config, &wanted)?;
-    // What goes below several parts is the same tensors: one copy, under the file's own names.
-    let prefix = args.into.first().map_or_else(String::new, |part| format!("{part}."));
-    let own = |(name, tensor): (String, Tensor)| {
-        let kept = !loaded.fresh.contains(&name);
-        let name = name.strip_prefix(&prefix).filter(|_| kept)?;
-        Some((name.to_owned(), tensor))
-    };
-    let tensors = weights::tensors_of(&store).into_iter().filter_map(own).collect();
-    let digest = crate::digest::sha256_file(&args.file)?;
-    weights::write(&args.out, &tensors, &json!({"model": config, "source_sha256": digest}))?;
+    let wanted = Weights { new_head: args.new_head, into: args.into.clone(), ..wanted };
+    let converted = weights::convert(&config, &wanted, &args.out)?;
+    let loaded = &converted.loaded;
     let text = format!(
         "{}: {} tensors checked and written; {} of the head left out, {} of the file not needed",
         args.out.display(),
@@ -327,6 +256,5 @@ fn import(args: &Import) -> Result<Done> {
     );
     let how = loaded.summary();
     let text = if how.is_empty() { text } else { format!("{text}; taken: {how}") };
-    let json = json!({"out": args.out, "source_sha256": digest, "loaded": loaded});
-    Ok(Done { text, json, exit: 0 })
+    Ok(Done { text, json: json!(converted), exit: 0 })
 }

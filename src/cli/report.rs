@@ -9,9 +9,8 @@ use serde_json::json;
 
 use super::{reading::ReadingArgs, Done, Usage};
 use crate::{
-    evaluation::{self, Predictions},
-    progress,
-    record::{Emotion, Prediction, Split, NUM_CLASSES},
+    evaluation, progress,
+    record::Split,
     report::{
         self,
         several::{ReportPart, Several},
@@ -174,40 +173,10 @@ pub(super) fn note_problems(summary: &ReportSummary) {
     }
 }
 
-/// The answers of other programs, in the terms of a report: seven emotions.
+/// The answers of other programs.
 fn imported(args: &Args) -> Result<Vec<ImportedRun>> {
     if args.predictions.is_empty() {
         return Ok(Vec::new());
     }
-    let mut reading = args.reading.read(args.split)?;
-    reading.classes = Emotion::ALL.map(|e| e.name().to_owned()).to_vec();
-    let all = evaluation::read_all(&args.predictions, args.split, &reading)?;
-    Ok(all.into_iter().map(imported_run).collect())
-}
-
-fn imported_run(predictions: Predictions) -> ImportedRun {
-    let answers = &predictions.answers;
-    let row = |(i, answer): (usize, &crate::stats::answers::Answer)| {
-        let p = answers.probabilities_of(i).unwrap_or_default();
-        Prediction {
-            sample_id: answer.sample_id.clone(),
-            clip_id: answer.clip_id.clone().unwrap_or_else(|| answer.sample_id.clone()),
-            group_id: answer.group_id.clone(),
-            target: answer.target as u8,
-            predicted: answer.predicted as u8,
-            // Logarithms of probabilities are logits of the same softmax.
-            logits: std::array::from_fn::<f32, NUM_CLASSES, _>(|class| {
-                p.get(class).map_or(f32::NAN, |p| p.max(1e-30).ln() as f32)
-            }),
-            w_face: None,
-            w_context: None,
-        }
-    };
-    ImportedRun {
-        label: predictions.label.clone(),
-        seed: predictions.seed.unwrap_or(0),
-        file: predictions.file.clone(),
-        digest: predictions.digest.clone(),
-        rows: answers.rows.iter().enumerate().map(row).collect(),
-    }
+    evaluation::read_for_report(&args.predictions, args.split, &args.reading.read(args.split)?)
 }

@@ -1,24 +1,15 @@
-//! Work on clips that is cut into shards: a task each on a cluster, and a merge behind them.
-use std::{
-    ffi::OsString,
-    path::{Path, PathBuf},
-};
+//! Work on clips that is cut into shards: a part of it here, or a task each on a cluster.
+use std::path::Path;
 
-use anyhow::Context as _;
-use serde_json::{json, Value};
+use serde_json::Value;
 
 use super::{
     slurm::{self, BatchWork, SlurmArgs},
     Done, Usage,
 };
 use crate::{
-    dataset::{shard_identity, Shard},
-    experiment::executor::{
-        array::{self, ArrayPart},
-        slurm::folder_beside,
-        Task,
-    },
-    folder::{self, FolderState},
+    dataset::Shard,
+    experiment::executor::shards::{shard, ShardedWork},
 };
 
 /// Heading of what says how the work is done, in `--help`.
@@ -54,20 +45,6 @@ impl ShardArgs {
     }
 }
 
-/// `I/N`, or what the environment of a job array says.
-fn shard(text: &str) -> anyhow::Result<Shard> {
-    let Some(rest) = text.strip_prefix("auto") else { return text.parse() };
-    let count = match rest {
-        "" => None,
-        _ => {
-            let count = rest.strip_prefix('/').and_then(|n| n.parse().ok()).filter(|n| *n > 0);
-            Some(count.context("it is none of I/N, auto, auto/N")?)
-        }
-    };
-    let ArrayPart { index, count } = array::part(&|name| std::env::var(name).ok(), count)?;
-    Ok(Shard { index, count })
-}
-
 /// A shard of `command` per task into a folder beside `out`, and a merge behind them. `identity` is
 /// what the command records in the folder of the whole.
 ///
@@ -81,60 +58,18 @@ pub(super) fn run(
     out: &Path,
 ) -> anyhow::Result<Done> {
     let resources = args.resources(&Value::Null)?;
-    let is_merged = || matches!(folder::state(out, identity), Ok(FolderState::Finished));
-    folder::state(out, identity)?;
-    let folder = folder_beside(out)?;
     let count = parts.shards.unwrap_or(SHARDS) as usize;
-    let record = json!({command: identity, "shards": count});
-    folder::state(&folder, &record)?;
-    let shards: Vec<Shard> = (1..=count).map(|index| Shard { index, count }).collect();
-    let place = |shard: &Shard| folder.join("shards").join(shard.index.to_string());
-    let task = |shard| task(command, shard, place(shard), resources.cpus, &folder);
-    let tasks: Vec<Task> = shards.iter().map(task).collect();
-    let is_done = |task: &Task| {
-        let shard = shards.iter().find(|shard| name(shard) == task.name);
-        shard.map_or_else(is_merged, |shard| {
-            let own = shard_identity(identity, *shard);
-            is_merged() || matches!(folder::state(&place(shard), &own), Ok(FolderState::Finished))
-        })
-    };
-    let mut merge: Vec<OsString> = vec!["merge".into()];
-    merge.extend(shards.iter().map(|shard| place(shard).into_os_string()));
-    merge.extend(["--out".into(), out.as_os_str().to_owned()]);
-    let last = Task { name: "merge".into(), commands: vec![merge], log: folder.join("logs") };
+    let sharded = ShardedWork::new(identity, out, count)?;
+    // The command once more, with every flag but those that say where it runs.
+    let words = slurm::own_words(command, &["out", "shards", "workers"]);
     let work = BatchWork {
         purpose: command,
-        folder: folder.clone(),
-        record,
-        tasks,
-        last,
-        is_done: &is_done,
+        folder: sharded.folder().to_owned(),
+        record: sharded.record(),
+        tasks: sharded.tasks(&words, resources.cpus),
+        last: sharded.merge(),
+        is_done: &|task| sharded.is_done(task),
         result: out,
     };
     slurm::run(args, resources, work)
-}
-
-fn name(shard: &Shard) -> String {
-    format!("shard {shard}")
-}
-
-/// The command once more, for one shard.
-fn task(command: &str, shard: &Shard, out: PathBuf, cpus: u32, folder: &Path) -> Task {
-    let mut words = slurm::own_words(command, &["out", "shards", "workers"]);
-    words.extend(["--shard".into(), shard.to_string().into(), "--out".into(), out.into()]);
-    words.extend(["--workers".into(), cpus.to_string().into()]);
-    Task { name: name(shard), commands: vec![words], log: folder.join("logs") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parts_are_named_or_read_from_the_array() {
-        assert_eq!(shard("2/7").expect("a part").to_string(), "2/7");
-        for wrong in ["auto/0", "auto/x", "autobahn", "8/7", ""] {
-            assert!(shard(wrong).is_err(), "{wrong}");
-        }
-    }
 }

@@ -6,19 +6,15 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use serde_json::{json, Value};
+use serde_json::json;
 
 use super::{environment, Done};
 use crate::{
     experiment::{
-        self,
-        train_run::{self, TrainOptions},
+        train_run::{self, TrainForecast, TrainOptions},
         Experiment,
     },
-    pack::{self, Pack},
-    record::Split,
     runs::RunRecord,
-    train,
 };
 
 /// Train one run of an experiment
@@ -103,30 +99,24 @@ fn summary(record: &RunRecord, folder: &Path, what: &str) -> Done {
 
 /// The resolved configuration, and what a few steps on this machine let expect.
 fn dry_run(experiment: &Experiment) -> Result<Done> {
-    const STEPS: u32 = 5;
-    let plan = train_run::plan(experiment, None)?;
-    let speed = train::speed(&plan.model, &plan.train, STEPS)?;
-    let samples = Pack::open(&pack::path_of(&plan.pack, Split::Train))?.len();
-    let epochs = experiment::forecast::joint_epochs(&plan.train);
-    let seconds = epochs * samples as f64 / speed.images_per_s;
+    let TrainForecast { run_id, parameters, samples, speed, estimated_seconds } =
+        train_run::forecast(experiment)?;
     let toml = experiment.to_toml()?;
     let text = format!(
-        "{toml}\n# run id {}\n# {} parameters, {samples} training samples\n# about {} MiB of memory on {}, {:.1} images/s, {:.1} minutes\n",
-        plan.run_id,
-        speed.parameters,
+        "{toml}\n# run id {run_id}\n# {parameters} parameters, {samples} training samples\n# about {} MiB of memory on {}, {:.1} images/s, {:.1} minutes\n",
         speed.peak_memory_mib,
         speed.device,
         speed.images_per_s,
-        seconds / 60.0
+        estimated_seconds / 60.0
     );
-    let json: Value = json!({
-        "run_id": plan.run_id,
+    let json = json!({
+        "run_id": run_id,
         "config": experiment,
-        "parameters": speed.parameters,
+        "parameters": parameters,
         "samples": samples,
         "memory_mib": speed.peak_memory_mib,
         "images_per_s": speed.images_per_s,
-        "estimated_seconds": seconds,
+        "estimated_seconds": estimated_seconds,
     });
     Ok(Done { text, json, exit: 0 })
 }

@@ -7,14 +7,14 @@ use std::{
 use anyhow::{bail, ensure, Result};
 use serde_json::json;
 
-use super::{run_id, Experiment, RUN_CONFIG};
+use super::{forecast::joint_epochs, run_id, Experiment, RUN_CONFIG};
 use crate::{
     atomic, folder, manifest,
     model::{entry, ModelName},
     pack::{self, Pack},
     record::Split,
     runs::{RunFolder, RunRecord, Status},
-    train::{self, Plan},
+    train::{self, Plan, Speed},
 };
 
 /// Where and how an experiment is trained.
@@ -59,6 +59,40 @@ pub fn train(
     let kept = experiment.clone().seen_from(&options.out).to_toml()?;
     atomic::write(&folder.file(RUN_CONFIG), kept.as_bytes())?;
     Ok(Trained { record: train::fit(&plan, &folder, stop)?, already_done: false })
+}
+
+/// What training would take on this machine.
+#[derive(Clone, Debug)]
+pub struct TrainForecast {
+    /// Name of the run, of its configuration and data.
+    pub run_id: String,
+    /// Parameters of the network, BatchNorm statistics counted.
+    pub parameters: u64,
+    /// Training samples.
+    pub samples: usize,
+    /// What a few steps of the joint stage took.
+    pub speed: Speed,
+    /// Seconds of all epochs, validation and files left out.
+    pub estimated_seconds: f64,
+}
+
+/// Takes a few steps and estimates from them what the whole run takes; writes nothing.
+///
+/// # Errors
+/// When the pack is missing or stale, or memory does not hold a step.
+pub fn forecast(experiment: &Experiment) -> Result<TrainForecast> {
+    const STEPS: u32 = 5;
+    let plan = plan(experiment, None)?;
+    let speed = train::speed(&plan.model, &plan.train, STEPS)?;
+    let samples = Pack::open(&pack::path_of(&plan.pack, Split::Train))?.len();
+    let epochs = joint_epochs(&plan.train);
+    Ok(TrainForecast {
+        run_id: plan.run_id,
+        parameters: speed.parameters,
+        samples,
+        estimated_seconds: epochs * samples as f64 / speed.images_per_s,
+        speed,
+    })
 }
 
 /// What is to be done, with the pack's and the manifest's digests.

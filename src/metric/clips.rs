@@ -161,6 +161,21 @@ mod tests {
     }
 
     #[test]
+    fn of_as_many_votes_the_likelier_class_wins_and_without_probabilities_the_lower_label() {
+        let mut rows = answers(&[
+            ("a", 1, [0.6, 0.4]),
+            ("a", 1, [0.1, 0.9]),
+            ("b", 0, [0.9, 0.1]),
+            ("c", 1, [0.2, 0.8]),
+            ("c", 1, [0.6, 0.4]),
+            ("c", 1, [0.3, 0.7]),
+        ]);
+        assert_eq!(by_clip(&rows).map(|found| found.majority.value), Some(1.0));
+        rows.scores = None;
+        assert_eq!(by_clip(&rows).map(|found| found.majority.value), Some(2.0 / 3.0));
+    }
+
+    #[test]
     fn stills_and_torn_clips_have_no_clip_scores() {
         assert_eq!(by_clip(&answers(&[("a", 0, [1.0, 0.0]), ("b", 1, [1.0, 0.0])])), None);
         assert_eq!(by_clip(&answers(&[("a", 0, [1.0, 0.0]), ("a", 1, [1.0, 0.0])])), None);

@@ -276,6 +276,11 @@ mod tests {
         assert!((e.design_effect.expect("varied") - 4.0).abs() < 1e-9);
         let width = |x: &Estimate| x.hi - x.lo;
         assert!((width(&robust) / width(&plain) - 2.0).abs() < 0.1);
+        // Half of the clips are right; of 60 clips with 45 right it is the share of right ones again.
+        let mostly: Vec<Prediction> =
+            (0..240).map(|i| prediction(i, 0, u8::from(i / 4 % 4 == 0))).collect();
+        let robust_of_mostly = evaluated(&mostly).accuracy_clustered.expect("60 clusters");
+        assert!(robust_of_mostly.lo > 0.6 && robust_of_mostly.hi < 0.86, "{robust_of_mostly:?}");
         let shown = e.metric("accuracy").and_then(|m| m.interval).expect("70 clusters");
         assert_eq!((shown.lo, shown.hi), (robust.lo, robust.hi), "one interval for one number");
         assert!(e.warnings.is_empty(), "{:?}", e.warnings);

@@ -1,4 +1,6 @@
 //! What every network has in common: what goes in, what comes out, how it is built.
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 use tch::{nn, Tensor};
 
@@ -75,6 +77,12 @@ pub struct Inputs<'a> {
 }
 
 impl<'a> Inputs<'a> {
+    /// The pictures `face`, `context` and `image` out of tensors by name.
+    pub fn named(tensors: &'a BTreeMap<String, Tensor>) -> Self {
+        let of = |input: Input| tensors.get(input.name());
+        Inputs { face: of(Input::Face), context: of(Input::Context), image: of(Input::Image) }
+    }
+
     /// The tensor of a picture.
     pub fn get(&self, input: Input) -> Option<&'a Tensor> {
         match input {

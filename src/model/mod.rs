@@ -40,6 +40,8 @@ mod pass;
 #[cfg(feature = "torch")]
 mod resnet;
 #[cfg(feature = "torch")]
+mod summary;
+#[cfg(feature = "torch")]
 mod vgg;
 
 #[cfg(feature = "torch")]
@@ -47,6 +49,7 @@ pub use self::{
     error::InputError,
     interface::{build, entry, Branch, Input, Inputs, Model, ModelEntry, Outputs, Slot},
     pass::{Layer, Pass},
+    summary::{fresh, ModelSummary},
 };
 #[cfg(feature = "torch")]
 pub(crate) use self::{

@@ -7,7 +7,7 @@ use super::{
     keypoints::Descriptor,
     pdq::{Hashed, Pdq, LEAST_QUALITY},
     view::{View, WIDE_RADIUS},
-    words::{Ballot, Filling, KeyCounts, Words},
+    words::{Ballot, Filling, KeyCounts, Words, MOST_PICTURES},
 };
 
 /// Pictures of each kind that one is compared with at most, those that are likest: by hash, and by
@@ -19,7 +19,7 @@ const BAND_BITS: u32 = 16;
 const BANDS: usize = 16;
 
 /// Pictures that are indexed at once: what is held beside them does not grow with their number.
-const BLOCK: usize = 1 << 16;
+const BLOCK: usize = MOST_PICTURES;
 /// Pictures that are read at once.
 const CHUNK: usize = 256;
 
@@ -61,13 +61,17 @@ impl Pictures for [Option<&View>] {
 
 /// The likest pictures of one so far: weights of votes or bits, positions and kinds.
 struct Likest<K> {
-    corners: Vec<(Reverse<u32>, u32, K)>,
-    hashes: Vec<(u32, u32, K)>,
+    corners: Ranked<Reverse<u32>, K>,
+    hashes: Ranked<u32, K>,
 }
+
+/// Positions by rank, with their kinds. There is one for every picture and most are empty, so that a pointer
+/// more would be felt.
+type Ranked<T, K> = Box<[(T, u32, K)]>;
 
 impl<K> Default for Likest<K> {
     fn default() -> Self {
-        Likest { corners: Vec::new(), hashes: Vec::new() }
+        Likest { corners: Box::default(), hashes: Box::default() }
     }
 }
 
@@ -112,8 +116,8 @@ fn in_blocks<P: Pictures + ?Sized, K: Ord + Copy + Send>(
         chunks.map_init(Ballot::default, learn).collect::<io::Result<()>>()?;
     }
     let of_one = |(i, likest): (usize, Likest<K>)| {
-        let both = likest.corners.into_iter().map(|(_, j, _)| j);
-        let both = both.chain(likest.hashes.into_iter().map(|(_, j, _)| j));
+        let both = likest.corners.into_vec().into_iter().map(|(_, j, _)| j);
+        let both = both.chain(likest.hashes.into_vec().into_iter().map(|(_, j, _)| j));
         both.map(move |j| (j.min(i as u32), j.max(i as u32)))
     };
     let mut pairs: Vec<(u32, u32)> = likest.into_iter().enumerate().flat_map(of_one).collect();
@@ -149,7 +153,7 @@ impl Block {
         words.make_room();
         for chunk in ranges(range.clone()) {
             for (i, signs) in pictures.signs(chunk.clone())?.iter().enumerate() {
-                words.put((chunk.start + i - range.start) as u32, &signs.corners, counts);
+                words.put((chunk.start + i - range.start) as u16, &signs.corners, counts);
             }
         }
         let words = words.done(range.len());
@@ -173,18 +177,20 @@ impl Block {
 }
 
 /// Adds to those that are likest, of which no more than `most` of a kind stay; those of none are left out.
-/// Nobody is found twice at once.
+/// Nobody is found twice.
 fn add<T: Ord + Copy, K: Ord + Copy>(
-    likest: &mut Vec<(T, u32, K)>,
+    likest: &mut Ranked<T, K>,
     found: impl Iterator<Item = (T, u32)>,
     most: usize,
     kind: impl Fn(u32) -> Option<K>,
 ) {
+    let mut found = found.filter_map(|(rank, j)| Some((rank, j, kind(j)?))).peekable();
+    if found.peek().is_none() {
+        return;
+    }
     // Found are thousands, and few of them stay: they are not sorted.
     let mut kept: BTreeMap<K, Vec<(T, u32)>> = BTreeMap::new();
-    let before = std::mem::take(likest).into_iter().map(|(rank, j, kind)| (rank, j, Some(kind)));
-    for (rank, j, kind) in before.chain(found.map(|(rank, j)| (rank, j, kind(j)))) {
-        let Some(kind) = kind else { continue };
+    for (rank, j, kind) in std::mem::take(likest).into_vec().into_iter().chain(found) {
         let (own, kept) = ((rank, j), kept.entry(kind).or_default());
         if kept.len() == most && kept.last().is_some_and(|last| *last < own) {
             continue;
@@ -195,6 +201,7 @@ fn add<T: Ord + Copy, K: Ord + Copy>(
     let of_kind =
         |(kind, kept): (K, Vec<(T, u32)>)| kept.into_iter().map(move |(rank, j)| (rank, j, kind));
     *likest = kept.into_iter().flat_map(of_kind).collect();
+}
 }
 
 /// Hashes by the values of their bands.

@@ -321,6 +321,24 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn backgrounds_are_compared_by_their_correlation() {
+        let cells: Vec<u8> = look(at).cells().to_vec();
+        let of = |level: fn(u8) -> u8| {
+            ThumbnailFeatures::of_cells(cells.iter().copied().map(level).collect())
+        };
+        let own = of(|level| level);
+        assert!((own.background(&own) - 1.0).abs() < 1e-9);
+        assert!((own.background(&of(|level| 255 - level)) + 1.0).abs() < 1e-9);
+        // Levels 0 and 100 by the row's parity; half of the rows the other way round is no
+        // relation at all.
+        let rows = |turned: usize| {
+            let level = |i: usize| 100 * u8::from(i / CELLS % 2 == usize::from(i % CELLS < turned));
+            ThumbnailFeatures::of_cells((0..CELLS * CELLS).map(level).collect())
+        };
+        assert!(rows(0).background(&rows(CELLS / 2)).abs() < 1e-9);
+    }
+
+    #[test]
     fn contrast_mirrors_and_logos_cancel_but_not_another_person() {
         let own = look(at);
         let duller = look(|x, y| (f64::from(at(x, y)) * 0.8 + 30.0) as u8);

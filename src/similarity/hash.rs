@@ -63,6 +63,11 @@ impl Thumbnail {
         Self::new(width, height, |y| &pixels[y * width..(y + 1) * width])
     }
 
+    /// Of cells that are whole luma levels, `[32, 32]` in row order.
+    pub fn of_levels(levels: &[u8; CELLS * CELLS]) -> Self {
+        Thumbnail(levels.iter().map(|&level| u16::from(level) << CELL_BITS).collect())
+    }
+
     /// Cell averages in 1/256 levels, `[32, 32]` in row order.
     pub fn cells(&self) -> &[u16] {
         &self.0
@@ -108,23 +113,47 @@ pub fn mirrored(hash: u64) -> u64 {
 fn cells<'a>(width: usize, height: usize, n: usize, row: impl Fn(usize) -> &'a [u8]) -> Vec<u16> {
     let area = (width * height) as u64;
     let mut cells = Vec::with_capacity(n * n);
-    let (mut whole, mut cut) = (vec![0; width], vec![0; width]);
+    let (mut whole, mut few, mut cut) = (vec![0u32; width], vec![0u16; width], vec![0u32; width]);
     for cell in 0..n {
         whole.fill(0);
         cut.fill(0);
         let (start, end) = (cell * height, (cell + 1) * height);
-        for y in start / n..=(end - 1) / n {
-            // Most rows lie in one row of cells; the others weigh as much as lies in this one.
-            match overlap(start, end, y * n, (y + 1) * n) {
-                weight if weight == n => add(&mut whole, row(y), 1),
-                weight => add(&mut cut, row(y), weight as u32),
+        // Most rows lie in one row of cells; the others weigh as much as lies in this one.
+        let inside = start.div_ceil(n)..(end / n).max(start.div_ceil(n));
+        for y in (start / n..=(end - 1) / n).filter(|y| !inside.contains(y)) {
+            add(&mut cut, row(y), overlap(start, end, y * n, (y + 1) * n) as u32);
+        }
+        for first in inside.clone().step_by(MOST_ROWS) {
+            few.fill(0);
+            let end = inside.end.min(first + MOST_ROWS);
+            for y in (first..end).step_by(4) {
+                let row = |k: usize| row(y + k);
+                match end - y {
+                    1 => add_rows(&mut few, [row(0)]),
+                    2 => add_rows(&mut few, [row(0), row(1)]),
+                    3 => add_rows(&mut few, [row(0), row(1), row(2)]),
+                    _ => add_rows(&mut few, [row(0), row(1), row(2), row(3)]),
+                }
             }
+            whole.iter_mut().zip(&few).for_each(|(sum, few)| *sum += u32::from(*few));
         }
         let sum = |(&whole, &cut): (&u32, &u32)| n as u64 * u64::from(whole) + u64::from(cut);
         let columns: Vec<u64> = whole.iter().zip(&cut).map(sum).collect();
         cells.extend((0..n).map(|x| ((share(&columns, x, n) << CELL_BITS) / area) as u16));
     }
     cells
+}
+
+/// Rows whose sums fit 16 bits.
+const MOST_ROWS: usize = 256;
+
+/// Adds rows to sums of columns, of not more than [`MOST_ROWS`]; without checks the loop takes many pixels
+/// at once.
+fn add_rows<const K: usize>(sums: &mut [u16], rows: [&[u8]; K]) {
+    let rows = rows.map(|row| &row[..sums.len()]);
+    for (x, sum) in sums.iter_mut().enumerate() {
+        *sum = rows.iter().fold(*sum, |sum, row| sum.wrapping_add(u16::from(row[x])));
+    }
 }
 
 /// Adds a row to sums of columns. A picture of 2^28 pixels does not reach the end of 32 bits; without
@@ -195,21 +224,58 @@ fn place(rank: usize) -> usize {
     rank % 4 * 16 + rank / 4
 }
 
+/// The cosine transform at [`FREQUENCIES`].
+///
+/// Cosines of even frequencies are symmetric about the middle, of odd ones antisymmetric, so opposite cells
+/// are added or subtracted first. Sums are whole numbers below 2^51, which `f64` holds exactly in any order,
+/// and of which processors multiply several at once.
 fn transform(cells: &[u16]) -> Vec<Coefficient> {
-    let rows: Vec<[i64; HIGHEST + 1]> = cells
-        .chunks_exact(CELLS)
-        .map(|row| {
-            std::array::from_fn(|u| {
-                row.iter().zip(&COSINES[u]).map(|(&t, c)| i64::from(t) * c).sum()
-            })
-        })
-        .collect();
+    let columns = columns(cells);
+    let folded: Vec<[f64; CELLS]> = columns.iter().map(folded).collect();
     let scale = f64::from(1u32 << CELL_BITS) * f64::from(1u32 << (2 * COSINE_BITS));
     let coefficient = |&(u, v): &(usize, usize)| {
-        let sum: i64 = rows.iter().zip(&COSINES[v]).map(|(row, c)| row[u] * c).sum();
-        Coefficient::new((u, v), sum, scale)
+        let half = &folded[v][u % 2 * HALF..][..HALF];
+        let sum: f64 = half.iter().zip(&HALF_COSINES[u]).map(|(value, c)| value * c).sum();
+        Coefficient::new((u, v), sum as i64, scale)
     };
     FREQUENCIES.iter().map(coefficient).collect()
+}
+
+/// Half a side: opposite cells are taken together.
+const HALF: usize = CELLS / 2;
+
+/// [`COSINES`] of the first half of a side.
+static HALF_COSINES: LazyLock<Vec<[f64; HALF]>> =
+    LazyLock::new(|| COSINES.iter().map(|row| std::array::from_fn(|x| row[x] as f64)).collect());
+
+/// Sums along every column, `[11, 32]` by vertical frequency and x.
+fn columns(cells: &[u16]) -> [[f64; CELLS]; HIGHEST + 1] {
+    let mut columns = [[0.0; CELLS]; HIGHEST + 1];
+    let rows = cells.chunks_exact(CELLS).zip(cells.chunks_exact(CELLS).rev());
+    for (y, (upper, lower)) in rows.take(HALF).enumerate() {
+        let mut folded = [[0.0; CELLS]; 2];
+        for (x, (&upper, &lower)) in upper.iter().zip(lower).enumerate() {
+            let (upper, lower) = (f64::from(upper), f64::from(lower));
+            (folded[0][x], folded[1][x]) = (upper + lower, upper - lower);
+        }
+        for (v, sums) in columns.iter_mut().enumerate() {
+            let cosine = HALF_COSINES[v][y];
+            sums.iter_mut().zip(&folded[v % 2]).for_each(|(sum, value)| *sum += cosine * value);
+        }
+    }
+    columns
+}
+
+/// Sums of opposite values, then their differences.
+fn folded(line: &[f64; CELLS]) -> [f64; CELLS] {
+    std::array::from_fn(|x| {
+        let (left, right) = (line[x % HALF], line[CELLS - 1 - x % HALF]);
+        if x < HALF {
+            left + right
+        } else {
+            left - right
+        }
+    })
 }
 
 #[cfg(test)]
@@ -251,6 +317,33 @@ mod tests {
         assert_eq!(Thumbnail::of_pixels(&[], usize::MAX, 2), None);
     }
 
+    /// Every row with its share, one after the other.
+    #[test]
+    fn many_rows_at_once_are_as_many_one_by_one() {
+        let mut draws = Draws::new(1, "cells", "");
+        let sizes = [(712, 400), (64, 64), (33, 31), (5, 97), (7, 1), (3, 20_000), (40, 3 * 32)];
+        for ((width, height), n) in sizes.into_iter().flat_map(|size| [(size, CELLS), (size, 2)]) {
+            let level =
+                |i: usize| if height > 9000 { 255 } else { (draws.below(256) + i as u64) as u8 };
+            let pixels: Vec<u8> = (0..width * height).map(level).collect();
+            let row = |y: usize| &pixels[y * width..][..width];
+            let area = (width * height) as u64;
+            let wanted = (0..n * n).map(|i| {
+                let (start, end) = (i / n * height, (i / n + 1) * height);
+                let mut columns = vec![0u64; width];
+                for y in 0..height {
+                    let weight = overlap(start, end, y * n, (y + 1) * n) as u64;
+                    columns.iter_mut().zip(row(y)).for_each(|(c, v)| *c += weight * u64::from(*v));
+                }
+                ((share(&columns, i % n, n) << CELL_BITS) / area) as u16
+            });
+            let found = cells(width, height, n, row);
+            let wanted: Vec<u16> =
+                if height > 9000 { vec![255 << CELL_BITS; n * n] } else { wanted.collect() };
+            assert_eq!(found, wanted, "{width} {height} {n}");
+        }
+    }
+
     #[test]
     fn a_cosine_sets_the_bit_of_its_frequency() {
         let (u, v) = (3, 2);
@@ -266,6 +359,32 @@ mod tests {
         assert_eq!(found.iter().filter(|c| c.amplitude > 0.3).count(), 1);
         // one frequency alone is no picture
         assert_eq!(hash(&thumbnail), UNINFORMATIVE);
+    }
+
+    #[test]
+    fn folded_sums_are_those_of_the_definition() {
+        let mut draws = Draws::new(4, "cells", "");
+        for most in [65281, 256, 2] {
+            let cells: Vec<u16> = (0..CELLS * CELLS).map(|_| draws.below(most) as u16).collect();
+            let sum = |(u, v): (usize, usize)| -> i64 {
+                let term =
+                    |i: usize| i64::from(cells[i]) * COSINES[u][i % CELLS] * COSINES[v][i / CELLS];
+                (0..CELLS * CELLS).map(term).sum()
+            };
+            let scale = f64::from(1u32 << CELL_BITS) * f64::from(1u32 << (2 * COSINE_BITS));
+            for (found, &frequency) in transform(&cells).iter().zip(FREQUENCIES.iter()) {
+                let expected = Coefficient::new(frequency, sum(frequency), scale);
+                assert_eq!(found.positive, expected.positive, "{frequency:?}");
+                assert_eq!(found.amplitude, expected.amplitude, "{frequency:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn whole_levels_are_cells() {
+        let levels: [u8; CELLS * CELLS] = std::array::from_fn(|i| (i * 7 % 256) as u8);
+        let averaged = Thumbnail::of_pixels(&levels, CELLS, CELLS);
+        assert_eq!(averaged, Some(Thumbnail::of_levels(&levels)));
     }
 
     #[test]

@@ -220,6 +220,30 @@ mod tests {
         blob
     }
 
+    /// Levels without any pattern, the same for the same `salt`.
+    fn texture(x: usize, y: usize, salt: usize) -> f32 {
+        ((x * 7919 + y * 104_729 + salt * 1_299_709).wrapping_mul(2_654_435_761) >> 7) as u8 as f32
+    }
+
+    #[test]
+    fn a_line_of_writing_hides_about_what_it_covers() {
+        let own: Vec<f32> = (0..SIDE * SIDE).map(|i| texture(i % SIDE, i / SIDE, 1)).collect();
+        let (across, down) = (8..56, 52..64);
+        let mut levels = own.clone();
+        for y in down.clone() {
+            across.clone().for_each(|x| levels[y * SIDE + x] = texture(x, y, 2));
+        }
+        let laid = Laid { levels, inside: vec![true; SIDE * SIDE] };
+        let found = judged(&own, &laid).expect("all of it is seen");
+        assert_eq!((found.overlays, found.differing, found.drifted), (1, 0, 0), "{found:?}");
+        let covered = (across.len() * down.len()) as f64 / (SIDE * SIDE) as f64;
+        // Windows start every four cells, so a side is known to about three.
+        assert!((found.hidden - covered).abs() < covered / 4.0, "{found:?}, not {covered}");
+        let same = judged(&own, &Laid { levels: own.clone(), inside: vec![true; SIDE * SIDE] });
+        let same = same.expect("likewise");
+        assert_eq!((same.same, same.overlays, same.hidden), (WINDOWS * WINDOWS, 0, 0.0));
+    }
+
     #[test]
     fn a_logo_and_a_line_of_writing_are_overlays_and_a_person_is_none() {
         let frame = blob((0, WINDOWS - 1), (0, WINDOWS - 1));

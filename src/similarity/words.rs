@@ -20,18 +20,20 @@ const KEYS: [[u8; KEY_BITS]; TABLES] = [
     [11, 14, 22, 23, 26, 28, 36, 37, 44, 54, 60, 65, 69, 73, 94, 99, 107, 111, 115, 123],
 ];
 /// Corners of one key, over all pictures, beyond which the key tells nothing.
-const MOST_OF_A_KEY: u32 = 1000;
+const MOST_OF_A_KEY: u16 = 1000;
+/// Pictures that an index holds at most.
+pub const MOST_PICTURES: usize = 1 << 16;
 /// Corners that two pictures must have in common.
 const LEAST_VOTES: u32 = 3;
 /// Bits of a tally that hold the sum of weights; the number of votes is above them.
 const WEIGHT_BITS: u32 = 20;
 
-/// Pictures by the keys of their corners.
+/// Pictures by the keys of their corners; at most [`MOST_PICTURES`].
 #[derive(Debug)]
 pub struct Words {
     /// Where the pictures of each key end.
     ends: Vec<u32>,
-    held: Vec<u32>,
+    held: Vec<u16>,
     pictures: usize,
 }
 
@@ -56,7 +58,7 @@ fn key(descriptor: &Descriptor, table: usize) -> usize {
 /// How many corners have each key, over all pictures, and how many pictures these are.
 #[derive(Debug)]
 pub struct KeyCounts {
-    corners: Vec<u32>,
+    corners: Vec<u16>,
     pictures: u32,
 }
 
@@ -71,7 +73,8 @@ impl KeyCounts {
     pub fn add(&mut self, corners: &[Descriptor]) {
         self.pictures += 1;
         for slot in corners.iter().flat_map(slots) {
-            self.corners[slot] += 1;
+            // Of more than enough it does not matter how many.
+            self.corners[slot] = self.corners[slot].saturating_add(1);
         }
     }
 
@@ -81,7 +84,8 @@ impl KeyCounts {
 
     /// What a vote by this key counts.
     fn weight(&self, slot: usize) -> u32 {
-        let rare = quarter_bits(self.pictures).saturating_sub(quarter_bits(self.corners[slot]));
+        let held = u32::from(self.corners[slot]);
+        let rare = quarter_bits(self.pictures).saturating_sub(quarter_bits(held));
         rare + 1
     }
 }
@@ -102,7 +106,7 @@ fn slots(descriptor: &Descriptor) -> impl Iterator<Item = usize> {
 pub struct Filling {
     /// How many have each key and the smaller ones, and later where its next one goes.
     ends: Vec<u32>,
-    pictures: Vec<u32>,
+    pictures: Vec<u16>,
 }
 
 impl Default for Filling {
@@ -126,7 +130,7 @@ impl Filling {
     }
 
     /// Puts the corners of a picture in, which were counted.
-    pub fn put(&mut self, picture: u32, corners: &[Descriptor], counts: &KeyCounts) {
+    pub fn put(&mut self, picture: u16, corners: &[Descriptor], counts: &KeyCounts) {
         for slot in corners.iter().flat_map(slots).filter(|slot| counts.tells(slot)) {
             self.pictures[self.ends[slot] as usize] = picture;
             self.ends[slot] += 1;
@@ -174,12 +178,12 @@ impl Words {
                 }
                 let vote = 1 << WEIGHT_BITS | counts.weight(slot);
                 for &picture in held {
-                    let at = picture as usize;
+                    let at = usize::from(picture);
                     if ballot.last[at] == voter {
                         continue;
                     }
                     if ballot.tallies[at] == 0 {
-                        ballot.seen.push(picture);
+                        ballot.seen.push(u32::from(picture));
                     }
                     ballot.last[at] = voter;
                     ballot.tallies[at] += vote;
@@ -211,7 +215,7 @@ mod tests {
         pictures.iter().for_each(|corners| filling.count(corners, &counts));
         filling.make_room();
         for (i, corners) in pictures.iter().enumerate() {
-            filling.put(i as u32, corners, &counts);
+            filling.put(i as u16, corners, &counts);
         }
         let words = filling.done(pictures.len());
         (counts, words)
@@ -230,13 +234,13 @@ mod tests {
 
     #[test]
     fn keys_of_too_many_corners_tell_nothing() {
-        let crowd = vec![vec![[1, 2, 3, 4]; 4]; MOST_OF_A_KEY as usize / 4 + 1];
+        let crowd = vec![vec![[1, 2, 3, 4]; 4]; usize::from(MOST_OF_A_KEY) / 4 + 1];
         let like = |pictures: &[Vec<Descriptor>]| {
             let (counts, words) = index(pictures);
             words.like(pictures[0].iter(), &counts, &mut Ballot::default()).len()
         };
         // The mirrored corner shares keys with the plain one; every picture is told once all the same.
-        assert_eq!((like(&crowd), like(&crowd[1..])), (0, MOST_OF_A_KEY as usize / 4));
+        assert_eq!((like(&crowd), like(&crowd[1..])), (0, usize::from(MOST_OF_A_KEY) / 4));
     }
 
     #[test]

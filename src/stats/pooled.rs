@@ -330,8 +330,8 @@ fn configuration(sizes: &[u64], entry: &PoolEntry) -> Configuration {
     let share = |of_seed: &Vec<i64>| of_seed.iter().sum::<i64>() as f64 / rows;
     let each: Vec<f64> = entry.hits.iter().map(share).collect();
     let crossed = crossed::mean(sizes, &entry.hits);
-    // Seeds that agree on everything leave the model without a variance; what is then known is
-    // known of these weights.
+    // One seed, or seeds and groups that do not differ at all, leave the model without a variance;
+    // what is then known is known of these weights.
     let (interval, scope) = match crossed.and_then(|mean| mean.interval) {
         Some(interval) => (Some(interval), Scope::SeedsAndGroups),
         None => (weights_interval(sizes, entry), Scope::TheseWeights),
@@ -473,6 +473,26 @@ mod tests {
             Some((false, false))
         );
         assert_eq!(pool.verdict(&[]), None);
+    }
+
+    #[test]
+    fn a_single_seed_has_the_interval_of_its_weights() {
+        let of = |hits: [i64; 2], seeds| {
+            let entry = PoolEntry { label: "x".into(), hits: vec![hits.to_vec(); seeds] };
+            let found = configuration(&[10, 10], &entry);
+            (found.scope, found.interval.expect("two groups"))
+        };
+        // Score intervals with one degree of freedom (t = 12.706): nine and five hits of ten each
+        // have a jackknife error of 0.2, which is that of 5.25 rows; eight and eight have none, so
+        // that each group counts as one row.
+        let cases = [([9, 5], 1, 0.015_48, 0.997_12), ([8, 8], 2, 0.007_84, 0.999_51)];
+        for (hits, seeds, lo, hi) in cases {
+            let (scope, interval) = of(hits, seeds);
+            assert_eq!(scope, Scope::TheseWeights);
+            assert!((interval.lo - lo).abs() < 2e-5, "{interval:?}");
+            assert!((interval.hi - hi).abs() < 2e-5, "{interval:?}");
+        }
+        assert_eq!(of([9, 5], 2).0, Scope::SeedsAndGroups);
     }
 
     #[test]

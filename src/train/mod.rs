@@ -66,5 +66,5 @@ pub use self::{
     network::Network,
     optimizer::{Optimizer, Rule},
     predict::{precision_of, predict, use_threads_of, write_attention},
-    speed::{epoch_speed, speed},
+    speed::{epoch_speed, speed, Speed},
 };

@@ -13,12 +13,14 @@ use crate::{
     model::{entry, ModelName, Weights},
 };
 
+mod convert;
 mod error;
 mod file;
 mod names;
 mod pickle;
 mod state_dicts;
 
+pub use convert::{convert, forward, ConvertedWeights};
 pub use error::{Error, Mismatch};
 pub use file::{read, read_key, FileTensors};
 

@@ -3,9 +3,9 @@
 
 use crate::common::clips;
 use crate::common::pictures;
-use std::{fs, ops::Range, path::Path};
+use std::{fs, path::Path};
 
-use clips::{burned_index, write};
+use clips::{burned_index, chunks, write};
 use image::RgbImage;
 use ncaers::internals::media::{
     encode::{ClipFormat, Codec},
@@ -83,18 +83,6 @@ fn fast_returns_the_same_frames() {
             assert!(fast.pictures == slow.pictures, "{name} {step}");
         }
     }
-}
-
-/// Where the contents of an AVI's chunks lie.
-fn chunks(bytes: &[u8]) -> Vec<Range<usize>> {
-    let mut at = bytes.windows(4).position(|w| w == b"movi").expect("chunk") + 4;
-    let mut found = Vec::new();
-    while bytes[at..].starts_with(b"00dc") {
-        let size = u32::from_le_bytes(bytes[at + 4..at + 8].try_into().expect("four")) as usize;
-        found.push(at + 8..at + 8 + size);
-        at += 8 + size.next_multiple_of(2);
-    }
-    found
 }
 
 /// What no wanted frame is predicted from is not even looked at: spoilt there, nobody notices.

@@ -106,6 +106,38 @@ fn every_link_leads_somewhere() {
     assert!(faults.is_empty(), "{faults:#?}");
 }
 
+/// Files of this repository that `text` names in code spans, such as `src/split.rs`; a name with a
+/// placeholder in it, as in `src/model/x.rs`, is none.
+fn named_files(text: &str) -> Vec<&str> {
+    const FOLDERS: [&str; 6] = ["src/", "tests/", "examples/", "benches/", "scripts/", "fuzz/"];
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "_./-".contains(c);
+    text.split('`')
+        .skip(1)
+        .step_by(2)
+        .flat_map(str::split_whitespace)
+        .filter(|word| FOLDERS.iter().any(|f| word.starts_with(f)) && word.chars().all(is_name))
+        .filter(|word| !word.ends_with("/x.rs"))
+        .collect()
+}
+
+#[test]
+fn every_file_that_a_page_names_is_there() {
+    let mut all = BTreeSet::new();
+    PAGES.iter().for_each(|folder| pages(&root().join(folder), &mut all));
+    all.retain(|page| page.file_name().is_none_or(|name| name != "CHANGELOG.md"));
+    let (mut seen, mut missing) = (0, Vec::new());
+    for page in &all {
+        let text = fs::read_to_string(page).expect("read");
+        for name in named_files(&text) {
+            seen += 1;
+            if !root().join(name).exists() {
+                missing.push(format!("{}: {name}", page.display()));
+            }
+        }
+    }
+    assert!(seen > 50 && missing.is_empty(), "{seen} names, not there: {missing:#?}");
+}
+
 #[test]
 fn links_and_headings_are_read_as_a_browser_reads_them() {
     let text =

@@ -7,14 +7,14 @@ use std::{
 
 /// The layers, lowest first; a module may use only modules of strictly lower layers.
 const LAYERS: &[&[&str]] = &[
-    &["escape", "words"],
+    &["allocator", "escape", "words"],
     &["record", "seed", "digest", "progress", "table", "html"],
     &["atomic", "libtorch"],
     &["folder", "device"],
     &["sampling", "split", "similarity", "model", "stats"],
     &["metric"],
     &["media", "face", "manifest", "weights"],
-    &["corpus", "pack", "runs", "leak_verdicts"],
+    &["corpus", "pack", "runs", "leak_verdicts", "machine"],
     &["dataset", "train", "report"],
     &["leak_audit"],
     &["evaluation"],
@@ -129,6 +129,35 @@ fn pure_layers_touch_nothing() {
         let code = text.split("#[cfg(test)]").next().unwrap_or_default();
         for word in forbidden {
             assert!(!code.contains(word), "{} uses {word}", relative.display());
+        }
+    }
+}
+
+/// Targets of the fuzzer compile files of `src` into themselves, and no other test compiles them.
+#[test]
+fn fuzz_targets_have_what_their_files_use() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/fuzz_targets");
+    let mut targets = Vec::new();
+    sources(&folder, &mut targets);
+    assert!(targets.len() >= 4, "{targets:?}");
+    for target in targets {
+        let text = fs::read_to_string(&target).expect("source");
+        for rest in text.split("#[path = \"").skip(1) {
+            let file = folder.join(rest.split('"').next().unwrap_or_default());
+            let included = fs::read_to_string(&file).unwrap_or_else(|e| {
+                panic!("{} compiles in {}: {e}", target.display(), file.display())
+            });
+            let code = included.split("#[cfg(test)]").next().unwrap_or_default();
+            for used in used_modules(code) {
+                let is_there =
+                    text.lines().any(|line| line.trim_end_matches(';') == format!("mod {used}"));
+                assert!(
+                    is_there,
+                    "{} lacks mod {used}, which {} uses",
+                    target.display(),
+                    file.display()
+                );
+            }
         }
     }
 }

@@ -27,6 +27,7 @@ mod evaluate;
 mod executor;
 mod faces;
 mod file_cycles;
+mod h264_fast;
 mod import;
 mod imported;
 mod justw;

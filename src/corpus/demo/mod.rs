@@ -8,14 +8,16 @@
 //!
 //! Shows and people are private to a split. Everything follows from the seed, clip by clip: more
 //! clips per class leave the others as they were.
-use std::path::Path;
+use std::{fs, path::Path};
 
 use anyhow::{Context, Result};
 use rayon::prelude::*;
+use serde::{de::DeserializeOwned, Serialize};
+use serde_json::{json, Value};
 
 use super::{caer, Choices, CorpusEntry, FoundClips};
 use crate::{
-    folder::OutputFolder,
+    folder::{self, Claim, OutputFolder},
     manifest,
     media::encode::{self, ClipFormat},
     progress::Progress,
@@ -27,11 +29,12 @@ mod face;
 mod film;
 mod plan;
 mod scene;
-pub mod stills;
+mod stills;
 mod truth;
 
 use film::Film;
 use plan::ClipPlan;
+pub use stills::StillsSummary;
 
 /// Changes with every change of what is drawn, so that an old folder is not taken for a new one.
 pub const DESIGN: u32 = 2;
@@ -99,6 +102,16 @@ impl DemoCorpusSettings {
         ((self.clips_per_class * percent + 50) / 100).max(1)
     }
 
+    /// What a folder records of it.
+    fn configuration(&self) -> Value {
+        json!({
+            "command": "demo-corpus",
+            "design": DESIGN,
+            "seed": self.seed,
+            "clips_per_class": self.clips_per_class,
+        })
+    }
+
     /// Every clip in the order of its path.
     fn plans(&self) -> Vec<ClipPlan> {
         let mut plans = Vec::new();
@@ -123,12 +136,61 @@ pub struct DemoCorpusSummary {
     pub bytes: u64,
 }
 
+/// The record of what was written, beside the clips.
+const SUMMARY: &str = "summary.json";
+
+/// What a folder was filled with, and whether it was before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drawn<T> {
+    /// What was written.
+    pub summary: T,
+    /// Whether the folder held it before.
+    pub already_done: bool,
+}
+
+/// Draws the corpus into a folder of its own; goes on in one that was begun.
+///
+/// # Errors
+/// When the folder holds something else or cannot be written, or FFmpeg lacks an encoder.
+pub fn draw(out: &Path, settings: &DemoCorpusSettings) -> Result<Drawn<DemoCorpusSummary>> {
+    let configuration = settings.configuration();
+    into_folder(out, &configuration, |folder| write(folder, settings))
+}
+
+/// Draws the stills of the corpus into a folder of its own; goes on in one that was begun.
+///
+/// # Errors
+/// When the folder holds something else or cannot be written.
+pub fn draw_stills(out: &Path, settings: &DemoCorpusSettings) -> Result<Drawn<StillsSummary>> {
+    let mut configuration = settings.configuration();
+    configuration["stills"] = json!(true);
+    into_folder(out, &configuration, |folder| stills::write(folder, settings))
+}
+
+fn into_folder<T: Serialize + DeserializeOwned>(
+    out: &Path,
+    configuration: &Value,
+    write: impl FnOnce(&OutputFolder) -> Result<T>,
+) -> Result<Drawn<T>> {
+    let folder = match folder::claim(out, configuration)? {
+        Claim::Done => {
+            let text = fs::read_to_string(out.join(SUMMARY))?;
+            return Ok(Drawn { summary: serde_json::from_str(&text)?, already_done: true });
+        }
+        Claim::Fresh(folder) | Claim::Resume(folder) => folder,
+    };
+    let summary = write(&folder)?;
+    folder.write_json(SUMMARY, &summary)?;
+    folder.finish()?;
+    Ok(Drawn { summary, already_done: false })
+}
+
 /// Draws and encodes the corpus into `folder`; clips that are there already, whole because they
 /// are written in one go, are kept.
 ///
 /// # Errors
 /// When FFmpeg lacks an encoder or the folder cannot be written.
-pub fn write(folder: &OutputFolder, settings: &DemoCorpusSettings) -> Result<DemoCorpusSummary> {
+fn write(folder: &OutputFolder, settings: &DemoCorpusSettings) -> Result<DemoCorpusSummary> {
     let plans = settings.plans();
     let progress = Progress::new("demo corpus", "clips", plans.len() as u64);
     let bytes: Vec<u64> = plans

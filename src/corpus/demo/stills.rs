@@ -69,7 +69,7 @@ impl StillPlan<'_> {
 ///
 /// # Errors
 /// When the folder cannot be written.
-pub fn write(folder: &OutputFolder, settings: &DemoCorpusSettings) -> Result<StillsSummary> {
+pub(super) fn write(folder: &OutputFolder, settings: &DemoCorpusSettings) -> Result<StillsSummary> {
     let clips = settings.plans();
     let stills = plans(settings, &clips);
     let named = named(settings.seed, &stills);

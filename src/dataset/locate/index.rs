@@ -27,9 +27,10 @@ pub fn cells_of(thumbnail: &Thumbnail) -> (u64, Cells) {
 }
 
 /// The same of a plane of 32 x 32 pixels.
-pub(super) fn cells_of_plane(plane: &Plane) -> Option<(u64, Cells)> {
-    let pixels: Vec<u8> = plane.values.iter().map(|v| (v >> 2) as u8).collect();
-    Thumbnail::of_pixels(&pixels, CELLS, CELLS).map(|t| cells_of(&t))
+pub(super) fn cells_of_plane(plane: &Plane) -> (u64, Cells) {
+    let mut cells = [0; CELL_BYTES];
+    cells.iter_mut().zip(&plane.values).for_each(|(cell, v)| *cell = (v >> 2) as u8);
+    (hash::hash(&Thumbnail::of_levels(&cells)), cells)
 }
 
 /// The cells of the mirror image.
@@ -50,14 +51,16 @@ pub(super) fn plane_of(cells: &Cells) -> Plane {
 
 /// Correlation of cells, -1..=1; 0 where either is plain.
 pub(super) fn correlation(a: &Cells, b: &Cells) -> f64 {
+    // No sum exceeds 1024 * 255 * 255; without checks the loop takes several cells at once.
+    let add = |sum: i32, x: i32, y: i32| sum.wrapping_add(x.wrapping_mul(y));
     let [mut sa, mut sb, mut aa, mut bb, mut ab] = [0i32; 5];
     for (&x, &y) in a.iter().zip(b) {
         let (x, y) = (i32::from(x), i32::from(y));
-        sa += x;
-        sb += y;
-        aa += x * x;
-        bb += y * y;
-        ab += x * y;
+        sa = add(sa, x, 1);
+        sb = add(sb, y, 1);
+        aa = add(aa, x, x);
+        bb = add(bb, y, y);
+        ab = add(ab, x, y);
     }
     let n = CELL_BYTES as f64;
     let [sa, sb, aa, bb, ab] = [sa, sb, aa, bb, ab].map(f64::from);

@@ -13,7 +13,7 @@ use super::{
     frame::{Grey, SeenFrame},
     index::{self, cells_of_plane, StillIndex, CELLS},
     laying::{Find, Guess, Laying},
-    plane::Shares,
+    plane::{Shares, Turned},
     still::StillPicture,
 };
 use crate::similarity::hash::distance;
@@ -120,15 +120,15 @@ fn look_into<P: Grey, C: AsRef<[u8]>>(
             Shares::new(from * side as f64, length * side as f64, CELLS, side)
         })
     };
-    let rows = shares(eighth.height);
+    let (turned, rows) = (Turned::new(eighth), shares(eighth.height));
     for (columns, (x, w)) in shares(eighth.width).iter().zip(SPANS) {
-        let narrow = eighth.narrowed(columns, 0..eighth.height);
+        let narrow = turned.narrowed(columns);
         for (rows, (y, h)) in rows.iter().zip(SPANS) {
             let is_tried = w == 1.0 || h == 1.0 || (w < SHORT) == (h < SHORT);
             if !is_tried || w == 1.0 && h == 1.0 {
                 continue;
             }
-            let Some((hash, cells)) = cells_of_plane(&narrow.shortened(rows)) else { continue };
+            let (hash, cells) = cells_of_plane(&narrow.shortened(rows));
             stills.near(hash, |still, mirrored| {
                 let likeness = index::correlation(&cells, &stills.cells(still, mirrored));
                 if likeness >= NEAR_WINDOW {

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub mod array;
 mod placement;
+pub mod shards;
 pub mod slurm;
 
 pub use placement::Placement;

@@ -16,7 +16,7 @@ use ffmpeg_next::{
 };
 
 use super::{
-    complaints, facts_collector::aspect_words, hidden::is_hidden, mpeg4, route::Route,
+    complaints, facts_collector::aspect_words, h264, hidden::is_hidden, mpeg4, route::Route,
     timing::Timing, FrameSink, Rejected,
 };
 use crate::media::orientation::{self, Orientation, Slant};
@@ -338,14 +338,23 @@ impl Packets {
         self.container.orientation().unwrap_or(orientation::UPRIGHT)
     }
 
-    /// How to reach the `wanted` frames of an MPEG-4 clip; `None` for other codecs, for clips that
-    /// are damaged or not wholly in memory, where an edit list takes packets away, and where the
-    /// headers leave anything open.
-    pub(super) fn route(&self, wanted: impl Iterator<Item = u64>) -> Option<Route> {
+    /// How to reach the `wanted` frames of an MPEG-4 clip or, where packets may be left out, one of
+    /// H.264; `None` for other codecs, for clips that are damaged or not wholly in memory, where an
+    /// edit list takes packets away, and where the headers leave anything open.
+    pub(super) fn route(
+        &self,
+        wanted: impl Iterator<Item = u64>,
+        leaves_out: bool,
+    ) -> Option<Route> {
         let whole =
             self.kept.len() as u64 == self.frames && self.damage.is_empty() && self.discarded == 0;
         let parameters = self.parameters();
-        if parameters.id() != codec::Id::MPEG4 || !whole {
+        let is_h264 = match parameters.id() {
+            codec::Id::MPEG4 => false,
+            codec::Id::H264 if leaves_out => true,
+            _ => return None,
+        };
+        if !whole {
             return None;
         }
         // SAFETY: extradata has as many bytes as it says, and lives as long as the parameters.
@@ -358,7 +367,10 @@ impl Packets {
             }
         };
         let packets = self.kept.iter().map(|packet| packet.data().unwrap_or_default());
-        Some(Route::new(&mpeg4::pictures(extradata, packets)?, wanted))
+        Some(match is_h264 {
+            true => Route::of_h264(h264::pictures(extradata, packets)?, wanted),
+            false => Route::new(&mpeg4::pictures(extradata, packets)?, wanted),
+        })
     }
 
     /// Gives every packet in order to `step` until it returns false.

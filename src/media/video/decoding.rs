@@ -48,8 +48,10 @@ pub(super) fn pass(
     mut gather: Option<&mut FactsCollector>,
 ) -> Result<Reached, Failure> {
     let grid = gather.as_deref().map(|gather| gather.grid(packets.frames)).unwrap_or_default();
-    let wanted = targets.iter().chain(&grid).copied();
-    let route = if effort.thrifty { packets.route(wanted) } else { None };
+    // Where nobody wants a frame, one tells what all look like.
+    let any = targets.is_empty().then_some(0);
+    let wanted = targets.iter().chain(&grid).copied().chain(any);
+    let route = if effort.thrifty { packets.route(wanted, effort.fast) } else { None };
     let leaves_out = effort.fast && route.is_some();
     let ends_early = effort.fast && (leaves_out || gather.is_none());
     if let (Some(gather), Some(true)) = (gather.as_deref_mut(), route.as_ref().map(|r| r.b_frames))
@@ -74,18 +76,18 @@ pub(super) fn pass(
     let mut failed = None;
     packets.each(|packet| {
         let step = decoding.send(packet, gather.as_deref_mut());
-        let done = ends_early && decoding.targets.is_empty() || decoding.thrift.misjudged;
+        let done = ends_early && decoding.has_all() || decoding.thrift.misjudged;
         failed = step.err();
         failed.is_none() && !done
     })?;
     if let Some(error) = failed {
         return Err(Failure::Keep(error));
     }
-    let at_end = !(ends_early && decoding.targets.is_empty());
+    let at_end = !(ends_early && decoding.has_all());
     if at_end && !decoding.thrift.misjudged {
         decoding.drain(gather).map_err(Failure::Keep)?;
     }
-    let misjudged = decoding.thrift.misjudged || leaves_out && !decoding.targets.is_empty();
+    let misjudged = decoding.thrift.misjudged || leaves_out && !decoding.has_all();
     Ok(Reached { frames: decoding.frames, at_end: at_end && !leaves_out, misjudged })
 }
 
@@ -139,6 +141,11 @@ struct Decoding<'a> {
 }
 
 impl Decoding<'_> {
+    /// Whether every wanted frame came, and one in any case.
+    fn has_all(&self) -> bool {
+        self.targets.is_empty() && self.frames > 0
+    }
+
     fn send(
         &mut self,
         packet: &Packet,
@@ -265,7 +272,12 @@ impl Decoding<'_> {
         let index = self.thrift.index(self.frames);
         let wanted = self.next_wanted(gather.as_deref()).is_some_and(|next| next <= index);
         self.thrift.check(self.frames, picture.pts(), wanted);
-        self.thrift.misjudged |= self.route.is_some() && damage::flagged(picture) != Damage::None;
+        if let Some(route) = &self.route {
+            // SAFETY: reading a field of our open context.
+            let held_back = unsafe { (*self.decoder.as_ptr()).has_b_frames };
+            self.thrift.misjudged |= damage::flagged(picture) != Damage::None
+                || route.held_back > held_back.max(0) as usize;
+        }
         self.frames += 1;
         if self.thrift.misjudged {
             return Ok(());

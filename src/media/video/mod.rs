@@ -13,6 +13,7 @@ use crate::{
     sampling,
 };
 
+mod bits;
 mod complaints;
 mod container;
 mod convert;
@@ -21,6 +22,7 @@ mod decoded_frame;
 mod decoding;
 mod ending;
 mod facts_collector;
+mod h264;
 mod hidden;
 mod mpeg4;
 mod planes;
@@ -177,8 +179,8 @@ pub struct Facts {
 
 /// Decodes `path`, giving every wanted frame to `plan`.
 ///
-/// There is no signature where `plan` wants none, nor with `fast`; and then, where the headers of an MPEG-4 clip prove that every packet
-/// is one frame and tell which packets the wanted frames need, no others are decoded: packets are
+/// There is no signature where `plan` wants none, nor with `fast`; and then, where the headers of a clip of MPEG-4 or H.264 prove that
+/// every packet is one frame and tell which packets the wanted frames need, no others are decoded: packets are
 /// counted instead of frames, and damage is noticed only in what is decoded. Every other clip is
 /// decoded to its end, since nothing else is certain to give the same frames.
 ///

@@ -1,6 +1,6 @@
 //! What the headers of MPEG-4 Visual (ISO/IEC 14496-2, 6.2) say of a clip's pictures, read without
 //! decoding any. Whatever is unusual gives no answer, so that nobody builds on it.
-use super::start_codes::start_codes;
+use super::{bits::Bits, start_codes::start_codes};
 
 const GROUP: u8 = 0xb3;
 const VOP: u8 = 0xb6;
@@ -82,37 +82,6 @@ impl<'a> Parts<'a> {
             _ => (None, rest),
         };
         units.next().is_none().then_some(Parts { headers, group, picture })
-    }
-}
-
-/// Bits from the highest of the first byte on.
-struct Bits<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Bits<'a> {
-    fn new(bytes: &'a [u8]) -> Self {
-        Bits { bytes, at: 0 }
-    }
-
-    /// The next `count` bits, at most 32, as a number; `None` behind the end.
-    fn read(&mut self, count: u32) -> Option<u32> {
-        (0..count).try_fold(0, |value, _| {
-            let byte = self.bytes.get(self.at / 8)?;
-            let bit = byte >> (7 - self.at % 8) & 1;
-            self.at += 1;
-            Some(value << 1 | u32::from(bit))
-        })
-    }
-
-    fn is_set(&mut self) -> Option<bool> {
-        Some(self.read(1)? == 1)
-    }
-
-    /// Goes on when the next `count` bits are `value`.
-    fn expect(&mut self, count: u32, value: u32) -> Option<()> {
-        (self.read(count)? == value).then_some(())
     }
 }
 

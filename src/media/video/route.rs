@@ -1,50 +1,87 @@
 //! Which packets the wanted frames need.
 //!
 //! Only for clips of which every packet is certain to give one frame in an order that is known
-//! beforehand ([`super::mpeg4`]). What no wanted frame is predicted from is finished coarsely or left
-//! out; behind a stretch that is left out the decoder begins anew, at a picture that needs nothing
-//! before it.
+//! beforehand ([`super::mpeg4`], [`super::h264`]). What no wanted frame is predicted from is finished
+//! coarsely or left out; behind a stretch that is left out the decoder begins anew, at a picture that
+//! needs nothing before it.
 //!
 //! What it is good for: 24 MPEG-4 clips take 24 CPU ms each under `--fast` and 37 without the route. FFmpeg's
 //! own `skip_frame` flags leave out nearly as much (25 ms), but not even B pictures may be left out before
 //! the headers say which frame is the n-th then (docs/measurements/engine.md).
-use super::mpeg4::{Picture, PictureType};
+use super::{
+    h264,
+    mpeg4::{Picture, PictureType},
+};
 
 /// What to do with each packet, by arrival.
+#[derive(Default)]
 pub(super) struct Route {
     /// Arrival numbers in the order in which frames come out.
     order: Vec<usize>,
     /// Whether a wanted frame is predicted from it, or is it.
     needed: Vec<bool>,
-    /// Whether it is needed and the I or P picture before it is not.
+    /// Whether it is needed and the picture before it that others are predicted from is not.
     fresh: Vec<bool>,
     /// Whether any picture is predicted from both sides.
     pub b_frames: bool,
+    /// Frames that a decoder has to hold back for this order; 0 where it always has it.
+    pub held_back: usize,
 }
 
 impl Route {
     /// `wanted` are indexes of frames in any order; those beyond the end are passed over.
     pub(super) fn new(pictures: &[Picture], wanted: impl Iterator<Item = u64>) -> Self {
-        let order = display_order(pictures);
-        let mut needed = vec![false; pictures.len()];
+        let b = |picture: &Picture| picture.kind == PictureType::B;
+        let disposable: Vec<bool> = pictures.iter().map(b).collect();
+        let b_frames = pictures.iter().any(b);
+        let route = Route { order: display_order(pictures), b_frames, ..Route::default() };
+        route.to(wanted, &sources(pictures), &disposable)
+    }
+
+    /// The same of H.264. Which pictures a picture is predicted from is not read: any before it from the
+    /// last IDR on that others are predicted from.
+    pub(super) fn of_h264(clip: h264::Pictures, wanted: impl Iterator<Item = u64>) -> Self {
+        let mut last = None;
+        let source = |(arrival, picture): (usize, &h264::Picture)| {
+            let before = last.filter(|_| !picture.entry);
+            if !picture.disposable {
+                last = Some(arrival);
+            }
+            [before, None]
+        };
+        let sources: Vec<_> = clip.arrived.iter().enumerate().map(source).collect();
+        let disposable: Vec<bool> = clip.arrived.iter().map(|p| p.disposable).collect();
+        let b_frames = clip.arrived.iter().any(|p| p.is_b);
+        let (order, held_back) = (clip.order, clip.held_back);
+        let route = Route { order, b_frames, held_back, ..Route::default() };
+        route.to(wanted, &sources, &disposable)
+    }
+
+    fn to(
+        mut self,
+        wanted: impl Iterator<Item = u64>,
+        sources: &[[Option<usize>; 2]],
+        disposable: &[bool],
+    ) -> Self {
+        let order = &self.order;
+        let mut needed = vec![false; order.len()];
         wanted
             .filter_map(|index| order.get(usize::try_from(index).ok()?))
             .for_each(|&arrival| needed[arrival] = true);
-        let sources = sources(pictures);
         // A picture is predicted from earlier arrivals only.
         for (arrival, sources) in sources.iter().enumerate().rev() {
             if needed[arrival] {
                 sources.iter().flatten().for_each(|&source| needed[source] = true);
             }
         }
-        let mut fresh = vec![false; pictures.len()];
+        let mut fresh = vec![false; needed.len()];
         let mut before = None;
-        for arrival in (0..pictures.len()).filter(|&a| pictures[a].kind != PictureType::B) {
+        for arrival in (0..needed.len()).filter(|&a| !disposable[a]) {
             fresh[arrival] = needed[arrival] && before.is_some_and(|b: usize| !needed[b]);
             before = Some(arrival);
         }
-        let b_frames = pictures.iter().any(|picture| picture.kind == PictureType::B);
-        Route { order, needed, fresh, b_frames }
+        (self.needed, self.fresh) = (needed, fresh);
+        self
     }
 
     pub(super) fn needs(&self, arrival: usize) -> bool {

@@ -256,3 +256,65 @@ fn not_tested(classes: usize) -> Option<Warning> {
         Warning::new(Code::NotComputed, message)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::answers::Answer;
+
+    /// Answers of a two-class task, each row a group of its own.
+    fn answers(rows: usize, is_right: impl Fn(usize) -> bool) -> Answers {
+        let row = |i: usize| {
+            let target = u16::from(i.is_multiple_of(3));
+            Answer {
+                sample_id: format!("s{i:03}"),
+                clip_id: None,
+                group_id: format!("g{i:03}"),
+                target,
+                predicted: if is_right(i) { target } else { 1 - target },
+            }
+        };
+        let classes = vec!["a".to_owned(), "b".to_owned()];
+        Answers { classes, rows: (0..rows).map(row).collect(), scores: None }
+    }
+
+    /// Three models on 60 rows: the first is right where the second is wrong on 15 rows and the other
+    /// way round on 6; the third is right on the first 30.
+    fn three() -> Comparison {
+        let all = [
+            answers(60, |i| !(15..21).contains(&i)),
+            answers(60, |i| i >= 15),
+            answers(60, |i| i < 30),
+        ];
+        let names = ["one", "two", "three"];
+        let contestants: Vec<Contestant> = names
+            .iter()
+            .zip(&all)
+            .map(|(name, answers)| Contestant { name, configuration: name, answers })
+            .collect();
+        compare(&contestants, &ComparisonOptions::default()).expect("they pair")
+    }
+
+    #[test]
+    fn with_a_row_in_every_group_random_signs_find_mcnemars_p() {
+        for pair in &three().pairs {
+            let (mcnemar, signs) = (pair.accuracy.mcnemar.exact.p(), &pair.accuracy.sign_flip);
+            assert!(!signs.exact && signs.active > 16, "{signs:?}");
+            let draws = signs.patterns as f64;
+            let error = (mcnemar * (1.0 - mcnemar) / draws).sqrt().max(1.0 / draws);
+            assert!((signs.p.p() - mcnemar).abs() < 4.0 * error, "{signs:?}, not {mcnemar}");
+        }
+    }
+
+    #[test]
+    fn a_pair_is_found_in_either_order_and_no_model_pairs_with_itself() {
+        let found = three();
+        for (i, j) in [(0, 1), (0, 2), (1, 2)] {
+            for pair in [found.pair(i, j), found.pair(j, i)] {
+                assert_eq!(pair.map(|pair| (pair.a, pair.b)), Some((i, j)));
+            }
+            assert_eq!(found.margins(j, i), found.pairs[i + j - 1].margins.as_ref());
+            assert!(found.pair(i, i).is_none() && found.pair(j, j).is_none());
+        }
+    }
+}

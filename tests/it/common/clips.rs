@@ -1,5 +1,5 @@
 //! Small real clips whose every frame carries its own index, burned into the picture.
-use std::path::Path;
+use std::{ops::Range, path::Path};
 
 use image::{Rgb, RgbImage};
 use ncaers::internals::media::encode::{write_clip, ClipFormat};
@@ -39,4 +39,16 @@ pub fn burned_index(picture: &RgbImage) -> u32 {
 pub fn write(path: &Path, format: &ClipFormat, frames: u32, scene: u32) {
     let pictures = (0..frames).map(|i| picture(format.width, format.height, i, scene));
     write_clip(path, format, pictures).expect("clip is written");
+}
+
+/// Where the contents of an AVI's chunks lie.
+pub fn chunks(bytes: &[u8]) -> Vec<Range<usize>> {
+    let mut at = bytes.windows(4).position(|w| w == b"movi").expect("chunk") + 4;
+    let mut found = Vec::new();
+    while bytes[at..].starts_with(b"00dc") {
+        let size = u32::from_le_bytes(bytes[at + 4..at + 8].try_into().expect("four")) as usize;
+        found.push(at + 8..at + 8 + size);
+        at += 8 + size.next_multiple_of(2);
+    }
+    found
 }
