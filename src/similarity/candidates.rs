@@ -202,7 +202,6 @@ fn add<T: Ord + Copy, K: Ord + Copy>(
         |(kind, kept): (K, Vec<(T, u32)>)| kept.into_iter().map(move |(rank, j)| (rank, j, kind));
     *likest = kept.into_iter().flat_map(of_kind).collect();
 }
-}
 
 /// Hashes by the values of their bands.
 struct Hashes {
