@@ -36,6 +36,8 @@
 //! | train and predict | [`pack`](pack()), [`train`](train()), [`predict`] | [`Preprocessing`], [`Experiment`] | [`Packed`], [`Trained`], [`Predicted`] |
 //! | score, compare | [`read_predictions`], [`Scores::of`], [`ModelComparison::of`] | [`Reading`], [`ComparisonOptions`] | [`Scores`], [`ModelComparison`] |
 //! | draw faces in | [`annotate`](annotate()) | [`AnnotateRequest`] | [`Annotated`] |
+//! | make things to try | [`draw_demo_corpus`], [`draw_demo_stills`] | [`DemoCorpusSettings`] | [`Drawn`] |
+//! | know machine, network and cost | [`check_machine`], [`ModelSummary::of`], [`convert_weights`], [`forecast_training`] | [`ModelConfig`], [`Weights`], [`Experiment`] | [`MachineCheck`], [`ModelSummary`], [`ConvertedWeights`], [`TrainForecast`] |
 //! | report | [`write_report`], [`write_report_of_several`] | [`ReportRequest`] | [`ReportSummary`] |
 //!
 //! [`record`] defines the words, [`manifest`] the tables of a data set, [`runs`] the folder of a run.
@@ -58,11 +60,12 @@
 //! 5a  experiment                                   grids, executors
 //! 4b  leak_audit  evaluation                       a data set audited; predictions of anyone scored
 //! 4a  dataset  train  report                       build, import, export, verify; loops; renderers
-//! 3b  corpus   pack   runs   leak_verdicts         folders -> clips, samples -> tensors, run folders
+//! 3b  corpus   pack   runs   leak_verdicts   machine   folders -> clips, samples -> tensors, run folders
 //! 3a  media    face   manifest   weights           disk, child processes, Parquet, weight files
 //! 2b  metric                                       pure, on top of stats
 //! 2a  sampling  split  similarity  model  stats    pure: same input, same seed, same output
 //! 1   record   seed   folder   atomic   digest   table   words   progress   escape   html   libtorch   device
+//!     allocator
 //!                                                  words, draws, output folders, files, messages
 //! ```
 #![cfg_attr(
@@ -74,6 +77,7 @@
     )
 )]
 
+mod allocator;
 #[cfg(feature = "torch")]
 mod annotate;
 mod atomic;

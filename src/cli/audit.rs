@@ -100,7 +100,7 @@ fn labels(args: &Args) -> anyhow::Result<Done> {
     let pictures = match &args.manifest {
         Some(path) => {
             let folder = manifest::folder_of(path);
-            let (samples, _) = manifest::read_samples(&folder)?;
+            let (samples, _) = manifest::read_samples(&folder.join("samples.parquet"))?;
             Some(Pictures::new(&folder, manifest::digest(&folder)?, &samples))
         }
         None => None,

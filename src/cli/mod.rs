@@ -1,12 +1,13 @@
 //! The commands: one file each with its arguments and `run`, the only place where input, output
 //! and logic meet.
-use std::{io::Write, process::ExitCode, time::Instant};
+use std::{io::Write, panic, process::ExitCode, time::Instant};
 
 use clap::{Parser, Subcommand};
 use serde_json::Value;
 
 use crate::{
     escape::visible,
+    manifest::panic_is_answered,
     progress::{self, Level},
 };
 
@@ -177,6 +178,7 @@ pub fn main() -> ExitCode {
         (_, true) => Level::Verbose,
         _ => Level::Normal,
     });
+    hide_answered_panics();
     progress::detail(&format!("ncaers {}", version::long()));
     let start = Instant::now();
     let result = cli.command.run();
@@ -197,6 +199,16 @@ pub fn main() -> ExitCode {
             ExitCode::from(if usage { WRONG_USAGE } else { FAILED })
         }
     }
+}
+
+/// A panic that becomes an error is said by that error alone.
+fn hide_answered_panics() {
+    let usual = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        if !panic_is_answered() {
+            usual(info);
+        }
+    }));
 }
 
 fn one_line(message: &str) -> String {

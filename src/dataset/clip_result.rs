@@ -239,6 +239,10 @@ impl ClipResult {
         let moments = self.facts.as_mut().and_then(|facts| facts.views.as_mut());
         let still = self.still.as_mut().and_then(|still| still.views.as_mut());
         moments.into_iter().chain(still).for_each(|words| store.keep(words));
+        // Lists that were read grew by doubling.
+        self.samples.shrink_to_fit();
+        let moments = self.facts.as_mut().and_then(|facts| facts.signature.as_mut());
+        moments.into_iter().for_each(Vec::shrink_to_fit);
     }
 
     /// A clip of which nothing can be used.

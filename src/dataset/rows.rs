@@ -11,6 +11,7 @@ use super::{
     tables::{Drawn, Fate, Tables},
 };
 use crate::{
+    allocator,
     corpus::{ClipSource, Listing},
     record::{Clip, ClipStatus, LedgerEntry, LedgerKind, Split},
     sampling,
@@ -47,6 +48,8 @@ pub(super) fn rows(mut parts: Parts<'_>) -> Result<Tables> {
         balance: rules.balance,
         ..gathered(parts.listing, std::mem::take(&mut parts.results))
     };
+    // What the results leave lies in pieces that comparing clips has no use for.
+    allocator::return_memory();
     group(parts.listing, &mut tables.clips)?;
     if !parts.listing.has_split {
         assign_splits(&rules, &mut tables.clips)?;

@@ -434,3 +434,32 @@ fn margin_cells(a: &str, b: &str, t: Option<&MarginTests>, classes: &[String]) -
         t.sign_flip_adjusted.holm.p().to_string(),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        evaluation::{read_all, Reading},
+        record::Split,
+    };
+
+    #[test]
+    fn one_file_has_no_differences_and_two_have() {
+        let folder = tempfile::tempdir().expect("folder");
+        let file = folder.path().join("table.csv");
+        let text = |models: &[&str]| {
+            let mut table = "id,group,target,predicted,model\n".to_owned();
+            for (model, i) in models.iter().flat_map(|model| (0..8).map(move |i| (model, i))) {
+                table += &format!("{i},{i},{},{},{model}\n", i % 2, i % model.len().max(2) % 2);
+            }
+            std::fs::write(&file, table).expect("file");
+            let reading = Reading { classes: vec!["a".into(), "b".into()], ..Reading::default() };
+            let read = read_all(std::slice::from_ref(&file), Split::Test, &reading).expect("reads");
+            ModelComparison::of(&read, &ComparisonOptions::default()).expect("compares").text()
+        };
+        let title = "differences of accuracy between files";
+        let (one, two) = (text(&["a"]), text(&["a", "abc"]));
+        assert!(!one.contains(title), "{one}");
+        assert!(two.contains(title), "{two}");
+    }
+}

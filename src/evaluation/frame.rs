@@ -278,6 +278,7 @@ mod tests {
             let (_dir, path) = written("x.csv", bytes.as_bytes());
             let frame = Frame::open(&path).expect("a table");
             assert_eq!(frame.names(), ["id", "target"], "{bytes:?}");
+            assert!(frame.has("id") && frame.has("target") && !frame.has("group"));
             assert_eq!(text(&frame, "target"), [Some("1".to_owned())]);
         }
     }

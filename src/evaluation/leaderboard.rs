@@ -350,7 +350,7 @@ mod tests {
     #[test]
     fn names_cannot_become_markup() {
         let rank = Rank { observed: 1, lo: 1, hi: 2 };
-        let board = Leaderboard {
+        let mut board = Leaderboard {
             rows: 2,
             groups: 2,
             standings: vec![Standing {
@@ -372,5 +372,11 @@ mod tests {
         let html = board.html();
         assert!(!html.contains("<b>") && !html.contains("<script>"), "{html}");
         assert!(html.contains("1 of 2 samples (50.00 %)") && !html.contains("http"), "{html}");
+        assert!(!html.contains("Accuracy per group"), "there are no groups: {html}");
+        board.per_group =
+            vec![GroupAccuracy { group: "<i>show".into(), rows: 2, accuracy: vec![0.25] }];
+        let html = board.html();
+        assert!(html.contains("Accuracy per group") && html.contains("25.00"), "{html}");
+        assert!(html.contains("&lt;i&gt;show") && !html.contains("<i>"), "{html}");
     }
 }

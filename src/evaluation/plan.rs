@@ -217,21 +217,33 @@ mod tests {
         record::Split,
     };
 
-    #[test]
-    fn a_test_set_says_what_it_could_have_shown() {
-        // Two rows in each of 20 groups. One model is always right, the other wrong on both rows of
-        // four groups and on one of four others.
-        let mut table = "id,group,target,predicted,model\n".to_owned();
-        for (group, row) in (0..20).flat_map(|group| [(group, 0), (group, 1)]) {
-            let wrong = usize::from(group < 4 || group < 8 && row == 0);
-            let line = |model, said| format!("{group}/{row},{group},0,{said},{model}\n");
-            table += &(line("right", 0) + &line("other", wrong));
+    /// The answers of a table of 40 rows, two in each of 20 groups: `is_right` of the model, the
+    /// seed, the group and the row in it.
+    fn answers(
+        runs: &[(&str, u32)],
+        is_right: impl Fn(&str, u32, usize, usize) -> bool,
+    ) -> Vec<Predictions> {
+        let mut table = "id,group,target,predicted,model,seed\n".to_owned();
+        for (model, seed) in runs {
+            for (group, row) in (0..20).flat_map(|group| [(group, 0), (group, 1)]) {
+                let said = u8::from(!is_right(model, *seed, group, row));
+                table += &format!("{group}/{row},{group},0,{said},{model},{seed}\n");
+            }
         }
         let folder = tempfile::tempdir().expect("folder");
         let file = folder.path().join("table.csv");
         std::fs::write(&file, table).expect("file");
         let reading = Reading { classes: vec!["a".into(), "b".into()], ..Reading::default() };
-        let read = read_all(&[file], Split::Test, &reading).expect("reads");
+        read_all(&[file], Split::Test, &reading).expect("reads")
+    }
+
+    #[test]
+    fn a_test_set_says_what_it_could_have_shown() {
+        // One model is always right, the other wrong on both rows of four groups and on one of four
+        // others.
+        let read = answers(&[("right", 1), ("other", 1)], |model, _, group, row| {
+            model == "right" || group >= 8 || group >= 4 && row == 1
+        });
         let found = observed(&read).expect("two models");
         assert_eq!((found.rows, found.groups, found.rows_per_group), (40, 20, 2.0));
         assert!((found.discordance - 0.3).abs() < 1e-12);
@@ -247,5 +259,20 @@ mod tests {
         );
         assert!((left - right).abs() < 1e-5, "{left} {right}");
         assert_eq!((found.seed_sd, found.detectable_configurations), (None, None));
+    }
+
+    #[test]
+    fn the_spread_over_seeds_is_pooled_over_both_models() {
+        // Accuracies 1 and 0.9 of one model, 0.5 and 0.3 of the other: variances 0.005 and 0.02.
+        let runs = [("x", 1), ("x", 2), ("y", 1), ("y", 2)];
+        let read = answers(&runs, |model, seed, group, _| match (model, seed) {
+            ("x", 1) => true,
+            ("x", _) => group >= 2,
+            (_, 1) => group >= 10,
+            _ => group >= 14,
+        });
+        let found = observed(&read).expect("two models");
+        assert!((found.seed_sd.expect("two seeds") - 0.0125_f64.sqrt()).abs() < 1e-12, "{found:?}");
+        assert!(found.detectable_configurations.is_some());
     }
 }

@@ -164,7 +164,7 @@ impl Targets {
 }
 
 fn of_manifest(path: &Path, split: Split) -> Result<Vec<(String, Fact)>> {
-    let (samples, _) = manifest::read_samples(&manifest::folder_of(path))?;
+    let (samples, _) = manifest::read_samples(&manifest::folder_of(path).join("samples.parquet"))?;
     let fact = |s: crate::record::Sample| {
         let target = s.emotion.name().to_owned();
         (s.sample_id, Fact { target, group: Some(s.group_id), clip: Some(s.clip_id) })

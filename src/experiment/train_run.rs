@@ -79,7 +79,7 @@ pub struct TrainForecast {
 /// Takes a few steps and estimates from them what the whole run takes; writes nothing.
 ///
 /// # Errors
-/// As [`plan`], or when memory does not hold a step.
+/// When the pack is missing or stale, or memory does not hold a step.
 pub fn forecast(experiment: &Experiment) -> Result<TrainForecast> {
     const STEPS: u32 = 5;
     let plan = plan(experiment, None)?;

@@ -109,21 +109,37 @@ struct RunRow<'a> {
 /// Writes all tables.
 pub(super) fn write(out: &OutputFolder, all: &Gathered, findings: &Findings) -> Result<()> {
     let pairs = pairs(all, findings);
-    csv(out, "pairs.csv", &pairs)?;
+    csv(out, "pairs.csv", PAIRS, &pairs)?;
     out.write_json("pairs.json", &pairs)?;
     if !all.films.is_empty() {
-        csv(out, "clip-pairs.csv", &clip_pairs(all, findings))?;
-        csv(out, "moments.csv", &moments(all, findings))?;
+        csv(out, "clip-pairs.csv", CLIP_PAIRS, &clip_pairs(all, findings))?;
+        csv(out, "moments.csv", MOMENTS, &moments(all, findings))?;
     }
-    csv(out, CLEAN, &clean(all, findings))?;
-    csv(out, "clusters.csv", &clusters(all, findings))?;
-    csv(out, "runs.csv", &runs(all, findings))?;
-    csv(out, "unreadable.csv", &all.unreadable)
+    csv(out, CLEAN, CLEAN_COLUMNS, &clean(all, findings))?;
+    csv(out, "clusters.csv", CLUSTERS, &clusters(all, findings))?;
+    csv(out, "runs.csv", RUNS, &runs(all, findings))?;
+    csv(out, "unreadable.csv", UNREADABLE, &all.unreadable)
 }
 
-fn csv<T: Serialize>(folder: &OutputFolder, name: &str, rows: &[T]) -> Result<()> {
+// The columns of every table, which a table without rows names as well.
+const PAIRS: &str =
+    "part,sample_id,partner_part,partner_id,distance,mirrored,same_bytes,cropped,verified,\
+                     difference,scale,degrees,shown,partner_shown,hidden";
+const CLIP_PAIRS: &str =
+    "part,clip_id,partner_part,partner_id,mean_distance,mirrored,shift_s,same_bytes,\
+                          altered,speed";
+const MOMENTS: &str = "part,sample_id,clip_part,clip_id,seconds,distance,mirrored";
+const CLEAN_COLUMNS: &str = "sample_id,split,near_duplicate,same_video,partner_id,distance";
+const CLUSTERS: &str = "cluster,part,sample_id";
+const RUNS: &str = "part,emotion,first,last,pictures";
+const UNREADABLE: &str = "set,id,reason,split";
+
+fn csv<T: Serialize>(folder: &OutputFolder, name: &str, columns: &str, rows: &[T]) -> Result<()> {
     folder.write_with(name, |out| {
         let mut writer = csv::Writer::from_writer(out);
+        if rows.is_empty() {
+            writer.write_record(columns.split(','))?;
+        }
         rows.iter().try_for_each(|row| writer.serialize(row))?;
         Ok(writer.flush()?)
     })
@@ -268,4 +284,79 @@ fn runs<'a>(all: &'a Gathered, findings: &Findings) -> Vec<RunRow<'a>> {
         }
     })
     .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::folder_scan::Unreadable, *};
+
+    /// The header line that a row brings with it.
+    fn header(row: impl Serialize) -> String {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.serialize(row).expect("a row");
+        let text = String::from_utf8(writer.into_inner().expect("in memory")).expect("text");
+        text.lines().next().expect("a header").to_owned()
+    }
+
+    #[test]
+    fn tables_without_rows_name_the_columns_of_those_with_rows() {
+        let pair = PairRow {
+            part: String::new(),
+            sample_id: "",
+            partner_part: String::new(),
+            partner_id: "",
+            distance: 0,
+            mirrored: false,
+            same_bytes: false,
+            cropped: false,
+            verified: false,
+            difference: None,
+            scale: None,
+            degrees: None,
+            shown: None,
+            partner_shown: None,
+            hidden: None,
+        };
+        assert_eq!(header(pair), PAIRS);
+        let clips = ClipPairRow {
+            part: String::new(),
+            clip_id: "",
+            partner_part: String::new(),
+            partner_id: "",
+            mean_distance: 0.0,
+            mirrored: false,
+            shift_s: 0.0,
+            same_bytes: false,
+            altered: false,
+            speed: 1.0,
+        };
+        assert_eq!(header(clips), CLIP_PAIRS);
+        let moment = MomentRow {
+            part: String::new(),
+            sample_id: "",
+            clip_part: String::new(),
+            clip_id: "",
+            seconds: 0.0,
+            distance: 0,
+            mirrored: false,
+        };
+        assert_eq!(header(moment), MOMENTS);
+        let clean = CleanRow {
+            sample_id: "",
+            split: Split::Test,
+            near_duplicate: false,
+            same_video: false,
+            partner_id: None,
+            distance: None,
+        };
+        assert_eq!(header(clean), CLEAN_COLUMNS);
+        assert_eq!(
+            header(ClusterRow { cluster: "", part: String::new(), sample_id: "" }),
+            CLUSTERS
+        );
+        let run = RunRow { part: String::new(), emotion: "", first: "", last: "", pictures: 1 };
+        assert_eq!(header(run), RUNS);
+        let (id, reason) = (String::new(), String::new());
+        assert_eq!(header(Unreadable { set: 0, id, reason, split: Split::Val }), UNREADABLE);
+    }
 }

@@ -5,6 +5,8 @@ use anyhow::{bail, Context, Result};
 use polars::prelude::{ArrowDataType, Column, DataType, Series};
 use polars_io::{parquet::read::ParquetReader, SerReader};
 
+use super::guard::{guarded, DAMAGED};
+
 /// The values of a column, `None` where null.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Values {
@@ -40,9 +42,11 @@ impl Values {
 /// # Errors
 /// When the file cannot be read or is no Parquet file.
 pub fn names(path: &Path) -> Result<Vec<String>> {
-    let mut reader = reader(path)?;
-    let schema = reader.schema().with_context(|| broken(path))?;
-    Ok(schema.iter_names().map(|name| name.to_string()).collect())
+    answered(path, || {
+        let mut reader = reader(path)?;
+        let schema = reader.schema().with_context(|| broken(path))?;
+        Ok(schema.iter_names().map(|name| name.to_string()).collect())
+    })
 }
 
 /// The columns `wanted`, in that order.
@@ -51,6 +55,10 @@ pub fn names(path: &Path) -> Result<Vec<String>> {
 /// When one is missing or holds something else than words, numbers and lists of numbers; the
 /// message says how to write it instead.
 pub fn read(path: &Path, wanted: &[String]) -> Result<Vec<Values>> {
+    answered(path, || values_of(path, wanted))
+}
+
+fn values_of(path: &Path, wanted: &[String]) -> Result<Vec<Values>> {
     let mut reader = reader(path)?;
     let schema = reader.schema().with_context(|| broken(path))?;
     for name in wanted {
@@ -74,10 +82,17 @@ pub fn read(path: &Path, wanted: &[String]) -> Result<Vec<Values>> {
 /// # Errors
 /// When the file cannot be read or is no Parquet file.
 pub fn metadata(path: &Path, key: &str) -> Result<Option<String>> {
-    let mut reader = ParquetReader::new(open(path)?);
-    let metadata = reader.get_metadata().with_context(|| broken(path))?;
-    let pairs = metadata.key_value_metadata().iter().flatten();
-    Ok(pairs.filter(|pair| pair.key == key).find_map(|pair| pair.value.clone()))
+    answered(path, || {
+        let mut reader = ParquetReader::new(open(path)?);
+        let metadata = reader.get_metadata().with_context(|| broken(path))?;
+        let pairs = metadata.key_value_metadata().iter().flatten();
+        Ok(pairs.filter(|pair| pair.key == key).find_map(|pair| pair.value.clone()))
+    })
+}
+
+/// What `read` gives, or an error where the reader panicked.
+fn answered<T>(path: &Path, read: impl FnOnce() -> Result<T>) -> Result<T> {
+    guarded(read).unwrap_or_else(|| Err(anyhow::anyhow!("{DAMAGED}").context(broken(path))))
 }
 
 fn open(path: &Path) -> Result<File> {

@@ -17,12 +17,14 @@ use crate::{
 
 pub mod columns;
 pub mod dictionary;
+mod guard;
 mod located;
 mod pixels;
 mod recipe;
 mod rows;
 mod table;
 
+pub(crate) use guard::panic_is_answered;
 pub use located::{read_located, write_located, LocatedRow, LocatedStatus};
 pub use pixels::{read_pixels, write_pixels, PixelDigest};
 pub use recipe::{write_differences, DifferenceRow, Recipe, RecipeRow};
@@ -230,7 +232,7 @@ pub fn folder_of(path: &Path) -> PathBuf {
     path.parent().map(Path::to_owned).unwrap_or_default()
 }
 
-/// Reads `samples.parquet` alone, with its metadata.
+/// Reads the file `samples.parquet` alone, with its metadata.
 ///
 /// # Errors
 /// See [`Error`].

@@ -14,7 +14,10 @@ use polars_io::parquet::{
 };
 use polars_io::{mmap::MmapBytesReader, SerReader};
 
-use super::Error;
+use super::{
+    guard::{guarded, DAMAGED},
+    Error,
+};
 
 /// Rows per row group; fixed, since it is part of the byte promise.
 pub(super) const ROW_GROUP: usize = 1 << 16;
@@ -125,17 +128,21 @@ fn parse<R: MmapBytesReader>(path: &Path, file: R) -> Result<ParquetTable, Error
         path: path.to_owned(),
         reason: e.to_string().lines().next().unwrap_or_default().to_owned(),
     };
-    let mut reader = ParquetReader::new(file);
-    let meta = reader
-        .get_metadata()
-        .map_err(broken)?
-        .key_value_metadata()
-        .iter()
-        .flatten()
-        .filter_map(|kv| Some((kv.key.clone(), kv.value.clone()?)))
-        .collect();
-    let frame = reader.finish().map_err(broken)?;
-    Ok(ParquetTable { frame, meta })
+    let read = move || {
+        let mut reader = ParquetReader::new(file);
+        let meta = reader
+            .get_metadata()?
+            .key_value_metadata()
+            .iter()
+            .flatten()
+            .filter_map(|kv| Some((kv.key.clone(), kv.value.clone()?)))
+            .collect();
+        Ok(ParquetTable { frame: reader.finish()?, meta })
+    };
+    match guarded(read) {
+        Some(read) => read.map_err(broken),
+        None => Err(Error::NotParquet { path: path.to_owned(), reason: DAMAGED.into() }),
+    }
 }
 
 impl ParquetTable {

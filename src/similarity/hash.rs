@@ -113,23 +113,47 @@ pub fn mirrored(hash: u64) -> u64 {
 fn cells<'a>(width: usize, height: usize, n: usize, row: impl Fn(usize) -> &'a [u8]) -> Vec<u16> {
     let area = (width * height) as u64;
     let mut cells = Vec::with_capacity(n * n);
-    let (mut whole, mut cut) = (vec![0; width], vec![0; width]);
+    let (mut whole, mut few, mut cut) = (vec![0u32; width], vec![0u16; width], vec![0u32; width]);
     for cell in 0..n {
         whole.fill(0);
         cut.fill(0);
         let (start, end) = (cell * height, (cell + 1) * height);
-        for y in start / n..=(end - 1) / n {
-            // Most rows lie in one row of cells; the others weigh as much as lies in this one.
-            match overlap(start, end, y * n, (y + 1) * n) {
-                weight if weight == n => add(&mut whole, row(y), 1),
-                weight => add(&mut cut, row(y), weight as u32),
+        // Most rows lie in one row of cells; the others weigh as much as lies in this one.
+        let inside = start.div_ceil(n)..(end / n).max(start.div_ceil(n));
+        for y in (start / n..=(end - 1) / n).filter(|y| !inside.contains(y)) {
+            add(&mut cut, row(y), overlap(start, end, y * n, (y + 1) * n) as u32);
+        }
+        for first in inside.clone().step_by(MOST_ROWS) {
+            few.fill(0);
+            let end = inside.end.min(first + MOST_ROWS);
+            for y in (first..end).step_by(4) {
+                let row = |k: usize| row(y + k);
+                match end - y {
+                    1 => add_rows(&mut few, [row(0)]),
+                    2 => add_rows(&mut few, [row(0), row(1)]),
+                    3 => add_rows(&mut few, [row(0), row(1), row(2)]),
+                    _ => add_rows(&mut few, [row(0), row(1), row(2), row(3)]),
+                }
             }
+            whole.iter_mut().zip(&few).for_each(|(sum, few)| *sum += u32::from(*few));
         }
         let sum = |(&whole, &cut): (&u32, &u32)| n as u64 * u64::from(whole) + u64::from(cut);
         let columns: Vec<u64> = whole.iter().zip(&cut).map(sum).collect();
         cells.extend((0..n).map(|x| ((share(&columns, x, n) << CELL_BITS) / area) as u16));
     }
     cells
+}
+
+/// Rows whose sums fit 16 bits.
+const MOST_ROWS: usize = 256;
+
+/// Adds rows to sums of columns, of not more than [`MOST_ROWS`]; without checks the loop takes many pixels
+/// at once.
+fn add_rows<const K: usize>(sums: &mut [u16], rows: [&[u8]; K]) {
+    let rows = rows.map(|row| &row[..sums.len()]);
+    for (x, sum) in sums.iter_mut().enumerate() {
+        *sum = rows.iter().fold(*sum, |sum, row| sum.wrapping_add(u16::from(row[x])));
+    }
 }
 
 /// Adds a row to sums of columns. A picture of 2^28 pixels does not reach the end of 32 bits; without
@@ -291,6 +315,33 @@ mod tests {
         assert_eq!(Thumbnail::of_pixels(&[1, 2, 3], 2, 2), None);
         assert_eq!(Thumbnail::of_pixels(&[], 0, 2), None);
         assert_eq!(Thumbnail::of_pixels(&[], usize::MAX, 2), None);
+    }
+
+    /// Every row with its share, one after the other.
+    #[test]
+    fn many_rows_at_once_are_as_many_one_by_one() {
+        let mut draws = Draws::new(1, "cells", "");
+        let sizes = [(712, 400), (64, 64), (33, 31), (5, 97), (7, 1), (3, 20_000), (40, 3 * 32)];
+        for ((width, height), n) in sizes.into_iter().flat_map(|size| [(size, CELLS), (size, 2)]) {
+            let level =
+                |i: usize| if height > 9000 { 255 } else { (draws.below(256) + i as u64) as u8 };
+            let pixels: Vec<u8> = (0..width * height).map(level).collect();
+            let row = |y: usize| &pixels[y * width..][..width];
+            let area = (width * height) as u64;
+            let wanted = (0..n * n).map(|i| {
+                let (start, end) = (i / n * height, (i / n + 1) * height);
+                let mut columns = vec![0u64; width];
+                for y in 0..height {
+                    let weight = overlap(start, end, y * n, (y + 1) * n) as u64;
+                    columns.iter_mut().zip(row(y)).for_each(|(c, v)| *c += weight * u64::from(*v));
+                }
+                ((share(&columns, i % n, n) << CELL_BITS) / area) as u16
+            });
+            let found = cells(width, height, n, row);
+            let wanted: Vec<u16> =
+                if height > 9000 { vec![255 << CELL_BITS; n * n] } else { wanted.collect() };
+            assert_eq!(found, wanted, "{width} {height} {n}");
+        }
     }
 
     #[test]

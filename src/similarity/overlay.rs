@@ -6,9 +6,10 @@
 //! subtitles or an inset hides a compact rectangle and nothing else; somebody who moved changes
 //! his outline wherever that is, and all that he did.
 use super::{
-    cells::{blurred, Cells, Laid, PLAIN, SIDE, STRIDE, WINDOW, WINDOWS},
-    refine::{corner, drift, refined},
+    cells::{blurred, Cells, Laid, SIDE, STRIDE, WINDOWS},
+    refine::{drifted, refined},
     registration::Affine,
+    windows::windows,
 };
 
 /// Correlation from which on two windows show the same.
@@ -34,7 +35,7 @@ pub struct Agreement {
 }
 
 /// The transform of the first to the second picture (mirrored if that is said), refined on the
-/// cells, and how well they then agree; `None` when they hardly meet.
+/// cells, and how well they then agree; `None` when they hardly meet or are other pictures.
 pub fn agreement(
     a: &Cells,
     b: &Cells,
@@ -54,7 +55,7 @@ pub fn agreement(
     let (coarse, fine) = if swap { (b, a) } else { (a, b) };
     let map = if swap { map.inverse()? } else { map };
     let own = blurred(&coarse.levels().iter().map(|l| f32::from(*l)).collect::<Vec<_>>());
-    let (map, laid) = refined(&own, fine, map);
+    let (map, laid) = refined(&own, fine, map)?;
     let mut found = judged(&own, &laid)?;
     let share = laid.inside.iter().filter(|i| **i).count() as f64 / (SIDE * SIDE) as f64;
     found.covered = [share, (share * map.determinant().abs()).min(1.0)];
@@ -81,24 +82,26 @@ fn judged(own: &[f32], laid: &Laid) -> Option<Agreement> {
     let mut seen = 0;
     let mut frame = Blob::at(WINDOWS, WINDOWS);
     (frame.across.1, frame.down.1) = (0, 0);
-    for (w, say) in says.iter_mut().enumerate() {
-        let (x, y) = corner(w);
-        let rows = || (y..y + WINDOW).map(|row| row * SIDE + x..row * SIDE + x + WINDOW);
-        if rows().any(|row| laid.inside[row].contains(&false)) {
-            continue;
-        }
+    let windows = windows(own, laid);
+    for (w, window) in windows.iter().enumerate() {
+        let Some(window) = window else { continue };
         seen += 1;
         frame.include(w % WINDOWS, w / WINDOWS);
-        (*say, alike[w]) =
-            window(rows().flat_map(|row| own[row.clone()].iter().zip(&laid.levels[row])));
+        if let Some(own) = window.alike() {
+            alike[w] = own;
+            says[w] = if own >= SAME { Says::Same } else { Says::Differs };
+        }
     }
     if seen < WINDOWS {
         return None;
     }
     let same = says.iter().filter(|s| **s == Says::Same).count();
-    let moved = |(w, says): &(usize, &Says)| **says == Says::Same && drift(own, laid, *w) > MOVED;
-    let drifted = says.iter().enumerate().filter(moved).count();
-    let mut found = Agreement { same, drifted, ..Agreement::default() };
+    let moved = |(w, window): (usize, &Option<_>)| match window {
+        Some(window) if says[w] == Says::Same => drifted(own, laid, (w, window), MOVED),
+        _ => false,
+    };
+    let beside = windows.iter().enumerate().filter(|window| moved(*window)).count();
+    let mut found = Agreement { same, drifted: beside, ..Agreement::default() };
     for blob in blobs(&says, &alike) {
         // Windows are wider than what they hide: a rectangle reaches about half a window into them.
         let side = |(from, to): (usize, usize)| ((to - from) * STRIDE) as f64 + 1.5;
@@ -202,27 +205,6 @@ fn blobs(says: &[Says; WINDOWS * WINDOWS], alike: &[f64; WINDOWS * WINDOWS]) -> 
         blobs.push(blob);
     }
     blobs
-}
-
-fn window<'a>(cells: impl Iterator<Item = (&'a f32, &'a f32)>) -> (Says, f64) {
-    let [mut a, mut b, mut aa, mut bb, mut ab] = [0.0; 5];
-    for (x, y) in cells {
-        let (x, y) = (f64::from(*x), f64::from(*y));
-        a += x;
-        b += y;
-        aa += x * x;
-        bb += y * y;
-        ab += x * y;
-    }
-    let n = (WINDOW * WINDOW) as f64;
-    let spread = |sum: f64, square: f64| (square / n - (sum / n).powi(2)).max(0.0).sqrt();
-    let (own, other) = (spread(a, aa), spread(b, bb));
-    if own < PLAIN && other < PLAIN {
-        return (Says::Nothing, 0.0);
-    }
-    let both = ab / n - a * b / (n * n);
-    let alike = both / (own * other).max(f64::MIN_POSITIVE);
-    (if alike >= SAME { Says::Same } else { Says::Differs }, alike)
 }
 
 #[cfg(test)]

@@ -124,11 +124,12 @@ fn window(n: usize) -> usize {
     n.div_ceil(2 * SAMPLES)
 }
 
-/// What enters and leaves the box at each place of a side of `n` pixels: the indices of the
+/// What enters and leaves the box at some places of a side of `n` pixels: the indices of the
 /// pixels to add and to subtract before the mean of `count` is written.
 fn steps(
     n: usize,
     window: usize,
+    places: std::ops::Range<usize>,
 ) -> (usize, impl Iterator<Item = (Option<usize>, Option<usize>, usize)>) {
     let half = (window + 2) / 2;
     let before = half - 1;
@@ -138,7 +139,7 @@ fn steps(
         let first = left.map_or(0, |l| l + 1);
         (Some(right).filter(|r| *r < n), left, right.min(n - 1) + 1 - first)
     };
-    (before, (0..n).map(step))
+    (before, places.map(step))
 }
 
 /// Rows whose sums go along side by side: each waits for its own additions only.
@@ -160,7 +161,7 @@ fn box_along<const N: usize>(from: &[f32], to: &mut [f32], window: usize) {
     let mut out = to.chunks_exact_mut(width);
     let mut out: [&mut [f32]; N] =
         std::array::from_fn(|_| out.next().expect("as many rows come out as go in"));
-    let (before, mut steps) = steps(width, window);
+    let (before, mut at_places) = steps(width, window, 0..width);
     let mut sums = rows.map(|row| row[..before.min(width)].iter().fold(0.0, |sum, v| sum + v));
     // In the middle something enters and something leaves at every place.
     let middle = window - before..width.saturating_sub(before).max(window - before);
@@ -170,11 +171,11 @@ fn box_along<const N: usize>(from: &[f32], to: &mut [f32], window: usize) {
         if N == SIDE_BY_SIDE && x == middle.start && middle.len() >= 4 {
             let whole = middle.len() / 4 * 4;
             in_the_middle(from, &mut sums, &mut out, (before, window), x..x + whole);
-            steps.nth(whole - 1);
             x += whole;
+            at_places = steps(width, window, x..width).1;
             continue;
         }
-        let Some((enters, leaves, count)) = steps.next() else { break };
+        let Some((enters, leaves, count)) = at_places.next() else { break };
         for (sum, row) in sums.iter_mut().zip(&rows) {
             *sum += enters.map_or(0.0, |i| row[i]);
             *sum -= leaves.map_or(0.0, |i| row[i]);
@@ -240,7 +241,7 @@ fn in_the_middle(
 fn along_columns(from: &[f32], to: &mut [f32], width: usize, window: usize) {
     let height = from.len() / width;
     let row = |y: usize| &from[y * width..][..width];
-    let (before, steps) = steps(height, window);
+    let (before, steps) = steps(height, window, 0..height);
     let mut sums = vec![0.0f32; width];
     let add = |sums: &mut [f32], y: usize| sums.iter_mut().zip(row(y)).for_each(|(s, v)| *s += v);
     (0..before.min(height)).for_each(|y| add(&mut sums, y));

@@ -1,4 +1,5 @@
 //! Grey pictures: cut, made smaller, and averaged to cells.
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 /// A brightness plane, 8 bits a pixel, in row order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,15 +55,12 @@ impl Plane {
     /// The picture at another size: every pixel is a mean with weights that fall off like a tent
     /// over its neighbourhood, so that nothing is lost when it gets smaller.
     pub fn scaled(&self, width: usize, height: usize) -> Plane {
-        let (across, down) = (taps(self.width, width), taps(self.height, height));
+        let (across, down) = (Taps::of(self.width, width), Taps::of(self.height, height));
         let mut narrow = vec![0u16; width * self.height];
         let rows = self.pixels.chunks_exact(self.width).zip(narrow.chunks_exact_mut(width));
-        match fours(&across, self.width) {
-            Some(across) => rows.for_each(|(row, out)| along_fours(row, &across, out)),
-            None => rows.for_each(|(row, out)| along(row, &across, out)),
-        }
+        rows.for_each(|(row, out)| across.along(row, out));
         let mut pixels = vec![0; width * height];
-        for (tap, out) in down.iter().zip(pixels.chunks_exact_mut(width)) {
+        for (tap, out) in down.taps.iter().zip(pixels.chunks_exact_mut(width)) {
             let rows = &narrow[tap.first * width..][..tap.weights.len() * width];
             lanes::down(rows, &tap.weights, out);
         }
@@ -124,7 +122,7 @@ const HALF: u32 = 1 << (WEIGHT_BITS + 3);
 mod lanes {
     use std::arch::x86_64::*;
 
-    use super::{HALF, WEIGHT_BITS};
+    use super::{Eight, HALF, WEIGHT_BITS};
 
     /// Four cells of the first pass.
     pub(super) fn four(row: &[u8], taps: &[(usize, [u32; 4])], out: &mut [u16]) {
@@ -156,8 +154,10 @@ mod lanes {
     /// A row of the second pass, of as many rows of the first as there are weights.
     pub(super) fn down(rows: &[u16], weights: &[u32], out: &mut [u8]) {
         let width = out.len();
-        let wide = width - width % 8;
-        for x in (0..wide).step_by(8) {
+        // What is left over at the end is done once more with those in front of it.
+        let last = width.checked_sub(8);
+        let starts = (0..width / 8).map(|k| 8 * k).chain(last.filter(|_| !width.is_multiple_of(8)));
+        for x in starts {
             // SAFETY: every x86-64 has SSE2; eight cells of each row and of `out` lie behind `x`.
             unsafe {
                 let row = |k: usize| _mm_loadu_si128(rows[k * width + x..][..8].as_ptr().cast());
@@ -180,8 +180,30 @@ mod lanes {
                 _mm_storel_epi64(out[x..][..8].as_mut_ptr().cast(), bytes);
             }
         }
-        for (x, level) in out.iter_mut().enumerate().skip(wide) {
-            *level = super::level(rows[x..].iter().step_by(width), weights);
+        if last.is_none() {
+            for (x, level) in out.iter_mut().enumerate() {
+                *level = super::level(rows[x..].iter().step_by(width), weights);
+            }
+        }
+    }
+
+    /// Eight cells of the first pass.
+    #[target_feature(enable = "ssse3")]
+    pub(super) fn eight(row: &[u8], taps: &Eight, out: &mut [u16; 8]) {
+        let bytes: &[u8; 16] = row[taps.start..].first_chunk().expect("taps end with the row");
+        // SAFETY: all that is read and written are these sixteen bytes, places and weights of sixteen
+        // bytes each, and the eight cells.
+        unsafe {
+            let bytes = _mm_loadu_si128(bytes.as_ptr().cast());
+            let zero = _mm_setzero_si128();
+            let half = |k: usize| {
+                let four = _mm_shuffle_epi8(bytes, _mm_loadu_si128(taps.places[k].as_ptr().cast()));
+                let weights = |j: usize| _mm_loadu_si128(taps.weights[2 * k + j].as_ptr().cast());
+                let low = _mm_madd_epi16(_mm_unpacklo_epi8(four, zero), weights(0));
+                let high = _mm_madd_epi16(_mm_unpackhi_epi8(four, zero), weights(1));
+                _mm_srli_epi32(_mm_hadd_epi32(low, high), WEIGHT_BITS as i32 - 4)
+            };
+            _mm_storeu_si128(out.as_mut_ptr().cast(), _mm_packs_epi32(half(0), half(1)));
         }
     }
 }
@@ -225,6 +247,93 @@ fn fours(taps: &[Tap], from: usize) -> Option<Vec<(usize, [u32; 4])>> {
         Some((first, weights))
     };
     taps.iter().map(four).collect()
+}
+
+/// Taps of eight cells of the first pass, made of sixteen pixels at most.
+#[cfg(target_arch = "x86_64")]
+struct Eight {
+    /// The first of the sixteen.
+    start: usize,
+    /// Which of them each of the cells takes, four a cell.
+    places: [[u8; 16]; 2],
+    /// Their weights, two cells in a row.
+    weights: [[i16; 8]; 4],
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Eight {
+    /// `None` where the cells take pixels that are farther apart.
+    fn of(taps: &[(usize, [u32; 4])], from: usize) -> Option<Self> {
+        let start = taps.first()?.0.min(from.checked_sub(16)?);
+        let mut eight = Eight { start, places: [[0; 16]; 2], weights: [[0; 8]; 4] };
+        for (i, (first, weights)) in taps.iter().enumerate() {
+            let place = first.checked_sub(start).filter(|place| *place <= 12)?;
+            for (k, weight) in weights.iter().enumerate() {
+                eight.places[i / 4][i % 4 * 4 + k] = (place + k) as u8;
+                eight.weights[i / 2][i % 2 * 4 + k] = *weight as i16;
+            }
+        }
+        Some(eight)
+    }
+}
+
+/// How a row of pixels becomes one of another length.
+struct Taps {
+    taps: Vec<Tap>,
+    /// The same of four pixels each, where no cell takes more.
+    fours: Option<Vec<(usize, [u32; 4])>>,
+    /// The same of eight cells each but for the last few, where the machine can.
+    #[cfg(target_arch = "x86_64")]
+    eights: Option<Vec<Eight>>,
+}
+
+/// Pairs of lengths whose taps a thread keeps: a clip's pictures need two dozen.
+const KEPT_TAPS: usize = 128;
+
+impl Taps {
+    /// The taps from one length to another; those that were used before are kept.
+    fn of(from: usize, to: usize) -> Rc<Taps> {
+        thread_local! {
+            static KEPT: RefCell<BTreeMap<(usize, usize), Rc<Taps>>> = RefCell::default();
+        }
+        KEPT.with_borrow_mut(|kept| {
+            if kept.len() >= KEPT_TAPS && !kept.contains_key(&(from, to)) {
+                kept.clear();
+            }
+            Rc::clone(kept.entry((from, to)).or_insert_with(|| Rc::new(Taps::new(from, to))))
+        })
+    }
+
+    fn new(from: usize, to: usize) -> Self {
+        let taps = taps(from, to);
+        let fours = fours(&taps, from);
+        #[cfg(target_arch = "x86_64")]
+        let eights = fours
+            .as_ref()
+            .filter(|_| is_x86_feature_detected!("ssse3"))
+            .and_then(|fours| fours.chunks_exact(8).map(|taps| Eight::of(taps, from)).collect());
+        Taps {
+            taps,
+            fours,
+            #[cfg(target_arch = "x86_64")]
+            eights,
+        }
+    }
+
+    /// The first pass over a row.
+    fn along(&self, row: &[u8], out: &mut [u16]) {
+        let Some(fours) = &self.fours else { return along(row, &self.taps, out) };
+        #[cfg(target_arch = "x86_64")]
+        if let Some(eights) = &self.eights {
+            let (cells, rest) = out.as_chunks_mut();
+            for (taps, cells) in eights.iter().zip(cells) {
+                // SAFETY: there are eights only where the machine has the instructions.
+                unsafe { lanes::eight(row, taps, cells) };
+            }
+            return along_fours(row, &fours[fours.len() - rest.len()..], rest);
+        }
+        along_fours(row, fours, out);
+    }
 }
 
 /// What one output pixel is made of.
@@ -282,6 +391,11 @@ mod tests {
             ([4, 4], [3, 3]),
             ([3, 3], [2, 2]),
             ([90, 33], [11, 1]),
+            ([712, 4], [480, 3]),
+            ([480, 5], [384, 4]),
+            ([157, 6], [126, 5]),
+            ([16, 3], [15, 9]),
+            ([20, 3], [160, 2]),
         ] {
             let levels = |_| if draws.chance(0.5) { 255 } else { draws.below(256) as u8 };
             let plane =
@@ -297,6 +411,11 @@ mod tests {
             });
             let wanted: Vec<u8> = wanted.collect();
             assert_eq!(plane.scaled(to_width, to_height).pixels, wanted, "{width} {to_width}");
+            if let Some(fours) = fours(&across, width) {
+                let mut one = vec![0u16; to_width];
+                along_fours(plane.row(0), &fours, &mut one);
+                assert_eq!(one, narrow[..to_width], "without eights");
+            }
         }
     }
 

@@ -5,8 +5,9 @@
 //! windows alone that already agree, so that what is put on top and what a gamma bends pull nothing
 //! aside. What then lies beside its place has moved.
 use super::{
-    cells::{Cells, Laid, PLAIN, SIDE, STRIDE, WINDOW, WINDOWS},
+    cells::{Cells, Laid, SIDE},
     registration::Affine,
+    windows::{blocks_of, cells_of, windows, Fit, Window, BLOCK, BLOCKS},
 };
 
 /// Steps on all cells at most, and window by window.
@@ -22,16 +23,16 @@ const MOST_LACK: f64 = 0.1;
 const HOPELESS: f64 = 0.08;
 
 /// The map from cells of the coarser picture (`own`, blurred) to those of the finer, refined, and the
-/// finer picture laid by it.
-pub fn refined(own: &[f32], fine: &Cells, map: Affine) -> (Affine, Laid) {
+/// finer picture laid by it; `None` when they are other pictures.
+pub fn refined(own: &[f32], fine: &Cells, map: Affine) -> Option<(Affine, Laid)> {
     let laid = Laid::new(fine, &map);
     let error = |laid: &Laid| laid.error(own);
     let whole = descended((map, laid), fine, REFINEMENTS, error, |laid| refinement(own, laid));
     if lack(own, &whole.1) > HOPELESS {
-        return whole;
+        return None;
     }
     let error = |laid: &Laid| lack(own, laid);
-    descended(whole, fine, LOCAL_REFINEMENTS, error, |laid| local_refinement(own, laid))
+    Some(descended(whole, fine, LOCAL_REFINEMENTS, error, |laid| local_refinement(own, laid)))
 }
 
 /// Steps as long as they lessen the error.
@@ -60,55 +61,10 @@ fn descended(
     (map, laid)
 }
 
-/// How a window of one picture is made like that of the other.
-struct WindowFit {
-    /// Contrast of the second in terms of the first's.
-    gain: f64,
-    /// Mean levels.
-    means: [f64; 2],
-    /// Correlation.
-    alike: f64,
-}
-
-/// First column and row of a window.
-pub fn corner(window: usize) -> (usize, usize) {
-    (window % WINDOWS * STRIDE, window / WINDOWS * STRIDE)
-}
-
-fn cells_of(window: usize) -> impl Iterator<Item = (usize, usize)> {
-    let (left, top) = corner(window);
-    (top..top + WINDOW).flat_map(move |y| (left..left + WINDOW).map(move |x| (x, y)))
-}
-
-/// `None` where the finer picture does not have all of the window, or either is too plain there.
-fn fitted(own: &[f32], laid: &Laid, window: usize) -> Option<WindowFit> {
-    let [mut a, mut b, mut aa, mut bb, mut ab] = [0.0; 5];
-    for (x, y) in cells_of(window) {
-        let i = y * SIDE + x;
-        if !laid.inside[i] {
-            return None;
-        }
-        let (x, y) = (f64::from(own[i]), f64::from(laid.levels[i]));
-        a += x;
-        b += y;
-        aa += x * x;
-        bb += y * y;
-        ab += x * y;
-    }
-    let n = (WINDOW * WINDOW) as f64;
-    let means = [a / n, b / n];
-    let (own, other) = (aa / n - means[0].powi(2), bb / n - means[1].powi(2));
-    let both = ab / n - means[0] * means[1];
-    (own > PLAIN * PLAIN && other > PLAIN * PLAIN).then(|| WindowFit {
-        gain: both / other,
-        means,
-        alike: both / (own * other).sqrt(),
-    })
-}
-
 /// Mean lack of correlation of the windows that tell.
 fn lack(own: &[f32], laid: &Laid) -> f64 {
-    let fits = (0..WINDOWS * WINDOWS).filter_map(|w| fitted(own, laid, w));
+    let windows = windows(own, laid);
+    let fits = windows.iter().flatten().filter_map(Window::fit);
     let (n, sum) =
         fits.fold((0.0, 0.0), |(n, sum), fit| (n + 1.0, sum + (1.0 - fit.alike).min(MOST_LACK)));
     if n < 8.0 {
@@ -117,36 +73,52 @@ fn lack(own: &[f32], laid: &Laid) -> f64 {
     sum / n
 }
 
+/// What the windows that lead say of the cells of a block, summed.
+#[derive(Clone, Copy, Default)]
+struct Leading {
+    windows: f64,
+    /// Sums of what a level of the first picture is divided by, inverted, and of what is then added.
+    gain: f64,
+    offset: f64,
+}
+
 /// The step that the windows want that already agree, each with its own brightness and contrast.
 fn local_refinement(own: &[f32], laid: &Laid) -> Option<Affine> {
+    // Windows overlap; every cell is gone through once for all in which it lies.
+    let mut leading = [Leading::default(); BLOCKS * BLOCKS];
+    for (w, window) in windows(own, laid).iter().enumerate() {
+        let fit = window.as_ref().and_then(Window::fit).filter(|fit| fit.alike >= LEADS);
+        let Some(Fit { gain, means, .. }) = fit else { continue };
+        for block in blocks_of(w) {
+            leading[block].windows += 1.0;
+            leading[block].gain += 1.0 / gain;
+            leading[block].offset += means[1] - means[0] / gain;
+        }
+    }
     let mut normal = [[0.0; 7]; 6];
-    for w in 0..WINDOWS * WINDOWS {
-        let Some(fit) = fitted(own, laid, w).filter(|fit| fit.alike >= LEADS) else { continue };
-        for (x, y) in cells_of(w).filter(inner) {
-            let i = y * SIDE + x;
-            if laid.surrounded(i) {
-                let own = (f64::from(own[i]) - fit.means[0]) / fit.gain;
-                let slopes = [1, SIDE].map(|by| slope(&laid.levels, i, by));
-                noted(
-                    &mut normal,
-                    (x, y),
-                    slopes,
-                    own - (f64::from(laid.levels[i]) - fit.means[1]),
-                );
+    for y in 1..SIDE - 1 {
+        for x in 1..SIDE - 1 {
+            let (i, says) = (y * SIDE + x, leading[y / BLOCK * BLOCKS + x / BLOCK]);
+            if says.windows == 0.0 || !laid.surrounded(i) {
+                continue;
             }
+            let slopes = [1, SIDE].map(|by| slope(&laid.levels, i, by));
+            let rest = says.gain * f64::from(own[i]) + says.offset
+                - says.windows * f64::from(laid.levels[i]);
+            noted(&mut normal, (x, y), slopes, (says.windows, rest));
         }
     }
     step(normal, 2.0)
 }
 
-/// Cells by which a window of the finer picture lies beside that of the coarser; little where little
-/// is to be seen.
-pub fn drift(own: &[f32], laid: &Laid, window: usize) -> f64 {
+/// Whether a window of the finer picture lies beside that of the coarser by more than `most` cells; not
+/// where little is to be seen.
+pub fn drifted(own: &[f32], laid: &Laid, (at, window): (usize, &Window), most: f64) -> bool {
     /// Squared levels per cell that are added to what is seen, so that noise moves nothing.
     const DAMPING: f64 = 64.0;
-    let Some(fit) = fitted(own, laid, window) else { return 0.0 };
+    let Some(fit) = window.fit() else { return false };
     let [mut xx, mut xy, mut yy, mut x_rest, mut y_rest] = [DAMPING, 0.0, DAMPING, 0.0, 0.0];
-    for (x, y) in cells_of(window).filter(inner) {
+    for (x, y) in cells_of(at).filter(inner) {
         let i = y * SIDE + x;
         if laid.surrounded(i) {
             let rest = f64::from(own[i])
@@ -163,7 +135,8 @@ pub fn drift(own: &[f32], laid: &Laid, window: usize) -> f64 {
         }
     }
     let both = xx * yy - xy * xy;
-    ((yy * x_rest - xy * y_rest) / both).hypot((xx * y_rest - xy * x_rest) / both)
+    let (x, y) = ((yy * x_rest - xy * y_rest) / both, (xx * y_rest - xy * x_rest) / both);
+    x * x + y * y > most * most
 }
 
 /// Whether a cell has four neighbours.
@@ -175,20 +148,33 @@ fn slope(levels: &[f32], i: usize, by: usize) -> f64 {
     f64::from(levels[i + by] - levels[i - by]) / 2.0
 }
 
-/// Adds a cell to the normal equations: its slopes, and what is left to explain.
-fn noted(normal: &mut [[f64; 7]; 6], (x, y): (usize, usize), [across, down]: [f64; 2], rest: f64) {
+/// Adds a cell to the normal equations: its slopes, how often it counts, and what is left to explain, so often.
+/// The lower left half is left empty, as it is the upper right one.
+fn noted(
+    normal: &mut [[f64; 7]; 6],
+    (x, y): (usize, usize),
+    [across, down]: [f64; 2],
+    (weight, rest): (f64, f64),
+) {
     let (u, v) = (x as f64 + 0.5 - CENTRE, y as f64 + 0.5 - CENTRE);
     let row = [across * u, across * v, across, down * u, down * v, down];
-    for (line, a) in normal.iter_mut().zip(row) {
-        line.iter_mut().zip(row).for_each(|(cell, b)| *cell += a * b);
-        line[6] += a * rest;
+    for (k, line) in normal.iter_mut().enumerate() {
+        let a = weight * row[k];
+        for l in k..6 {
+            line[l] += a * row[l];
+        }
+        line[6] += rest * row[k];
     }
 }
 
 /// The change of cells that solves the equations, unless it moves the middle by more than `most`.
-fn step(normal: [[f64; 7]; 6], most: f64) -> Option<Affine> {
+fn step(mut normal: [[f64; 7]; 6], most: f64) -> Option<Affine> {
+    let upper = normal;
+    for (k, line) in normal.iter_mut().enumerate() {
+        line[..k].iter_mut().enumerate().for_each(|(l, cell)| *cell = upper[l][k]);
+    }
     let m = solved(normal)?;
-    if m[2].hypot(m[5]) > most {
+    if m[2] * m[2] + m[5] * m[5] > most * most {
         return None;
     }
     let shift = |a: f64, b: f64, c: f64| c - (a + b) * CENTRE;
@@ -206,6 +192,7 @@ fn step(normal: [[f64; 7]; 6], most: f64) -> Option<Affine> {
 /// 1981, on all cells that roughly agree).
 fn refinement(own: &[f32], laid: &Laid) -> Option<Affine> {
     let (gain, offset) = laid.fit(own)?;
+    let level = |i: usize| gain * f64::from(laid.levels[i]);
     let mut normal = [[0.0; 7]; 6];
     for y in 1..SIDE - 1 {
         for x in 1..SIDE - 1 {
@@ -213,14 +200,13 @@ fn refinement(own: &[f32], laid: &Laid) -> Option<Affine> {
             if !laid.surrounded(i) {
                 continue;
             }
-            let level = |i: usize| gain * f64::from(laid.levels[i]);
             let rest = f64::from(own[i]) - level(i) - offset;
             if rest.abs() > 30.0 {
                 continue;
             }
             let across = (level(i + 1) - level(i - 1)) / 2.0;
             let down = (level(i + SIDE) - level(i - SIDE)) / 2.0;
-            noted(&mut normal, (x, y), [across, down], rest);
+            noted(&mut normal, (x, y), [across, down], (1.0, rest));
         }
     }
     step(normal, 4.0)

@@ -109,7 +109,7 @@ pub fn registrations(
 ) -> Vec<Registration> {
     let of = |mirror: bool| {
         let matches = matches(a, b, mirror.then_some(width));
-        let (transform, inliers) = fitted(&matches)?;
+        let (transform, inliers) = fitted(&matches, least)?;
         (inliers >= least).then_some(Registration { transform, mirrored: mirror, inliers })
     };
     let mut found: Vec<Registration> = [false, true].into_iter().filter_map(of).collect();
@@ -136,6 +136,10 @@ fn matches(a: &[Keypoint], b: &[Keypoint], mirror: Option<f64>) -> Vec<Match> {
 fn mutual(a: &[Descriptor], b: &[Descriptor]) -> Vec<(u32, usize, usize)> {
     #[cfg(target_arch = "x86_64")]
     {
+        if is_x86_feature_detected!("avx512vpopcntdq") && is_x86_feature_detected!("avx512vl") {
+            // SAFETY: the machine has the instructions.
+            return unsafe { mutual_with_avx512(a, b) };
+        }
         if is_x86_feature_detected!("popcnt") {
             // SAFETY: the machine has the instruction.
             return unsafe { mutual_with_popcnt(a, b) };
@@ -145,43 +149,73 @@ fn mutual(a: &[Descriptor], b: &[Descriptor]) -> Vec<(u32, usize, usize)> {
 }
 
 #[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512vl,avx512vpopcntdq")]
+fn mutual_with_avx512(a: &[Descriptor], b: &[Descriptor]) -> Vec<(u32, usize, usize)> {
+    mutual_as_it_is(a, b)
+}
+
+#[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "popcnt")]
 fn mutual_with_popcnt(a: &[Descriptor], b: &[Descriptor]) -> Vec<(u32, usize, usize)> {
     mutual_as_it_is(a, b)
 }
 
+/// Descriptors of the second picture that are compared at once, word by word.
+const LANES: usize = 8;
+/// Bits and position in one number, so that the smallest is the nearest, and the first of these.
+const POSITION_BITS: u32 = 16;
+
 #[inline(always)]
 fn mutual_as_it_is(a: &[Descriptor], b: &[Descriptor]) -> Vec<(u32, usize, usize)> {
-    let mut of_b = vec![(MOST_BITS + 1, 0); b.len()];
+    // What fills the last lanes is nobody's nearest: it lies behind all others, and is left out below.
+    let lane =
+        |chunk: &[Descriptor], word: usize, lane: usize| chunk.get(lane).map_or(0, |d| d[word]);
+    let turned = b
+        .chunks(LANES)
+        .map(|chunk| std::array::from_fn(|word| std::array::from_fn(|own| lane(chunk, word, own))));
+    let turned: Vec<[[u64; LANES]; 4]> = turned.collect();
+    let mut of_b = vec![[u64::MAX; LANES]; turned.len()];
     let mut of_a = Vec::with_capacity(a.len());
     for (i, x) in a.iter().enumerate() {
-        let mut best = (MOST_BITS + 1, 0);
-        for (j, (y, of_b)) in b.iter().zip(&mut of_b).enumerate() {
-            let bits = (x[0] ^ y[0]).count_ones()
-                + (x[1] ^ y[1]).count_ones()
-                + (x[2] ^ y[2]).count_ones()
-                + (x[3] ^ y[3]).count_ones();
-            if bits < best.0 {
-                best = (bits, j);
-            }
-            if bits < of_b.0 {
-                *of_b = (bits, i);
+        let mut best = [u64::MAX; LANES];
+        for (k, (block, of_b)) in turned.iter().zip(&mut of_b).enumerate() {
+            let left = b.len() - k * LANES;
+            for own in 0..LANES {
+                let mut bits = 0;
+                for word in 0..4 {
+                    bits += u64::from((x[word] ^ block[word][own]).count_ones());
+                }
+                let bits = bits << POSITION_BITS;
+                of_b[own] = of_b[own].min(bits | i as u64);
+                let there = if own < left { bits | (k * LANES + own) as u64 } else { u64::MAX };
+                best[own] = best[own].min(there);
             }
         }
-        of_a.push(best);
+        of_a.push(best.into_iter().fold(u64::MAX, u64::min));
     }
-    let each = of_a.into_iter().enumerate().filter(|(_, (bits, _))| *bits <= MOST_BITS);
-    each.filter(|(i, (_, j))| of_b[*j].1 == *i).map(|(i, (bits, j))| (bits, i, j)).collect()
+    let position = |nearest: u64| (nearest & ((1 << POSITION_BITS) - 1)) as usize;
+    let mut found = Vec::new();
+    for (i, nearest) in of_a.into_iter().enumerate() {
+        let (bits, j) = ((nearest >> POSITION_BITS) as u32, position(nearest));
+        if nearest != u64::MAX && bits <= MOST_BITS && position(of_b[j / LANES][j % LANES]) == i {
+            found.push((bits, i, j));
+        }
+    }
+    found
 }
 
-/// The transform that most matches follow, and how many do.
-fn fitted(matches: &[Match]) -> Option<(Affine, usize)> {
+/// The transform that most matches follow, and how many do; `None` where there are fewer than `least`.
+fn fitted(matches: &[Match], least: usize) -> Option<(Affine, usize)> {
+    if matches.len() < least {
+        return None;
+    }
     let proposing = &matches[..matches.len().min(PROPOSING)];
+    let columns = Columns::of(matches);
     let mut best: Option<(usize, Affine)> = None;
-    for (i, p) in proposing.iter().enumerate() {
-        for q in &proposing[..i] {
-            let Some(proposal) = similarity(p, q) else { continue };
-            let followers = followers(matches, &proposal, FOLLOWS[0]).count();
+    for (k, second) in proposing.iter().enumerate() {
+        for first in &proposing[..k] {
+            let Some(proposal) = similarity(first, second) else { continue };
+            let followers = columns.followers(&proposal, FOLLOWS[0]);
             if best.is_none_or(|(most, _)| followers > most) {
                 best = Some((followers, proposal));
             }
@@ -194,7 +228,15 @@ fn fitted(matches: &[Match]) -> Option<(Affine, usize)> {
         let refined = if affine { affine_of(&inliers) } else { similarity_of(&inliers) };
         transform = refined?;
     }
-    Some((transform, followers(matches, &transform, FOLLOWS[2]).count()))
+    Some((transform, columns.followers(&transform, FOLLOWS[2])))
+}
+
+/// Squared distance between where a transform takes a place and where its match lies.
+#[inline(always)]
+fn beside(transform: &Affine, from: [f64; 2], to: [f64; 2]) -> f64 {
+    let [x, y] = transform.apply(from);
+    let (across, down) = (x - to[0], y - to[1]);
+    across * across + down * down
 }
 
 fn followers<'a>(
@@ -202,10 +244,30 @@ fn followers<'a>(
     transform: &'a Affine,
     reach: f64,
 ) -> impl Iterator<Item = &'a Match> {
-    matches.iter().filter(move |(a, b)| {
-        let [x, y] = transform.apply(*a);
-        (x - b[0]).powi(2) + (y - b[1]).powi(2) <= reach * reach
-    })
+    matches.iter().filter(move |(a, b)| beside(transform, *a, *b) <= reach * reach)
+}
+
+/// The matches coordinate by coordinate, so that several are tried at once.
+struct Columns([Vec<f64>; 4]);
+
+impl Columns {
+    fn of(matches: &[Match]) -> Self {
+        let column = |of: fn(&Match) -> f64| matches.iter().map(of).collect();
+        Columns([column(|m| m.0[0]), column(|m| m.0[1]), column(|m| m.1[0]), column(|m| m.1[1])])
+    }
+
+    /// How many follow a transform.
+    fn followers(&self, transform: &Affine, reach: f64) -> usize {
+        let [x, y, u, v] = &self.0;
+        let n = x.len();
+        let (y, u, v) = (&y[..n], &u[..n], &v[..n]);
+        let mut count = 0u64;
+        for i in 0..n {
+            let near = beside(transform, [x[i], y[i]], [u[i], v[i]]) <= reach * reach;
+            count += u64::from(near);
+        }
+        count as usize
+    }
 }
 
 /// The similarity of two matches; `None` when they are too close or too far apart in scale.
@@ -217,9 +279,9 @@ fn similarity((a, p): &Match, (b, q): &Match) -> Option<Affine> {
     }
     let cos = (from[0] * to[0] + from[1] * to[1]) / square;
     let sin = (from[0] * to[1] - from[1] * to[0]) / square;
-    let scale = cos.hypot(sin);
+    let scale = cos * cos + sin * sin;
     let shift = [p[0] - cos * a[0] + sin * a[1], p[1] - sin * a[0] - cos * a[1]];
-    (SCALES[0]..=SCALES[1])
+    (SCALES[0] * SCALES[0]..=SCALES[1] * SCALES[1])
         .contains(&scale)
         .then_some(Affine([cos, -sin, shift[0], sin, cos, shift[1]]))
 }
@@ -318,6 +380,29 @@ mod tests {
             }
         }
         (a, b)
+    }
+
+    #[test]
+    fn nearest_are_the_same_by_whatever_instructions() {
+        let mut draws = Draws::new(9, "registration", "");
+        let mut crowd = |n: usize| -> Vec<Descriptor> {
+            // Few bits, so that many are equally near and the first has to win.
+            (0..n)
+                .map(|_| [draws.bits() & 0x0F0F, draws.bits() & 0xFF, 0, draws.bits() & 3])
+                .collect()
+        };
+        for (n, m) in [(0, 3), (3, 0), (1, 1), (7, 9), (16, 8), (37, 61), (160, 160)] {
+            let (a, b) = (crowd(n), crowd(m));
+            let bits =
+                |i: usize, j: usize| (0..4).map(|w| (a[i][w] ^ b[j][w]).count_ones()).sum::<u32>();
+            let of_a = |i: usize| (0..m).min_by_key(|&j| (bits(i, j), j));
+            let of_b = |j: usize| (0..n).min_by_key(|&i| (bits(i, j), i));
+            let pair =
+                |i: usize| of_a(i).filter(|&j| of_b(j) == Some(i)).map(|j| (bits(i, j), i, j));
+            let want: Vec<_> = (0..n).filter_map(pair).collect();
+            assert_eq!(mutual(&a, &b), want, "{n} and {m}");
+            assert_eq!(mutual_as_it_is(&a, &b), want, "{n} and {m}");
+        }
     }
 
     #[test]

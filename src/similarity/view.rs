@@ -5,12 +5,12 @@
 //! cells of both decide under that transform. Stills and moments of clips climb the same ladder.
 use super::{
     borders,
-    cells::Cells,
+    cells::{Cells, SIDE},
     keypoints::{keypoints, Keypoint, LONGEST},
     overlay::{agreement, Agreement},
     pdq::{self, Hashed},
     plane::{Area, Plane},
-    registration::{registrations, Affine},
+    registration::{registrations, Affine, Registration},
 };
 
 /// Keypoints of a picture.
@@ -33,6 +33,8 @@ pub const MOST_HIDDEN: f64 = 0.2;
 const COVERED: [f64; 2] = [0.15, 0.5];
 /// Stretch of one side against the other up to which a transform is a copy's.
 const MOST_STRETCHED: f64 = 1.35;
+/// Cells by which the corners of a picture may lie apart for two transforms to be one.
+const ABOUT: f64 = 1.0;
 /// Share shown from which on a picture counts as the whole.
 const WHOLE: f64 = 0.97;
 
@@ -99,17 +101,43 @@ impl View {
         self.copy_as_it_lies(other).or_else(|| {
             let width = other.cells.size()[0];
             let found = registrations(&self.keypoints, &other.keypoints, width, LEAST_INLIERS);
-            found.into_iter().find_map(|r| self.laid(other, r.transform, r.mirrored))
+            let tried = self.whole(other);
+            let known = |r: &Registration| {
+                tried.is_some_and(|(whole, mirrored)| {
+                    mirrored == r.mirrored && self.is_about(&whole, &r.transform)
+                })
+            };
+            let mut others = found.into_iter().filter(|r| !known(r));
+            others.find_map(|r| self.laid(other, r.transform, r.mirrored))
         })
     }
 
     /// The same where the whole of the one is at first laid over the whole of the other, as their hashes
     /// propose; corners are not asked.
     pub fn copy_as_it_lies(&self, other: &View) -> Option<(Change, f64)> {
+        let (whole, mirrored) = self.whole(other)?;
+        self.laid(other, whole, mirrored)
+    }
+
+    /// The whole of this picture laid over the whole of the other, mirrored or not, when their hashes are near.
+    fn whole(&self, other: &View) -> Option<(Affine, bool)> {
         let ([width, height], [its_width, its_height]) = (self.cells.size(), other.cells.size());
         let (bits, mirrored) = self.distance(other);
         let whole = Affine::stretch(its_width / width, its_height / height);
-        (bits <= WIDE_RADIUS).then(|| self.laid(other, whole, mirrored))?
+        (bits <= WIDE_RADIUS).then_some((whole, mirrored))
+    }
+
+    /// Whether two transforms take this picture's corners to about the same places: from either the
+    /// cells lead to one and the same.
+    fn is_about(&self, a: &Affine, b: &Affine) -> bool {
+        let [width, height] = self.cells.size();
+        let scale = b.determinant().abs().sqrt();
+        let cell = ABOUT * scale * width.max(height) / SIDE as f64;
+        let beside = |corner: [f64; 2]| {
+            let ([x, y], [u, v]) = (a.apply(corner), b.apply(corner));
+            (x - u) * (x - u) + (y - v) * (y - v) <= cell * cell
+        };
+        [[0.0, 0.0], [width, 0.0], [0.0, height], [width, height]].into_iter().all(beside)
     }
 
     /// The copy that the other is under about this transform.

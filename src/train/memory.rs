@@ -36,15 +36,6 @@ fn keep() -> Result<()> {
     Ok(())
 }
 
-/// Gives what is free back to the system after all, for whoever else needs it.
-pub(super) fn return_memory() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: touches free memory only.
-    unsafe {
-        libc::malloc_trim(0);
-    }
-}
-
 /// Bytes that this process can still take: the least of what the system, the process's own limit
 /// and its control group leave; `None` where the system does not say.
 pub(super) fn free_memory() -> Option<u64> {
@@ -96,7 +87,7 @@ fn group_limit() -> Option<u64> {
 /// The most memory that this process had resident while `work` ran, above what it had before;
 /// `None` where the system does not say.
 pub(super) fn peak_of(work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<Option<u64>> {
-    return_memory();
+    crate::allocator::return_memory();
     let resident = |key| read("/proc/self/status").and_then(|text| number(&text, key));
     let before = resident("VmRSS:");
     // 5 sets the mark of the most memory back to what is resident now.

@@ -7,7 +7,7 @@ use std::{
 
 /// The layers, lowest first; a module may use only modules of strictly lower layers.
 const LAYERS: &[&[&str]] = &[
-    &["escape", "words"],
+    &["allocator", "escape", "words"],
     &["record", "seed", "digest", "progress", "table", "html"],
     &["atomic", "libtorch"],
     &["folder", "device"],

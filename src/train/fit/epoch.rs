@@ -9,7 +9,6 @@ use super::{
         checkpoint::Best,
         config::Selection,
         evaluate::{Answers, Views},
-        memory,
         network::{self, Stage},
         recording::Counts,
     },
@@ -114,7 +113,7 @@ impl Run<'_> {
         let advice = largest_fitting_batch(rows.len(), |&size| {
             let cleared = work.stepper.clear();
             // LibTorch's compiled kernels need pages of their own.
-            memory::return_memory();
+            crate::allocator::return_memory();
             cleared.and_then(|()| self.is_possible(work, &rows[..size])).is_ok()
         });
         let given = self.plan.train.batch_size;
