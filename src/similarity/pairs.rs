@@ -116,6 +116,7 @@ impl Index {
 
     /// The first band in which a difference stays within the band's own radius, so that a pair
     /// that several bands find is told once.
+    #[inline]
     fn first_band(&self, difference: u64) -> usize {
         let fits = |b: &Band| b.cut.key(difference).count_ones() <= b.cut.own;
         self.bands.iter().position(fits).unwrap_or(self.bands.len())
@@ -140,6 +141,7 @@ fn cut_into(most_bands: u32, bits: u32, n: usize) -> Vec<Cut> {
 }
 
 impl Cut {
+    #[inline]
     pub(super) fn key(self, hash: u64) -> usize {
         (hash >> self.low) as usize & ((1 << self.key_bits) - 1)
     }
@@ -167,6 +169,7 @@ impl Band {
         Band { cut, flips, starts, positions, hashes: in_order }
     }
 
+    #[inline]
     fn at(&self, key: usize) -> (&[u32], &[u64]) {
         let range = self.starts[key] as usize..self.starts[key + 1] as usize;
         (&self.positions[range.clone()], &self.hashes[range])
