@@ -1,5 +1,5 @@
 //! Grey pictures: cut, made smaller, and averaged to cells.
-use std::{cell::RefCell, collections::HashMap, rc::Rc};
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 /// A brightness plane, 8 bits a pixel, in row order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -294,7 +294,7 @@ impl Taps {
     /// The taps from one length to another; those that were used before are kept.
     fn of(from: usize, to: usize) -> Rc<Taps> {
         thread_local! {
-            static KEPT: RefCell<HashMap<(usize, usize), Rc<Taps>>> = RefCell::default();
+            static KEPT: RefCell<BTreeMap<(usize, usize), Rc<Taps>>> = RefCell::default();
         }
         KEPT.with_borrow_mut(|kept| {
             if kept.len() >= KEPT_TAPS && !kept.contains_key(&(from, to)) {
