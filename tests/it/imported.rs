@@ -1,9 +1,13 @@
 //! Predictions that other programs wrote, as their users type it.
 use std::{fs, path::Path};
 
-use crate::common;
-
+use ncaers::{Sample, Split};
 use serde_json::Value;
+
+use crate::{
+    common,
+    world::{World, SAMPLES},
+};
 
 /// Tables of 60 rows in 20 groups and 3 classes, written by pandas, polars and pyarrow; expected
 /// values are scikit-learn's.
@@ -185,6 +189,26 @@ fn shows_stand_above_videos_and_truths_come_from_elsewhere() {
 }
 
 #[test]
+fn truths_of_a_manifest_are_those_of_the_split() {
+    let world = World::new();
+    let (samples, _) =
+        ncaers::manifest::read_samples(&world.manifest().join("samples.parquet")).expect("samples");
+    let test: Vec<&Sample> = samples.iter().filter(|s| s.split == Split::Test).collect();
+    assert_eq!((samples.len(), test.len()), (SAMPLES + 1, SAMPLES));
+    let rows: String = test.iter().map(|s| format!("{},Happy\n", s.sample_id)).collect();
+    let folder = tempfile::tempdir().expect("temp dir");
+    let answers = written(folder.path(), "a.csv", &format!("id,predicted\n{rows}"));
+    let manifest = world.manifest().display().to_string();
+    let value = json(&["evaluate", &answers, "--targets", &manifest]);
+    // 20 of 140 are happy; two frames of each of 70 clips.
+    assert_eq!((&value["n"], &value["clusters"]), (&140.into(), &70.into()));
+    assert_eq!(metric(&value, "accuracy"), Some(1.0 / 7.0));
+    // The one train sample is no test sample.
+    let message = refused(&["evaluate", &answers, "--targets", &manifest, "--split", "train"]);
+    assert!(message.contains("does not know sample"), "{message}");
+}
+
+#[test]
 fn what_makes_no_sense_is_one_line_with_file_row_and_value() {
     let dir = tempfile::tempdir().expect("temp dir");
     let cases = [
@@ -336,4 +360,32 @@ fn denied_labels_are_ranked_and_torn_groups_refused() {
     let other = dir.path().join("other").display().to_string();
     let message = refused(&["audit", "--labels", &a, "--labels", &torn, "--out", &other]);
     assert!(message.contains("group `g1`") && message.contains("folds by group"), "{message}");
+}
+
+#[test]
+fn doubtful_labels_of_a_manifest_are_shown_with_their_pictures() {
+    let world = World::new();
+    let (samples, _) =
+        ncaers::manifest::read_samples(&world.manifest().join("samples.parquet")).expect("samples");
+    let rows: String = samples
+        .iter()
+        .filter(|s| s.split == Split::Test)
+        .map(|s| {
+            // One clip's pictures look happy and are called something else.
+            let denied = s.clip_id == "test/Anger/0003";
+            let (likely, p, rest) =
+                if denied { (3, "0.88", "0.02") } else { (s.emotion.label(), "0.7", "0.05") };
+            let p: Vec<&str> = (0..7).map(|c| if c == likely { p } else { rest }).collect();
+            format!("{},{},{},{}\n", s.sample_id, s.group_id, s.emotion.name(), p.join(","))
+        })
+        .collect();
+    let dir = tempfile::tempdir().expect("temp dir");
+    let head = "id,group,target,p0,p1,p2,p3,p4,p5,p6\n";
+    let fold = written(dir.path(), "a.csv", &format!("{head}{rows}"));
+    let out = dir.path().join("out").display().to_string();
+    let manifest = world.manifest().display().to_string();
+    let value = json(&["audit", &manifest, "--labels", &fold, "--out", &out]);
+    assert_eq!(value["flagged"], 2, "{value}");
+    let page = fs::read_to_string(format!("{out}/labels.html")).expect("page");
+    assert!(page.contains("test/Anger/0003/000") && page.contains("<img"), "{page}");
 }
