@@ -72,7 +72,7 @@ impl Journal {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.results.clips.len()
+        self.results.clips.count()
     }
 
     /// Hands the results over; the file stays.

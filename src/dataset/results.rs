@@ -26,7 +26,7 @@ impl ClipResults {
         match self.place(&result.clip_id) {
             Ok(at) => self.chunks[at / CHUNK][at % CHUNK] = result,
             Err(free) => {
-                self.places.insert(free, self.len() as u32);
+                self.places.insert(free, self.count() as u32);
                 if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK) {
                     self.chunks.push(Vec::with_capacity(CHUNK));
                 }
@@ -69,7 +69,7 @@ impl ClipResults {
     }
 
     /// How many there are.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.places.len()
     }
 
@@ -110,7 +110,7 @@ mod tests {
         let held: Vec<(&str, Option<&str>)> =
             results.iter().map(|r| (&*r.clip_id, r.code.as_deref())).collect();
         assert_eq!(held, [("b", Some("three")), ("a", Some("two")), ("c", Some("four"))]);
-        assert_eq!((results.len(), results.get("d")), (3, None));
+        assert_eq!((results.count(), results.get("d")), (3, None));
         assert_eq!(results.take("a"), Some(result("a", "two")));
         assert_eq!((results.take("a"), results.take("d"), results.get("a")), (None, None, None));
         assert_eq!(results.get("c"), Some(&result("c", "four")));
@@ -122,7 +122,7 @@ mod tests {
         let result = |n: usize| ClipResult::rejected(&id(n), "", n.to_string());
         let n = 3 * CHUNK + 7;
         let results: ClipResults = (0..n).chain(5..9).map(result).collect();
-        assert_eq!(results.len(), n);
+        assert_eq!(results.count(), n);
         assert!((0..n).all(|k| results.get(&id(k)) == Some(&result(k))));
         assert_eq!(
             results.into_results().map(|r| r.clip_id).collect::<Vec<_>>(),
