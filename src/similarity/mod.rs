@@ -37,6 +37,7 @@ pub mod registration;
 pub mod runs;
 pub mod view;
 pub mod warp;
+mod wide;
 pub mod windows;
 pub mod words;
 
