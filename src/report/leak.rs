@@ -135,7 +135,7 @@ struct LeakRow {
 fn rows(study: &Study, leak: &Leak, clean: Option<&Study>) -> Vec<LeakRow> {
     let row = |group: &Group| {
         let on = |part| leak.members(part).and_then(|keep| accuracy(study, group, &keep));
-        let twin = clean.and_then(|other| Some((other, twin(other, group)?)));
+        let counterpart = clean.and_then(|other| Some((other, counterpart(other, group)?)));
         LeakRow {
             label: group.label.clone(),
             runs: group.runs.iter().map(|&r| study.runs[r].record.run_id.clone()).collect(),
@@ -143,7 +143,7 @@ fn rows(study: &Study, leak: &Leak, clean: Option<&Study>) -> Vec<LeakRow> {
             leaky: on(TestPart::Leaky),
             fresh: on(TestPart::Fresh),
             kept: on(TestPart::Clean),
-            elsewhere: twin.and_then(|(other, group)| {
+            elsewhere: counterpart.and_then(|(other, group)| {
                 accuracy(other, group, &vec![true; other.samples.len()])
             }),
         }
@@ -153,7 +153,7 @@ fn rows(study: &Study, leak: &Leak, clean: Option<&Study>) -> Vec<LeakRow> {
 
 /// The configuration of another study that stands in the same row of the paper's Table 4, else the
 /// one with the same label.
-fn twin<'a>(other: &'a Study, group: &Group) -> Option<&'a Group> {
+fn counterpart<'a>(other: &'a Study, group: &Group) -> Option<&'a Group> {
     let row = paper::ABLATION.rows.iter().find(|row| row.holds(&group.config));
     let same_row = row.and_then(|row| other.groups.iter().find(|g| row.holds(&g.config)));
     same_row.or_else(|| other.groups.iter().find(|g| g.label == group.label))
