@@ -297,7 +297,7 @@ fn clips(
     }
     let members = timed.iter().map(|(_, clip)| Member {
         clip_id: &clip.clip_id,
-        sha256: clip.sha256.as_deref(),
+        sha256: clip.sha256.as_ref(),
         signature: clip.signature.as_deref(),
         views: clip.views.as_ref(),
     });

@@ -158,8 +158,9 @@ fn clip_entries(samples: &[Sample], clips: &[Clip], set: u8) -> Vec<ClipEntry> {
 fn item(sample: Sample, path: PathBuf, clips: &[Clip]) -> Item {
     let place = clips.binary_search_by(|clip| clip.clip_id.cmp(&sample.clip_id));
     let still = place.ok().map(|place| &clips[place]).filter(|clip| clip.fps.is_none());
-    let known =
-        still.and_then(|clip| Some((clip.sha256.clone()?, *clip.signature.as_ref()?.first()?)));
+    let known = still.and_then(|clip| {
+        Some((clip.sha256.as_ref()?.to_string(), *clip.signature.as_ref()?.first()?))
+    });
     Item {
         video: Some(sample.group_id).filter(|group| *group != sample.sample_id),
         id: sample.sample_id,

@@ -13,7 +13,7 @@ use super::{
     warp::TemporalAlignment,
 };
 use crate::{
-    record::{Emotion, Split},
+    record::{Emotion, HexDigest, Split},
     seed::Draws,
     words::Words,
 };
@@ -32,7 +32,7 @@ pub struct ClipEntry {
     /// group_id, which its stills have as their known video.
     pub video: String,
     /// SHA-256 of its file, when it could be read.
-    pub sha256: Option<String>,
+    pub sha256: Option<HexDigest>,
     /// Hashes on the 0.5 s grid; empty when they were not computed.
     pub signature: Vec<u64>,
     /// Views of its moments, one a second; empty when they were not computed.
@@ -76,7 +76,7 @@ pub fn clip_leak(
     let (fine, there) = (fine_hashes(clips, &eval)?, fine_hashes(clips, &reference)?);
     let all = |(k, &i): (usize, &usize)| there.or(k, &clips[i].signature);
     let frames = Frames::new(reference.iter().enumerate().map(all), CANDIDATE_RADIUS);
-    let mut bytes: BTreeMap<&String, Vec<usize>> = BTreeMap::new();
+    let mut bytes: BTreeMap<&HexDigest, Vec<usize>> = BTreeMap::new();
     for (k, &i) in reference.iter().enumerate() {
         clips[i].sha256.iter().for_each(|sha256| bytes.entry(sha256).or_default().push(k));
     }
@@ -234,7 +234,7 @@ mod tests {
             split,
             emotion: Emotion::Sad,
             video: id.into(),
-            sha256: sha256.map(str::to_owned),
+            sha256: sha256.map(HexDigest::from),
             signature: signature.to_vec(),
             views: None,
         }

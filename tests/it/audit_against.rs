@@ -64,7 +64,7 @@ impl Set {
     fn clip(mut self, id: &str, fps: Option<f64>, signature: &[u64]) -> Self {
         let parts: Vec<&str> = id.split('/').collect();
         self.manifest.clips.push(Clip {
-            sha256: Some(format!("of {id}")),
+            sha256: Some(format!("of {id}").into()),
             fps,
             signature: Some(signature.to_vec()),
             ..Clip::named(
