@@ -13,6 +13,7 @@ use super::{
 use crate::{
     allocator,
     corpus::{ClipSource, Listing},
+    progress::watched,
     record::{Clip, ClipStatus, LedgerEntry, LedgerKind, Split},
     sampling,
     similarity::{
@@ -180,7 +181,9 @@ fn group(listing: &Listing, clips: &mut [Clip]) -> Result<()> {
         .collect();
     let given: Vec<Option<&str>> =
         usable.iter().map(|&i| listing.clips[i].group.as_deref()).collect();
-    let mut sets = joined(&similarity::groups(&members)?.links, &given);
+    let watch = watched("comparing", "pairs of pictures");
+    let mut sets = joined(&similarity::groups(&members, &watch)?.links, &given);
+    drop(watch);
     // Clips stand in the listing's order: the smaller position is the smaller id.
     let ids: Vec<String> =
         (0..members.len()).map(|k| members[sets.root(k)].clip_id.to_owned()).collect();

@@ -10,6 +10,7 @@ use super::{
     hash::mirrored,
     images::{ImageEntry, SetPart, HASH_ALONE},
     leak::{Leak, MemberVerdict, PARTNERS},
+    Watch,
 };
 use crate::{
     record::{Emotion, Split},
@@ -75,6 +76,7 @@ pub fn film_leak(
     films: &[ClipEntry],
     (eval, reference): (SetPart, SetPart),
     seed: u64,
+    watch: Watch<'_>,
 ) -> io::Result<Leak<NearDuplicateClip>> {
     let of = |part| (0..films.len()).filter(|&i| films[i].part() == part).collect::<Vec<_>>();
     let (eval, reference) = (of(eval), of(reference));
@@ -85,7 +87,7 @@ pub fn film_leak(
     for (k, &i) in reference.iter().enumerate() {
         films[i].sha256.iter().for_each(|sha256| bytes.entry(sha256).or_default().push(k));
     }
-    let altered = altered(films, &eval, &reference)?;
+    let altered = altered(films, &eval, &reference, watch)?;
     let fine_of = |e: usize, k: usize| (fine.of_clip(e), there.of_clip(k));
     let verdict = |(e, &member): (usize, &usize)| {
         let own = &films[member];
@@ -132,12 +134,13 @@ fn altered(
     films: &[ClipEntry],
     eval: &[usize],
     reference: &[usize],
+    watch: Watch<'_>,
 ) -> io::Result<BTreeMap<usize, Vec<NearDuplicateClip>>> {
     let positions: Vec<usize> = eval.iter().chain(reference).copied().collect();
     let views: Vec<Option<&Words>> = positions.iter().map(|&i| films[i].views.as_ref()).collect();
     let across = |a: usize, b: usize| (a < eval.len()) != (b < eval.len());
     let mut found: BTreeMap<usize, Vec<NearDuplicateClip>> = BTreeMap::new();
-    for pair in altered_clips(&views, across)? {
+    for pair in altered_clips(&views, across, watch)? {
         // Positions of the first part come first, and so does the smaller of a pair.
         let (film, partner) = (positions[pair.a], positions[pair.b]);
         let both = (&films[film].signature, &films[partner].signature);
@@ -274,7 +277,7 @@ mod tests {
             film("elsewhere", (1, Split::Val), Some("8"), &c),
         ];
         let part = |(set, split)| SetPart { set, split };
-        let found = film_leak(&films, (part(test), part(train)), 1).expect("held");
+        let found = film_leak(&films, (part(test), part(train)), 1, &|_| ()).expect("held");
         let nearest: Vec<_> = found.verdicts.iter().map(|v| v.twins.first().copied()).collect();
         let twin = |film, partner| NearDuplicateClip {
             film,
@@ -296,7 +299,8 @@ mod tests {
         assert_eq!(nearest, [Some(mirror), Some(twin(1, 4)), None]);
         let count = found.count(None);
         assert_eq!((found.pairs, count.of, count.near, found.chance.1), (2, 3, 2, 3));
-        let nothing = film_leak(&films, (part(test), part((0, Split::Train))), 1).expect("held");
+        let nothing =
+            film_leak(&films, (part(test), part((0, Split::Train))), 1, &|_| ()).expect("held");
         assert_eq!((nothing.pairs, nothing.chance), (0, (0, 0)));
     }
 

@@ -14,6 +14,7 @@ use super::{
     frames::CANDIDATE_RADIUS,
     hash::UNINFORMATIVE,
     owners::owner_pairs,
+    Watch,
 };
 use crate::words::Words;
 
@@ -87,7 +88,7 @@ impl Grouping {
 ///
 /// # Errors
 /// When views lie in a file that cannot be read.
-pub fn groups(members: &[Member<'_>]) -> io::Result<Grouping> {
+pub fn groups(members: &[Member<'_>], watch: Watch<'_>) -> io::Result<Grouping> {
     let mut links = equal(members, |m| m.sha256, Reason::SameBytes);
     let same = Reason::NearSignature { mean_distance: 0.0, mirrored: false };
     links.extend(equal(members, |m| m.signature.filter(|s| informative(s)), same));
@@ -95,7 +96,7 @@ pub fn groups(members: &[Member<'_>]) -> io::Result<Grouping> {
     links.iter().for_each(|l| sets.join(l.a, l.b));
     links.extend(near(members, &distinct(members, &mut sets))?);
     links.iter().for_each(|l| sets.join(l.a, l.b));
-    links.extend(altered(members, &mut sets)?);
+    links.extend(altered(members, &mut sets, watch)?);
     links.iter().for_each(|l| sets.join(l.a, l.b));
     links.sort_by_key(|l| (l.a, l.b));
     let mut smallest: BTreeMap<usize, usize> = BTreeMap::new();
@@ -173,14 +174,18 @@ fn near(members: &[Member<'_>], kept: &[usize]) -> io::Result<Vec<Link>> {
 }
 
 /// Links between members that are not in one set and whose moments are altered copies.
-fn altered(members: &[Member<'_>], sets: &mut UnionFind) -> io::Result<Vec<Link>> {
+fn altered(
+    members: &[Member<'_>],
+    sets: &mut UnionFind,
+    watch: Watch<'_>,
+) -> io::Result<Vec<Link>> {
     let roots: Vec<usize> = (0..members.len()).map(|i| sets.root(i)).collect();
     let views = one_of_each(members, &roots)?;
     let link = |AlteredClips { a, b, moments, of, mirrored, .. }: AlteredClips| {
         let reason = Reason::Altered { moments, of, mirrored };
         Link { a, b, reason }
     };
-    let found = altered_clips(&views, |a, b| roots[a] != roots[b])?;
+    let found = altered_clips(&views, |a, b| roots[a] != roots[b], watch)?;
     Ok(found.into_iter().map(link).collect())
 }
 
@@ -255,14 +260,14 @@ mod tests {
             member("train/gone", None, None),
             member("val/gone", None, None),
         ];
-        let found = groups(&members).expect("held");
+        let found = groups(&members, &|_| ()).expect("held");
         assert_eq!(found.first, [2, 2, 2, 3, 4, 5, 6, 7]);
         assert_eq!(found.group_id(&members, 0), "test/a");
         let near = Reason::NearSignature { mean_distance: 1.0, mirrored: true };
         let links =
             [Link { a: 0, b: 1, reason: near }, Link { a: 1, b: 2, reason: Reason::SameBytes }];
         assert_eq!(found.links, links);
-        assert_eq!(groups(&[]).expect("nothing"), Grouping::default());
+        assert_eq!(groups(&[], &|_| ()).expect("nothing"), Grouping::default());
     }
 
     #[test]
@@ -273,7 +278,7 @@ mod tests {
             .iter()
             .map(|id| Member { clip_id: id, sha256: None, signature: Some(&a), views: None })
             .collect();
-        let found = groups(&members).expect("held");
+        let found = groups(&members, &|_| ()).expect("held");
         assert!(found.first.iter().all(|f| *f == 0));
         assert_eq!(found.links.len(), 999);
     }
@@ -291,7 +296,7 @@ mod tests {
                 let members: Vec<_> = order.iter()
                     .map(|&i| Member { clip_id: &ids[i], sha256: None, signature: Some(&signatures[i]), views: None })
                     .collect();
-                let found = groups(&members).expect("held");
+                let found = groups(&members, &|_| ()).expect("held");
                 (0..order.len())
                     .map(|p| (members[p].clip_id.to_owned(), found.group_id(&members, p).to_owned()))
                     .collect::<BTreeMap<_, _>>()

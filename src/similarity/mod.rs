@@ -41,3 +41,7 @@ pub mod windows;
 pub mod words;
 
 pub use groups::{groups, Member};
+
+/// Told of every two pictures that were laid over each other, with how many pairs there are: by far the longest
+/// part of a comparison.
+pub type Watch<'a> = &'a (dyn Fn(usize) + Sync);

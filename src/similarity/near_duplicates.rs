@@ -11,6 +11,7 @@ use super::{
     images::{ImageEntry, Likeness, Rule, SetPart},
     leak::{Leak, MemberVerdict, PARTNERS},
     pairs::Index,
+    Watch,
 };
 use crate::seed::Draws;
 
@@ -47,7 +48,12 @@ pub struct Altered {
 /// Altered copies among the stills, in order of position; copies of the whole are none. Of the pairs
 /// inside one part only those are looked for that are not one video by `sets`, which learns all
 /// that are found: a crowd of pictures of one scene costs little, and sets do not depend on the order.
-pub fn altered(stills: &[ImageEntry], rule: Rule, sets: &mut UnionFind) -> Vec<Altered> {
+pub fn altered(
+    stills: &[ImageEntry],
+    rule: Rule,
+    sets: &mut UnionFind,
+    watch: Watch<'_>,
+) -> Vec<Altered> {
     if !rule.altered {
         return Vec::new();
     }
@@ -62,6 +68,7 @@ pub fn altered(stills: &[ImageEntry], rule: Rule, sets: &mut UnionFind) -> Vec<A
     let judged = |&(a, b): &(u32, u32)| {
         let (a, b) = (a as usize, b as usize);
         let (own, other) = (&stills[a], &stills[b]);
+        watch(pairs.len());
         if rule.unaltered(own, other).is_some() {
             return None;
         }
@@ -306,7 +313,7 @@ mod tests {
         let rule = Rule::default();
         let joined = runs(&all).into_iter().flat_map(|r| r.clone().map(move |i| (r.start, i)));
         let mut sets = videos(&all, rule, joined);
-        let cuts = altered(&all, rule, &mut sets);
+        let cuts = altered(&all, rule, &mut sets, &|_| ());
         let part = |split| SetPart { set: 0, split };
         let parts = (part(Split::Test), part(Split::Train));
         let found = leak(&all, parts, (rule, &cuts), &mut sets, 1);
