@@ -291,6 +291,7 @@ mod tests {
         ] {
             let (_dir, path) = written("x.json", bytes.as_bytes());
             let frame = Frame::open(&path).expect("a table");
+            assert_eq!(frame.names(), ["id", "target", "p"]);
             assert_eq!(text(&frame, "id"), [Some("a".to_owned()), Some("b".to_owned())]);
             let lists = frame.columns(&["p".to_owned()]).expect("there");
             let Values::Lists(lists) = &lists[0] else { panic!("{lists:?}") };

@@ -450,3 +450,18 @@ impl RawScores {
         order.iter().map(move |&place| self.values[i * self.width + place])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::all_sum_to_one;
+
+    #[test]
+    fn probabilities_are_rows_that_all_add_up_to_one() {
+        assert!(all_sum_to_one(&[0.5, 0.5, 1.0, 0.0], 2));
+        assert!(!all_sum_to_one(&[0.5, 0.5, 2.0, -1.0], 2), "one row of two");
+        assert!(!all_sum_to_one(&[0.5, 0.5, 0.9, 0.9], 2), "one row of two");
+        // Of rows that are not finite nothing is known.
+        assert!(all_sum_to_one(&[0.5, 0.5, f64::NAN, 3.0], 2));
+        assert!(!all_sum_to_one(&[f64::NAN, 1.0], 2) && !all_sum_to_one(&[], 2));
+    }
+}

@@ -379,4 +379,15 @@ mod tests {
         assert!(html.contains("Accuracy per group") && html.contains("25.00"), "{html}");
         assert!(html.contains("&lt;i&gt;show") && !html.contains("<i>"), "{html}");
     }
+
+    #[test]
+    fn the_tint_of_a_cell_grows_with_its_share() {
+        let cells = shaded(&[0.0, 0.2, 1.0]).into_string();
+        let tints: Vec<&str> = cells
+            .split("rgba(11,98,196,")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next())
+            .collect();
+        assert_eq!(tints, ["0.00", "0.07", "0.35"]);
+    }
 }

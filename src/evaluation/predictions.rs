@@ -237,6 +237,7 @@ fn unique(all: &[Predictions]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{manifest::Meta, record::Prediction};
 
     fn predictions(label: &str, seed: Option<u64>) -> Predictions {
         let (name, label) = (label.to_owned(), label.to_owned());
@@ -260,5 +261,28 @@ mod tests {
             [("a", Some(1)), ("a", Some(2)), ("b", None), ("c", None), ("c", None), ("a", Some(2))];
         let names = unique(&all.map(|(label, seed)| predictions(label, seed)));
         assert_eq!(names, ["a seed 1", "a seed 2 #1", "b", "c #1", "c #2", "a seed 2 #2"]);
+    }
+
+    #[test]
+    fn beside_a_file_of_ours_another_has_our_classes() {
+        let folder = tempfile::tempdir().expect("folder");
+        let [ours, table] = ["ours.parquet", "other.csv"].map(|name| folder.path().join(name));
+        let row = Prediction {
+            sample_id: "x".into(),
+            clip_id: "c".into(),
+            group_id: "g".into(),
+            target: 0,
+            predicted: 5,
+            logits: [0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0],
+            w_face: None,
+            w_context: None,
+        };
+        manifest::write_predictions(&ours, &[row], &Meta::default()).expect("writable");
+        std::fs::write(&table, "id,group,target,predicted\nx,g,0,1\n").expect("writable");
+        let read = read_all(&[table, ours], Split::Test, &Reading::default()).expect("of one task");
+        let classes = read.iter().map(|predictions| predictions.answers.classes.len());
+        assert_eq!(classes.collect::<Vec<_>>(), [Emotion::ALL.len(); 2]);
+        let predicted = read.iter().map(|predictions| predictions.answers.rows[0].predicted);
+        assert_eq!(predicted.collect::<Vec<_>>(), [1, 5]);
     }
 }

@@ -134,7 +134,7 @@ fn exif_of_jpeg(bytes: &[u8]) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::image::{encode_jpeg, encode_png};
+    use crate::media::image::{encode_jpeg, encode_png, stored_grey};
     use image::Rgb;
 
     const ONE: i32 = 1 << 16;
@@ -202,16 +202,32 @@ mod tests {
         block
     }
 
+    /// A JPEG file that is to be turned by a right angle, as its EXIF block behind JFIF's own says.
+    fn turned_jpeg(jpeg: &[u8]) -> Vec<u8> {
+        let block = [b"Exif\0\0", &*exif(6)].concat();
+        let length = (block.len() as u16 + 2).to_be_bytes();
+        let segment = [&b"\xff\xff\xe1"[..], &length, &block].concat();
+        [&jpeg[..20], &segment, &jpeg[20..]].concat()
+    }
+
+    #[test]
+    fn only_jpeg_files_that_are_stored_upright_are_read_as_grey() {
+        let picture = RgbImage::from_pixel(8, 4, Rgb([9, 90, 200]));
+        let jpeg = encode_jpeg(&picture, 90).expect("encodes");
+        let grey = stored_grey(&jpeg).expect("upright");
+        assert_eq!((grey.width(), grey.height()), (8, 4));
+        assert_eq!(stored_grey(&turned_jpeg(&jpeg)), None);
+        assert_eq!(stored_grey(&encode_png(&picture).expect("encodes")), None);
+        assert_eq!(stored_grey(b""), None);
+    }
+
     #[test]
     fn files_tell_their_orientation_wherever_they_keep_it() {
         let picture = RgbImage::from_pixel(8, 8, Rgb([9, 90, 200]));
         let jpeg = encode_jpeg(&picture, 90).expect("encodes");
         let png = encode_png(&picture).expect("encodes");
         assert_eq!([of_file(&jpeg), of_file(&png), of_file(b"")], [UPRIGHT; 3]);
-        let block = [b"Exif\0\0", &*exif(6)].concat();
-        let length = (block.len() as u16 + 2).to_be_bytes();
-        let segment = [&b"\xff\xff\xe1"[..], &length, &block].concat();
-        let turned = [&jpeg[..20], &segment, &jpeg[20..]].concat();
+        let turned = turned_jpeg(&jpeg);
         assert_eq!(of_file(&turned), Orientation::Rotate90, "behind JFIF's own segment");
         for end in 0..turned.len() {
             of_file(&turned[..end]);
