@@ -18,7 +18,8 @@ use crate::{
     sampling,
     similarity::{
         self,
-        groups::{Link, Reason, UnionFind},
+        groups::{Link, Reason},
+        union_find::UnionFind,
     },
     split,
 };
@@ -279,7 +280,7 @@ fn remove_leaks(rules: &Rules<'_>, tables: &mut Tables) -> Result<()> {
 /// Moves a share of training into validation, whole videos only; the test part is not touched.
 fn hold_out(rules: &Rules<'_>, same_video: &[(usize, usize)], tables: &mut Tables) {
     let Some(share) = rules.val_share else { return };
-    let mut videos = similarity::groups::UnionFind::new(tables.clips.len());
+    let mut videos = UnionFind::new(tables.clips.len());
     let mut first: BTreeMap<&str, usize> = BTreeMap::new();
     for (i, clip) in tables.clips.iter().enumerate() {
         videos.join(*first.entry(&clip.group_id).or_insert(i), i);
