@@ -81,11 +81,11 @@ fn folder(corpus: &Path) -> Vec<Known> {
     let mut rows: Vec<BTreeMap<String, String>> =
         truth.deserialize().collect::<Result<_, _>>().expect("rows");
     rows.sort_by_key(|r| (r["show"].clone(), r["person"].clone(), r["path"].clone()));
-    let films = rows.par_iter().enumerate().map(|(clip, row)| {
-        let film = take(&corpus.join(&row["path"]), &row["path"], &row["person"]);
+    let takes = rows.par_iter().enumerate().map(|(clip, row)| {
+        let taken = take(&corpus.join(&row["path"]), &row["path"], &row["person"]);
         let moved = clip % 2 == 1;
-        let frames = if moved { swung(&film.frames, film.fps) } else { film.frames };
-        let step = (film.fps / RATE).round().max(1.0) as usize;
+        let frames = if moved { swung(&taken.frames, taken.fps) } else { taken.frames };
+        let step = (taken.fps / RATE).round().max(1.0) as usize;
         let shots: Vec<&RgbImage> = frames.iter().step_by(step).collect();
         let n = shots.len();
         let known = shots.into_iter().enumerate().map(|(i, shot)| Known {
@@ -97,7 +97,7 @@ fn folder(corpus: &Path) -> Vec<Known> {
         });
         known.collect::<Vec<_>>()
     });
-    let mut all: Vec<Known> = films.collect::<Vec<_>>().into_iter().flatten().collect();
+    let mut all: Vec<Known> = takes.collect::<Vec<_>>().into_iter().flatten().collect();
     all.sort_by(|a, b| {
         let key = |k: &Known| (k.still.split, k.still.emotion, k.still.id.clone());
         key(a).cmp(&key(b))
@@ -200,7 +200,7 @@ fn verdicts<T>(
             in_train.contains(&k.clip) == leaked && k.swung == swung
         };
         let of: Vec<_> = verdicts.iter().filter(own).collect();
-        let near = of.iter().filter(|v| !v.twins.is_empty()).count();
+        let near = of.iter().filter(|v| !v.near_duplicates.is_empty()).count();
         let video = of.iter().filter(|v| v.same_video).count();
         println!("| {name} | {} | {near} | {video} |", of.len());
     }

@@ -16,12 +16,14 @@ use common::cpu_seconds;
 use ncaers::{
     internals::{
         corpus::{ClipSource, Listing},
-        dataset::{self, ClipResult, Config, Configuration, DecodedFacts, Parts, SavedFrame},
+        dataset::{
+            self, ClipResult, ClipResults, Config, Configuration, DecodedFacts, Parts, SavedFrame,
+        },
         face, sampling,
         seed::Draws,
         words::Store,
     },
-    record::{ClipStatus, Damage, Emotion, FaceBox, Segment, Split},
+    record::{ClipStatus, Damage, Emotion, FaceBox, HexDigest, Segment, Split},
 };
 
 /// Frames per second of every clip.
@@ -41,7 +43,7 @@ fn main() -> anyhow::Result<()> {
     let (listing, results) = corpus(&config, (rows, has_split), &mut aside, &mut segmenting);
     let made = cpu_seconds() - begun - segmenting;
     let held = peak_megabytes();
-    let drawn: usize = results.values().map(|r| r.samples.len()).sum();
+    let drawn: usize = results.iter().map(|r| r.samples.len()).sum();
     let config = Configuration::Build(config);
     let begun = cpu_seconds();
     let tables = dataset::tables(Parts {
@@ -72,9 +74,9 @@ fn corpus(
     (rows, has_split): (usize, bool),
     aside: &mut Option<Store>,
     segmenting: &mut f64,
-) -> (Listing, BTreeMap<String, ClipResult>) {
+) -> (Listing, ClipResults) {
     let mut draws = Draws::new(config.seed, "scale", "clips");
-    let (mut clips, mut results) = (Vec::new(), BTreeMap::new());
+    let (mut clips, mut results) = (Vec::new(), ClipResults::default());
     let mut drawn = 0;
     let mut earlier: Option<Vec<u64>> = None;
     while drawn < rows {
@@ -97,7 +99,7 @@ fn corpus(
             result.put_aside(store);
         }
         drawn += result.samples.len();
-        results.insert(source.clip_id.clone(), result);
+        results.insert(result);
         clips.push(source);
     }
     clips.sort_by(|a, b| a.clip_id.cmp(&b.clip_id));
@@ -161,7 +163,7 @@ fn result(
         // As from a journal: no string holds more than its text.
         image_path: format!("images/{clip_id}_{frame:03}_0123abcd.jpg").into_boxed_str().into(),
         image_sha256: digest(draws),
-        pixel_sha256: String::new(),
+        pixel_sha256: HexDigest::default(),
         width: 720,
         height: 400,
         face: draws.chance(0.9).then_some(FaceBox { x1: 10, y1: 20, x2: 110, y2: 140, score: 9.0 }),
@@ -184,8 +186,8 @@ fn result(
     }
 }
 
-fn digest(draws: &mut Draws) -> String {
-    (0..4).map(|_| format!("{:016x}", draws.bits())).collect::<String>().into_boxed_str().into()
+fn digest(draws: &mut Draws) -> HexDigest {
+    (0..4).map(|_| format!("{:016x}", draws.bits())).collect::<String>().into()
 }
 
 fn facts(frames: u64, signature: Vec<u64>) -> DecodedFacts {

@@ -14,7 +14,8 @@ pub mod corpus {
 
 pub mod dataset {
     pub use crate::dataset::{
-        locate, tables, ClipResult, Config, Configuration, DecodedFacts, Parts, SavedFrame,
+        locate, tables, ClipResult, ClipResults, Config, Configuration, DecodedFacts, Parts,
+        SavedFrame,
     };
 }
 

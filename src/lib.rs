@@ -113,6 +113,7 @@ mod similarity;
 mod split;
 mod stats;
 mod table;
+mod text;
 mod train;
 #[cfg(feature = "torch")]
 mod weights;

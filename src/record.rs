@@ -7,6 +7,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::text::{HexDigest, Name};
 use crate::words::Words;
 
 /// Number of emotion classes, `C` in every shape of this crate.
@@ -302,28 +303,28 @@ pub struct Clip {
     /// Path relative to the corpus folder, `/` between parts, foreign bytes as `\xHH`.
     pub path: String,
     /// SHA-256 of the file, lower-case hex; `None` when it could not be read.
-    pub sha256: Option<String>,
+    pub sha256: Option<HexDigest>,
     /// The split the corpus (or our own splitting) gives.
     pub split: Split,
     /// The class.
     pub emotion: Emotion,
     /// Codec name as FFmpeg calls it.
-    pub codec: Option<String>,
+    pub codec: Option<Name>,
     /// Pixel format as FFmpeg calls it.
-    pub pixel_format: Option<String>,
+    pub pixel_format: Option<Name>,
     /// Width of the saved frames in pixels, after rotation.
     pub width: Option<u32>,
     /// Height of the saved frames in pixels, after rotation.
     pub height: Option<u32>,
     /// Sample aspect ratio as `n:d`; recorded, not applied.
-    pub sample_aspect_ratio: Option<String>,
+    pub sample_aspect_ratio: Option<Name>,
     /// Clockwise degrees that were applied: 0, 90, 180 or 270; where `orientation` is 2, 4, 5 or 7
     /// the picture was mirrored left to right after that.
     pub rotation: Option<i32>,
     /// YUV matrix used for RGB: `bt601` or `bt709` and so on.
-    pub color_matrix: Option<String>,
+    pub color_matrix: Option<Name>,
     /// `limited` or `full`.
-    pub color_range: Option<String>,
+    pub color_range: Option<Name>,
     /// Whether any frame was marked interlaced.
     pub interlaced: Option<bool>,
     /// Average frames per second of the stream (25 and flagged when outside 1..=240).
@@ -347,7 +348,7 @@ pub struct Clip {
     /// How the stored pictures were turned to stand upright, by EXIF's numbers 1 to 8.
     pub orientation: Option<u8>,
     /// Transfer characteristics that the stream states, as FFmpeg calls them, such as `smpte2084`.
-    pub color_transfer: Option<String>,
+    pub color_transfer: Option<Name>,
     /// Whether the stream that was decoded is one that the file marks as default.
     pub default_stream: Option<bool>,
     /// First frame of the part of the file that is the clip; `None` for the whole file.

@@ -9,6 +9,9 @@ mod digest;
 #[path = "../../src/record.rs"]
 #[allow(dead_code)]
 mod record;
+#[path = "../../src/text.rs"]
+#[allow(dead_code)]
+mod text;
 #[path = "../../src/words.rs"]
 #[allow(dead_code)]
 mod words;

@@ -92,7 +92,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Done> {
     verdict(args, &summary, text)
 }
 
-/// `--labels`: which labels are denied.
+/// `--labels`: which labels are contradicted.
 fn labels(args: &Args) -> anyhow::Result<Done> {
     let reading = args.reading.read(Split::Val)?;
     let folds = evaluation::read_all(&args.labels, Split::Val, &reading)?;

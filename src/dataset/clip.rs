@@ -19,7 +19,7 @@ use crate::{
         image as still,
         video::{self, DecodedFrame, Facts, Failure, FrameSink},
     },
-    record::{ClipStatus, Damage, FaceBox, Segment},
+    record::{ClipStatus, Damage, FaceBox, HexDigest, Segment},
     sampling,
 };
 
@@ -90,7 +90,7 @@ impl Worker {
     fn clip(&mut self, job: &Job, alive: &mut dyn FnMut()) -> Result<ClipResult> {
         let path = Path::new(&self.setup.corpus).join(&job.path);
         let start = Instant::now();
-        let sha256 = digest::sha256_file(&path).ok();
+        let sha256 = digest::sha256_file(&path).ok().map(HexDigest::from);
         let hashed = start.elapsed().as_secs_f64();
         let mut taking = FrameSaver {
             config: &self.setup.config,
@@ -240,8 +240,8 @@ impl FrameSink for FrameSaver<'_> {
             segment,
             frame,
             image_path,
-            image_sha256: digest::sha256_hex(&bytes),
-            pixel_sha256: shot.pixel_digest(),
+            image_sha256: digest::sha256_hex(&bytes).into(),
+            pixel_sha256: shot.pixel_digest().into(),
             width,
             height,
             face: faces.as_ref().and_then(|faces| self.chosen(faces, width, height)),
@@ -300,7 +300,7 @@ impl FrameSaver<'_> {
         *self.seconds.entry(stage.to_owned()).or_default() += seconds;
     }
 
-    fn result(self, sha256: Option<String>, mut facts: Facts) -> ClipResult {
+    fn result(self, sha256: Option<HexDigest>, mut facts: Facts) -> ClipResult {
         let part = self.span.map(|_| (self.part.start, self.part.end));
         if part.is_some() {
             facts.keep_part(&self.part);
@@ -406,8 +406,8 @@ mod tests {
             segment: Segment { index, start_frame: 0, end_frame: 9 },
             frame: 3,
             image_path: String::new(),
-            image_sha256: String::new(),
-            pixel_sha256: String::new(),
+            image_sha256: HexDigest::default(),
+            pixel_sha256: HexDigest::default(),
             width: 20,
             height: 10,
             face: None,

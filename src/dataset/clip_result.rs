@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     media::video::Facts,
-    record::{Clip, ClipStatus, Damage, FaceBox, Segment},
+    record::{Clip, ClipStatus, Damage, FaceBox, HexDigest, Name, Segment},
     words::{Store, Words},
 };
 
@@ -15,7 +15,7 @@ pub struct ClipResult {
     /// The clip.
     pub clip_id: String,
     /// SHA-256 of its file, when it could be read.
-    pub sha256: Option<String>,
+    pub sha256: Option<HexDigest>,
     /// How decoding ended.
     pub status: ClipStatus,
     /// Reason code of a rejected clip.
@@ -39,21 +39,21 @@ pub struct ClipResult {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DecodedFacts {
     /// Codec as FFmpeg calls it.
-    pub codec: String,
+    pub codec: Name,
     /// Pixel format as FFmpeg calls it.
-    pub pixel_format: String,
+    pub pixel_format: Name,
     /// Width in pixels, after rotation.
     pub width: u32,
     /// Height in pixels, after rotation.
     pub height: u32,
     /// Sample aspect ratio as `n:d`.
-    pub sample_aspect_ratio: Option<String>,
+    pub sample_aspect_ratio: Option<Name>,
     /// Clockwise degrees that were applied.
     pub rotation: i32,
     /// YUV matrix used for RGB.
-    pub color_matrix: String,
+    pub color_matrix: Name,
     /// `limited` or `full`.
-    pub color_range: String,
+    pub color_range: Name,
     /// Whether any frame was marked interlaced.
     pub interlaced: bool,
     /// Frames per second, the bits of an f64.
@@ -69,7 +69,7 @@ pub struct DecodedFacts {
     /// How pictures were turned, by EXIF's numbers.
     pub orientation: u8,
     /// Transfer characteristics that the stream states.
-    pub color_transfer: Option<String>,
+    pub color_transfer: Option<Name>,
     /// Whether the stream is one that the file marks as default.
     pub default_stream: bool,
     /// The frames that are the clip, where it is a part of the file.
@@ -148,14 +148,14 @@ impl DecodedFacts {
 impl From<Facts> for DecodedFacts {
     fn from(facts: Facts) -> Self {
         DecodedFacts {
-            codec: facts.codec,
-            pixel_format: facts.pixel_format,
+            codec: facts.codec.into(),
+            pixel_format: facts.pixel_format.into(),
             width: facts.width,
             height: facts.height,
-            sample_aspect_ratio: facts.sample_aspect_ratio,
+            sample_aspect_ratio: facts.sample_aspect_ratio.map(Name::from),
             rotation: facts.rotation,
-            color_matrix: facts.color_matrix.to_owned(),
-            color_range: facts.color_range.to_owned(),
+            color_matrix: facts.color_matrix.into(),
+            color_range: facts.color_range.into(),
             interlaced: facts.interlaced,
             fps_bits: facts.fps.to_bits(),
             frames: facts.frames,
@@ -163,7 +163,7 @@ impl From<Facts> for DecodedFacts {
             has_b_frames: facts.has_b_frames,
             signature: facts.signature,
             orientation: facts.orientation.to_exif(),
-            color_transfer: facts.color_transfer,
+            color_transfer: facts.color_transfer.map(Name::from),
             default_stream: facts.default_stream,
             part: None,
             views: facts.views.map(Words::from),
@@ -175,7 +175,7 @@ impl From<Facts> for DecodedFacts {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Still {
     /// `png` or `jpeg`.
-    pub codec: String,
+    pub codec: Name,
     /// Width in pixels.
     pub width: u32,
     /// Height in pixels.
@@ -196,7 +196,7 @@ pub struct Still {
     pub orientation: u8,
     /// SHA-256 of the picture file where it is not the still's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image_sha256: Option<String>,
+    pub image_sha256: Option<HexDigest>,
 }
 
 fn upright() -> u8 {
@@ -213,10 +213,10 @@ pub struct SavedFrame {
     /// The picture, relative to the build's folder.
     pub image_path: String,
     /// SHA-256 of the picture file.
-    pub image_sha256: String,
+    pub image_sha256: HexDigest,
     /// SHA-256 of the decoded pixels.
     #[serde(default)]
-    pub pixel_sha256: String,
+    pub pixel_sha256: HexDigest,
     /// Width of the picture in pixels.
     pub width: u32,
     /// Height of the picture in pixels.

@@ -15,7 +15,7 @@ use crate::{
     corpus::Listing,
     folder::OutputFolder,
     manifest::Meta,
-    record::{Clip, LedgerEntry, Sample},
+    record::{Clip, HexDigest, LedgerEntry, Sample},
 };
 
 /// Writes the card and the description for machines, as a build of the same rows writes them; neither
@@ -75,8 +75,8 @@ fn saved(sample: &Sample) -> Option<SavedFrame> {
         segment: sample.segment?,
         frame: sample.frame_index?,
         image_path: sample.image_path.clone(),
-        image_sha256: sample.image_sha256.clone(),
-        pixel_sha256: String::new(),
+        image_sha256: sample.image_sha256.as_str().into(),
+        pixel_sha256: HexDigest::default(),
         width: sample.width,
         height: sample.height,
         face: sample.face,
@@ -96,7 +96,7 @@ fn still(sample: &Sample, clip: &Clip) -> Still {
         face: sample.face,
         face_count: sample.face_count,
         orientation: clip.orientation.unwrap_or(1),
-        image_sha256: Some(sample.image_sha256.clone()),
+        image_sha256: Some(sample.image_sha256.as_str().into()),
         views: None,
     }
 }

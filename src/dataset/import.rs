@@ -1,6 +1,5 @@
 //! Stills that exist to a manifest: the same rows, rules and files as a build, without a decoder.
 use std::{
-    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     sync::Mutex,
@@ -17,6 +16,7 @@ use super::{
     inputs::{self, listing_digest},
     journal::Journal,
     merge,
+    results::ClipResults,
     rows::Parts,
     rules::Configuration,
     settings::{ImportConfig, IMAGES},
@@ -33,7 +33,7 @@ use crate::{
     folder::{self, Claim, OutputFolder},
     media::{image as picture, orientation},
     progress::Progress,
-    record::{ClipStatus, FaceBox, Split},
+    record::{ClipStatus, FaceBox, HexDigest, Split},
     similarity::{
         self, clip_views,
         hash::{self, Thumbnail},
@@ -182,7 +182,7 @@ impl Finder {
 /// none.
 fn runs_of_frames(
     listing: &Listing,
-    results: &BTreeMap<String, ClipResult>,
+    results: &ClipResults,
     out: &OutputFolder,
 ) -> Result<Vec<(usize, usize)>> {
     let in_train = |c: &ClipSource| c.split == Some(Split::Train) && c.group.is_none();
@@ -193,9 +193,9 @@ fn runs_of_frames(
     let progress = Progress::new("runs of frames", "stills", places.len() as u64);
     let seen = |&i: &usize| -> Result<similarity::images::ImageEntry> {
         let source = &listing.clips[i];
-        let result = &results[&source.clip_id];
-        let still =
-            result.still.as_ref().ok_or_else(|| anyhow!("{} has no picture", source.clip_id))?;
+        let no_picture = || anyhow!("{} has no picture", source.clip_id);
+        let result = results.get(&source.clip_id).ok_or_else(no_picture)?;
+        let still = result.still.as_ref().ok_or_else(no_picture)?;
         let rgb = picture::load_rgb(&folder::below(out.path(), &still.image_path)?)?;
         let luma = hash::luma(rgb.as_raw());
         let thumbnail = Thumbnail::of_pixels(&luma, rgb.width() as usize, rgb.height() as usize);
@@ -206,7 +206,7 @@ fn runs_of_frames(
             split: Split::Train,
             emotion: source.emotion,
             video: None,
-            sha256: result.sha256.clone().unwrap_or_default(),
+            sha256: result.sha256.as_ref().map_or_else(String::new, HexDigest::to_string),
             hash: still.signature.first().copied().unwrap_or(hash::UNINFORMATIVE),
             look: thumbnail.map(|t| similarity::features::ThumbnailFeatures::new(&t)),
             view: None,
@@ -269,7 +269,7 @@ impl Task<'_> {
             Ok(bytes) => bytes,
             Err(error) => return Ok(rejected("unreadable", format!("cannot be read: {error}"))),
         };
-        let sha256 = Some(digest::sha256_hex(&bytes));
+        let sha256 = Some(digest::sha256_hex(&bytes).into());
         let (rgb, codec) = match decoded(&bytes) {
             Ok(decoded) => decoded,
             Err(Unusable(code, words)) => {
@@ -289,7 +289,7 @@ impl Task<'_> {
             // Readers that know nothing of EXIF would find the face box on a picture on its side.
             let upright = picture::encode_png(&rgb)?;
             self.out.write(&image_path, &upright)?;
-            Some(digest::sha256_hex(&upright))
+            Some(digest::sha256_hex(&upright).into())
         } else {
             self.out.link_or_copy(&path, || Ok(bytes.clone()), &image_path)?;
             None
@@ -300,7 +300,7 @@ impl Task<'_> {
         let reason = [remark, reason].into_iter().flatten().collect::<Vec<_>>().join("; ");
         let reason = Some(reason).filter(|words| !words.is_empty());
         let still = Still {
-            codec: codec.to_owned(),
+            codec: codec.into(),
             width,
             height,
             signature: vec![thumbnail.map_or(hash::UNINFORMATIVE, |t| hash::hash(&t))],

@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use anyhow::Result;
 
-use super::{clip_result::ClipResult, lines::Lines};
+use super::{clip_result::ClipResult, lines::Lines, results::ClipResults};
 use crate::{folder::OutputFolder, words::Store};
 
 /// The journal's name in a build's folder.
@@ -19,8 +19,8 @@ pub(super) struct Journal {
 /// What came of clips.
 #[derive(Debug, Default)]
 pub(super) struct Results {
-    /// By clip_id; their seconds are in the sums below, since a map for each is half its size.
-    pub clips: BTreeMap<String, ClipResult>,
+    /// Their seconds are in the sums below, since a map for each is half its size.
+    pub clips: ClipResults,
     /// Seconds of all clips, by stage.
     pub stage_seconds: BTreeMap<String, f64>,
     /// Where views lie, which are ten times the rest.
@@ -39,12 +39,12 @@ impl Results {
             *self.stage_seconds.entry(stage).or_default() += seconds;
         }
         result.put_aside(&mut self.aside);
-        self.clips.insert(result.clip_id.clone(), result);
+        self.clips.insert(result);
     }
 
     /// Takes over those of another shard.
     pub(super) fn add(&mut self, other: Results) {
-        self.clips.extend(other.clips);
+        self.clips.extend(other.clips.into_results());
         for (stage, seconds) in other.stage_seconds {
             *self.stage_seconds.entry(stage).or_default() += seconds;
         }
@@ -68,11 +68,11 @@ impl Journal {
     }
 
     pub(super) fn has(&self, clip_id: &str) -> bool {
-        self.results.clips.contains_key(clip_id)
+        self.results.clips.get(clip_id).is_some()
     }
 
     pub(super) fn len(&self) -> usize {
-        self.results.clips.len()
+        self.results.clips.count()
     }
 
     /// Hands the results over; the file stays.
@@ -82,11 +82,15 @@ impl Journal {
 
     /// Forgets clips whose pictures are not all there, so that they are done again.
     pub(super) fn forget_incomplete(&mut self, folder: &Path) {
-        self.results.clips.retain(|_, r| {
+        let is_complete = |r: &ClipResult| {
             let stills = r.still.iter().map(|s| &s.image_path);
             let mut paths = r.samples.iter().map(|s| &s.image_path).chain(stills);
             paths.all(|path| folder.join(path).is_file())
-        });
+        };
+        if !self.results.clips.iter().all(is_complete) {
+            let clips = std::mem::take(&mut self.results.clips).into_results();
+            self.results.clips = clips.filter(is_complete).collect();
+        }
     }
 
     /// Writes a result and remembers it.

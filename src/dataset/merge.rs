@@ -10,10 +10,9 @@ use anyhow::{bail, ensure, Context, Result};
 use serde_json::Value;
 
 use super::{
-    card,
-    clip_result::ClipResult,
-    croissant,
+    card, croissant,
     journal::{Journal, Results},
+    results::ClipResults,
     rows::{self, Parts},
     rules::Configuration,
     settings::IMAGES,
@@ -34,7 +33,7 @@ use crate::{
 /// When a clip has no result, or the policy for leaks is to fail and there are any.
 pub fn tables(parts: Parts<'_>) -> Result<Tables> {
     for clip in parts.listing.clips.iter().filter(|c| c.refused.is_none()) {
-        ensure!(parts.results.contains_key(&clip.clip_id), "clip {} has no result", clip.clip_id);
+        ensure!(parts.results.get(&clip.clip_id).is_some(), "clip {} has no result", clip.clip_id);
     }
     let (config, listing) = (parts.config, parts.listing);
     let mut tables = rows::rows(parts)?;
@@ -181,12 +180,8 @@ fn open_shard(folder: &Path) -> Result<ShardFolder> {
 }
 
 /// Links or copies the pictures of a shard.
-fn bring_pictures(
-    from: &Path,
-    to: &OutputFolder,
-    results: &BTreeMap<String, ClipResult>,
-) -> Result<()> {
-    for taken in results.values().flat_map(|r| &r.samples) {
+fn bring_pictures(from: &Path, to: &OutputFolder, results: &ClipResults) -> Result<()> {
+    for taken in results.iter().flat_map(|r| &r.samples) {
         let source = below(from, &taken.image_path)?;
         let read =
             || fs::read(&source).with_context(|| format!("cannot read {}", source.display()));

@@ -25,6 +25,7 @@ mod process;
 mod publication;
 pub mod rebuild;
 pub mod recipe;
+mod results;
 mod rows;
 mod rules;
 mod settings;
@@ -42,6 +43,7 @@ pub use inputs::Clips;
 pub use merge::{merge_shards, tables};
 pub use process::ready as ready_workers;
 pub use publication::Publication;
+pub use results::ClipResults;
 pub use rows::Parts;
 pub use rules::Configuration;
 pub use settings::{

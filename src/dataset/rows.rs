@@ -7,6 +7,7 @@ use anyhow::Result;
 
 use super::{
     clip_result::{ClipResult, Lost, SavedFrame},
+    results::ClipResults,
     rules::{Configuration, Rules},
     tables::{Drawn, Fate, Tables},
 };
@@ -31,8 +32,8 @@ pub struct Parts<'a> {
     pub config: &'a Configuration,
     /// All clips of the corpus.
     pub listing: &'a Listing,
-    /// What came of those that were opened, by clip_id.
-    pub results: BTreeMap<String, ClipResult>,
+    /// What came of those that were opened.
+    pub results: ClipResults,
     /// Clips that are one video though no group says so, by position in the listing: they stay
     /// together when a validation part is carved out of training.
     pub same_video: Vec<(usize, usize)>,
@@ -65,16 +66,14 @@ pub(super) fn rows(mut parts: Parts<'_>) -> Result<Tables> {
     Ok(tables)
 }
 
-/// Turns the results into rows of clips and what their samples are made from, one after the other
-/// so that never both are held; results of clips that are not listed are dropped.
-fn gathered(listing: &Listing, results: BTreeMap<String, ClipResult>) -> Tables {
+/// Turns the results into rows of clips and what their samples are made from, which is moved so that
+/// never both are held; results of clips that are not listed are dropped.
+fn gathered(listing: &Listing, mut results: ClipResults) -> Tables {
     let mut tables = Tables::default();
     tables.ledger.extend(listing.withdrawn.iter().map(|id| LedgerEntry::tombstone(id)));
-    let mut results = results.into_iter().peekable();
     let mut first = 0;
     for source in &listing.clips {
-        while results.next_if(|(id, _)| *id < source.clip_id).is_some() {}
-        let mut result = results.next_if(|(id, _)| *id == source.clip_id).map(|(_, r)| r);
+        let mut result = results.take(&source.clip_id);
         tables.ledger.extend(rejection(source, result.as_ref()));
         tables.clips.push(clip_row(result.as_mut(), source));
         let mut drawn = Drawn { first, ..Drawn::default() };
@@ -138,7 +137,7 @@ fn clip_row(mut result: Option<&mut ClipResult>, source: &ClipSource) -> Clip {
     }
     let refusal = source.refused.as_ref().map(|r| r.detail.clone());
     if let Some(still) = result.as_mut().and_then(|r| r.still.as_mut()) {
-        row.codec = Some(std::mem::take(&mut still.codec));
+        row.codec = Some(still.codec.clone());
         (row.width, row.height) = (Some(still.width), Some(still.height));
         row.signature = Some(std::mem::take(&mut still.signature));
         row.orientation = Some(still.orientation);
@@ -175,7 +174,7 @@ fn group(listing: &Listing, clips: &mut [Clip]) -> Result<()> {
         .iter()
         .map(|&i| similarity::Member {
             clip_id: &clips[i].clip_id,
-            sha256: clips[i].sha256.as_deref(),
+            sha256: clips[i].sha256.as_ref(),
             signature: clips[i].signature.as_deref(),
             views: clips[i].views.as_ref(),
         })

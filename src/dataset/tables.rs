@@ -13,7 +13,7 @@ use crate::{
     digest,
     folder::OutputFolder,
     manifest::{self, Meta, PixelDigest},
-    record::{Clip, Damage, Emotion, LedgerEntry, LedgerKind, Sample, Split},
+    record::{Clip, Damage, Emotion, HexDigest, LedgerEntry, LedgerKind, Sample, Split},
     sampling,
     split::Balance,
 };
@@ -158,9 +158,10 @@ impl Tables {
     /// The digests of the decoded pixels of the samples that stay, in order, where they are known.
     fn pixels(&self) -> Vec<PixelDigest> {
         let digest = |(c, k): (usize, usize)| {
-            let pixel_sha256 = self.drawn[c].taken.get(k)?.pixel_sha256.clone();
+            let pixel_sha256 = &self.drawn[c].taken.get(k)?.pixel_sha256;
             let sample_id = self.drawn[c].sample_id(&self.clips[c].clip_id, k);
-            (!pixel_sha256.is_empty()).then_some(PixelDigest { sample_id, pixel_sha256 })
+            (!pixel_sha256.is_empty())
+                .then(|| PixelDigest { sample_id, pixel_sha256: pixel_sha256.to_string() })
         };
         self.places(true).filter_map(digest).collect()
     }
@@ -197,7 +198,7 @@ impl Tables {
             frame_index: Some(taken.frame),
             frame_ms: clip.fps.map(|fps| 1000.0 * taken.frame as f64 / fps),
             image_path: taken.image_path.clone(),
-            image_sha256: taken.image_sha256.clone(),
+            image_sha256: taken.image_sha256.to_string(),
             width: taken.width,
             height: taken.height,
             face: taken.face.filter(|_| self.detected),
@@ -223,8 +224,7 @@ impl Tables {
                 .image_sha256
                 .as_ref()
                 .or(clip.sha256.as_ref())
-                .cloned()
-                .unwrap_or_default(),
+                .map_or_else(String::new, HexDigest::to_string),
             width: still.width,
             height: still.height,
             face: still.face,
@@ -306,7 +306,7 @@ impl Fate {
 pub(super) fn input_digest(clips: &[Clip]) -> String {
     let mut digest = Sha256::new();
     for clip in clips {
-        let sha256 = clip.sha256.as_deref().unwrap_or("-");
+        let sha256 = clip.sha256.as_ref().map_or_else(|| "-".to_owned(), HexDigest::to_string);
         digest.update(format!("{}\t{}\t{sha256}\n", clip.clip_id, clip.path));
     }
     digest::hex(&digest.finalize())

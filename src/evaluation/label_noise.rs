@@ -1,4 +1,4 @@
-//! Samples whose label is denied by models that never saw them: what `ncaers audit --labels`
+//! Samples whose label is contradicted by models that never saw them: what `ncaers audit --labels`
 //! writes.
 use std::{
     collections::BTreeMap,
@@ -137,10 +137,10 @@ impl LabelNoise {
                 format!("{:+.3}", r.margin),
             ]
         };
-        let top = self.ranked.iter().take(20).map(line);
+        let top = self.contradicted().take(20).map(line);
         let rows: Vec<Vec<String>> = std::iter::once(head).chain(top).collect();
         format!(
-            "{} labels in {} folds: about {noise} % are wrong by confident learning, {} are denied\n\
+            "{} labels in {} folds: about {noise} % are wrong by confident learning, {} are contradicted\n\
              these are doubts of a model, not errors: look before anything is changed\n{}\n",
             self.rows,
             self.folds,
@@ -170,6 +170,11 @@ impl LabelNoise {
         Ok(Saved::Now)
     }
 
+    /// The flagged rows, the most doubtful first.
+    fn contradicted(&self) -> impl Iterator<Item = &RankedLabel> {
+        self.ranked.iter().filter(|row| row.flagged)
+    }
+
     fn csv(&self) -> Vec<Vec<String>> {
         let head = columns::row([
             "rank",
@@ -196,17 +201,24 @@ impl LabelNoise {
         std::iter::once(head).chain(self.ranked.iter().enumerate().map(line)).collect()
     }
 
-    /// The most doubtful samples with their pictures; those that cannot be read are named.
+    /// The flagged samples with their pictures; those that cannot be read are named.
     fn gallery(&self, folder: &OutputFolder, pictures: Option<&Pictures>) -> Result<String> {
-        let rows = self.ranked.iter().take(SHOWN).enumerate();
+        let rows = self.contradicted().take(SHOWN).enumerate();
         let items = rows.map(|(i, row)| doubtful(folder, pictures, i, row));
         let items = items.collect::<Result<Vec<_>>>()?;
+        let more = if self.flagged > SHOWN {
+            format!("; the {SHOWN} most doubtful are shown, labels.csv has all")
+        } else {
+            String::new()
+        };
         let body = html! {
             main { "\n"
                 h1 { "Doubtful labels" } "\n"
                 p {
-                    (self.flagged) " of " (self.rows) " labels are denied by models that were trained \
-                     without their group. These are doubts, not errors: hard samples are denied as well."
+                    (self.flagged) " of " (self.rows) " labels are contradicted by models that were trained \
+                     without their group" (more) ". These are doubts, not errors: hard samples are \
+                     contradicted as well. p is the probability of the label; the margin is p less the \
+                     largest other probability."
                 } "\n"
                 ol { "\n" @for item in items { (item) } } "\n"
             } "\n"

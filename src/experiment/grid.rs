@@ -76,7 +76,7 @@ impl Grid {
                 }
             }
         }
-        refuse_twins(&runs)?;
+        refuse_duplicates(&runs)?;
         Ok(Grid { runs, slurm, note })
     }
 }
@@ -219,10 +219,10 @@ fn entries(given: Option<Value>) -> Result<Vec<Map<String, Value>>> {
     serde_json::from_value(given).context("run must be a list: [[run]]")
 }
 
-fn refuse_twins(runs: &[GridRun]) -> Result<()> {
+fn refuse_duplicates(runs: &[GridRun]) -> Result<()> {
     for (i, run) in runs.iter().enumerate() {
-        if let Some(twin) = runs[..i].iter().find(|other| other.folder == run.folder) {
-            bail!("two runs of the grid are called `{}` with seed {}", twin.label, run.seed);
+        if let Some(duplicate) = runs[..i].iter().find(|other| other.folder == run.folder) {
+            bail!("two runs of the grid are called `{}` with seed {}", duplicate.label, run.seed);
         }
     }
     Ok(())
@@ -438,7 +438,7 @@ mod tests {
         let message = refusal("[[run]]\nlabel = \"x\"\ntrain.epoch = 3");
         assert!(message.contains("run `x`: unknown key `train.epoch`"), "{message}");
         assert!(refusal("seds = [1]\n[[run]]\nlabel = \"a\"").contains("unknown key `seds`"));
-        let twins = "[[run]]\nlabel = \"a\"\n[[run]]\nlabel = \"a\"";
-        assert!(refusal(twins).contains("two runs of the grid are called `a`"));
+        let duplicates = "[[run]]\nlabel = \"a\"\n[[run]]\nlabel = \"a\"";
+        assert!(refusal(duplicates).contains("two runs of the grid are called `a`"));
     }
 }

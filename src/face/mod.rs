@@ -240,8 +240,8 @@ mod tests {
         let sure = face(0, 0, 10, 10, 0.9);
         let large = face(60, 0, 100, 40, 0.8);
         let central = face(45, 45, 56, 56, 0.7);
-        let twin = face(44, 44, 55, 55, 0.6);
-        let faces = [sure, large, central, twin];
+        let double = face(44, 44, 55, 55, 0.6);
+        let faces = [sure, large, central, double];
         let of = |name: &str| name.parse::<Choice>().expect("known").of(&faces, 100, 100);
         assert_eq!(of("highest"), Some(sure));
         assert_eq!(of("largest"), Some(large));

@@ -9,7 +9,7 @@ use crate::{
     progress::watched,
     record::{Emotion, Estimate, Split},
     similarity::{
-        clips::{film_leak, moments, Moment, NearDuplicateClip},
+        clips::{clip_leak, moments, Moment, NearDuplicateClip},
         distances::distances,
         groups,
         hash::{self, UNINFORMATIVE},
@@ -58,12 +58,13 @@ impl Findings {
     pub fn of(all: &Gathered, rule: Rule, seed: u64) -> io::Result<Self> {
         let runs = runs(&all.stills);
         let run_summary = run_counts(all, &runs, seed);
-        let clip_parts = parts(all.two_sets, all.films.iter().map(|f| f.part()));
+        let clip_parts = parts(all.two_sets, all.clip_entries.iter().map(|f| f.part()));
         let clip_leaks: Vec<_> = comparisons(all.two_sets, &clip_parts)
             .into_iter()
-            .map(|parts| Ok((parts, film_leak(&all.films, parts, seed, &comparing())?)))
+            .map(|parts| Ok((parts, clip_leak(&all.clip_entries, parts, seed, &comparing())?)))
             .collect::<io::Result<_>>()?;
-        let moments = if all.foreign { Vec::new() } else { moments(&all.stills, &all.films) };
+        let moments =
+            if all.foreign { Vec::new() } else { moments(&all.stills, &all.clip_entries) };
         let trusted = if run_summary.trusted { runs.as_slice() } else { &[] };
         let known = known(all, trusted, &clip_leaks, &moments);
         let mut sets = videos(&all.stills, rule, known);
@@ -120,15 +121,18 @@ fn known(
             first.entry((still.set, video)).or_insert(i);
         }
     }
-    let of = |film: usize| {
-        let film = &all.films[film];
-        first.get(&(film.set, film.video.as_str())).copied()
+    let of = |position: usize| {
+        let clip = &all.clip_entries[position];
+        first.get(&(clip.set, clip.video.as_str())).copied()
     };
-    let twins = clip_leaks.iter().flat_map(|(_, leak)| leak.verdicts.iter().flat_map(|v| &v.twins));
-    let twins = twins.filter_map(|twin| Some((of(twin.film)?, of(twin.partner)?)));
-    let shown = moments.iter().filter_map(|m| Some((m.still, of(m.film)?)));
+    let near_duplicates = clip_leaks
+        .iter()
+        .flat_map(|(_, leak)| leak.verdicts.iter().flat_map(|v| &v.near_duplicates));
+    let near_duplicates =
+        near_duplicates.filter_map(|duplicate| Some((of(duplicate.clip)?, of(duplicate.partner)?)));
+    let shown = moments.iter().filter_map(|m| Some((m.still, of(m.clip)?)));
     let joined = runs.iter().flat_map(|run| run.clone().map(|i| (run.start, i)));
-    joined.chain(twins).chain(shown).collect()
+    joined.chain(near_duplicates).chain(shown).collect()
 }
 
 /// The largest share of a test part with a near-duplicate in a train part.
@@ -299,7 +303,7 @@ fn clips(
     }
     let members = timed.iter().map(|(_, clip)| Member {
         clip_id: &clip.clip_id,
-        sha256: clip.sha256.as_deref(),
+        sha256: clip.sha256.as_ref(),
         signature: clip.signature.as_deref(),
         views: clip.views.as_ref(),
     });
@@ -311,7 +315,7 @@ fn clips(
     let many: Vec<&Vec<SetPart>> = by_group.values().filter(|parts| parts.len() > 1).collect();
     Ok(Some(Clips {
         clips: named(all, by_part),
-        unsigned: all.films.iter().filter(|f| f.signature.is_empty()).count(),
+        unsigned: all.clip_entries.iter().filter(|f| f.signature.is_empty()).count(),
         groups: many.len(),
         across_parts: many.iter().filter(|m| m.iter().any(|part| *part != m[0])).count(),
         leaks: leaks.iter().map(|(parts, leak)| clip_row(all, *parts, leak)).collect(),
@@ -330,8 +334,8 @@ fn notes(
         .map(|(part, _)| {
             let unread = |u: &&Unreadable| u.set == part.set && u.split == part.split;
             let name = all.name(*part);
-            let filmed = all.films.iter().any(|film| film.part() == *part);
-            match (all.unreadable.iter().filter(unread).count(), filmed) {
+            let has_clips = all.clip_entries.iter().any(|clip| clip.part() == *part);
+            match (all.unreadable.iter().filter(unread).count(), has_clips) {
                 (_, true) => format!("no picture of {name} can be read; its clips are compared"),
                 (0, false) => format!("{name} is empty"),
                 (n, false) => format!("{name} is empty: none of its {n} pictures can be read"),

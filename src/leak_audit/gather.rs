@@ -51,7 +51,7 @@ pub(super) struct Gathered {
     /// Pictures that could not be read, also those whose hash the manifest knows.
     pub unreadable: Vec<Unreadable>,
     /// Clips that give pictures; none for stills.
-    pub films: Vec<ClipEntry>,
+    pub clip_entries: Vec<ClipEntry>,
     /// Rows of the `clips.parquet` of both data sets, also of those that were left out, with the
     /// data set that they are of.
     pub clips: Vec<(u8, Clip)>,
@@ -84,7 +84,7 @@ impl Gathered {
         all.stills.extend(other.stills);
         all.paths.extend(other.paths);
         all.unreadable.extend(other.unreadable);
-        all.films.extend(other.films);
+        all.clip_entries.extend(other.clip_entries);
         all.clips.extend(other.clips);
         all
     }
@@ -114,7 +114,7 @@ pub(super) fn manifest(path: &Path, set: u8, depth: Depth) -> Result<Gathered> {
     let Manifest { samples, clips, meta, .. } = Manifest::read(&folder)?;
     let hash_settings = meta.get("signature_settings").cloned();
     let foreign = hash_settings.as_ref().is_some_and(|own| own != hash::SETTINGS);
-    let films = films(&samples, &clips, set);
+    let clip_entries = clip_entries(&samples, &clips, set);
     let mut items = Vec::new();
     let mut outside = Vec::new();
     for sample in samples {
@@ -133,14 +133,15 @@ pub(super) fn manifest(path: &Path, set: u8, depth: Depth) -> Result<Gathered> {
     let mut gathered = read_all(items, set, depth);
     gathered.leave(outside);
     let clips = clips.into_iter().map(|clip| (set, clip)).collect();
-    Ok(Gathered { films, clips, hash_settings, foreign, ..gathered })
+    Ok(Gathered { clip_entries, clips, hash_settings, foreign, ..gathered })
 }
 
 /// Clips with a time axis of which a sample was taken.
-fn films(samples: &[Sample], clips: &[Clip], set: u8) -> Vec<ClipEntry> {
+fn clip_entries(samples: &[Sample], clips: &[Clip], set: u8) -> Vec<ClipEntry> {
     let used: BTreeSet<&str> = samples.iter().map(|s| s.clip_id.as_str()).collect();
-    let films = clips.iter().filter(|c| c.fps.is_some() && used.contains(c.clip_id.as_str()));
-    let film = |clip: &Clip| ClipEntry {
+    let clip_entries =
+        clips.iter().filter(|c| c.fps.is_some() && used.contains(c.clip_id.as_str()));
+    let entry = |clip: &Clip| ClipEntry {
         id: clip.clip_id.clone(),
         set,
         split: clip.split,
@@ -150,15 +151,16 @@ fn films(samples: &[Sample], clips: &[Clip], set: u8) -> Vec<ClipEntry> {
         signature: clip.signature.clone().unwrap_or_default(),
         views: clip.views.clone(),
     };
-    films.map(film).collect()
+    clip_entries.map(entry).collect()
 }
 
 /// A manifest's sample as a picture to read; `clips` are in order of id.
 fn item(sample: Sample, path: PathBuf, clips: &[Clip]) -> Item {
     let place = clips.binary_search_by(|clip| clip.clip_id.cmp(&sample.clip_id));
     let still = place.ok().map(|place| &clips[place]).filter(|clip| clip.fps.is_none());
-    let known =
-        still.and_then(|clip| Some((clip.sha256.clone()?, *clip.signature.as_ref()?.first()?)));
+    let known = still.and_then(|clip| {
+        Some((clip.sha256.as_ref()?.to_string(), *clip.signature.as_ref()?.first()?))
+    });
     Item {
         video: Some(sample.group_id).filter(|group| *group != sample.sample_id),
         id: sample.sample_id,

@@ -111,7 +111,7 @@ pub(super) fn write(out: &OutputFolder, all: &Gathered, findings: &Findings) -> 
     let pairs = pairs(all, findings);
     csv(out, "pairs.csv", PAIRS, &pairs)?;
     out.write_json("pairs.json", &pairs)?;
-    if !all.films.is_empty() {
+    if !all.clip_entries.is_empty() {
         csv(out, "clip-pairs.csv", CLIP_PAIRS, &clip_pairs(all, findings))?;
         csv(out, "moments.csv", MOMENTS, &moments(all, findings))?;
     }
@@ -150,23 +150,24 @@ fn thousandths(n: impl Into<f64>) -> f64 {
 }
 
 fn pairs<'a>(all: &'a Gathered, findings: &Findings) -> Vec<PairRow<'a>> {
-    let twins = findings.leaks.iter().flat_map(|(_, leak)| leak.verdicts.iter());
-    let mut twins: Vec<NearDuplicate> = twins.flat_map(|v| v.twins.iter().copied()).collect();
-    twins.sort_unstable();
-    let row = |twin: NearDuplicate| {
-        let (still, partner) = (&all.stills[twin.still], &all.stills[twin.partner]);
-        let change = twin.likeness.change;
+    let verdicts = findings.leaks.iter().flat_map(|(_, leak)| leak.verdicts.iter());
+    let mut near_duplicates: Vec<NearDuplicate> =
+        verdicts.flat_map(|v| v.near_duplicates.iter().copied()).collect();
+    near_duplicates.sort_unstable();
+    let row = |duplicate: NearDuplicate| {
+        let (still, partner) = (&all.stills[duplicate.still], &all.stills[duplicate.partner]);
+        let change = duplicate.likeness.change;
         PairRow {
             part: all.name(still.part()),
             sample_id: &still.id,
             partner_part: all.name(partner.part()),
             partner_id: &partner.id,
-            distance: twin.likeness.distance,
-            mirrored: twin.likeness.mirrored,
-            same_bytes: twin.same_bytes,
-            cropped: twin.likeness.cropped(),
-            verified: twin.likeness.difference.is_some(),
-            difference: twin.likeness.difference.map(thousandths),
+            distance: duplicate.likeness.distance,
+            mirrored: duplicate.likeness.mirrored,
+            same_bytes: duplicate.same_bytes,
+            cropped: duplicate.likeness.cropped(),
+            verified: duplicate.likeness.difference.is_some(),
+            difference: duplicate.likeness.difference.map(thousandths),
             scale: change.map(|c| thousandths(c.scale)),
             degrees: change.map(|c| f64::from(c.turned) / 10.0),
             shown: change.map(|c| thousandths(c.shown[0])),
@@ -174,37 +175,38 @@ fn pairs<'a>(all: &'a Gathered, findings: &Findings) -> Vec<PairRow<'a>> {
             hidden: change.map(|c| thousandths(c.hidden)),
         }
     };
-    twins.into_iter().map(row).collect()
+    near_duplicates.into_iter().map(row).collect()
 }
 
 fn clip_pairs<'a>(all: &'a Gathered, findings: &Findings) -> Vec<ClipPairRow<'a>> {
-    let twins = findings.clip_leaks.iter().flat_map(|(_, leak)| leak.verdicts.iter());
-    let row = |twin: &NearDuplicateClip| {
-        let (film, partner) = (&all.films[twin.film], &all.films[twin.partner]);
+    let verdicts = findings.clip_leaks.iter().flat_map(|(_, leak)| leak.verdicts.iter());
+    let row = |duplicate: &NearDuplicateClip| {
+        let (clip, partner) =
+            (&all.clip_entries[duplicate.clip], &all.clip_entries[duplicate.partner]);
         ClipPairRow {
-            part: all.name(film.part()),
-            clip_id: &film.id,
+            part: all.name(clip.part()),
+            clip_id: &clip.id,
             partner_part: all.name(partner.part()),
             partner_id: &partner.id,
-            mean_distance: twin.mean_distance,
-            mirrored: twin.mirrored,
-            shift_s: twin.shift_s,
-            same_bytes: twin.same_bytes,
-            altered: twin.altered,
-            speed: twin.speed,
+            mean_distance: duplicate.alignment.mean_distance,
+            mirrored: duplicate.alignment.mirrored,
+            shift_s: duplicate.alignment.shift_s,
+            same_bytes: duplicate.same_bytes,
+            altered: duplicate.altered,
+            speed: duplicate.alignment.speed,
         }
     };
-    twins.flat_map(|v| v.twins.iter().map(row)).collect()
+    verdicts.flat_map(|v| v.near_duplicates.iter().map(row)).collect()
 }
 
 fn moments<'a>(all: &'a Gathered, findings: &Findings) -> Vec<MomentRow<'a>> {
     let row = |m: &Moment| {
-        let (still, film) = (&all.stills[m.still], &all.films[m.film]);
+        let (still, clip) = (&all.stills[m.still], &all.clip_entries[m.clip]);
         MomentRow {
             part: all.name(still.part()),
             sample_id: &still.id,
-            clip_part: all.name(film.part()),
-            clip_id: &film.id,
+            clip_part: all.name(clip.part()),
+            clip_id: &clip.id,
             seconds: m.step as f64 * GRID_SECONDS,
             distance: m.distance,
             mirrored: m.mirrored,
@@ -248,10 +250,10 @@ fn clean<'a>(all: &'a Gathered, findings: &Findings) -> Vec<CleanRow<'a>> {
 
 fn note<'a>(row: &mut CleanRow<'a>, verdict: &MemberVerdict<NearDuplicate>, all: &'a Gathered) {
     row.same_video |= verdict.same_video;
-    if let Some(twin) = verdict.twins.first() {
+    if let Some(duplicate) = verdict.near_duplicates.first() {
         row.near_duplicate = true;
-        row.partner_id = Some(&all.stills[twin.partner].id);
-        row.distance = Some(twin.likeness.distance);
+        row.partner_id = Some(&all.stills[duplicate.partner].id);
+        row.distance = Some(duplicate.likeness.distance);
     }
 }
 

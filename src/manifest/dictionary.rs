@@ -95,7 +95,7 @@ const SAMPLES: &[(&str, &str)] = &[
     ("group_id", "smallest clip_id of the clips that are the same video; a group is in one split"),
     ("segment", "part of the clip, from 0; null for stills"),
     ("segment_start_frame", "first frame of the segment"),
-    ("segment_end_frame", "the frame behind its last one"),
+    ("segment_end_frame", "the frame after its last one"),
     ("frame_index", "the n-th frame out of the decoder, from 0; null for stills"),
     ("frame_ms", "1000 frame_index / fps"),
     ("image_path", "the picture, relative to the folder of the table"),
@@ -147,7 +147,7 @@ const CLIPS: &[(&str, &str)] = &[
     ("signature", "perceptual hashes on a fixed grid, one every 0.5 s; null when not computed"),
     ("orientation", "how the stored pictures were turned to stand upright, EXIF's 1 to 8"),
     ("first_frame", "first frame of the part of the file that is the clip; null for the whole file"),
-    ("end_frame", "the frame behind that part"),
+    ("end_frame", "the frame after that part"),
     (
         "views",
         "what altered and retimed copies are recognised by, packed: a view every second, hashes every 0.125 s; null when not computed, of stills and in tables of version 1",

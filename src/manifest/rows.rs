@@ -8,7 +8,8 @@ use super::{
     Error,
 };
 use crate::record::{
-    Clip, Damage, Emotion, FaceBox, LedgerEntry, Prediction, Sample, Segment, NUM_CLASSES,
+    Clip, Damage, Emotion, FaceBox, HexDigest, LedgerEntry, Name, Prediction, Sample, Segment,
+    NUM_CLASSES,
 };
 use crate::words::Words;
 
@@ -67,12 +68,13 @@ pub(super) fn sample_columns(rows: &[Sample]) -> Vec<Column> {
 
 pub(super) fn clip_columns(rows: &[Clip]) -> Vec<Column> {
     let signatures: Vec<_> = rows.iter().map(|c| c.signature.as_deref()).collect();
+    let digests = rows.iter().map(|c| c.sha256.as_ref().map(HexDigest::to_string)).collect();
     // Views that lie in a file were read before.
     let views: Vec<_> = rows.iter().map(|c| c.views.as_ref().and_then(|v| v.get().ok())).collect();
     vec![
         text("clip_id", rows, |c| Some(&c.clip_id)),
         text("path", rows, |c| Some(&c.path)),
-        text("sha256", rows, |c| c.sha256.as_deref()),
+        column::<_, Vec<Option<String>>>("sha256", digests),
         text("split", rows, |c| Some(c.split.name())),
         text("emotion", rows, |c| Some(c.emotion.name())),
         text("codec", rows, |c| c.codec.as_deref()),
@@ -309,17 +311,17 @@ pub(super) fn clips(path: &Path, table: &ParquetTable) -> Result<Vec<Clip>, Erro
         Ok(Clip {
             clip_id: word("clip_id", &ids)?,
             path: word("path", &paths)?,
-            sha256: digests[row].clone(),
+            sha256: digests[row].as_deref().map(HexDigest::from),
             split: check.word("split", splits[row].as_ref())?,
             emotion: check.word("emotion", emotions[row].as_ref())?,
-            codec: codecs[row].clone(),
-            pixel_format: formats[row].clone(),
+            codec: codecs[row].as_deref().map(Name::from),
+            pixel_format: formats[row].as_deref().map(Name::from),
             width: check.maybe("width", widths[row])?,
             height: check.maybe("height", heights[row])?,
-            sample_aspect_ratio: aspects[row].clone(),
+            sample_aspect_ratio: aspects[row].as_deref().map(Name::from),
             rotation: rotations[row],
-            color_matrix: matrices[row].clone(),
-            color_range: ranges[row].clone(),
+            color_matrix: matrices[row].as_deref().map(Name::from),
+            color_range: ranges[row].as_deref().map(Name::from),
             interlaced: interlaced[row],
             fps: fps[row],
             frames_decoded: check.maybe("frames_decoded", decoded[row])?,
@@ -331,7 +333,7 @@ pub(super) fn clips(path: &Path, table: &ParquetTable) -> Result<Vec<Clip>, Erro
             group_id: word("group_id", &groups)?,
             signature: signatures[row].clone(),
             orientation: check.maybe("orientation", at(&orientations, row))?,
-            color_transfer: at(&transfers, row),
+            color_transfer: at(&transfers, row).map(Name::from),
             default_stream: at(&defaults, row),
             first_frame: check.maybe("first_frame", at(&firsts, row))?,
             end_frame: check.maybe("end_frame", at(&ends, row))?,

@@ -7,7 +7,7 @@ use maud::html;
 use safetensors::{Dtype, SafeTensors};
 
 use super::{
-    figure::{picture_grid, Answer, DecodedFrame, Figure, RowHead, ShotColumn},
+    figure::{picture_grid, Answer, CaptionedPicture, Figure, PictureColumn, RowHead},
     gallery,
     page::{scrolling, Block, Section},
     study::{Group, Run, Study},
@@ -152,7 +152,7 @@ fn column(
     samples: &BTreeMap<&str, &Sample>,
     models: &[Maps],
     class: usize,
-) -> Option<ShotColumn> {
+) -> Option<PictureColumn> {
     let index = drawn(study, class)?;
     let (id, _) = &study.samples[index];
     let picture = gallery::picture(study, samples, id).ok()?;
@@ -161,13 +161,13 @@ fn column(
         mask(&mut masked, face, 0);
     }
     let small = |p: &RgbImage| imageops::thumbnail(p, SIZE.0, SIZE.1);
-    let plain = |picture| Some(DecodedFrame { picture, lines: Vec::new() });
+    let plain = |picture| Some(CaptionedPicture { picture, lines: Vec::new() });
     let masked = small(&masked);
     let maps = models.iter().map(|m| {
         let picture = overlay(&masked, m.of(index), m.rows, m.columns);
-        Some(DecodedFrame { picture, lines: m.answer(index).into_iter().collect() })
+        Some(CaptionedPicture { picture, lines: m.answer(index).into_iter().collect() })
     });
-    Some(ShotColumn {
+    Some(PictureColumn {
         title: Emotion::ALL[class].name().to_owned(),
         shots: [plain(small(&picture)), plain(masked.clone())].into_iter().chain(maps).collect(),
     })

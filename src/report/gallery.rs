@@ -7,7 +7,7 @@ use maud::{html, Markup};
 use rayon::prelude::*;
 
 use super::{
-    figure::{self, Answer, DecodedFrame, Figure, RowHead, ShotColumn},
+    figure::{self, Answer, CaptionedPicture, Figure, PictureColumn, RowHead},
     page::scrolling,
     study::{Run, Study},
 };
@@ -170,14 +170,14 @@ pub fn figure(study: &Study, thumbs: &Thumbs) -> Option<Figure> {
             Some((answer, format!("{name} {:.0} %", 100.0 * share)))
         });
         let picture = imageops::resize(&picture, 160, 120, imageops::FilterType::Triangle);
-        Some(DecodedFrame { picture, lines: lines.collect() })
+        Some(CaptionedPicture { picture, lines: lines.collect() })
     };
-    let columns: Vec<ShotColumn> = Emotion::ALL
+    let columns: Vec<PictureColumn> = Emotion::ALL
         .into_iter()
         .map(|emotion| {
             let class = usize::from(emotion.label());
             let shots = thumbs.grid.iter().map(|(_, row)| row[class].and_then(shot));
-            ShotColumn { title: emotion.name().into(), shots: shots.collect() }
+            PictureColumn { title: emotion.name().into(), shots: shots.collect() }
         })
         .collect();
     columns.iter().flat_map(|c| &c.shots).flatten().next()?;

@@ -121,7 +121,7 @@ fn shares(name: &str, leak: &Leak) -> String {
 }
 
 /// One configuration on all parts.
-struct LeakRow {
+struct AccuracyByLeak {
     label: String,
     runs: Vec<String>,
     all: Option<Estimate>,
@@ -132,18 +132,18 @@ struct LeakRow {
     elsewhere: Option<Estimate>,
 }
 
-fn rows(study: &Study, leak: &Leak, clean: Option<&Study>) -> Vec<LeakRow> {
+fn rows(study: &Study, leak: &Leak, clean: Option<&Study>) -> Vec<AccuracyByLeak> {
     let row = |group: &Group| {
         let on = |part| leak.members(part).and_then(|keep| accuracy(study, group, &keep));
-        let twin = clean.and_then(|other| Some((other, twin(other, group)?)));
-        LeakRow {
+        let counterpart = clean.and_then(|other| Some((other, counterpart(other, group)?)));
+        AccuracyByLeak {
             label: group.label.clone(),
             runs: group.runs.iter().map(|&r| study.runs[r].record.run_id.clone()).collect(),
             all: on(TestPart::All),
             leaky: on(TestPart::Leaky),
             fresh: on(TestPart::Fresh),
             kept: on(TestPart::Clean),
-            elsewhere: twin.and_then(|(other, group)| {
+            elsewhere: counterpart.and_then(|(other, group)| {
                 accuracy(other, group, &vec![true; other.samples.len()])
             }),
         }
@@ -153,7 +153,7 @@ fn rows(study: &Study, leak: &Leak, clean: Option<&Study>) -> Vec<LeakRow> {
 
 /// The configuration of another study that stands in the same row of the paper's Table 4, else the
 /// one with the same label.
-fn twin<'a>(other: &'a Study, group: &Group) -> Option<&'a Group> {
+fn counterpart<'a>(other: &'a Study, group: &Group) -> Option<&'a Group> {
     let row = paper::ABLATION.rows.iter().find(|row| row.holds(&group.config));
     let same_row = row.and_then(|row| other.groups.iter().find(|g| row.holds(&g.config)));
     same_row.or_else(|| other.groups.iter().find(|g| g.label == group.label))
@@ -175,7 +175,7 @@ fn accuracy(study: &Study, group: &Group, keep: &[bool]) -> Option<Estimate> {
     Some(Estimate { n: kept.n / runs.len().max(1), ..kept })
 }
 
-fn table(rows: &[LeakRow], name: &str, leak: &Leak, clean: Option<&str>) -> Table {
+fn table(rows: &[AccuracyByLeak], name: &str, leak: &Leak, clean: Option<&str>) -> Table {
     let count = |part| leak.members(part).map_or(0, |m| m.iter().filter(|m| **m).count());
     let column = |text: &str, part| Column::numbers(&format!("{text} (n = {})", count(part)));
     let mut columns = vec![
@@ -191,14 +191,14 @@ fn table(rows: &[LeakRow], name: &str, leak: &Leak, clean: Option<&str>) -> Tabl
         let n = rows.iter().find_map(|row| row.elsewhere).map_or(0, |e| e.n);
         Column::numbers(&format!("{clean} (n = {n})"))
     }));
-    let shown = |row: &LeakRow| -> Vec<Option<Estimate>> {
+    let shown = |row: &AccuracyByLeak| -> Vec<Option<Estimate>> {
         let mut all = vec![row.leaky, row.all];
         all.extend(leak.found.is_some().then_some(row.kept));
         all.push(row.fresh);
         all.extend(clean.is_some().then_some(row.elsewhere));
         all
     };
-    let cells = |row: &LeakRow| {
+    let cells = |row: &AccuracyByLeak| {
         let numbers = shown(row).into_iter().map(|e| cell(e).of(row.runs.clone()));
         std::iter::once(Cell::words(&row.label)).chain(numbers).collect()
     };
@@ -216,7 +216,10 @@ fn table(rows: &[LeakRow], name: &str, leak: &Leak, clean: Option<&str>) -> Tabl
 }
 
 /// What the best-guided attention gains over none, in points, on every part.
-fn gain(rows: &[LeakRow], shown: &dyn Fn(&LeakRow) -> Vec<Option<Estimate>>) -> Option<Vec<Cell>> {
+fn gain(
+    rows: &[AccuracyByLeak],
+    shown: &dyn Fn(&AccuracyByLeak) -> Vec<Option<Estimate>>,
+) -> Option<Vec<Cell>> {
     let named = |name: &str| {
         rows.iter().find(|row| row.label == name || row.label.ends_with(&format!(", {name}")))
     };
@@ -245,7 +248,7 @@ fn cell(estimate: Option<Estimate>) -> Cell {
     })
 }
 
-fn notes(rows: &[LeakRow], name: &str, leak: &Leak) -> Vec<String> {
+fn notes(rows: &[AccuracyByLeak], name: &str, leak: &Leak) -> Vec<String> {
     let mut notes = vec![
         shares(name, leak),
         "In train: samples whose video also gives training samples; not in train: the others; \
@@ -268,13 +271,13 @@ fn notes(rows: &[LeakRow], name: &str, leak: &Leak) -> Vec<String> {
     notes
 }
 
-fn figure(rows: &[LeakRow], name: &str, clean: Option<&str>) -> Figure {
-    let on = |row: &LeakRow| [row.leaky, row.kept, row.fresh, row.elsewhere];
+fn figure(rows: &[AccuracyByLeak], name: &str, clean: Option<&str>) -> Figure {
+    let on = |row: &AccuracyByLeak| [row.leaky, row.kept, row.fresh, row.elsewhere];
     let names = ["video also in train", "kept by --clean", "video not in train"];
     let names: Vec<&str> = names.into_iter().chain([clean.unwrap_or_default()]).collect();
     let shown: Vec<usize> =
         (0..names.len()).filter(|&k| rows.iter().any(|row| on(row)[k].is_some())).collect();
-    let told = |row: &LeakRow| {
+    let told = |row: &AccuracyByLeak| {
         let parts = shown.iter().filter_map(|&k| {
             on(row)[k].map(|e| format!("{}: {} {:.1} %", row.label, names[k], 100.0 * e.value))
         });

@@ -359,8 +359,8 @@ fn wild(folder: &Path) -> Result<Option<figure::Figure>> {
         let picture = crate::media::image::load_rgb(&path)?;
         let picture = image::imageops::thumbnail(&picture, WILD_SIZE.0, WILD_SIZE.1);
         let title = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let shots = vec![Some(figure::DecodedFrame { picture, lines: Vec::new() })];
-        columns.push(figure::ShotColumn { title, shots });
+        let shots = vec![Some(figure::CaptionedPicture { picture, lines: Vec::new() })];
+        columns.push(figure::PictureColumn { title, shots });
     }
     if columns.is_empty() {
         return Ok(None);

@@ -447,12 +447,12 @@ fn groups(runs: &[Run]) -> Vec<Group> {
     for group in &mut groups {
         group.runs.sort_by_key(|&i| (runs[i].record.seed, i));
     }
-    tell_twins_apart(&mut groups, runs);
+    make_labels_distinct(&mut groups, runs);
     groups
 }
 
 /// Different configurations under one label get their run id behind it.
-fn tell_twins_apart(groups: &mut [Group], runs: &[Run]) {
+fn make_labels_distinct(groups: &mut [Group], runs: &[Run]) {
     let labels: Vec<_> = groups.iter().map(|g| g.label.clone()).collect();
     for group in groups {
         if labels.iter().filter(|l| **l == group.label).count() > 1 {

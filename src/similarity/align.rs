@@ -6,7 +6,7 @@
 //! both neighbours, out of those on which they agree.
 use super::{
     hash::{distance, mirrored, UNINFORMATIVE},
-    warp::warp,
+    warp::{warp, TemporalAlignment},
 };
 
 /// Seconds from one hash of a signature to the next.
@@ -21,27 +21,19 @@ pub struct Hashes<'a> {
     pub fine: &'a [u64],
 }
 
-/// How one clip is found to be the same video as another.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct SameVideo {
-    /// Mean differing bits, of 64 that can tell.
-    pub mean_distance: f64,
-    /// Whether one is the mirror image of the other.
-    pub mirrored: bool,
-    /// Seconds of the first that pass in a second of the other.
-    pub speed: f64,
-    /// Seconds by which the second starts later in the first; negative the other way round.
-    pub shift_s: f64,
-}
-
 /// The same video, perhaps trimmed, sped up or slowed down, else `None`: by moments that lie on each
 /// other and, where they do not, by finer hashes; by moments between each other where a clip has no
 /// finer hashes, as in manifests of version 1.
-pub fn same_video(a: Hashes<'_>, b: Hashes<'_>) -> Option<SameVideo> {
+pub fn same_video(a: Hashes<'_>, b: Hashes<'_>) -> Option<TemporalAlignment> {
     let on_grid = |x: Alignment| {
         let half = if x.phase == Phase::Between { 0.5 } else { 0.0 };
         let shift_s = (x.shift as f64 + half) * GRID_SECONDS;
-        SameVideo { mean_distance: x.mean_distance, mirrored: x.mirrored, speed: 1.0, shift_s }
+        TemporalAlignment {
+            mean_distance: x.mean_distance,
+            mirrored: x.mirrored,
+            speed: 1.0,
+            shift_s,
+        }
     };
     let (own, other) = (a.signature, b.signature);
     if let Some(found) = best(own, other, Phase::On).filter(|x| x.mean_distance <= MOST_MEAN) {
@@ -51,9 +43,7 @@ pub fn same_video(a: Hashes<'_>, b: Hashes<'_>) -> Option<SameVideo> {
         let found = best(own, other, Phase::Between);
         return found.filter(|x| x.mean_distance <= MOST_MEAN_BETWEEN).map(on_grid);
     }
-    let found = warp(a.fine, b.fine)?;
-    let (mean_distance, mirrored) = (found.mean_distance, found.mirrored);
-    Some(SameVideo { mean_distance, mirrored, speed: found.speed, shift_s: found.shift_s })
+    warp(a.fine, b.fine).map(|found| found.alignment)
 }
 
 /// How the moments of two signatures lie.
@@ -193,7 +183,7 @@ mod tests {
         (0..n).map(|_| draws.bits()).collect()
     }
 
-    fn align(a: &[u64], b: &[u64], fine_a: &[u64], fine_b: &[u64]) -> Option<SameVideo> {
+    fn align(a: &[u64], b: &[u64], fine_a: &[u64], fine_b: &[u64]) -> Option<TemporalAlignment> {
         let [a, b] = [(a, fine_a), (b, fine_b)].map(|(signature, fine)| Hashes { signature, fine });
         same_video(a, b)
     }

@@ -77,7 +77,7 @@ impl<K> Default for Likest<K> {
 
 /// Pairs of positions, the smaller first, of pictures whose hashes are near or that have corners in
 /// common, out of those for which `asked(a, b)` says that anybody wants to know, and of which kind they are;
-/// ascending and without doubles. Kinds do not crowd each other out: a picture with a hundred sisters in its
+/// ascending and without doubles. Kinds do not crowd each other out: a picture with a hundred of its scene in its
 /// own part is still compared with its like in another.
 ///
 /// # Errors

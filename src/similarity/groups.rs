@@ -19,7 +19,7 @@ use super::{
     union_find::UnionFind,
     Watch,
 };
-use crate::words::Words;
+use crate::{record::HexDigest, words::Words};
 
 /// What grouping needs to know of a clip or still.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,7 +27,7 @@ pub struct Member<'a> {
     /// The clip.
     pub clip_id: &'a str,
     /// SHA-256 of its file, when it could be read.
-    pub sha256: Option<&'a str>,
+    pub sha256: Option<&'a HexDigest>,
     /// Its hashes on the 0.5 s grid (one hash for a still), when computed.
     pub signature: Option<&'a [u64]>,
     /// Views of its moments and finer hashes as `clip_views` packs them, when computed.
@@ -276,15 +276,20 @@ mod tests {
     fn bytes_and_signatures_join_transitively_and_the_smallest_id_names() {
         let (a, c) = (signature(1), signature(2));
         let b: Vec<u64> = a[1..].iter().map(|h| mirrored(*h) ^ 1).collect();
-        let member =
-            |clip_id, sha256, signature| Member { clip_id, sha256, signature, views: None };
+        let digests: Vec<HexDigest> = (0..6).map(|n: u8| n.to_string().into()).collect();
+        let member = |clip_id, sha256: Option<usize>, signature| Member {
+            clip_id,
+            sha256: sha256.map(|n| &digests[n]),
+            signature,
+            views: None,
+        };
         let members = [
-            member("train/b", Some("1"), Some(&a[..])),
-            member("test/z", Some("2"), Some(&b[..])),
-            member("test/a", Some("2"), None),
-            member("val/c", Some("3"), Some(&c[..])),
-            member("val/black", Some("4"), Some(&[UNINFORMATIVE; 3][..])),
-            member("train/black", Some("5"), Some(&[UNINFORMATIVE; 3][..])),
+            member("train/b", Some(1), Some(&a[..])),
+            member("test/z", Some(2), Some(&b[..])),
+            member("test/a", Some(2), None),
+            member("val/c", Some(3), Some(&c[..])),
+            member("val/black", Some(4), Some(&[UNINFORMATIVE; 3][..])),
+            member("train/black", Some(5), Some(&[UNINFORMATIVE; 3][..])),
             member("train/gone", None, None),
             member("val/gone", None, None),
         ];

@@ -23,7 +23,7 @@ pub struct MemberVerdict<NearDuplicate> {
     /// Its class.
     pub emotion: Emotion,
     /// The [`PARTNERS`] nearest of its near-duplicates, nearest first.
-    pub twins: Vec<NearDuplicate>,
+    pub near_duplicates: Vec<NearDuplicate>,
     /// Whether its video is also in the other part.
     pub same_video: bool,
 }
@@ -45,7 +45,7 @@ impl<NearDuplicate> Leak<NearDuplicate> {
         let mut count = Count::default();
         for verdict in self.verdicts.iter().filter(|v| class.is_none_or(|c| c == v.emotion)) {
             count.of += 1;
-            count.near += usize::from(!verdict.twins.is_empty());
+            count.near += usize::from(!verdict.near_duplicates.is_empty());
             count.same_video += usize::from(verdict.same_video);
         }
         count

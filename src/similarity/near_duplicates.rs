@@ -138,16 +138,17 @@ pub fn leak(
     let of = |part| (0..stills.len()).filter(|&i| stills[i].part() == part).collect::<Vec<_>>();
     let eval = of(eval);
     let found: Vec<(usize, Vec<NearDuplicate>)> =
-        eval.par_iter().map(|&i| lookup.twins(i)).collect();
+        eval.par_iter().map(|&i| lookup.near_duplicates(i)).collect();
     let roots: BTreeSet<usize> = lookup.positions.iter().map(|&i| videos.root(i)).collect();
     let chance = by_chance(stills, &eval, &lookup.positions, rule, seed);
     let pairs = found.iter().map(|(pairs, _)| pairs).sum();
-    let verdict = |(&member, (_, twins)): (&usize, (usize, Vec<NearDuplicate>))| MemberVerdict {
-        member,
-        emotion: stills[member].emotion,
-        same_video: !twins.is_empty() || roots.contains(&videos.root(member)),
-        twins,
-    };
+    let verdict =
+        |(&member, (_, near_duplicates)): (&usize, (usize, Vec<NearDuplicate>))| MemberVerdict {
+            member,
+            emotion: stills[member].emotion,
+            same_video: !near_duplicates.is_empty() || roots.contains(&videos.root(member)),
+            near_duplicates,
+        };
     Leak { pairs, chance, verdicts: eval.iter().zip(found).map(verdict).collect() }
 }
 
@@ -207,14 +208,14 @@ impl<'a> Lookup<'a> {
     }
 
     /// The number of partners of a still, and the nearest of them.
-    fn twins(&self, still: usize) -> (usize, Vec<NearDuplicate>) {
+    fn near_duplicates(&self, still: usize) -> (usize, Vec<NearDuplicate>) {
         let own = &self.stills[still];
         let mut found: BTreeMap<usize, NearDuplicate> = BTreeMap::new();
         let mut note = |partner: usize, likeness: Likeness, same_bytes: bool| {
-            let twin = NearDuplicate { likeness, still, partner, same_bytes };
-            let best = found.entry(partner).or_insert(twin);
-            if !best.same_bytes && twin < *best {
-                *best = twin;
+            let duplicate = NearDuplicate { likeness, still, partner, same_bytes };
+            let best = found.entry(partner).or_insert(duplicate);
+            if !best.same_bytes && duplicate < *best {
+                *best = duplicate;
             }
         };
         let equal = Likeness { change: None, distance: 0, mirrored: false, difference: Some(0) };
@@ -234,11 +235,11 @@ impl<'a> Lookup<'a> {
         }
         let altered = self.altered.get(&still).into_iter().flatten();
         altered.for_each(|(partner, likeness)| note(*partner, *likeness, false));
-        let mut twins: Vec<NearDuplicate> = found.into_values().collect();
-        twins.sort_unstable();
-        let pairs = twins.len();
-        twins.truncate(PARTNERS);
-        (pairs, twins)
+        let mut near_duplicates: Vec<NearDuplicate> = found.into_values().collect();
+        near_duplicates.sort_unstable();
+        let pairs = near_duplicates.len();
+        near_duplicates.truncate(PARTNERS);
+        (pairs, near_duplicates)
     }
 }
 
@@ -302,7 +303,7 @@ mod tests {
         let nearest: Vec<_> = found
             .verdicts
             .iter()
-            .filter_map(|v| v.twins.first())
+            .filter_map(|v| v.near_duplicates.first())
             .map(|t| (t.still, t.partner, t.likeness.cropped(), t.same_bytes))
             .collect();
         assert_eq!(nearest, [(2, 0, false, false), (6, 5, false, true), (8, 0, true, false)]);

@@ -1,8 +1,8 @@
 //! All that is kept of a picture to recognise altered copies of it, and when one is a copy.
 //!
-//! A ladder, cheap to dear: bars are cut away; PDQ hashes of the rest and of its mirror image
+//! A cascade, from cheap to expensive: bars are cut away; PDQ hashes of the rest and of its mirror image
 //! that are near, or keypoints that lie alike, propose how one picture lies in the other; and the
-//! cells of both decide under that transform. Stills and moments of clips climb the same ladder.
+//! cells of both decide under that transform. Stills and moments of clips pass the same cascade.
 use super::{
     borders,
     cells::{Cells, SIDE},

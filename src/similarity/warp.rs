@@ -31,17 +31,24 @@ const MOST_PAIRS: usize = 1_000_000;
 
 /// How one clip lies in another in time.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Warp {
-    /// Mean differing bits of 64 that can tell.
+pub struct TemporalAlignment {
+    /// Mean differing bits, of 64 that can tell.
     pub mean_distance: f64,
-    /// The same as a share of the mean over all pairs of moments.
-    pub contrast: f64,
+    /// Whether one is the mirror image of the other.
+    pub mirrored: bool,
     /// Seconds of the first that pass in a second of the other.
     pub speed: f64,
     /// Seconds by which the second starts later in the first; negative the other way round.
     pub shift_s: f64,
-    /// Whether one is the mirror image of the other.
-    pub mirrored: bool,
+}
+
+/// An alignment and how much better it is than the others.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Warp {
+    /// The alignment.
+    pub alignment: TemporalAlignment,
+    /// Its mean differing bits as a share of their mean over all pairs of moments.
+    pub contrast: f64,
 }
 
 /// The best way to lay one clip over the other when it counts as the same video, else `None`; the
@@ -67,17 +74,24 @@ fn best_of(
 ) -> Option<Warp> {
     let laid = ways.iter().flat_map(|(own, other, mirrored)| {
         let own = own.as_ref().and_then(|p| p.best(speeds.clone()));
-        let other = other.as_ref().and_then(|p| p.best(speeds.clone())).map(|l| Warp {
-            speed: 1.0 / l.speed,
-            // No zero is negative.
-            shift_s: 0.0 - l.shift_s / l.speed,
-            ..l
-        });
+        let other = other.as_ref().and_then(|p| p.best(speeds.clone())).map(reversed);
         let mirrored = *mirrored;
-        own.into_iter().chain(other).map(move |l| Warp { mirrored, ..l })
+        own.into_iter().chain(other).map(move |found| Warp {
+            alignment: TemporalAlignment { mirrored, ..found.alignment },
+            ..found
+        })
     });
     let best = laid.min_by(|x, y| x.contrast.total_cmp(&y.contrast))?;
-    (best.mean_distance <= MOST_MEAN && best.contrast <= MOST_CONTRAST).then_some(best)
+    let is_same = best.alignment.mean_distance <= MOST_MEAN && best.contrast <= MOST_CONTRAST;
+    is_same.then_some(best)
+}
+
+/// The same as seen from the other clip.
+fn reversed(warp: Warp) -> Warp {
+    let TemporalAlignment { speed, shift_s, .. } = warp.alignment;
+    // No zero is negative.
+    let shift_s = 0.0 - shift_s / speed;
+    Warp { alignment: TemporalAlignment { speed: 1.0 / speed, shift_s, ..warp.alignment }, ..warp }
 }
 
 /// Pairs of an interval of one clip and a moment of the other.
@@ -135,10 +149,12 @@ impl Pairs {
             let least = ((LEAST_OVERLAP * shorter).ceil() as usize).max(LEAST_MOMENTS);
             for shift in (from..to).map(|half| half as f64 / 2.0) {
                 let Some(mean_distance) = self.along(speed, shift, least) else { continue };
-                if best.is_none_or(|b| mean_distance < b.mean_distance) {
+                if best.is_none_or(|b| mean_distance < b.alignment.mean_distance) {
                     let contrast = mean_distance / self.level.max(f64::MIN_POSITIVE);
                     let shift_s = shift * FINE_SECONDS;
-                    best = Some(Warp { mean_distance, contrast, speed, shift_s, mirrored: false });
+                    let alignment =
+                        TemporalAlignment { mean_distance, mirrored: false, speed, shift_s };
+                    best = Some(Warp { alignment, contrast });
                 }
             }
         }
@@ -175,13 +191,15 @@ mod tests {
     use crate::seed::Draws;
 
     /// Amplitudes of 64 slow waves, as those of a clip in which much moves; their signs at a time.
-    struct Film(Vec<[f64; 3]>);
+    struct DrawnVideo(Vec<[f64; 3]>);
 
-    impl Film {
+    impl DrawnVideo {
         fn new(seed: u64) -> Self {
             let mut draws = Draws::new(seed, "film", "");
             let mut share = || draws.below(1000) as f64 / 1000.0;
-            Film((0..64).map(|_| [0.2 + 0.5 * share(), share(), 0.6 * share() - 0.3]).collect())
+            DrawnVideo(
+                (0..64).map(|_| [0.2 + 0.5 * share(), share(), 0.6 * share() - 0.3]).collect(),
+            )
         }
 
         /// Hashes of `moments` moments from `start` seconds on, `speed` seconds for one.
@@ -199,31 +217,37 @@ mod tests {
 
     #[test]
     fn a_trimmed_or_faster_copy_is_found_where_it_belongs() {
-        let film = Film::new(1);
-        let whole = film.hashes(40, 0.0, 1.0);
+        let video = DrawnVideo::new(1);
+        let whole = video.hashes(40, 0.0, 1.0);
         for (start, speed) in [(0.0, 1.0), (0.3, 1.0), (0.07, 1.25), (0.5, 0.8), (0.2, 1.2)] {
-            let copy = film.hashes(28, start, speed);
-            let found = warp(&whole, &copy).expect("a copy");
+            let copy = video.hashes(28, start, speed);
+            let there = warp(&whole, &copy).expect("a copy");
+            let found = there.alignment;
             assert!((found.speed - speed).abs() < 0.06, "{start} {speed}: {found:?}");
             assert!((found.shift_s - start).abs() < 0.15, "{start} {speed}: {found:?}");
-            let back = warp(&copy, &whole).expect("a copy");
-            assert_eq!((back.mean_distance, back.contrast), (found.mean_distance, found.contrast));
+            let again = warp(&copy, &whole).expect("a copy");
+            let back = again.alignment;
+            assert_eq!((back.mean_distance, again.contrast), (found.mean_distance, there.contrast));
             assert!((back.speed * found.speed - 1.0).abs() < 1e-9);
             let turned: Vec<u64> = copy.iter().map(|h| mirrored(*h)).collect();
-            let found = warp(&whole, &turned).expect("a mirrored copy");
+            let found = warp(&whole, &turned).expect("a mirrored copy").alignment;
             assert!(found.mirrored && found.mean_distance == back.mean_distance);
         }
     }
 
     #[test]
     fn other_clips_clips_of_one_moment_and_black_are_no_copies() {
-        let film = Film::new(1);
-        let whole = film.hashes(40, 0.0, 1.0);
+        let video = DrawnVideo::new(1);
+        let whole = video.hashes(40, 0.0, 1.0);
         for seed in 2..30 {
-            assert_eq!(warp(&whole, &Film::new(seed).hashes(36, 0.0, 1.0)), None, "film {seed}");
+            assert_eq!(
+                warp(&whole, &DrawnVideo::new(seed).hashes(36, 0.0, 1.0)),
+                None,
+                "video {seed}"
+            );
         }
-        // Another time of the same film, and nothing that moves.
-        assert_eq!(warp(&whole, &film.hashes(36, 60.0, 1.0)), None);
+        // Another time of the same video, and nothing that moves.
+        assert_eq!(warp(&whole, &video.hashes(36, 60.0, 1.0)), None);
         assert_eq!(warp(&whole, &[whole[3]; 30]), None);
         // Two takes: the room is the same, a few bits come and go, each time others.
         let take = |seed| {
@@ -241,15 +265,15 @@ mod tests {
 
     #[test]
     fn a_cut_says_nothing_and_long_clips_are_left_alone() {
-        let (film, other) = (Film::new(1), Film::new(2));
+        let (video, other) = (DrawnVideo::new(1), DrawnVideo::new(2));
         let two = |from: f64| {
-            let mut both = film.hashes(20, from, 1.0);
+            let mut both = video.hashes(20, from, 1.0);
             both.extend(other.hashes(20, from, 1.0));
             both
         };
         let found = warp(&two(0.0), &two(0.06)).expect("cuts do not matter");
-        assert!(found.mean_distance < 2.0);
-        let long = film.hashes(1001, 0.0, 1.0);
+        assert!(found.alignment.mean_distance < 2.0);
+        let long = video.hashes(1001, 0.0, 1.0);
         assert_eq!(warp(&long, &long), None);
         assert!(warp(&long[..1000], &long[..1000]).is_some());
     }

@@ -16,7 +16,7 @@ pub struct Doubt {
     pub suggested: u16,
     /// Probability of the label it has.
     pub self_confidence: f64,
-    /// That less the largest other probability, -1..=1: the lower, the more it is denied.
+    /// That less the largest other probability, -1..=1: the lower, the more it is contradicted.
     pub margin: f64,
     /// Whether it lies off the diagonal of the confident joint: another class is at least as likely
     /// as it is on average where it is the label.

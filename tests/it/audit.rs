@@ -252,7 +252,7 @@ fn neighbours_of_one_place_are_a_run() {
 
 /// Two seconds of somebody walking through a room, by less than their width in a quarter of a
 /// second; the second walk is further back.
-fn film(folder: &Path, number: u64, walk: u64) -> Take {
+fn walking(folder: &Path, number: u64, walk: u64) -> Take {
     let frames = (0..24).map(|t| {
         let mut image = room(number);
         let phase = (walk * 5) as f64 + t as f64 * (0.04 + 0.02 * walk as f64);
@@ -273,17 +273,17 @@ fn film(folder: &Path, number: u64, walk: u64) -> Take {
 #[test]
 fn copies_of_clips_join_and_other_takes_of_the_scene_do_not() {
     let dir = tempfile::tempdir().unwrap();
-    let films: Vec<Take> = (0..3)
+    let takes: Vec<Take> = (0..3)
         .flat_map(|room| [0, 1].map(|walk| (room, walk)))
-        .map(|(room, walk)| film(dir.path(), room, walk))
+        .map(|(room, walk)| walking(dir.path(), room, walk))
         .collect();
     let mut clips: Vec<(String, Vec<u64>)> =
-        films.iter().map(|f| (format!("{} original", f.name), f.signature.clone())).collect();
+        takes.iter().map(|f| (format!("{} original", f.name), f.signature.clone())).collect();
     let exact = KINDS.iter().filter(|(f, _)| !f.starts_with("cropped") && !f.starts_with("logo"));
     for (n, (_, kind)) in exact.enumerate() {
-        for film in &films {
-            let made = copy(film, *kind, &dir.path().join("copies")).unwrap();
-            clips.push((format!("{} {n:02}", film.name), made.signature));
+        for take in &takes {
+            let made = copy(take, *kind, &dir.path().join("copies")).unwrap();
+            clips.push((format!("{} {n:02}", take.name), made.signature));
         }
     }
     let members: Vec<Member> = clips
@@ -301,7 +301,7 @@ fn copies_of_clips_join_and_other_takes_of_the_scene_do_not() {
         assert_eq!(group, format!("{} 00", &id[..3]), "{id}");
     }
     // A frame's hash is that of the same picture as a still: luma of the codec or of RGB.
-    let still = hash_of(&films[0].frames[12]);
-    assert!(hash::distance(still, films[0].signature[2]) <= 2);
-    assert!(films.iter().all(|f| f.frames.len() == 24 && f.fps == 12.0 && !f.scene.is_empty()));
+    let still = hash_of(&takes[0].frames[12]);
+    assert!(hash::distance(still, takes[0].signature[2]) <= 2);
+    assert!(takes.iter().all(|f| f.frames.len() == 24 && f.fps == 12.0 && !f.scene.is_empty()));
 }

@@ -64,7 +64,7 @@ impl Set {
     fn clip(mut self, id: &str, fps: Option<f64>, signature: &[u64]) -> Self {
         let parts: Vec<&str> = id.split('/').collect();
         self.manifest.clips.push(Clip {
-            sha256: Some(format!("of {id}")),
+            sha256: Some(format!("of {id}").into()),
             fps,
             signature: Some(signature.to_vec()),
             ..Clip::named(
@@ -84,7 +84,7 @@ impl Set {
 }
 
 /// A clip with a picture of room `n`.
-fn film(set: Set, folder: &Path, id: &str, n: u64, signature: &[u64]) -> Set {
+fn with_clip(set: Set, folder: &Path, id: &str, n: u64, signature: &[u64]) -> Set {
     set.sample(folder, (&format!("{id}/000"), id), &room(n)).clip(id, Some(25.0), signature)
 }
 
@@ -137,11 +137,11 @@ fn clips_of_two_manifests_are_aligned_even_where_no_picture_is_alike() {
     let dir = tempfile::tempdir().unwrap();
     let [ours, theirs, out] = ["ours", "theirs", "out"].map(|n| dir.path().join(n));
     let [a, b, c] = [1, 2, 3].map(signature);
-    let own = film(Set::hashed(SETTINGS), &ours, "train/Sad/a", 1, &a);
-    let own = film(own, &ours, "test/Sad/b", 2, &b);
-    film(own, &ours, "test/Fear/c", 3, &c).write(&ours);
-    let other = film(Set::hashed(SETTINGS), &theirs, "train/Happy/x", 4, &trimmed(&b));
-    film(other, &theirs, "test/Happy/y", 5, &trimmed(&a)).write(&theirs);
+    let own = with_clip(Set::hashed(SETTINGS), &ours, "train/Sad/a", 1, &a);
+    let own = with_clip(own, &ours, "test/Sad/b", 2, &b);
+    with_clip(own, &ours, "test/Fear/c", 3, &c).write(&ours);
+    let other = with_clip(Set::hashed(SETTINGS), &theirs, "train/Happy/x", 4, &trimmed(&b));
+    with_clip(other, &theirs, "test/Happy/y", 5, &trimmed(&a)).write(&theirs);
     let summary = json(&run(&ours, Some(&theirs), &out).code(3));
     assert_eq!(summary["worst_leak"], 1.0, "of the other test in the own train");
     let leaks = summary["clips"]["leaks"].as_array().unwrap();
@@ -172,9 +172,9 @@ fn clips_of_one_manifest_count_when_they_give_pictures() {
     let dir = tempfile::tempdir().unwrap();
     let [ours, out] = ["ours", "out"].map(|n| dir.path().join(n));
     let [a, b] = [1, 2].map(signature);
-    let set = film(Set::hashed(SETTINGS), &ours, "train/Sad/a", 1, &a);
-    let set = film(set, &ours, "train/Sad/b", 2, &b);
-    let set = film(set, &ours, "test/Sad/copy", 3, &trimmed(&a));
+    let set = with_clip(Set::hashed(SETTINGS), &ours, "train/Sad/a", 1, &a);
+    let set = with_clip(set, &ours, "train/Sad/b", 2, &b);
+    let set = with_clip(set, &ours, "test/Sad/copy", 3, &trimmed(&a));
     // Left out by the build, as the ledger of a real one says.
     set.clip("test/Sad/removed", Some(25.0), &trimmed(&b)).write(&ours);
     let summary = json(&run(&ours, None, &out).code(3));
@@ -200,7 +200,7 @@ fn a_still_of_a_moment_of_a_clip_is_of_its_video() {
     let [ours, bare, out] = ["ours", "bare", "out"].map(|n| dir.path().join(n));
     let mut moments = signature(1);
     moments[3] = hash_of(&shot(8, 4));
-    film(Set::hashed(SETTINGS), &ours, "train/Sad/a", 1, &moments).write(&ours);
+    with_clip(Set::hashed(SETTINGS), &ours, "train/Sad/a", 1, &moments).write(&ours);
     save(&bare, "test/Sad/0001.png", &imageops::flip_horizontal(&shot(8, 4)));
     save(&bare, "test/Sad/0002.png", &shot(9, 0));
     let mut command = ncaers();

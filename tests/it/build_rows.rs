@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use ncaers::{
     internals::{
         corpus::{ClipSource, Listing},
-        dataset::{self, ClipResult, Config, Configuration, DecodedFacts, Parts, SavedFrame},
+        dataset::{
+            self, ClipResult, ClipResults, Config, Configuration, DecodedFacts, Parts, SavedFrame,
+        },
         face,
         folder::claim_standing,
         sampling,
     },
     manifest::Manifest,
-    record::{ClipStatus, Damage, Emotion, LedgerKind, Segment, Split},
+    record::{ClipStatus, Damage, Emotion, HexDigest, LedgerKind, Segment, Split},
 };
 
 fn source(clip_id: &str, emotion: Emotion) -> ClipSource {
@@ -37,7 +39,7 @@ fn result(clip_id: &str, segments: u32) -> ClipResult {
         frame,
         image_path: format!("images/{clip_id}_{:03}.jpg", segment.index),
         image_sha256: "00".into(),
-        pixel_sha256: String::new(),
+        pixel_sha256: HexDigest::default(),
         width: 160,
         height: 96,
         face: None,
@@ -47,7 +49,7 @@ fn result(clip_id: &str, segments: u32) -> ClipResult {
     };
     ClipResult {
         clip_id: clip_id.into(),
-        sha256: Some(format!("{clip_id} {segments}")),
+        sha256: Some(format!("{clip_id} {segments}").into()),
         status: ClipStatus::Ok,
         code: None,
         reason: None,
@@ -91,11 +93,10 @@ fn rows_are_in_id_order_and_complete() {
     ];
     let clips: Vec<ClipSource> =
         named.iter().map(|(id, emotion, _)| source(id, *emotion)).collect();
-    let results: BTreeMap<_, _> =
-        named.iter().map(|(id, _, n)| ((*id).to_owned(), result(id, *n))).collect();
+    let results: ClipResults = named.iter().map(|(id, _, n)| result(id, *n)).collect();
     let listing =
         Listing { corpus: "made up".into(), has_split: true, clips, ..Listing::default() };
-    let drawn: usize = results.values().map(|r| r.samples.len()).sum();
+    let drawn: usize = results.iter().map(|r| r.samples.len()).sum();
     for (balance, kept) in [("none", drawn), ("equal", 80)] {
         let mut config = Config::new(1, &face::DetectorRequest::named("none")).expect("config");
         config.balance = balance.parse().expect("a balance");

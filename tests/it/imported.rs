@@ -388,4 +388,5 @@ fn doubtful_labels_of_a_manifest_are_shown_with_their_pictures() {
     assert_eq!(value["flagged"], 2, "{value}");
     let page = fs::read_to_string(format!("{out}/labels.html")).expect("page");
     assert!(page.contains("test/Anger/0003/000") && page.contains("<img"), "{page}");
+    assert_eq!(page.matches("<li>").count(), 2, "what is not contradicted is not shown: {page}");
 }

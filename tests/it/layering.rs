@@ -7,7 +7,7 @@ use std::{
 
 /// The layers, lowest first; a module may use only modules of strictly lower layers.
 const LAYERS: &[&[&str]] = &[
-    &["allocator", "escape", "words"],
+    &["allocator", "escape", "text", "words"],
     &["record", "seed", "digest", "progress", "table", "html"],
     &["atomic", "libtorch"],
     &["folder", "device"],

@@ -137,8 +137,8 @@ fn every_broken_promise_is_named() {
     });
     check("frame_ms", &|m| m.samples[0].frame_ms = Some(0.5));
     check("classes of 1 and 2 samples break ratio=1.7", &|m| {
-        let twin = Sample { sample_id: "test/Anger/1/001".into(), ..m.samples[0].clone() };
-        m.samples.insert(1, twin);
+        let double = Sample { sample_id: "test/Anger/1/001".into(), ..m.samples[0].clone() };
+        m.samples.insert(1, double);
     });
     check("two rows name one picture", &|m| {
         m.samples[1].image_path = m.samples[0].image_path.clone();

@@ -26,14 +26,14 @@ use crate::{
 
 mod canvas;
 mod face;
-mod film;
 mod plan;
+mod renderer;
 mod scene;
 mod stills;
 mod truth;
 
-use film::Film;
 use plan::ClipPlan;
+use renderer::ClipRenderer;
 pub use stills::StillsSummary;
 
 /// Changes with every change of what is drawn, so that an old folder is not taken for a new one.
@@ -214,8 +214,8 @@ fn write_clip(folder: &OutputFolder, seed: u64, plan: &ClipPlan) -> Result<u64> 
     let name = path_of(plan);
     let path = folder.target(&name)?;
     if !path.exists() {
-        let film = Film::new(seed, plan);
-        let frames = (0..plan.frames).map(|number| film.frame(number));
+        let renderer = ClipRenderer::new(seed, plan);
+        let frames = (0..plan.frames).map(|number| renderer.frame(number));
         encode::write_clip(&path, &format_of(plan), frames)?;
     }
     let facts = path.metadata().with_context(|| format!("cannot read {}", path.display()))?;
@@ -251,7 +251,7 @@ mod tests {
         let plans = |clips_per_class| DemoCorpusSettings { seed: 3, clips_per_class }.plans();
         let (few, many) = (plans(4), plans(9));
         assert!(few.iter().all(|plan| many.contains(plan)));
-        let pixels = |plan: &ClipPlan| Film::new(3, plan).frame(5);
+        let pixels = |plan: &ClipPlan| ClipRenderer::new(3, plan).frame(5);
         let again = many.iter().find(|plan| **plan == few[2]).expect("kept");
         assert_eq!(pixels(&few[2]), pixels(again));
         assert_ne!(pixels(&few[2]), pixels(&few[3]));

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use rayon::prelude::*;
 
-use super::{film::Film, path_of, plan::ClipPlan, DemoCorpusSettings};
+use super::{path_of, plan::ClipPlan, renderer::ClipRenderer, DemoCorpusSettings};
 use crate::{
     folder::OutputFolder,
     media::image::encode_jpeg,
@@ -80,10 +80,10 @@ pub(super) fn write(folder: &OutputFolder, settings: &DemoCorpusSettings) -> Res
     }
     let of_clip: Vec<Vec<usize>> = of_clip.into_values().collect();
     let bytes = of_clip.par_iter().map(|members| -> Result<u64> {
-        let film = Film::new(settings.seed, stills[members[0]].clip);
+        let renderer = ClipRenderer::new(settings.seed, stills[members[0]].clip);
         let mut sum = 0;
         for &i in members {
-            let picture = encode_jpeg(&film.frame(stills[i].frame), QUALITY)?;
+            let picture = encode_jpeg(&renderer.frame(stills[i].frame), QUALITY)?;
             folder.write(&named[i], &picture)?;
             sum += picture.len() as u64;
             progress.advance(1);

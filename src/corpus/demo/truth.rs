@@ -5,9 +5,9 @@ use crate::folder::OutputFolder;
 
 use super::{
     canvas::Area,
-    film::{person_of, Motion},
     path_of,
     plan::{Card, ClipPlan},
+    renderer::{person_of, Motion},
     scene::Stage,
     FACES, TRUTH,
 };

@@ -16,7 +16,7 @@ use crate::{
     dataset::{describe::describe, recipe, tables},
     folder::OutputFolder,
     manifest::{self, PixelDigest, Recipe},
-    record::{Clip, LedgerEntry, LedgerKind, Sample},
+    record::{Clip, HexDigest, LedgerEntry, LedgerKind, Sample},
 };
 
 /// Writes the folder's files beside the pictures.
@@ -164,7 +164,7 @@ fn clips(
             results.get(id).is_some_and(|r| r.pictures.iter().any(|p| p.image_path.is_some()));
         if file.known == Known::Digest || used {
             clip.path = path;
-            clip.sha256 = Some(file.sha256.clone());
+            clip.sha256 = Some(file.sha256.as_str().into());
             match facts {
                 // What the recipe says of the same bytes holds; views are not in it.
                 Some(facts) if file.known == Known::Digest && clip.fps.is_some() => {
@@ -183,7 +183,7 @@ fn unknown(row: &manifest::RecipeRow) -> Clip {
     let sample = &row.sample;
     let (id, path) = (sample.clip_id.clone(), row.clip_path.clone());
     Clip {
-        sha256: Some(row.clip_sha256.clone()).filter(|d| d.len() == 64),
+        sha256: Some(row.clip_sha256.as_str()).filter(|d| d.len() == 64).map(HexDigest::from),
         group_id: sample.group_id.clone(),
         ..Clip::named(id, path, sample.split, sample.emotion)
     }

@@ -19,7 +19,7 @@ use crate::{
     digest,
     manifest::Recipe,
     progress::Progress,
-    record::Clip,
+    record::{Clip, HexDigest},
     similarity::align::{same_video, Hashes},
 };
 
@@ -65,17 +65,19 @@ pub(super) fn resolve(
     pool: &Pool<Begin<Setup>>,
 ) -> Result<BTreeMap<String, Resolved>> {
     let rows = recipe.rows.iter();
-    let mut wanted: BTreeMap<&str, (&str, &str)> =
-        rows.map(|r| (&*r.sample.clip_id, (&*r.clip_path, &*r.clip_sha256))).collect();
+    let mut wanted: BTreeMap<&str, (&str, HexDigest)> = rows
+        .map(|r| (&*r.sample.clip_id, (&*r.clip_path, r.clip_sha256.as_str().into())))
+        .collect();
     let with_samples: BTreeSet<&str> = wanted.keys().copied().collect();
     for clip in &recipe.clips {
-        let sha256 = clip.sha256.as_deref().unwrap_or_default();
+        let sha256 = clip.sha256.clone().unwrap_or_default();
         wanted.entry(&clip.clip_id).or_insert((&clip.path, sha256));
     }
     let digests = hashed(root, files)?;
     let mut resolved = BTreeMap::new();
     for (clip_id, (path, sha256)) in &wanted {
-        let same = |d: &String| recipe::is_same(d, sha256);
+        let sha256 = sha256.to_string();
+        let same = |d: &String| recipe::is_same(d, &sha256);
         let mut equal = (0..digests.len()).filter(|k| digests[*k].as_ref().is_some_and(same));
         // The recipe's own path first, where several files are equal.
         let first =

@@ -15,7 +15,7 @@ use crate::{
     atomic, digest, folder,
     manifest::{self, LocatedRow, LocatedStatus, Manifest, Meta, Recipe, RecipeRow},
     media::video,
-    record::{Clip, Damage, Sample, Split},
+    record::{Clip, Damage, HexDigest, Sample, Split},
 };
 
 mod text;
@@ -153,7 +153,7 @@ pub fn rows_of_manifest(folder: &Path) -> Result<Recipe> {
         Ok(RecipeRow {
             sample: sample.clone(),
             clip_path: clip.path.clone(),
-            clip_sha256: clip.sha256.clone().unwrap_or_default(),
+            clip_sha256: clip.sha256.as_ref().map_or_else(String::new, HexDigest::to_string),
             pixel_sha256: pixels.get(&sample.sample_id).cloned(),
         })
     };

@@ -62,40 +62,49 @@ pub(super) fn sections(all: &Gathered, findings: &Findings) -> Vec<Section> {
 /// between them altered copies that are not among these.
 fn shown(all: &Gathered, findings: &Findings) -> [Vec<NearDuplicate>; 3] {
     let verdicts = findings.leaks.iter().flat_map(|(_, leak)| leak.verdicts.iter());
-    let mut twins: Vec<NearDuplicate> = verdicts.filter_map(|v| v.twins.first().copied()).collect();
-    let one_per_cluster = |twins: &[NearDuplicate], most: usize| {
+    let mut near_duplicates: Vec<NearDuplicate> =
+        verdicts.filter_map(|v| v.near_duplicates.first().copied()).collect();
+    let one_per_cluster = |near_duplicates: &[NearDuplicate], most: usize| {
         let mut seen = BTreeSet::new();
-        let fresh = twins.iter().filter(|t| seen.insert(findings.cluster[t.still]));
+        let fresh = near_duplicates.iter().filter(|t| seen.insert(findings.cluster[t.still]));
         fresh.take(most).copied().collect::<Vec<_>>()
     };
-    twins.sort_by_key(|t| (all.stills[t.still].hash == UNINFORMATIVE, *t));
-    let nearest = one_per_cluster(&twins, NEAREST);
-    let mut altered = of_every_kind(&twins, &findings.cluster);
+    near_duplicates.sort_by_key(|t| (all.stills[t.still].hash == UNINFORMATIVE, *t));
+    let nearest = one_per_cluster(&near_duplicates, NEAREST);
+    let mut altered = of_every_kind(&near_duplicates, &findings.cluster);
     altered.retain(|t| !nearest.contains(t));
     // Those that nobody has verified first, then those that differ most.
-    twins.sort_by_key(|t| (Reverse(t.likeness.difference.unwrap_or(u32::MAX)), Reverse(*t)));
-    let mut farthest = one_per_cluster(&twins, FARTHEST);
+    near_duplicates
+        .sort_by_key(|t| (Reverse(t.likeness.difference.unwrap_or(u32::MAX)), Reverse(*t)));
+    let mut farthest = one_per_cluster(&near_duplicates, FARTHEST);
     farthest.retain(|t| !nearest.contains(t) && !altered.contains(t) && !t.same_bytes);
     [nearest, altered, farthest]
 }
 
 /// Altered copies, one of every kind of change in turn, of other clusters as long as there are any.
-fn of_every_kind(twins: &[NearDuplicate], cluster: &[usize]) -> Vec<NearDuplicate> {
+fn of_every_kind(near_duplicates: &[NearDuplicate], cluster: &[usize]) -> Vec<NearDuplicate> {
     let mut kinds: BTreeMap<[bool; 4], Vec<NearDuplicate>> = BTreeMap::new();
-    for twin in twins {
-        twin.likeness.change.iter().for_each(|c| kinds.entry(kind(*c)).or_default().push(*twin));
+    for duplicate in near_duplicates {
+        duplicate
+            .likeness
+            .change
+            .iter()
+            .for_each(|c| kinds.entry(kind(*c)).or_default().push(*duplicate));
     }
     let mut times: BTreeMap<usize, usize> = BTreeMap::new();
     let mut found = Vec::new();
     while found.len() < ALTERED && !kinds.is_empty() {
-        for twins in kinds.values_mut() {
+        for near_duplicates in kinds.values_mut() {
             let often = |t: &NearDuplicate| times.get(&cluster[t.still]).copied().unwrap_or(0);
-            let Some(next) = (0..twins.len()).min_by_key(|&i| often(&twins[i])) else { continue };
-            let twin = twins.remove(next);
-            *times.entry(cluster[twin.still]).or_default() += 1;
-            found.push(twin);
+            let Some(next) = (0..near_duplicates.len()).min_by_key(|&i| often(&near_duplicates[i]))
+            else {
+                continue;
+            };
+            let duplicate = near_duplicates.remove(next);
+            *times.entry(cluster[duplicate.still]).or_default() += 1;
+            found.push(duplicate);
         }
-        kinds.retain(|_, twins| !twins.is_empty());
+        kinds.retain(|_, near_duplicates| !near_duplicates.is_empty());
     }
     found.truncate(ALTERED);
     found
@@ -110,22 +119,22 @@ fn section(
     all: &Gathered,
     shots: &Shots,
     (id, title, text): (&'static str, &str, &str),
-    twins: &[NearDuplicate],
+    near_duplicates: &[NearDuplicate],
 ) -> Section {
     let mut section = Section::new(id, title);
-    section.text(if twins.is_empty() { "There are none." } else { text });
-    if !twins.is_empty() {
+    section.text(if near_duplicates.is_empty() { "There are none." } else { text });
+    if !near_duplicates.is_empty() {
         section.blocks.push(Block::Html(html! {
             ul class="samples pairs" { "\n"
-                @for twin in twins { (side_by_side(all, shots, twin)) }
+                @for duplicate in near_duplicates { (side_by_side(all, shots, duplicate)) }
             } "\n"
         }));
     }
     section
 }
 
-fn side_by_side(all: &Gathered, shots: &Shots, twin: &NearDuplicate) -> Markup {
-    let change = twin.likeness.change;
+fn side_by_side(all: &Gathered, shots: &Shots, duplicate: &NearDuplicate) -> Markup {
+    let change = duplicate.likeness.change;
     let shot = |i: usize, outline: Option<Change>| {
         let (part, id) = (all.name(all.stills[i].part()), &all.stills[i].id);
         let class = all.stills[i].emotion.name();
@@ -146,11 +155,11 @@ fn side_by_side(all: &Gathered, shots: &Shots, twin: &NearDuplicate) -> Markup {
             }
         }
     };
-    let likeness = twin.likeness;
+    let likeness = duplicate.likeness;
     let apart = f64::from(likeness.difference.unwrap_or_default()) / 1000.0;
-    let as_it_is = !twin.same_bytes && change.is_none();
+    let as_it_is = !duplicate.same_bytes && change.is_none();
     let mut facts = vec![
-        (twin.same_bytes, "the same bytes".to_owned()),
+        (duplicate.same_bytes, "the same bytes".to_owned()),
         (as_it_is, format!("{} of 64 bits differ", likeness.distance)),
         (as_it_is && likeness.difference.is_some(), format!("pictures {apart:.3} apart")),
         (likeness.mirrored, "mirrored".into()),
@@ -158,8 +167,8 @@ fn side_by_side(all: &Gathered, shots: &Shots, twin: &NearDuplicate) -> Markup {
     ];
     facts.extend(change.iter().flat_map(described));
     let facts: Vec<String> = facts.into_iter().filter(|f| f.0).map(|f| f.1).collect();
-    let own = shot(twin.still, change.map(Change::reversed));
-    html! { li { (own) (shot(twin.partner, change)) p { (facts.join(", ")) } } "\n" }
+    let own = shot(duplicate.still, change.map(Change::reversed));
+    html! { li { (own) (shot(duplicate.partner, change)) p { (facts.join(", ")) } } "\n" }
 }
 
 /// How the one picture was made of the other, in words.
@@ -234,7 +243,7 @@ mod tests {
             shown: [900, 1000],
             hidden: 0,
         };
-        let twin = |still: usize, change: Option<Change>| NearDuplicate {
+        let duplicate = |still: usize, change: Option<Change>| NearDuplicate {
             likeness: Likeness { change, distance: 9, mirrored: false, difference: Some(0) },
             still,
             partner: 90,
@@ -242,14 +251,17 @@ mod tests {
         };
         // Fifty crops, the last ten of another cluster, behind them two mirrored ones and one that
         // is not altered.
-        let mut twins: Vec<NearDuplicate> = (0..50).map(|i| twin(i, Some(change(false)))).collect();
-        twins.extend([(50, true), (51, true)].map(|(i, m)| twin(i, Some(change(m)))));
-        twins.push(twin(52, None));
+        let mut near_duplicates: Vec<NearDuplicate> =
+            (0..50).map(|i| duplicate(i, Some(change(false)))).collect();
+        near_duplicates
+            .extend([(50, true), (51, true)].map(|(i, m)| duplicate(i, Some(change(m)))));
+        near_duplicates.push(duplicate(52, None));
         let cluster: Vec<usize> = (0..53).map(|i| usize::from(i >= 40)).collect();
-        let shown: Vec<usize> = of_every_kind(&twins, &cluster).iter().map(|t| t.still).collect();
+        let shown: Vec<usize> =
+            of_every_kind(&near_duplicates, &cluster).iter().map(|t| t.still).collect();
         assert_eq!(shown[..6], [0, 50, 1, 51, 2, 40]);
         assert_eq!(shown.len(), ALTERED);
         assert!(!shown.contains(&52), "{shown:?}");
-        assert!(of_every_kind(&twins[52..], &cluster).is_empty());
+        assert!(of_every_kind(&near_duplicates[52..], &cluster).is_empty());
     }
 }

@@ -36,7 +36,7 @@ pub(super) fn write(out: &OutputFolder, all: &Gathered, findings: &Findings) -> 
             "Made by ncaers {} from {} pictures and {} clips.",
             env!("CARGO_PKG_VERSION"),
             all.stills.len(),
-            all.films.len()
+            all.clip_entries.len()
         ),
         sections,
     };

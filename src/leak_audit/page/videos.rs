@@ -6,7 +6,7 @@ use crate::table::{Cell, Column, Table};
 use crate::{
     leak_audit::{findings::Findings, gather::Gathered},
     report::page::{Block, Section},
-    similarity::clips::NearDuplicateClip,
+    similarity::{clips::NearDuplicateClip, warp::TemporalAlignment},
 };
 
 /// Rows of a table at most; all are in the CSV files.
@@ -22,12 +22,13 @@ pub(super) fn clips(all: &Gathered, findings: &Findings) -> Option<Section> {
         clips.groups, clips.across_parts
     ));
     let verdicts = findings.clip_leaks.iter().flat_map(|(_, leak)| &leak.verdicts);
-    let mut twins: Vec<&NearDuplicateClip> = verdicts.filter_map(|v| v.twins.first()).collect();
-    twins.sort_by(|a, b| a.mean_distance.total_cmp(&b.mean_distance));
-    if twins.is_empty() {
+    let mut near_duplicates: Vec<&NearDuplicateClip> =
+        verdicts.filter_map(|v| v.near_duplicates.first()).collect();
+    near_duplicates.sort_by(|a, b| a.alignment.mean_distance.total_cmp(&b.alignment.mean_distance));
+    if near_duplicates.is_empty() {
         section.text("Of the clips that give pictures, none is in two parts.");
     } else {
-        section.blocks.push(Block::Table(clip_table(all, &twins)));
+        section.blocks.push(Block::Table(clip_table(all, &near_duplicates)));
     }
     if clips.stills_from_clips > 0 {
         section.text(format!(
@@ -39,24 +40,24 @@ pub(super) fn clips(all: &Gathered, findings: &Findings) -> Option<Section> {
     Some(section)
 }
 
-fn clip_table(all: &Gathered, twins: &[&NearDuplicateClip]) -> Table {
-    let row = |twin: &&NearDuplicateClip| {
+fn clip_table(all: &Gathered, near_duplicates: &[&NearDuplicateClip]) -> Table {
+    let row = |duplicate: &&NearDuplicateClip| {
         let name = |i: usize| {
-            let film = &all.films[i];
-            Cell::words(format!("{}: {}", all.name(film.part()), film.id))
+            let clip = &all.clip_entries[i];
+            Cell::words(format!("{}: {}", all.name(clip.part()), clip.id))
         };
-        let how = match (twin.same_bytes, twin.mirrored) {
+        let how = match (duplicate.same_bytes, duplicate.alignment.mirrored) {
             (true, _) => "the same bytes".into(),
-            (_, true) if twin.altered => "altered, mirrored".into(),
-            (_, true) => format!("mirrored{}", speed(twin)),
-            _ if twin.altered => "altered".into(),
-            _ => speed(twin).trim_start_matches(", ").to_owned(),
+            (_, true) if duplicate.altered => "altered, mirrored".into(),
+            (_, true) => format!("mirrored{}", speed(duplicate.alignment)),
+            _ if duplicate.altered => "altered".into(),
+            _ => speed(duplicate.alignment).trim_start_matches(", ").to_owned(),
         };
         vec![
-            name(twin.film),
-            name(twin.partner),
-            Cell::number(twin.mean_distance, 2),
-            Cell::number(twin.shift_s, 2),
+            name(duplicate.clip),
+            name(duplicate.partner),
+            Cell::number(duplicate.alignment.mean_distance, 2),
+            Cell::number(duplicate.alignment.shift_s, 2),
             Cell::words(how),
         ]
     };
@@ -70,17 +71,17 @@ fn clip_table(all: &Gathered, twins: &[&NearDuplicateClip]) -> Table {
             Column::numbers("starts later by s"),
             Column::words("how"),
         ],
-        rows: twins.iter().take(LISTED).map(row).collect(),
+        rows: near_duplicates.iter().take(LISTED).map(row).collect(),
         notes: Vec::new(),
     }
 }
 
 /// The speed at which a copy runs, where it is another.
-fn speed(twin: &NearDuplicateClip) -> String {
-    if twin.speed == 1.0 {
+fn speed(alignment: TemporalAlignment) -> String {
+    if alignment.speed == 1.0 {
         String::new()
     } else {
-        format!(", speed × {:.2}", twin.speed)
+        format!(", speed × {:.2}", alignment.speed)
     }
 }
 

@@ -8,7 +8,7 @@ use crate::record::{Emotion, NUM_CLASSES};
 
 /// Weights of the face branch over the samples of one true class.
 #[derive(Clone, Copy, Debug)]
-pub struct ClassWeights {
+pub struct FusionWeight {
     /// Mean, 0..=1.
     pub mean: f64,
     /// 10th percentile.
@@ -21,7 +21,7 @@ const ROW: f64 = 34.0;
 
 /// Draws, per class, each model's mean face weight and the range of the middle 80 % of samples.
 /// `models` holds a name and a row per class (`None` where the class has no samples).
-pub fn fusion(models: &[(String, [Option<ClassWeights>; NUM_CLASSES])]) -> Canvas {
+pub fn fusion(models: &[(String, [Option<FusionWeight>; NUM_CLASSES])]) -> Canvas {
     if models.is_empty() {
         return super::curves::nothing("no model has fusion weights");
     }
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn classes_without_samples_stay_empty() {
         let weights = |mean: f64| {
-            let w = ClassWeights { mean, low: mean - 0.2, high: mean + 0.1 };
+            let w = FusionWeight { mean, low: mean - 0.2, high: mean + 0.1 };
             let mut all = [Some(w); NUM_CLASSES];
             all[2] = None;
             all

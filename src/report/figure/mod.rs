@@ -19,11 +19,11 @@ pub use canvas::{stamp, text_width, Canvas};
 pub use confusion::{confusion, shade};
 pub use curves::{learning_curves, Curve};
 pub use distances::{distances, DistanceCounts};
-pub use fusion::{fusion, fusion_course, ClassWeights};
+pub use fusion::{fusion, fusion_course, FusionWeight};
 pub use growth::{growth, Growth};
 pub use leak::{leak, LeakShares};
 pub use parts::{parts, PartsRow};
-pub use pictures::{picture_grid, Answer, DecodedFrame, RowHead, ShotColumn};
+pub use pictures::{picture_grid, Answer, CaptionedPicture, PictureColumn, RowHead};
 pub use reliability::{reliability, Bin, Panel, FEW};
 pub use shares::{shares, Shares};
 

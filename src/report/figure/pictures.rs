@@ -18,7 +18,7 @@ pub enum Answer {
 
 /// A picture with what stands below it.
 #[derive(Clone, Debug)]
-pub struct DecodedFrame {
+pub struct CaptionedPicture {
     /// The picture; all of a grid have one size.
     pub picture: RgbImage,
     /// At most as many lines as the grid has for its row.
@@ -36,11 +36,11 @@ pub struct RowHead {
 
 /// A column: its heading, and a picture for every row that has one.
 #[derive(Clone, Debug)]
-pub struct ShotColumn {
+pub struct PictureColumn {
     /// Its heading.
     pub title: String,
     /// From top to bottom.
-    pub shots: Vec<Option<DecodedFrame>>,
+    pub shots: Vec<Option<CaptionedPicture>>,
 }
 
 const GAP: f64 = 14.0;
@@ -51,7 +51,7 @@ const SMALL: f64 = 0.7 * EM;
 const SHRUNK: f64 = 0.8;
 
 /// Draws the grid.
-pub fn picture_grid(rows: &[RowHead], columns: &[ShotColumn]) -> Canvas {
+pub fn picture_grid(rows: &[RowHead], columns: &[PictureColumn]) -> Canvas {
     let first = columns.iter().flat_map(|c| c.shots.iter().flatten()).next();
     let (w, h) = first.map_or((1, 1), |shot| shot.picture.dimensions());
     let (pitch, h) = (f64::from(w) + GAP, f64::from(h));
@@ -80,7 +80,7 @@ pub fn picture_grid(rows: &[RowHead], columns: &[ShotColumn]) -> Canvas {
     canvas
 }
 
-fn lines(canvas: &mut Canvas, shot: &DecodedFrame, (middle, top): (f64, f64), room: f64) {
+fn lines(canvas: &mut Canvas, shot: &CaptionedPicture, (middle, top): (f64, f64), room: f64) {
     for (i, (answer, text)) in shot.lines.iter().enumerate() {
         let (color, text) = match answer {
             // Blue and vermilion: told apart without red and green, and by the sign.
@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn a_column_per_class_and_room_for_every_line() {
         let picture = |v: u8| RgbImage::from_pixel(160, 120, image::Rgb([v, 90, 120]));
-        let column = |title: &str| ShotColumn {
+        let column = |title: &str| PictureColumn {
             title: title.into(),
             shots: (0..4)
                 .map(|i| {
@@ -113,7 +113,7 @@ mod tests {
                     ];
                     let lines = if i < 2 { Vec::new() } else { lines };
                     (i != 3 || title != "Fear")
-                        .then(|| DecodedFrame { picture: picture(60 * i), lines })
+                        .then(|| CaptionedPicture { picture: picture(60 * i), lines })
                 })
                 .collect(),
         };

@@ -94,8 +94,8 @@ fn file_name(study: &Study, index: usize) -> String {
         let words = study.groups[i].label.split(|c: char| !c.is_ascii_alphanumeric());
         words.filter(|w| !w.is_empty()).collect::<Vec<_>>().join("-")
     };
-    let twins = (0..study.groups.len()).filter(|&i| slug(i) == slug(index)).count();
-    match twins {
+    let same_name = (0..study.groups.len()).filter(|&i| slug(i) == slug(index)).count();
+    match same_name {
         1 => format!("confusion-{}", slug(index)),
         _ => format!("confusion-{}-{}", slug(index), index + 1),
     }

@@ -2,7 +2,7 @@
 use crate::{
     record::{Prediction, NUM_CLASSES},
     report::{
-        figure::{self, ClassWeights, Curve, Figure},
+        figure::{self, Curve, Figure, FusionWeight},
         page::{Block, Section},
         study::{Run, Study},
     },
@@ -139,7 +139,7 @@ fn per_class(study: &Study) -> Vec<Block> {
     if models.is_empty() {
         return Vec::new();
     }
-    let describe = |(name, weights): &(String, [Option<ClassWeights>; NUM_CLASSES])| {
+    let describe = |(name, weights): &(String, [Option<FusionWeight>; NUM_CLASSES])| {
         let means: Vec<_> = weights.iter().flatten().map(|w| w.mean).collect();
         let mean = means.iter().sum::<f64>() / means.len().max(1) as f64;
         format!("{name}: face weight {mean:.2} on average over classes")
@@ -159,14 +159,14 @@ fn per_class(study: &Study) -> Vec<Block> {
     blocks
 }
 
-fn class_weights(rows: &[Prediction]) -> [Option<ClassWeights>; NUM_CLASSES] {
+fn class_weights(rows: &[Prediction]) -> [Option<FusionWeight>; NUM_CLASSES] {
     std::array::from_fn(|class| {
         let of_class = rows.iter().filter(|r| usize::from(r.target) == class);
         let mut weights: Vec<f64> = of_class.filter_map(|r| r.w_face).map(f64::from).collect();
         weights.retain(|w| w.is_finite());
         weights.sort_by(f64::total_cmp);
         let at = |q: f64| weights[((weights.len() - 1) as f64 * q).round() as usize];
-        (!weights.is_empty()).then(|| ClassWeights {
+        (!weights.is_empty()).then(|| FusionWeight {
             mean: weights.iter().sum::<f64>() / weights.len() as f64,
             low: at(0.1),
             high: at(0.9),

@@ -242,13 +242,13 @@ fn adjust(labels: &[&str], models: &mut [Model], pairs: &mut [ModelPair]) {
     let (mut accuracies, mut seeds) = (Vec::new(), Vec::new());
     for pair in pairs {
         margins.extend(pair.margins.as_mut());
-        let twins = labels[pair.a] == labels[pair.b];
-        if twins { &mut seeds } else { &mut accuracies }.push(&mut pair.accuracy);
+        let same_label = labels[pair.a] == labels[pair.b];
+        if same_label { &mut seeds } else { &mut accuracies }.push(&mut pair.accuracy);
     }
-    for twins in seeds {
+    for pair in seeds {
         let alone = |p: PValue| Adjusted { holm: p, bh: p };
-        twins.mcnemar_adjusted = alone(twins.mcnemar.exact);
-        twins.sign_flip_adjusted = alone(twins.sign_flip.p);
+        pair.mcnemar_adjusted = alone(pair.mcnemar.exact);
+        pair.sign_flip_adjusted = alone(pair.sign_flip.p);
     }
     family(&mut margins, |t| t.stuart_maxwell.p, |t, p| t.stuart_maxwell_adjusted = p);
     family(&mut margins, |t| t.sign_flip.p, |t, p| t.sign_flip_adjusted = p);

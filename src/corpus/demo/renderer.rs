@@ -103,19 +103,19 @@ impl Motion {
 }
 
 /// Everything needed to draw any frame of a clip.
-pub(super) struct Film<'a> {
+pub(super) struct ClipRenderer<'a> {
     plan: &'a ClipPlan,
     room: Room,
     person: Person,
     motion: Motion,
 }
 
-impl<'a> Film<'a> {
+impl<'a> ClipRenderer<'a> {
     pub fn new(seed: u64, plan: &'a ClipPlan) -> Self {
         let person = person_of(seed, plan);
         let motion = Motion::draw(seed, plan, &person);
         let room = Room::draw(seed, plan, |wall| face::body(wall, &person, &motion.seat()));
-        Film { plan, room, person, motion }
+        ClipRenderer { plan, room, person, motion }
     }
 
     /// The picture of a frame.
