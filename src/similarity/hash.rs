@@ -13,6 +13,8 @@
 //! All arithmetic is on integers: same pixels, same bits, on every machine.
 use std::sync::LazyLock;
 
+use super::wide::widened;
+
 /// Cells per side of the averaged picture.
 pub(super) const CELLS: usize = 32;
 /// Highest horizontal + vertical frequency that is used.
@@ -115,6 +117,7 @@ fn cells<'a>(width: usize, height: usize, n: usize, row: impl Fn(usize) -> &'a [
     let area = (width * height) as u64;
     let mut cells = Vec::with_capacity(n * n);
     let (mut whole, mut few, mut cut) = (vec![0u32; width], vec![0u16; width], vec![0u32; width]);
+    let mut columns = vec![0u64; width];
     for cell in 0..n {
         whole.fill(0);
         cut.fill(0);
@@ -136,10 +139,9 @@ fn cells<'a>(width: usize, height: usize, n: usize, row: impl Fn(usize) -> &'a [
                     _ => add_rows(&mut few, [row(0), row(1), row(2), row(3)]),
                 }
             }
-            whole.iter_mut().zip(&few).for_each(|(sum, few)| *sum += u32::from(*few));
+            gather(&mut whole, &few);
         }
-        let sum = |(&whole, &cut): (&u32, &u32)| n as u64 * u64::from(whole) + u64::from(cut);
-        let columns: Vec<u64> = whole.iter().zip(&cut).map(sum).collect();
+        weigh(&whole, n as u32, &cut, &mut columns);
         cells.extend((0..n).map(|x| ((share(&columns, x, n) << CELL_BITS) / area) as u16));
     }
     cells
@@ -148,20 +150,34 @@ fn cells<'a>(width: usize, height: usize, n: usize, row: impl Fn(usize) -> &'a [
 /// Rows whose sums fit 16 bits.
 const MOST_ROWS: usize = 256;
 
-/// Adds rows to sums of columns, of not more than [`MOST_ROWS`]; without checks the loop takes many pixels
-/// at once.
-fn add_rows<const K: usize>(sums: &mut [u16], rows: [&[u8]; K]) {
-    let rows = rows.map(|row| &row[..sums.len()]);
-    for (x, sum) in sums.iter_mut().enumerate() {
-        *sum = rows.iter().fold(*sum, |sum, row| sum.wrapping_add(u16::from(row[x])));
+widened! {
+    /// Adds rows to sums of columns, of not more than [`MOST_ROWS`]; without checks the loop takes many pixels
+    /// at once.
+    fn add_rows<const K: usize>(sums: &mut [u16], rows: [&[u8]; K]) {
+        let rows = rows.map(|row| &row[..sums.len()]);
+        for (x, sum) in sums.iter_mut().enumerate() {
+            *sum = rows.iter().fold(*sum, |sum, row| sum.wrapping_add(u16::from(row[x])));
+        }
     }
-}
 
-/// Adds a row to sums of columns. A picture of 2^28 pixels does not reach the end of 32 bits; without
-/// checks the loop takes many pixels at once.
-fn add(sums: &mut [u32], row: &[u8], weight: u32) {
-    for (sum, &v) in sums.iter_mut().zip(row) {
-        *sum = sum.wrapping_add(u32::from(v).wrapping_mul(weight));
+    /// Adds sums of [`MOST_ROWS`] at most to those of all rows, which end within 32 bits.
+    fn gather(whole: &mut [u32], few: &[u16]) {
+        whole.iter_mut().zip(few).for_each(|(sum, few)| *sum = sum.wrapping_add(u32::from(*few)));
+    }
+
+    /// Adds a row to sums of columns. A picture of 2^28 pixels does not reach the end of 32 bits; without
+    /// checks the loop takes many pixels at once.
+    fn add(sums: &mut [u32], row: &[u8], weight: u32) {
+        for (sum, &v) in sums.iter_mut().zip(row) {
+            *sum = sum.wrapping_add(u32::from(v).wrapping_mul(weight));
+        }
+    }
+
+    /// Whole rows `n` times and what is cut once; nothing of 32 bits wraps in 64.
+    fn weigh(whole: &[u32], n: u32, cut: &[u32], columns: &mut [u64]) {
+        for ((column, &whole), &cut) in columns.iter_mut().zip(whole).zip(cut) {
+            *column = u64::from(whole).wrapping_mul(u64::from(n)).wrapping_add(u64::from(cut));
+        }
     }
 }
 
@@ -173,7 +189,7 @@ fn share(columns: &[u64], x: usize, n: usize) -> u64 {
     if first == last {
         return weighted(first);
     }
-    let whole: u64 = columns[first + 1..last].iter().sum();
+    let whole = columns[first + 1..last].iter().fold(0u64, |sum, v| sum.wrapping_add(*v));
     weighted(first) + n as u64 * whole + weighted(last)
 }
 

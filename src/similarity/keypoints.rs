@@ -200,14 +200,20 @@ struct Slopes<'a> {
     /// The row in the middle.
     y: usize,
     sums: [Vec<i32>; 3],
+    /// The products of the rows in the sums; row `y` is at `y % ROWS`.
+    rows: [[Vec<i32>; 3]; ROWS],
 }
+
+/// Rows of slopes that are summed.
+const ROWS: usize = 7;
 
 impl<'a> Slopes<'a> {
     /// In front of the first row inside the margin.
     fn new(level: &'a Plane) -> Self {
-        let mut slopes =
-            Slopes { level, y: MARGIN - 1, sums: [0; 3].map(|_: u8| vec![0; level.width]) };
-        (MARGIN - 4..MARGIN + 3).for_each(|y| slopes.add(y, i32::wrapping_add));
+        let none = || [0; 3].map(|_: u8| vec![0; level.width]);
+        let rows = [0; ROWS].map(|_: u8| none());
+        let mut slopes = Slopes { level, y: MARGIN - 1, sums: none(), rows };
+        (MARGIN - 4..MARGIN + 3).for_each(|y| slopes.enter(y));
         slopes
     }
 
@@ -215,38 +221,74 @@ impl<'a> Slopes<'a> {
     #[inline(always)]
     fn move_to(&mut self, y: usize) {
         debug_assert_eq!(y, self.y + 1);
-        self.add(y + 3, i32::wrapping_add);
-        self.add(y - 4, i32::wrapping_sub);
+        self.enter(y + 3);
         self.y = y;
     }
 
-    /// Lets a row enter or leave the sums.
+    /// Lets a row enter the sums in place of the one seven rows above it.
     #[allow(clippy::needless_range_loop, reason = "several rows are gone through at once")]
     #[inline(always)]
-    fn add(&mut self, y: usize, sum: impl Fn(i32, i32) -> i32) {
+    fn enter(&mut self, y: usize) {
         let n = self.level.width - 2;
         let (own, up, down) = (self.level.row(y), self.level.row(y - 1), self.level.row(y + 1));
         let (left, right, up, down) = (&own[..n], &own[2..][..n], &up[1..][..n], &down[1..][..n]);
         let [xx, yy, xy] = self.sums.each_mut().map(|sums| &mut sums[1..][..n]);
+        let [old_xx, old_yy, old_xy] =
+            self.rows[y % ROWS].each_mut().map(|products| &mut products[1..][..n]);
         // Levels are small, so nothing wraps; a check would keep many from being made at once.
         let slope = |a: u8, b: u8| i16::from(a).wrapping_sub(i16::from(b));
         let product = |a: i16, b: i16| i32::from(a).wrapping_mul(i32::from(b));
+        let exchange = |sum: &mut i32, old: &mut i32, new: i32| {
+            *sum = sum.wrapping_add(new).wrapping_sub(*old);
+            *old = new;
+        };
         for x in 0..n {
             let (gx, gy) = (slope(right[x], left[x]), slope(down[x], up[x]));
-            xx[x] = sum(xx[x], product(gx, gx));
-            xy[x] = sum(xy[x], product(gx, gy));
-            yy[x] = sum(yy[x], product(gy, gy));
+            exchange(&mut xx[x], &mut old_xx[x], product(gx, gx));
+            exchange(&mut xy[x], &mut old_xy[x], product(gx, gy));
+            exchange(&mut yy[x], &mut old_yy[x], product(gy, gy));
         }
     }
 
     /// Harris' response over 7 x 7 pixels, with 0.04 as weight of the squared trace.
     #[inline(always)]
     fn response(&self, x: usize) -> i64 {
-        let sum = |sums: &Vec<i32>| i64::from(sums[x - 3..=x + 3].iter().sum::<i32>());
-        let [xx, yy, xy] = self.sums.each_ref().map(sum);
-        let trace = xx + yy;
-        (25 * (xx * yy - xy * xy) - trace * trace) / 25
+        let around = |k: usize| -> &[i32; 8] {
+            self.sums[k][x - 3..].first_chunk().expect("a margin lies behind")
+        };
+        let [xx, yy, xy] = sevens([around(0), around(1), around(2)]).map(i64::from);
+        // Below 2^22 each, so nothing wraps.
+        let trace = xx.wrapping_add(yy);
+        let squares = xx.wrapping_mul(yy).wrapping_sub(xy.wrapping_mul(xy));
+        squares.wrapping_mul(25).wrapping_sub(trace.wrapping_mul(trace)) / 25
     }
+}
+
+/// The sums of the first seven of eight numbers each.
+#[inline(always)]
+fn sevens(eights: [&[i32; 8]; 3]) -> [i32; 3] {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::*;
+        // SAFETY: every x86-64 has SSE2; all that is read are eight numbers and written four.
+        unsafe {
+            let mask = _mm_set_epi32(0, -1, -1, -1);
+            let fours = |eight: &[i32; 8]| {
+                let low = _mm_loadu_si128(eight.as_ptr().cast());
+                let high = _mm_loadu_si128(eight[4..].as_ptr().cast());
+                _mm_add_epi32(low, _mm_and_si128(high, mask))
+            };
+            let pairs = |a, b| _mm_add_epi32(_mm_unpacklo_epi32(a, b), _mm_unpackhi_epi32(a, b));
+            let [a, b, c] = eights.map(fours);
+            let (ab, c) = (pairs(a, b), pairs(c, c));
+            let sums = _mm_add_epi32(_mm_unpacklo_epi64(ab, c), _mm_unpackhi_epi64(ab, c));
+            let mut out = [0; 4];
+            _mm_storeu_si128(out.as_mut_ptr().cast(), sums);
+            [out[0], out[1], out[2]]
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    eights.map(|eight| eight[..7].iter().fold(0i32, |sum, v| sum.wrapping_add(*v)))
 }
 
 /// The clearest `quota` of the corners, as evenly over the picture as they allow: first the best
@@ -279,15 +321,20 @@ static DISC: LazyLock<[usize; 2 * RADIUS + 1]> = LazyLock::new(|| {
 
 /// Cosine and sine of the direction from the corner to the brightness around it.
 fn direction(level: &Plane, (x, y): (usize, usize)) -> (f32, f32) {
-    let (mut across, mut down) = (0i64, 0i64);
+    // Sums of a disc stay far below what wraps; a check would keep many from being made at once.
+    let (mut across, mut down) = (0i32, 0i32);
     for (i, &half) in DISC.iter().enumerate() {
         let row = &level.row(y + i - RADIUS)[x - half..=x + half];
-        let sum: i64 = row.iter().map(|l| i64::from(*l)).sum();
-        let first: i64 =
-            row.iter().enumerate().map(|(k, l)| (k as i64 - half as i64) * i64::from(*l)).sum();
-        across += first;
-        down += (i as i64 - RADIUS as i64) * sum;
+        let (mut sum, mut first, mut k) = (0i32, 0i32, -(half as i32));
+        for l in row {
+            sum = sum.wrapping_add(i32::from(*l));
+            first = first.wrapping_add(k.wrapping_mul(i32::from(*l)));
+            k = k.wrapping_add(1);
+        }
+        across = across.wrapping_add(first);
+        down = down.wrapping_add((i as i32 - RADIUS as i32).wrapping_mul(sum));
     }
+    let (across, down) = (i64::from(across), i64::from(down));
     let length = ((across * across + down * down) as f64).sqrt();
     if length == 0.0 {
         return (1.0, 0.0);

@@ -39,6 +39,7 @@ pub mod runs;
 pub mod union_find;
 pub mod view;
 pub mod warp;
+mod wide;
 pub mod windows;
 pub mod words;
 

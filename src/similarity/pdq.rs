@@ -7,12 +7,12 @@
 //! that bits agree with those of other programs (the tests hold vectors of the `pdqhash` package).
 use std::sync::LazyLock;
 
+use super::wide::widened;
+
 /// Samples along a side.
 const SAMPLES: usize = 64;
 /// Coefficients along a side.
 const KEPT: usize = 16;
-/// Passes of the box along rows and columns.
-const PASSES: usize = 2;
 /// Least side of a picture in pixels; smaller ones have no hash.
 const LEAST_SIDE: usize = 5;
 /// Quality from which on a hash says enough to be compared; the definition's own advice.
@@ -82,36 +82,34 @@ pub fn of_rgb(rgb: &[u8], width: usize, height: usize) -> Hashed {
         let [r, g, b] = [p[0], p[1], p[2]].map(f64::from);
         (r * 0.299 + g * 0.587 + b * 0.114) as f32
     };
-    of_luma(rgb.chunks_exact(3).map(luma).collect(), width, height)
+    let plane: Vec<f32> = rgb.chunks_exact(3).map(luma).collect();
+    if plane.len() != width * height {
+        return Hashed::default();
+    }
+    of_rows(width, height, |y, row| row.copy_from_slice(&plane[y * width..][..width]))
 }
 
 /// The same of grey levels, each of which stands for a pixel of three equal colours, whose weighted
 /// sum is the level itself in single precision.
 pub fn of_grey(levels: &[u8], width: usize, height: usize) -> Hashed {
-    of_luma(levels.iter().map(|l| f32::from(*l)).collect(), width, height)
-}
-
-fn of_luma(mut plane: Vec<f32>, width: usize, height: usize) -> Hashed {
-    if width < LEAST_SIDE || height < LEAST_SIDE || plane.len() != width * height {
+    if levels.len() != width * height {
         return Hashed::default();
     }
-    let at = |i: usize, n: usize| ((i as f64 + 0.5) * n as f64 / SAMPLES as f64) as usize;
-    if (width, height) != (SAMPLES, SAMPLES) {
-        let mut other = vec![0.0; plane.len()];
-        for _ in 1..PASSES {
-            along_rows(&plane, &mut other, width, window(width));
-            along_columns(&other, &mut plane, width, window(height));
-        }
-        // Of the last pass only the sampled columns are looked at.
-        along_rows(&plane, &mut other, width, window(width));
-        let columns: Vec<usize> = (0..SAMPLES).map(|i| at(i, width)).collect();
-        let rows = other.chunks_exact(width);
-        let narrow: Vec<f32> = rows.flat_map(|row| columns.iter().map(|&x| row[x])).collect();
-        plane.resize(narrow.len(), 0.0);
-        along_columns(&narrow, &mut plane, SAMPLES, window(height));
+    of_rows(width, height, |y, row| numbers(&levels[y * width..][..width], row))
+}
+
+/// The same of a picture whose row `y` is what `fill(y, row)` writes.
+fn of_rows(width: usize, height: usize, fill: impl Fn(usize, &mut [f32])) -> Hashed {
+    if width < LEAST_SIDE || height < LEAST_SIDE {
+        return Hashed::default();
     }
-    let sample = |i: usize| plane[at(i / SAMPLES, height) * SAMPLES + i % SAMPLES];
-    let samples: Vec<f32> = (0..SAMPLES * SAMPLES).map(sample).collect();
+    let samples = if (width, height) == (SAMPLES, SAMPLES) {
+        let mut samples = vec![0.0; SAMPLES * SAMPLES];
+        samples.chunks_exact_mut(SAMPLES).enumerate().for_each(|(y, row)| fill(y, row));
+        samples
+    } else {
+        smoothed(width, height, fill)
+    };
     let own = cosines(&samples);
     // A mirrored picture's odd waves along the rows have the other sign; coefficients begin with
     // the first wave, not with the constant.
@@ -119,9 +117,212 @@ fn of_luma(mut plane: Vec<f32>, width: usize, height: usize) -> Hashed {
     Hashed { own: Pdq::of(&own), mirrored: Pdq::of(&mirrored), quality: quality(&samples) }
 }
 
+/// The place of the `i`-th sample of a side of `n` pixels.
+fn place(i: usize, n: usize) -> usize {
+    ((i as f64 + 0.5) * n as f64 / SAMPLES as f64) as usize
+}
+
+/// The samples of a picture that a box went over twice. Rows go through all of it one after the other,
+/// so that what is worked on stays in the nearest cache.
+fn smoothed(width: usize, height: usize, fill: impl Fn(usize, &mut [f32])) -> Vec<f32> {
+    let mut once = RowGroup::new(width);
+    let mut first = ColumnBox::new(width, height);
+    let mut sampler = Sampler {
+        again: RowGroup::new(width),
+        second: ColumnBox::new(SAMPLES, height),
+        columns: (0..SAMPLES).map(|i| place(i, width)).collect(),
+        rows: (0..SAMPLES).map(|i| place(i, height)).collect(),
+        samples: Vec::with_capacity(SAMPLES * SAMPLES),
+    };
+    for y in 0..height {
+        fill(y, once.next());
+        if once.is_full() || y + 1 == height {
+            for row in once.boxed().chunks_exact(width) {
+                first.enter(row, |row| sampler.take(row));
+            }
+        }
+    }
+    first.end(|row| sampler.take(row));
+    sampler.end()
+}
+
+/// Rows that a box goes along together.
+struct RowGroup {
+    width: usize,
+    rows: Vec<f32>,
+    boxed: Vec<f32>,
+    count: usize,
+}
+
+impl RowGroup {
+    fn new(width: usize) -> Self {
+        let rows = || vec![0.0; SIDE_BY_SIDE * width];
+        RowGroup { width, rows: rows(), boxed: rows(), count: 0 }
+    }
+
+    /// Room for the next row.
+    fn next(&mut self) -> &mut [f32] {
+        self.count += 1;
+        &mut self.rows[(self.count - 1) * self.width..][..self.width]
+    }
+
+    fn is_full(&self) -> bool {
+        self.count == SIDE_BY_SIDE
+    }
+
+    /// The means along the rows, of which none are left.
+    fn boxed(&mut self) -> &[f32] {
+        let length = std::mem::take(&mut self.count) * self.width;
+        let boxed = &mut self.boxed[..length];
+        along_rows(&self.rows[..length], boxed, self.width, window(self.width));
+        boxed
+    }
+}
+
+/// A box that goes down all columns at once, which is the same sum for every one of them.
+struct ColumnBox {
+    height: usize,
+    window: usize,
+    /// Rows that come before the first goes out.
+    before: usize,
+    came: usize,
+    sums: Vec<f32>,
+    /// The last rows; row `y` is at `y % window`.
+    held: Vec<f32>,
+    means: Vec<f32>,
+}
+
+impl ColumnBox {
+    fn new(width: usize, height: usize) -> Self {
+        let window = window(height);
+        ColumnBox {
+            height,
+            window,
+            before: before(window),
+            came: 0,
+            sums: vec![0.0; width],
+            held: vec![0.0; window * width],
+            means: vec![0.0; width],
+        }
+    }
+
+    fn held(&mut self, y: usize) -> (&mut [f32], &mut [f32]) {
+        let width = self.sums.len();
+        (&mut self.sums, &mut self.held[y % self.window * width..][..width])
+    }
+
+    /// Takes the next row, and gives the one out whose box it ends.
+    fn enter(&mut self, row: &[f32], mut out: impl FnMut(&[f32])) {
+        let (y, leaves) = (self.came, self.came >= self.window);
+        let (sums, held) = self.held(y);
+        match leaves {
+            true => exchange(sums, held, row),
+            false => {
+                sums.iter_mut().zip(row).for_each(|(sum, new)| *sum += new);
+                held.copy_from_slice(row);
+            }
+        }
+        self.came += 1;
+        if y >= self.before {
+            out(self.means(if leaves { self.window } else { self.came }));
+        }
+    }
+
+    /// Gives the rows out whose boxes reach beyond the last.
+    fn end(mut self, mut out: impl FnMut(&[f32])) {
+        for y in self.height..self.height + self.before {
+            let leaving = y - self.window;
+            let (sums, held) = self.held(leaving);
+            sums.iter_mut().zip(held).for_each(|(sum, held)| *sum -= *held);
+            out(self.means(self.height - 1 - leaving));
+        }
+    }
+
+    fn means(&mut self, count: usize) -> &[f32] {
+        if count.is_power_of_two() {
+            // As exact as the division, and several times as fast.
+            products(&self.sums, 1.0 / count as f32, &mut self.means);
+        } else {
+            quotients(&self.sums, count as f32, &mut self.means);
+        }
+        &self.means
+    }
+}
+
+widened! {
+    /// Levels as numbers.
+    fn numbers(levels: &[u8], to: &mut [f32]) {
+        to.iter_mut().zip(levels).for_each(|(to, level)| *to = f32::from(*level));
+    }
+
+    /// Lets a row enter the sums in place of one that was held.
+    fn exchange(sums: &mut [f32], held: &mut [f32], row: &[f32]) {
+        for ((sum, held), new) in sums.iter_mut().zip(held).zip(row) {
+            *sum = (*sum + new) - *held;
+            *held = *new;
+        }
+    }
+
+    fn products(sums: &[f32], factor: f32, to: &mut [f32]) {
+        to.iter_mut().zip(sums).for_each(|(to, sum)| *to = sum * factor);
+    }
+
+    fn quotients(sums: &[f32], divisor: f32, to: &mut [f32]) {
+        to.iter_mut().zip(sums).for_each(|(to, sum)| *to = sum / divisor);
+    }
+}
+
+/// The second box, of which only the samples are looked at.
+struct Sampler {
+    again: RowGroup,
+    second: ColumnBox,
+    columns: Vec<usize>,
+    /// The sampled rows.
+    rows: Vec<usize>,
+    samples: Vec<f32>,
+}
+
+impl Sampler {
+    fn take(&mut self, row: &[f32]) {
+        self.again.next().copy_from_slice(row);
+        if self.again.is_full() {
+            self.boxed();
+        }
+    }
+
+    fn boxed(&mut self) {
+        let width = self.again.width;
+        let mut narrow = [0.0; SAMPLES];
+        for row in self.again.boxed().chunks_exact(width) {
+            narrow.iter_mut().zip(&self.columns).for_each(|(to, &x)| *to = row[x]);
+            let y = self.second.came.checked_sub(self.second.before);
+            let times = self.rows.iter().filter(|row| Some(**row) == y).count();
+            let samples = &mut self.samples;
+            self.second.enter(&narrow, |row| (0..times).for_each(|_| samples.extend(row)));
+        }
+    }
+
+    fn end(mut self) -> Vec<f32> {
+        self.boxed();
+        let (mut y, rows) = (self.second.height - self.second.before, &self.rows);
+        let samples = &mut self.samples;
+        self.second.end(|row| {
+            let times = rows.iter().filter(|row| **row == y).count();
+            (0..times).for_each(|_| samples.extend(row));
+            y += 1;
+        });
+        self.samples
+    }
+}
+
 /// Pixels of the box along a side of `n` pixels.
 fn window(n: usize) -> usize {
     n.div_ceil(2 * SAMPLES)
+}
+
+/// Pixels of a box of `window` pixels behind the one that it is for.
+fn before(window: usize) -> usize {
+    (window + 2) / 2 - 1
 }
 
 /// What enters and leaves the box at some places of a side of `n` pixels: the indices of the
@@ -131,8 +332,7 @@ fn steps(
     window: usize,
     places: std::ops::Range<usize>,
 ) -> (usize, impl Iterator<Item = (Option<usize>, Option<usize>, usize)>) {
-    let half = (window + 2) / 2;
-    let before = half - 1;
+    let before = before(window);
     let step = move |out: usize| {
         let right = out + before;
         let left = (right + 1).checked_sub(window + 1);
@@ -237,23 +437,6 @@ fn in_the_middle(
     }
 }
 
-/// All columns at once, which is the same sum for every one of them.
-fn along_columns(from: &[f32], to: &mut [f32], width: usize, window: usize) {
-    let height = from.len() / width;
-    let row = |y: usize| &from[y * width..][..width];
-    let (before, steps) = steps(height, window, 0..height);
-    let mut sums = vec![0.0f32; width];
-    let add = |sums: &mut [f32], y: usize| sums.iter_mut().zip(row(y)).for_each(|(s, v)| *s += v);
-    (0..before.min(height)).for_each(|y| add(&mut sums, y));
-    for (out, (enters, leaves, count)) in to.chunks_exact_mut(width).zip(steps) {
-        enters.into_iter().for_each(|y| add(&mut sums, y));
-        if let Some(y) = leaves {
-            sums.iter_mut().zip(row(y)).for_each(|(s, v)| *s -= v);
-        }
-        out.iter_mut().zip(&sums).for_each(|(cell, s)| *cell = s / count as f32);
-    }
-}
-
 /// Waves 1 to 16 at the 64 samples.
 static WAVES: LazyLock<Vec<[f32; SAMPLES]>> = LazyLock::new(|| {
     let scale = f64::from((2.0 / SAMPLES as f64).sqrt() as f32);
@@ -347,5 +530,53 @@ mod tests {
             assert_eq!(Pdq::of_hex(wrong), None);
         }
         assert_eq!(a.bytes()[7], 1);
+    }
+
+    /// All columns of a whole plane, as the definition has it.
+    fn along_columns(from: &[f32], width: usize, window: usize) -> Vec<f32> {
+        let (height, before) = (from.len() / width, before(window));
+        let (_, places) = steps(height, window, 0..height);
+        let places: Vec<_> = places.collect();
+        let mut to = vec![0.0; from.len()];
+        for x in 0..width {
+            let level = |y: usize| from[y * width + x];
+            let mut sum = (0..before).fold(0.0, |sum, y| sum + level(y));
+            for (y, (enters, leaves, count)) in places.iter().enumerate() {
+                sum += enters.map_or(0.0, level);
+                sum -= leaves.map_or(0.0, level);
+                to[y * width + x] = sum / *count as f32;
+            }
+        }
+        to
+    }
+
+    #[test]
+    fn rows_one_after_the_other_give_the_samples_of_the_whole_plane() {
+        let mut draws = crate::seed::Draws::new(1, "pdq", "");
+        for (width, height) in [
+            (5, 5),
+            (6, 9),
+            (64, 65),
+            (63, 200),
+            (129, 128),
+            (257, 70),
+            (700, 7),
+            (7, 700),
+            (40, 519),
+        ] {
+            let levels: Vec<f32> = (0..width * height).map(|_| draws.below(256) as f32).collect();
+            let mut plane = levels.clone();
+            for _ in 0..2 {
+                let mut rows = vec![0.0; plane.len()];
+                along_rows(&plane, &mut rows, width, window(width));
+                plane = along_columns(&rows, width, window(height));
+            }
+            let at =
+                |i: usize| plane[place(i / SAMPLES, height) * width + place(i % SAMPLES, width)];
+            let wanted: Vec<f32> = (0..SAMPLES * SAMPLES).map(at).collect();
+            let row =
+                |y: usize, row: &mut [f32]| row.copy_from_slice(&levels[y * width..][..width]);
+            assert!(smoothed(width, height, row) == wanted, "{width} x {height}");
+        }
     }
 }

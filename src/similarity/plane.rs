@@ -153,6 +153,48 @@ mod lanes {
 
     /// A row of the second pass, of as many rows of the first as there are weights.
     pub(super) fn down(rows: &[u16], weights: &[u32], out: &mut [u8]) {
+        if out.len() >= 16 && is_x86_feature_detected!("avx2") {
+            // SAFETY: the machine has the instructions.
+            return unsafe { sixteens_down(rows, weights, out) };
+        }
+        eights_down(rows, weights, out);
+    }
+
+    /// Sixteen pixels of `out` at once, of which there are as many at least.
+    #[target_feature(enable = "avx2")]
+    fn sixteens_down(rows: &[u16], weights: &[u32], out: &mut [u8]) {
+        let width = out.len();
+        // What is left over at the end is done once more with those in front of it.
+        let last = width - 16;
+        for x in (0..last).step_by(16).chain(std::iter::once(last)) {
+            // SAFETY: sixteen cells of each row and of `out` lie behind `x`.
+            unsafe {
+                let row =
+                    |k: usize| _mm256_loadu_si256(rows[k * width + x..][..16].as_ptr().cast());
+                let bias = _mm256_set1_epi32(HALF as i32);
+                let (mut low, mut high) = (bias, bias);
+                for (k, pair) in weights.chunks(2).enumerate() {
+                    let (next, second) = match pair {
+                        [_, second] => (row(2 * k + 1), *second),
+                        _ => (_mm256_setzero_si256(), 0),
+                    };
+                    let own = row(2 * k);
+                    let both = _mm256_set1_epi32((second << 16 | pair[0]) as i32);
+                    let madd = |cells| _mm256_madd_epi16(cells, both);
+                    low = _mm256_add_epi32(low, madd(_mm256_unpacklo_epi16(own, next)));
+                    high = _mm256_add_epi32(high, madd(_mm256_unpackhi_epi16(own, next)));
+                }
+                let levels = |sums| _mm256_srli_epi32(sums, WEIGHT_BITS as i32 + 4);
+                let words = _mm256_packs_epi32(levels(low), levels(high));
+                let bytes = _mm256_packus_epi16(words, words);
+                let bytes = _mm256_castsi256_si128(_mm256_permute4x64_epi64(bytes, 0b1000));
+                _mm_storeu_si128(out[x..][..16].as_mut_ptr().cast(), bytes);
+            }
+        }
+    }
+
+    /// Eight pixels at once.
+    pub(super) fn eights_down(rows: &[u16], weights: &[u32], out: &mut [u8]) {
         let width = out.len();
         // What is left over at the end is done once more with those in front of it.
         let last = width.checked_sub(8);
@@ -411,6 +453,18 @@ mod tests {
             });
             let wanted: Vec<u8> = wanted.collect();
             assert_eq!(plane.scaled(to_width, to_height).pixels, wanted, "{width} {to_width}");
+            #[cfg(target_arch = "x86_64")]
+            {
+                let mut eights = vec![0; wanted.len()];
+                for (tap, out) in down.iter().zip(eights.chunks_exact_mut(to_width)) {
+                    lanes::eights_down(
+                        &narrow[tap.first * to_width..][..tap.weights.len() * to_width],
+                        &tap.weights,
+                        out,
+                    );
+                }
+                assert_eq!(eights, wanted, "without AVX2");
+            }
             if let Some(fours) = fours(&across, width) {
                 let mut one = vec![0u16; to_width];
                 along_fours(plane.row(0), &fours, &mut one);
