@@ -69,7 +69,7 @@ fn report(known: &[&Known]) {
     let rule = Rule::default();
     let joined = found.into_iter().flat_map(|run| run.clone().map(move |i| (run.start, i)));
     let mut sets = videos(&stills, rule, joined);
-    let altered = altered(&stills, rule, &mut sets);
+    let altered = altered(&stills, rule, &mut sets, &|_| ());
     let part = |split| SetPart { set: 0, split };
     let parts = (part(Split::Test), part(Split::Train));
     verdicts(known, &leak(&stills, parts, (rule, &altered), &mut sets, 1).verdicts);

@@ -112,7 +112,7 @@ fn of_hashes(size: usize) {
     };
     let members: Vec<Member> =
         ids.iter().map(String::as_str).zip(hashes.chunks(VIDEO)).map(member).collect();
-    let (joined, groups_s) = timed(|| groups(&members).expect("held").links.len());
+    let (joined, groups_s) = timed(|| groups(&members, &|_| ()).expect("held").links.len());
     assert!(joined < size);
     println!("{links},{links_s:.3},{groups_s:.3},{}", peak_mb());
 }
@@ -141,7 +141,7 @@ fn of_pictures(size: usize) {
     let run = |run: Range<usize>| run.clone().map(move |i| (run.start, i));
     let (mut sets, copies_s) =
         timed(|| videos(&stills, rule, runs(&stills).into_iter().flat_map(run)));
-    let (altered, altered_s) = timed(|| altered(&stills, rule, &mut sets));
+    let (altered, altered_s) = timed(|| altered(&stills, rule, &mut sets, &|_| ()));
     let part = |split| SetPart { set: 0, split };
     let parts = (part(Split::Test), part(Split::Train));
     let (found, leaks_s) = timed(|| leak(&stills, parts, (rule, &altered), &mut sets, 1));

@@ -6,7 +6,7 @@ use std::{
     process::Command,
     sync::{
         atomic::{AtomicU64, AtomicU8, Ordering},
-        Mutex,
+        Mutex, OnceLock,
     },
     time::{Duration, Instant},
 };
@@ -156,6 +156,13 @@ impl Progress {
         let eta = Duration::from_secs_f64((total.saturating_sub(done) as f64 / rate).min(1e9));
         format!("{begun} {} ETA {}", per_time(rate), indicatif::HumanDuration(eta))
     }
+}
+
+/// Counts one more step of `unit` with every call, which says how many there are in all; as of no step nothing
+/// is known, the first begins. What was shown goes with it.
+pub fn watched(name: &'static str, unit: &'static str) -> impl Fn(usize) + Sync {
+    let progress = OnceLock::new();
+    move |total| progress.get_or_init(|| Progress::new(name, unit, total as u64)).advance(1)
 }
 
 /// Steps a second, or a minute where they take longer.

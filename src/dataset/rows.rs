@@ -14,11 +14,13 @@ use super::{
 use crate::{
     allocator,
     corpus::{ClipSource, Listing},
+    progress::watched,
     record::{Clip, ClipStatus, LedgerEntry, LedgerKind, Split},
     sampling,
     similarity::{
         self,
-        groups::{Link, Reason, UnionFind},
+        groups::{Link, Reason},
+        union_find::UnionFind,
     },
     split,
 };
@@ -179,7 +181,9 @@ fn group(listing: &Listing, clips: &mut [Clip]) -> Result<()> {
         .collect();
     let given: Vec<Option<&str>> =
         usable.iter().map(|&i| listing.clips[i].group.as_deref()).collect();
-    let mut sets = joined(&similarity::groups(&members)?.links, &given);
+    let watch = watched("comparing", "pairs of pictures");
+    let mut sets = joined(&similarity::groups(&members, &watch)?.links, &given);
+    drop(watch);
     // Clips stand in the listing's order: the smaller position is the smaller id.
     let ids: Vec<String> =
         (0..members.len()).map(|k| members[sets.root(k)].clip_id.to_owned()).collect();
@@ -275,7 +279,7 @@ fn remove_leaks(rules: &Rules<'_>, tables: &mut Tables) -> Result<()> {
 /// Moves a share of training into validation, whole videos only; the test part is not touched.
 fn hold_out(rules: &Rules<'_>, same_video: &[(usize, usize)], tables: &mut Tables) {
     let Some(share) = rules.val_share else { return };
-    let mut videos = similarity::groups::UnionFind::new(tables.clips.len());
+    let mut videos = UnionFind::new(tables.clips.len());
     let mut first: BTreeMap<&str, usize> = BTreeMap::new();
     for (i, clip) in tables.clips.iter().enumerate() {
         videos.join(*first.entry(&clip.group_id).or_insert(i), i);

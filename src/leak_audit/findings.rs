@@ -6,6 +6,7 @@ use super::{
     summary::{percent, AuditSummary, ClassRow, Clips, Clusters, LeakRow, Runs},
 };
 use crate::{
+    progress::watched,
     record::{Emotion, Estimate, Split},
     similarity::{
         clips::{clip_leak, moments, Moment, NearDuplicateClip},
@@ -60,14 +61,14 @@ impl Findings {
         let clip_parts = parts(all.two_sets, all.clip_entries.iter().map(|f| f.part()));
         let clip_leaks: Vec<_> = comparisons(all.two_sets, &clip_parts)
             .into_iter()
-            .map(|parts| Ok((parts, clip_leak(&all.clip_entries, parts, seed)?)))
+            .map(|parts| Ok((parts, clip_leak(&all.clip_entries, parts, seed, &comparing())?)))
             .collect::<io::Result<_>>()?;
         let moments =
             if all.foreign { Vec::new() } else { moments(&all.stills, &all.clip_entries) };
         let trusted = if run_summary.trusted { runs.as_slice() } else { &[] };
         let known = known(all, trusted, &clip_leaks, &moments);
         let mut sets = videos(&all.stills, rule, known);
-        let altered = altered(&all.stills, rule, &mut sets);
+        let altered = altered(&all.stills, rule, &mut sets, &comparing());
         let still_parts = parts(all.two_sets, all.stills.iter().map(|s| s.part()));
         let leaks: Vec<_> = comparisons(all.two_sets, &still_parts)
             .into_iter()
@@ -99,6 +100,11 @@ impl Findings {
         let summary = AuditSummary { notes, ..summary };
         Ok(Findings { summary, leaks, clip_leaks, moments, cluster, runs })
     }
+}
+
+/// Says how far the laying of pictures over each other is.
+fn comparing() -> impl Fn(usize) + Sync {
+    watched("comparing", "pairs of pictures")
 }
 
 /// Pairs of stills that are one video though the pictures differ: neighbours of a run, those of
@@ -301,7 +307,7 @@ fn clips(
         signature: clip.signature.as_deref(),
         views: clip.views.as_ref(),
     });
-    let found = groups(&members.collect::<Vec<_>>())?;
+    let found = groups(&members.collect::<Vec<_>>(), &comparing())?;
     let mut by_group: BTreeMap<usize, Vec<SetPart>> = BTreeMap::new();
     for ((set, clip), first) in timed.iter().zip(&found.first) {
         by_group.entry(*first).or_default().push(SetPart { set: *set, split: clip.split });

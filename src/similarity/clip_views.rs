@@ -7,10 +7,13 @@ use rayon::prelude::*;
 use super::{
     candidates::{candidates, Pictures, Signs},
     cells::Cells,
+    features::ThumbnailFeatures,
+    images::{CERTAIN, SAME_PICTURE},
     keypoints::Keypoint,
     pdq::{Hashed, Pdq},
     plane::Plane,
     view::View,
+    Watch,
 };
 use crate::words::Words;
 
@@ -73,6 +76,18 @@ pub fn unpacked(mut words: &[u64]) -> Vec<View> {
         words = rest;
     }
     views
+}
+
+/// Whether pictures whose hashes are near, and of which these are the views, are the same; `None` where words
+/// make no sense. The rule is that of the audit ([`super::images::Rule`]) at the cells of views.
+pub fn same_picture(own: &[u64], other: &[u64], mirrored: bool) -> Option<bool> {
+    let look = |words: &[u64]| length(words).map(|_| ThumbnailFeatures::of_cells(levels(words)));
+    let difference = look(own)?.difference(&look(other)?, mirrored);
+    if difference <= CERTAIN || difference > SAME_PICTURE {
+        return Some(difference <= CERTAIN);
+    }
+    let ((own, _), (other, _)) = (first(own)?, first(other)?);
+    Some(own.copy_as_it_lies(&other).is_some())
 }
 
 /// The first word of finer hashes, with their number: as a view it would be without width.
@@ -149,11 +164,15 @@ fn hashed(words: &[u64]) -> Hashed {
     Hashed { own: hash(2), mirrored: hash(6), quality: part(words[0], 0) as u32 }
 }
 
+/// The cells of the first view, `[32, 32]`.
+fn levels(words: &[u64]) -> Vec<u8> {
+    words[10..FIXED].iter().flat_map(|word| word.to_be_bytes()).collect()
+}
+
 fn first(words: &[u64]) -> Option<(View, &[u64])> {
     let length = length(words)?;
     let (width, height) = (part(words[0], 32), part(words[0], 16));
     let share = |i: u32| (words[1] >> (48 - 16 * i) & 0xFFFF) as f32 / 65_535.0;
-    let levels = words[10..FIXED].iter().flat_map(|word| word.to_be_bytes()).collect();
     let keypoint = |k: &[u64]| Keypoint {
         x: (k[0] >> 16) as u16,
         y: k[0] as u16,
@@ -162,7 +181,7 @@ fn first(words: &[u64]) -> Option<(View, &[u64])> {
     let view = View {
         area: [share(0), share(1), share(2), share(3)],
         hash: hashed(words),
-        cells: Cells::of(&Plane::new(SIDE, SIDE, levels)?, (width, height)),
+        cells: Cells::of(&Plane::new(SIDE, SIDE, levels(words))?, (width, height)),
         keypoints: words[FIXED..length].chunks_exact(OF_KEYPOINT).map(keypoint).collect(),
     };
     Some((view, &words[length..]))
@@ -261,6 +280,7 @@ fn signs(words: &[u64]) -> Signs {
 pub fn altered_clips(
     clips: &[Option<&Words>],
     asked: impl Fn(usize, usize) -> bool + Sync,
+    watch: Watch<'_>,
 ) -> io::Result<Vec<AlteredClips>> {
     let moments = Moments::of(clips)?;
     let pairs = candidates(&moments, |i, j| {
@@ -269,6 +289,7 @@ pub fn altered_clips(
     })?;
     let judged = |&(i, j): &(u32, u32)| {
         let (i, j) = (i as usize, j as usize);
+        watch(pairs.len());
         let (Some(own), Some(other)) = (moments.view(i)?, moments.view(j)?) else {
             return Ok(None);
         };
@@ -286,7 +307,8 @@ pub fn altered_clips(
         let of = moments.of_clip(a).min(moments.of_clip(b));
         let like = distinct(alike.iter().map(|m| m.0)).min(distinct(alike.iter().map(|m| m.1)));
         let shifts: f64 = alike.iter().map(|(i, j)| *i as f64 - *j as f64).sum();
-        let shift_s = SECONDS * (shifts / alike.len() as f64).round();
+        // Added, as what rounds to nothing from below has a sign.
+        let shift_s = SECONDS * (shifts / alike.len() as f64).round() + 0.0;
         let pair = AlteredClips { a, b, moments: like, of, mirrored, shift_s };
         if 2 * like >= of && best.get(&(a, b)).is_none_or(|other| other.moments < like) {
             best.insert((a, b), pair);
@@ -301,6 +323,8 @@ fn distinct(positions: impl Iterator<Item = usize>) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::{super::view::tests::scene, *};
 
     #[test]
@@ -350,7 +374,7 @@ mod tests {
         // Four moments of one are like one moment of the other.
         let clips = [clip(&[1, 1, 1, 1]), clip(&[1, 12, 13, 14])];
         let clips: Vec<_> = clips.iter().map(Some).collect();
-        assert!(altered_clips(&clips, |_, _| true).expect("held").is_empty());
+        assert!(altered_clips(&clips, |_, _| true, &|_| ()).expect("held").is_empty());
     }
 
     #[test]
@@ -373,10 +397,22 @@ mod tests {
             clip(&[], false),
         ];
         let clips: Vec<_> = clips.iter().map(Some).chain([None]).collect();
-        let found = altered_clips(&clips, |_, _| true).expect("held");
+        let told = [AtomicUsize::new(0), AtomicUsize::new(0)];
+        let watch = |all: usize| {
+            told[0].fetch_add(1, Ordering::Relaxed);
+            told[1].store(all, Ordering::Relaxed);
+        };
+        let found = altered_clips(&clips, |_, _| true, &watch).expect("held");
+        let [told, all] = told.map(AtomicUsize::into_inner);
+        assert!(told == all && told >= 3, "{told} of {all}");
         let facts: Vec<_> = found.iter().map(|p| (p.a, p.b, p.moments, p.of, p.mirrored)).collect();
         assert_eq!(facts, [(0, 1, 3, 3, true)]);
         assert_eq!(found[0].shift_s, 1.0);
-        assert!(altered_clips(&clips, |_, _| false).expect("held").is_empty());
+        // The last moment is a second late: a third of one in the mean, from below, is nothing.
+        let clips = [clip(&[1, 2, 3], false), clip(&[1, 2, 11, 3], false)];
+        let clips: Vec<_> = clips.iter().map(Some).collect();
+        let found = altered_clips(&clips, |_, _| true, &|_| ()).expect("held");
+        assert_eq!(found[0].shift_s.to_bits(), 0.0f64.to_bits());
+        assert!(altered_clips(&clips, |_, _| false, &|_| ()).expect("held").is_empty());
     }
 }

@@ -11,6 +11,7 @@ use super::{
     images::{ImageEntry, SetPart, HASH_ALONE},
     leak::{Leak, MemberVerdict, PARTNERS},
     warp::TemporalAlignment,
+    Watch,
 };
 use crate::{
     record::{Emotion, HexDigest, Split},
@@ -70,6 +71,7 @@ pub fn clip_leak(
     clips: &[ClipEntry],
     (eval, reference): (SetPart, SetPart),
     seed: u64,
+    watch: Watch<'_>,
 ) -> io::Result<Leak<NearDuplicateClip>> {
     let of = |part| (0..clips.len()).filter(|&i| clips[i].part() == part).collect::<Vec<_>>();
     let (eval, reference) = (of(eval), of(reference));
@@ -80,7 +82,7 @@ pub fn clip_leak(
     for (k, &i) in reference.iter().enumerate() {
         clips[i].sha256.iter().for_each(|sha256| bytes.entry(sha256).or_default().push(k));
     }
-    let altered = altered(clips, &eval, &reference)?;
+    let altered = altered(clips, &eval, &reference, watch)?;
     let fine_of = |e: usize, k: usize| (fine.of_clip(e), there.of_clip(k));
     let verdict = |(e, &member): (usize, &usize)| {
         let own = &clips[member];
@@ -129,12 +131,13 @@ fn altered(
     clips: &[ClipEntry],
     eval: &[usize],
     reference: &[usize],
+    watch: Watch<'_>,
 ) -> io::Result<BTreeMap<usize, Vec<NearDuplicateClip>>> {
     let positions: Vec<usize> = eval.iter().chain(reference).copied().collect();
     let views: Vec<Option<&Words>> = positions.iter().map(|&i| clips[i].views.as_ref()).collect();
     let across = |a: usize, b: usize| (a < eval.len()) != (b < eval.len());
     let mut found: BTreeMap<usize, Vec<NearDuplicateClip>> = BTreeMap::new();
-    for pair in altered_clips(&views, across)? {
+    for pair in altered_clips(&views, across, watch)? {
         // Positions of the first part come first, and so does the smaller of a pair.
         let (clip, partner) = (positions[pair.a], positions[pair.b]);
         let both = (&clips[clip].signature, &clips[partner].signature);
@@ -259,7 +262,7 @@ mod tests {
             clip("elsewhere", (1, Split::Val), Some("8"), &c),
         ];
         let part = |(set, split)| SetPart { set, split };
-        let found = clip_leak(&clips, (part(test), part(train)), 1).expect("held");
+        let found = clip_leak(&clips, (part(test), part(train)), 1, &|_| ()).expect("held");
         let nearest: Vec<_> =
             found.verdicts.iter().map(|v| v.near_duplicates.first().copied()).collect();
         let same =
@@ -284,7 +287,8 @@ mod tests {
         assert_eq!(nearest, [Some(mirror), Some(duplicate(1, 4)), None]);
         let count = found.count(None);
         assert_eq!((found.pairs, count.of, count.near, found.chance.1), (2, 3, 2, 3));
-        let nothing = clip_leak(&clips, (part(test), part((0, Split::Train))), 1).expect("held");
+        let nothing =
+            clip_leak(&clips, (part(test), part((0, Split::Train))), 1, &|_| ()).expect("held");
         assert_eq!((nothing.pairs, nothing.chance), (0, (0, 0)));
     }
 

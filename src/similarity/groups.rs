@@ -9,11 +9,15 @@ use std::{
 use rayon::prelude::*;
 
 use super::{
-    align::{same_video, Hashes},
-    clip_views::{altered_clips, AlteredClips, Fine},
+    align::{same_video, Hashes, MOST_MEAN},
+    clip_views::{altered_clips, same_picture, AlteredClips, Fine},
+    crowds::{join_near, NearPair},
     frames::CANDIDATE_RADIUS,
     hash::UNINFORMATIVE,
+    images::RADIUS,
     owners::owner_pairs,
+    union_find::UnionFind,
+    Watch,
 };
 use crate::{record::HexDigest, words::Words};
 
@@ -28,6 +32,22 @@ pub struct Member<'a> {
     pub signature: Option<&'a [u64]>,
     /// Views of its moments and finer hashes as `clip_views` packs them, when computed.
     pub views: Option<&'a Words>,
+}
+
+impl<'a> Member<'a> {
+    /// The hash and the view of a still, or of a clip with one hash, of which both are known: pictures
+    /// that are near by hash are looked at, signatures of several hashes are compared by hash alone.
+    fn picture(&self) -> Option<(u64, &'a Words)> {
+        match self.signature {
+            Some([hash]) => self.views.map(|views| (*hash, views)),
+            _ => None,
+        }
+    }
+
+    /// The signature of what is known by that alone, when it says anything.
+    fn sequence(&self) -> Option<&'a [u64]> {
+        self.signature.filter(|s| informative(s) && self.picture().is_none())
+    }
 }
 
 /// Why two clips are one video.
@@ -87,15 +107,16 @@ impl Grouping {
 ///
 /// # Errors
 /// When views lie in a file that cannot be read.
-pub fn groups(members: &[Member<'_>]) -> io::Result<Grouping> {
+pub fn groups(members: &[Member<'_>], watch: Watch<'_>) -> io::Result<Grouping> {
     let mut links = equal(members, |m| m.sha256, Reason::SameBytes);
     let same = Reason::NearSignature { mean_distance: 0.0, mirrored: false };
-    links.extend(equal(members, |m| m.signature.filter(|s| informative(s)), same));
+    links.extend(equal(members, Member::sequence, same));
     let mut sets = UnionFind::new(members.len());
     links.iter().for_each(|l| sets.join(l.a, l.b));
     links.extend(near(members, &distinct(members, &mut sets))?);
     links.iter().for_each(|l| sets.join(l.a, l.b));
-    links.extend(altered(members, &mut sets)?);
+    links.extend(same_pictures(members, &mut sets)?);
+    links.extend(altered(members, &mut sets, watch)?);
     links.iter().for_each(|l| sets.join(l.a, l.b));
     links.sort_by_key(|l| (l.a, l.b));
     let mut smallest: BTreeMap<usize, usize> = BTreeMap::new();
@@ -152,6 +173,10 @@ fn near(members: &[Member<'_>], kept: &[usize]) -> io::Result<Vec<Link>> {
         let signature = members[kept[k as usize]].signature.unwrap_or_default();
         Hashes { signature, fine: fine.of_clip(k as usize) }
     };
+    let picture = |k: u32| members[kept[k as usize]].picture().is_some();
+    if (0..kept.len() as u32).all(picture) {
+        return Ok(Vec::new());
+    }
     let (mut hashes, mut owners) = (Vec::new(), Vec::new());
     for k in 0..kept.len() as u32 {
         // Of the finer ones every other is near enough to find pairs by.
@@ -162,6 +187,9 @@ fn near(members: &[Member<'_>], kept: &[usize]) -> io::Result<Vec<Link>> {
         owners.resize(hashes.len(), k);
     }
     let aligned = |(k, p): (u32, u32)| {
+        if picture(k) && picture(p) {
+            return None;
+        }
         let found = same_video(known(k), known(p))?;
         let reason =
             Reason::NearSignature { mean_distance: found.mean_distance, mirrored: found.mirrored };
@@ -172,15 +200,38 @@ fn near(members: &[Member<'_>], kept: &[usize]) -> io::Result<Vec<Link>> {
     Ok(pairs.into_par_iter().filter_map(aligned).collect())
 }
 
+/// Links between pictures that are the same: what the audit calls so, in whichever parts they are. Hashes
+/// alone would join moments of one film and other takes of one scene.
+fn same_pictures(members: &[Member<'_>], sets: &mut UnionFind) -> io::Result<Vec<Link>> {
+    let hash = |i: usize| members[i].picture().map_or(UNINFORMATIVE, |(hash, _)| hash);
+    let pictures: Vec<usize> = (0..members.len()).filter(|&i| hash(i) != UNINFORMATIVE).collect();
+    let same = |pair: &NearPair| -> io::Result<bool> {
+        let of = |i: usize| members[i].picture().map(|(_, views)| views.get()).transpose();
+        let (Some(own), Some(other)) = (of(pair.a)?, of(pair.b)?) else { return Ok(false) };
+        let seen = same_picture(&own, &other, pair.mirrored);
+        Ok(seen.unwrap_or(f64::from(pair.bits) <= MOST_MEAN))
+    };
+    let found = join_near(&pictures, hash, RADIUS, sets, same)?;
+    let link = |NearPair { a, b, bits, mirrored }: NearPair| {
+        let reason = Reason::NearSignature { mean_distance: f64::from(bits), mirrored };
+        Link { a, b, reason }
+    };
+    Ok(found.into_iter().map(link).collect())
+}
+
 /// Links between members that are not in one set and whose moments are altered copies.
-fn altered(members: &[Member<'_>], sets: &mut UnionFind) -> io::Result<Vec<Link>> {
+fn altered(
+    members: &[Member<'_>],
+    sets: &mut UnionFind,
+    watch: Watch<'_>,
+) -> io::Result<Vec<Link>> {
     let roots: Vec<usize> = (0..members.len()).map(|i| sets.root(i)).collect();
     let views = one_of_each(members, &roots)?;
     let link = |AlteredClips { a, b, moments, of, mirrored, .. }: AlteredClips| {
         let reason = Reason::Altered { moments, of, mirrored };
         Link { a, b, reason }
     };
-    let found = altered_clips(&views, |a, b| roots[a] != roots[b])?;
+    let found = altered_clips(&views, |a, b| roots[a] != roots[b], watch)?;
     Ok(found.into_iter().map(link).collect())
 }
 
@@ -202,35 +253,17 @@ fn one_of_each<'a>(members: &[Member<'a>], roots: &[usize]) -> io::Result<Vec<Op
     Ok(members.iter().zip(firsts).map(|(m, first)| m.views.filter(|_| first)).collect())
 }
 
-/// Disjoint sets of positions (union-find with path halving; the smaller root wins).
-#[derive(Debug)]
-pub struct UnionFind(Vec<usize>);
-
-impl UnionFind {
-    /// `n` sets of one.
-    pub fn new(n: usize) -> Self {
-        UnionFind((0..n).collect())
-    }
-
-    /// The smallest position of the set that holds `i`.
-    pub fn root(&mut self, mut i: usize) -> usize {
-        while self.0[i] != i {
-            self.0[i] = self.0[self.0[i]];
-            i = self.0[i];
-        }
-        i
-    }
-
-    /// Makes the sets of `a` and `b` one.
-    pub fn join(&mut self, a: usize, b: usize) {
-        let (a, b) = (self.root(a), self.root(b));
-        self.0[a.max(b)] = a.min(b);
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{super::hash::mirrored, *};
+    use super::{
+        super::{
+            clip_views::packed,
+            hash::{mirrored, Thumbnail},
+            plane::Plane,
+            view::tests::scene,
+        },
+        *,
+    };
     use crate::seed::Draws;
     use proptest::prelude::*;
 
@@ -260,14 +293,14 @@ mod tests {
             member("train/gone", None, None),
             member("val/gone", None, None),
         ];
-        let found = groups(&members).expect("held");
+        let found = groups(&members, &|_| ()).expect("held");
         assert_eq!(found.first, [2, 2, 2, 3, 4, 5, 6, 7]);
         assert_eq!(found.group_id(&members, 0), "test/a");
         let near = Reason::NearSignature { mean_distance: 1.0, mirrored: true };
         let links =
             [Link { a: 0, b: 1, reason: near }, Link { a: 1, b: 2, reason: Reason::SameBytes }];
         assert_eq!(found.links, links);
-        assert_eq!(groups(&[]).expect("nothing"), Grouping::default());
+        assert_eq!(groups(&[], &|_| ()).expect("nothing"), Grouping::default());
     }
 
     #[test]
@@ -278,9 +311,55 @@ mod tests {
             .iter()
             .map(|id| Member { clip_id: id, sha256: None, signature: Some(&a), views: None })
             .collect();
-        let found = groups(&members).expect("held");
+        let found = groups(&members, &|_| ()).expect("held");
         assert!(found.first.iter().all(|f| *f == 0));
         assert_eq!(found.links.len(), 999);
+    }
+
+    /// A still: its hash, or `hash` in its place, and its view.
+    fn still(picture: &Plane, hash: Option<u64>) -> (Vec<u64>, Words) {
+        let Plane { width, height, pixels } = picture;
+        let thumbnail = Thumbnail::of_pixels(pixels, *width, *height).expect("fits");
+        let hash = hash.unwrap_or_else(|| super::super::hash::hash(&thumbnail));
+        (vec![hash], packed(picture).into())
+    }
+
+    fn firsts(stills: &[(Vec<u64>, Words)]) -> Vec<usize> {
+        let ids: Vec<String> = (0..stills.len()).map(|i| format!("train/{i:04}")).collect();
+        let mut members = Vec::new();
+        for (clip_id, (signature, views)) in ids.iter().zip(stills) {
+            let (signature, views) = (Some(&signature[..]), Some(views));
+            members.push(Member { clip_id, sha256: None, signature, views });
+        }
+        groups(&members, &|_| ()).expect("held").first
+    }
+
+    #[test]
+    fn stills_of_one_hash_are_one_only_when_they_look_alike() {
+        let picture = scene(1, 480, 270);
+        let dark =
+            Plane { pixels: picture.pixels.iter().map(|v| v / 2).collect(), ..picture.clone() };
+        let (original, hash) = (still(&picture, None), still(&picture, None).0[0]);
+        let other = still(&scene(2, 480, 270), Some(hash));
+        let near = still(&scene(3, 480, 270), Some(hash ^ 1));
+        let all =
+            [original, still(&dark, None), other.clone(), near, still(&picture.mirrored(), None)];
+        assert_eq!(firsts(&all), [0, 0, 2, 3, 0]);
+        // Where there is no view, the hash alone tells, as of manifests that have none.
+        let unseen = |(signature, _): (Vec<u64>, Words)| (signature, Words::from(vec![0]));
+        assert_eq!(firsts(&[unseen(other), still(&picture, Some(hash))]), [0, 0]);
+    }
+
+    #[test]
+    fn a_crowd_of_one_picture_is_one_group() {
+        let picture = scene(1, 480, 270);
+        let grain = |i: usize| {
+            let mut own = picture.clone();
+            own.pixels[i] ^= 1;
+            still(&own, None)
+        };
+        let all: Vec<_> = (0..200).map(grain).collect();
+        assert!(firsts(&all).iter().all(|first| *first == 0));
     }
 
     proptest! {
@@ -296,7 +375,7 @@ mod tests {
                 let members: Vec<_> = order.iter()
                     .map(|&i| Member { clip_id: &ids[i], sha256: None, signature: Some(&signatures[i]), views: None })
                     .collect();
-                let found = groups(&members).expect("held");
+                let found = groups(&members, &|_| ()).expect("held");
                 (0..order.len())
                     .map(|p| (members[p].clip_id.to_owned(), found.group_id(&members, p).to_owned()))
                     .collect::<BTreeMap<_, _>>()

@@ -17,6 +17,7 @@ pub mod candidates;
 pub mod cells;
 pub mod clip_views;
 pub mod clips;
+pub mod crowds;
 pub mod distances;
 pub mod fast;
 pub mod features;
@@ -35,6 +36,7 @@ pub mod plane;
 pub mod refine;
 pub mod registration;
 pub mod runs;
+pub mod union_find;
 pub mod view;
 pub mod warp;
 mod wide;
@@ -42,3 +44,7 @@ pub mod windows;
 pub mod words;
 
 pub use groups::{groups, Member};
+
+/// Told of every two pictures that were laid over each other, with how many pairs there are: by far the longest
+/// part of a comparison.
+pub type Watch<'a> = &'a (dyn Fn(usize) + Sync);

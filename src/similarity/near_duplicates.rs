@@ -1,24 +1,23 @@
 //! Stills that have their like in another part of a data set, and stills that are one video.
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
+};
 
 use rayon::prelude::*;
 
 use super::{
     candidates::candidates,
+    crowds::{join_near, NearPair},
     features::ThumbnailFeatures,
-    groups::UnionFind,
     hash::{mirrored, UNINFORMATIVE},
     images::{ImageEntry, Likeness, Rule, SetPart},
     leak::{Leak, MemberVerdict, PARTNERS},
     pairs::Index,
+    union_find::UnionFind,
+    Watch,
 };
 use crate::seed::Draws;
-
-/// Stills that are looked up before what was found is joined: few at first, as a crowd that is
-/// joined early need not be compared later.
-const FIRST_BLOCK: usize = 64;
-/// The same, at most.
-const LARGEST_BLOCK: usize = 8192;
 
 /// Two stills of different parts that show the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,7 +46,12 @@ pub struct Altered {
 /// Altered copies among the stills, in order of position; copies of the whole are none. Of the pairs
 /// inside one part only those are looked for that are not one video by `sets`, which learns all
 /// that are found: a crowd of pictures of one scene costs little, and sets do not depend on the order.
-pub fn altered(stills: &[ImageEntry], rule: Rule, sets: &mut UnionFind) -> Vec<Altered> {
+pub fn altered(
+    stills: &[ImageEntry],
+    rule: Rule,
+    sets: &mut UnionFind,
+    watch: Watch<'_>,
+) -> Vec<Altered> {
     if !rule.altered {
         return Vec::new();
     }
@@ -62,6 +66,7 @@ pub fn altered(stills: &[ImageEntry], rule: Rule, sets: &mut UnionFind) -> Vec<A
     let judged = |&(a, b): &(u32, u32)| {
         let (a, b) = (a as usize, b as usize);
         let (own, other) = (&stills[a], &stills[b]);
+        watch(pairs.len());
         if rule.unaltered(own, other).is_some() {
             return None;
         }
@@ -93,33 +98,14 @@ pub fn videos(
     sets
 }
 
-/// Joins the sets of near-duplicates. Pairs that are in one set already are not compared, so that
-/// a crowd of like pictures costs little; the sets do not depend on the order.
+/// Joins the sets of near-duplicates.
 fn join_copies(stills: &[ImageEntry], rule: Rule, sets: &mut UnionFind) {
     let kept = distinct(stills, rule, sets);
-    let index = Index::new(kept.iter().map(|&i| stills[i].hash).collect(), rule.radius);
-    let mut block = 0..FIRST_BLOCK.min(kept.len());
-    while !block.is_empty() {
-        let roots: Vec<usize> = kept.iter().map(|&i| sets.root(i)).collect();
-        let of_one = |k: usize| {
-            let (own, mut same) = (&stills[kept[k]], Vec::new());
-            for (query, mirrored) in [(own.hash, false), (mirrored(own.hash), true)] {
-                index.near(query, k + 1, |other, bits| {
-                    let other = other as usize;
-                    let apart = roots[k] != roots[other];
-                    if apart && rule.whole(own, &stills[kept[other]], bits, mirrored).is_some() {
-                        same.push((kept[k], kept[other]));
-                    }
-                });
-            }
-            same
-        };
-        let same: Vec<(usize, usize)> =
-            block.clone().into_par_iter().flat_map_iter(of_one).collect();
-        same.into_iter().for_each(|(a, b)| sets.join(a, b));
-        let next = (2 * block.len()).min(LARGEST_BLOCK);
-        block = block.end..(block.end + next).min(kept.len());
-    }
+    let same = |pair: &NearPair| -> Result<bool, Infallible> {
+        let (own, other) = (&stills[pair.a], &stills[pair.b]);
+        Ok(rule.whole(own, other, pair.bits, pair.mirrored).is_some())
+    };
+    let Ok(_) = join_near(&kept, |i| stills[i].hash, rule.radius, sets, same);
 }
 
 /// Positions of stills that stand for all: of those that are the same to every cell, which are
@@ -307,7 +293,7 @@ mod tests {
         let rule = Rule::default();
         let joined = runs(&all).into_iter().flat_map(|r| r.clone().map(move |i| (r.start, i)));
         let mut sets = videos(&all, rule, joined);
-        let cuts = altered(&all, rule, &mut sets);
+        let cuts = altered(&all, rule, &mut sets, &|_| ());
         let part = |split| SetPart { set: 0, split };
         let parts = (part(Split::Test), part(Split::Train));
         let found = leak(&all, parts, (rule, &cuts), &mut sets, 1);

@@ -120,8 +120,9 @@ fn judged(own: &[f32], laid: &Laid) -> Option<Agreement> {
 /// Windows of an overlay at least; fewer are counted one by one.
 const LEAST_OVERLAY: usize = 4;
 /// Share of a side, from an edge, within which something in a corner lies, and something along the
-/// upper or lower edge; both with the half window that it seems to be larger.
-const CORNER: f64 = 0.5;
+/// upper or lower edge; both with the half window that it seems to be larger. A logo of a fifth of the width
+/// reaches beyond the middle of what is left of a wide picture once its bars are cut away.
+const CORNER: f64 = 0.6;
 const BAND: f64 = 0.36;
 /// Mean correlation of the windows of an overlay at most.
 const MOST_ALIKE: f64 = 0.9;
@@ -250,6 +251,8 @@ mod tests {
         let last = WINDOWS - 1;
         let logo = blob((last - 1, last), (last - 1, last));
         assert!(logo.is_overlay(&frame) && !logo.long());
+        let large = blob((last - 4, last), (1, 8));
+        assert!(large.is_overlay(&frame) && !blob((last - 4, last), (1, 9)).is_overlay(&frame));
         let line = blob((2, last - 2), (last - 1, last));
         assert!(line.is_overlay(&frame) && line.long());
         let person = blob((last / 2, last / 2 + 1), (2, last));

@@ -295,7 +295,7 @@ fn copies_of_clips_join_and_other_takes_of_the_scene_do_not() {
             views: None,
         })
         .collect();
-    let found = groups(&members).expect("no views");
+    let found = groups(&members, &|_| ()).expect("no views");
     for (i, (id, _)) in clips.iter().enumerate() {
         let group = found.group_id(&members, i);
         assert_eq!(group, format!("{} 00", &id[..3]), "{id}");
