@@ -70,8 +70,12 @@ fn values_of(path: &Path, wanted: &[String]) -> Result<Vec<Values>> {
     }
     let frame =
         reader.with_columns(Some(wanted.to_vec())).finish().with_context(|| broken(path))?;
+    let rows = frame.columns().first().map_or(0, Column::len);
     let values = |name: &String| {
         let column = frame.column(name).with_context(|| broken(path))?;
+        if column.len() != rows {
+            return Err(anyhow::anyhow!("{DAMAGED}").context(broken(path)));
+        }
         values(column).with_context(|| format!("{}: cannot read column `{name}`", path.display()))
     };
     wanted.iter().map(values).collect()

@@ -149,6 +149,10 @@ impl ParquetTable {
     fn column(&self, path: &Path, name: &'static str, want: &DataType) -> Result<&Column, Error> {
         let missing = || Error::MissingColumn { path: path.to_owned(), column: name };
         let column = self.frame.column(name).map_err(|_| missing())?;
+        // The reader does not look at it, and rows are put together from columns by their number.
+        if self.frame.columns().iter().any(|other| other.len() != column.len()) {
+            return Err(Error::NotParquet { path: path.to_owned(), reason: DAMAGED.into() });
+        }
         if column.dtype() != want {
             return Err(Error::WrongType {
                 path: path.to_owned(),
