@@ -5,7 +5,7 @@ use anyhow::{bail, Context, Result};
 use polars::prelude::{ArrowDataType, Column, DataType, Series};
 use polars_io::{parquet::read::ParquetReader, SerReader};
 
-use super::guard::{guarded, DAMAGED};
+use super::guard::{guarded, is_even, DAMAGED};
 
 /// The values of a column, `None` where null.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,12 +70,11 @@ fn values_of(path: &Path, wanted: &[String]) -> Result<Vec<Values>> {
     }
     let frame =
         reader.with_columns(Some(wanted.to_vec())).finish().with_context(|| broken(path))?;
-    let rows = frame.columns().first().map_or(0, Column::len);
+    if !is_even(&frame) {
+        return Err(anyhow::anyhow!("{DAMAGED}").context(broken(path)));
+    }
     let values = |name: &String| {
         let column = frame.column(name).with_context(|| broken(path))?;
-        if column.len() != rows {
-            return Err(anyhow::anyhow!("{DAMAGED}").context(broken(path)));
-        }
         values(column).with_context(|| format!("{}: cannot read column `{name}`", path.display()))
     };
     wanted.iter().map(values).collect()

@@ -7,6 +7,8 @@ use std::{
     thread,
 };
 
+use polars::prelude::DataFrame;
+
 /// What is said of a file on which the reader panicked.
 pub(super) const DAMAGED: &str = "it is damaged, its parts contradict each other";
 
@@ -27,6 +29,12 @@ pub(super) fn guarded<T>(read: impl FnOnce() -> T) -> Option<T> {
     READS.fetch_sub(1, Ordering::SeqCst);
     IS_READING.set(outer);
     found.ok()
+}
+
+/// Whether all columns have as many rows: the reader does not look at that, and rows are put together from
+/// columns by their number.
+pub(super) fn is_even(frame: &DataFrame) -> bool {
+    frame.columns().iter().all(|column| column.len() == frame.height())
 }
 
 /// Whether a panic of this thread is one that becomes an error, so that its message is not for the

@@ -15,7 +15,7 @@ use polars_io::parquet::{
 use polars_io::{mmap::MmapBytesReader, SerReader};
 
 use super::{
-    guard::{guarded, DAMAGED},
+    guard::{guarded, is_even, DAMAGED},
     Error,
 };
 
@@ -139,20 +139,15 @@ fn parse<R: MmapBytesReader>(path: &Path, file: R) -> Result<ParquetTable, Error
             .collect();
         Ok(ParquetTable { frame: reader.finish()?, meta })
     };
-    match guarded(read) {
-        Some(read) => read.map_err(broken),
-        None => Err(Error::NotParquet { path: path.to_owned(), reason: DAMAGED.into() }),
-    }
+    let read = guarded(read).transpose().map_err(broken)?;
+    let damaged = || Error::NotParquet { path: path.to_owned(), reason: DAMAGED.into() };
+    read.filter(|table: &ParquetTable| is_even(&table.frame)).ok_or_else(damaged)
 }
 
 impl ParquetTable {
     fn column(&self, path: &Path, name: &'static str, want: &DataType) -> Result<&Column, Error> {
         let missing = || Error::MissingColumn { path: path.to_owned(), column: name };
         let column = self.frame.column(name).map_err(|_| missing())?;
-        // The reader does not look at it, and rows are put together from columns by their number.
-        if self.frame.columns().iter().any(|other| other.len() != column.len()) {
-            return Err(Error::NotParquet { path: path.to_owned(), reason: DAMAGED.into() });
-        }
         if column.dtype() != want {
             return Err(Error::WrongType {
                 path: path.to_owned(),

@@ -168,15 +168,15 @@ fn distinct(members: &[Member<'_>], sets: &mut UnionFind) -> Vec<usize> {
 
 /// Links between the members at `kept` whose hashes align.
 fn near(members: &[Member<'_>], kept: &[usize]) -> io::Result<Vec<Link>> {
+    let picture = |k: u32| members[kept[k as usize]].picture().is_some();
+    if (0..kept.len() as u32).all(picture) {
+        return Ok(Vec::new());
+    }
     let fine = Fine::of(kept.iter().map(|&i| members[i].views))?;
     let known = |k: u32| {
         let signature = members[kept[k as usize]].signature.unwrap_or_default();
         Hashes { signature, fine: fine.of_clip(k as usize) }
     };
-    let picture = |k: u32| members[kept[k as usize]].picture().is_some();
-    if (0..kept.len() as u32).all(picture) {
-        return Ok(Vec::new());
-    }
     let (mut hashes, mut owners) = (Vec::new(), Vec::new());
     for k in 0..kept.len() as u32 {
         // Of the finer ones every other is near enough to find pairs by.
